@@ -1,0 +1,85 @@
+"""Image files in a folder or a zip, found and read into memory without decoding."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from neural_data.errors import RecordingError, format_names
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+
+def read_image_files(images: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Read the image files in a folder or zip into memory, undecoded, sorted by path.
+
+    Parameters
+    ----------
+    images : path
+        A folder or a ``.zip``; hidden files and files of other kinds are passed over.
+
+    Returns
+    -------
+    dict of str to bytes
+        The contents by path relative to ``images``, with forward slashes.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder or zip.
+    RecordingError
+        The zip is damaged, encrypted or has paths that climb out of it; or there are no images.
+    """
+    path = Path(images)
+    if path.is_dir():
+        found = {
+            name: file
+            for file in path.rglob("*")
+            if _is_image(name := file.relative_to(path).as_posix()) and file.is_file()
+        }
+        encoded = {name: found[name].read_bytes() for name in sorted(found)}
+    elif path.exists():
+        encoded = _read_zip(path)
+    else:
+        raise FileNotFoundError(f"There is no folder or zip file {path}. Check the path.")
+    if not encoded:
+        raise RecordingError(
+            f"{path} has no images; expected files ending in {', '.join(SUFFIXES)}."
+        )
+    return encoded
+
+
+def _read_zip(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {
+                member.filename.replace("\\", "/"): member
+                for member in archive.infolist()
+                if not member.is_dir()
+            }
+            climbing = [name for name in members if not _stays_inside(name)]
+            if climbing:
+                raise RecordingError(
+                    f"{path.name} has paths that lead out of it: {format_names(climbing)}. "
+                    "Nothing was read; pack the images again with plain relative paths."
+                )
+            return {
+                name: archive.read(members[name]) for name in sorted(members) if _is_image(name)
+            }
+    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as cause:
+        raise RecordingError(
+            f"{path} cannot be read as a zip of images: {cause}. It is truncated, encrypted or "
+            "of another format: copy or pack it again, or give a folder."
+        ) from cause
+
+
+def _stays_inside(name: str) -> bool:
+    parts = name.split("/")
+    return ".." not in parts and not name.startswith("/") and ":" not in parts[0]
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden

@@ -1,0 +1,116 @@
+"""Writing a dataset to a netCDF file and reading it back, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from neural_data.errors import RecordingError, format_names
+from neural_data.schema import is_text
+
+
+def write_netcdf(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Write a dataset as netCDF4: aside first, then renamed, so that no half file is ever seen.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Numbers are compressed at level 1 (higher levels take long and gain nothing).
+    path : str or path
+        The file to write or to replace. Its folder must exist.
+
+    Returns
+    -------
+    pathlib.Path
+        The path written.
+
+    Raises
+    ------
+    RecordingError
+        The dataset holds something that netCDF cannot hold.
+    OSError
+        The folder is missing or cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    folder = path.parent
+    if not folder.is_dir():
+        kind = "is not a folder" if folder.exists() else "does not exist"
+        raise FileNotFoundError(
+            f"{path.name} cannot be written: the folder {folder} {kind}. Make the folder first."
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder. Give the name of a file in it, as *.nc.")
+    dataset = dataset.drop_encoding()
+    encoding: dict[Hashable, dict[str, Any]] = {
+        key: {"zlib": True, "complevel": 1}
+        for key, variable in dataset.variables.items()
+        if variable.dtype.kind in "fiub" and variable.ndim > 0
+    }
+    aside = folder / f".{path.name}.{secrets.token_hex(4)}.part"
+    try:
+        dataset.to_netcdf(aside, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        os.replace(aside, path)
+    except (OSError, RuntimeError) as cause:
+        raise OSError(
+            f"{path.name} cannot be written in the folder {folder}: {cause}. "
+            "Check that the folder may be written and that its disk has room; nothing was left."
+        ) from cause
+    except (TypeError, ValueError, NotImplementedError) as cause:
+        raise RecordingError(
+            f"{path.name} cannot be written, for netCDF cannot hold what is in it: {cause}. "
+            "Keep to numbers and text in coordinates and attrs; nothing was left."
+        ) from cause
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def open_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Read a whole netCDF file into memory and close it.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    xarray.Dataset
+        In memory, independent of the file; text as numpy text, not as objects.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file; the netCDF files beside it are listed.
+    PermissionError
+        The file may not be read.
+    RecordingError
+        The file is truncated, damaged or no netCDF.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise RecordingError(f"{path} is a folder; expected one netCDF file, such as one in it.")
+    if not path.exists():
+        beside = sorted(p.name for p in path.parent.glob("*.nc")) if path.parent.is_dir() else []
+        hint = f"The folder has {format_names(beside)}." if beside else "Check the path."
+        raise FileNotFoundError(f"There is no file {path}. {hint}")
+    try:
+        with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as file:
+            dataset = file.load()
+    except PermissionError as cause:
+        raise PermissionError(f"{path} may not be read: {cause.strerror}.") from cause
+    except Exception as cause:
+        raise RecordingError(
+            f"{path} cannot be read as netCDF ({path.stat().st_size} bytes; {cause}). It is "
+            "truncated, damaged or of another format: copy or write it again."
+        ) from cause
+    texts = {
+        key: variable.astype(str)
+        for key, variable in dataset.variables.items()
+        if variable.dtype.kind == "O" and is_text(variable.values)
+    }
+    return dataset.assign(texts).drop_encoding() if texts else dataset.drop_encoding()

@@ -1,0 +1,72 @@
+"""Reading a table of names and properties from a CSV file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neural_data.errors import RecordingError, format_names
+
+
+def read_table(
+    path: str | os.PathLike[str], *, key: str, aliases: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Read the columns of a CSV file, each whole numbers, numbers or text.
+
+    Parameters
+    ----------
+    path : str or path
+        A CSV file, UTF-8, with a header line.
+    key : str
+        The name to give to the column of row names, which stays text ("001" is not 1).
+    aliases : sequence of str
+        The names that this column may have in the file; the first that is there is taken.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The columns, `key` first. An empty cell is "" in a column of text and NaN in a column
+        of numbers. ``filename`` stays text.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RecordingError
+        The file is no CSV table, has no rows, or no column of row names.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no table {path}. Check the path.")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError) as cause:
+        raise RecordingError(f"{path} cannot be read as a CSV table: {cause}.") from cause
+    named = [alias for alias in aliases if alias in table.columns]
+    if not named or table.empty:
+        seen = format_names(table.columns, limit=20)
+        raise RecordingError(
+            f"{path.name} has {len(table)} rows and the columns {seen}; expected at least one "
+            f"row and a column {format_names(aliases)}."
+        )
+    columns = {key: table[named[0]].to_numpy(dtype=str)}
+    for column in table.columns:
+        if column in named or str(column).startswith("Unnamed:"):
+            continue
+        cells = table[column].to_numpy(dtype=str)
+        columns[str(column)] = cells if column == "filename" else _as_numbers(cells)
+    return columns
+
+
+def _as_numbers(cells: np.ndarray) -> np.ndarray:
+    for kind in (np.int64, np.float64):
+        filled = np.where(cells == "", "nan", cells) if kind is np.float64 else cells
+        try:
+            return filled.astype(kind)
+        except (ValueError, OverflowError):
+            continue
+    return cells
