@@ -1,0 +1,57 @@
+"""Search for neural-network architectures whose representations resemble those of the brain.
+
+Public names are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "brainguided.activations": ("compute_layer_rdms",),
+    "brainguided.architecture": ("Architecture", "ConvLayer"),
+    "brainguided.controllers": ("RandomSearch", "Reinforce", "zoph2017_reinforce"),
+    "brainguided.correspondence": ("best_layers", "compute_correspondence", "compute_guidance"),
+    "brainguided.evaluation": ("Evaluation", "Task", "evaluate", "train_candidate"),
+    "brainguided.executors": ("local_pool",),
+    "brainguided.images": ("ImageSet", "images_from_stimuli", "load_images"),
+    "brainguided.journal": ("Journal", "JournalError"),
+    "brainguided.network": ("build_network",),
+    "brainguided.plot": (
+        "plot_correspondence",
+        "plot_rdms",
+        "plot_reliability",
+        "plot_responses",
+        "plot_search",
+    ),
+    "brainguided.rdm": (
+        "compare_rdms",
+        "compute_rdms",
+        "dissimilarities_from_rdms",
+        "rdms_from_dissimilarities",
+    ),
+    "brainguided.report": ("write_report",),
+    "brainguided.runfile": ("load_run",),
+    "brainguided.search": ("SearchError", "run_search"),
+    "brainguided.spaces": ("SearchSpace", "small_space", "zoph2017_space"),
+    "brainguided.teacher": ("Target", "Teacher"),
+    "brainguided.training": ("Training", "train_network"),
+    "brainguided.winner": ("save_winner",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'brainguided' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,127 @@
+"""What a candidate earns."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+
+from brainguided.architecture import Architecture, ConvLayer
+from brainguided.correspondence import compute_correspondence
+from brainguided.evaluation import Evaluation, Task, evaluate, train_candidate
+from brainguided.images import images_from_stimuli
+from brainguided.teacher import Teacher
+from brainguided.training import Training
+from neural_data.objects import simulate_objects
+from neural_data.simulate import simulate_macaque
+
+ARCHITECTURE = Architecture(
+    (ConvLayer(3, 3, 8, stride=2), ConvLayer(3, 3, 12, pool="max"), ConvLayer(3, 3, 16))
+)
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    recording, stimuli = simulate_macaque(seed=0)
+    return Task(
+        images=images_from_stimuli(simulate_objects(8, seed=1), simulate_objects(2, seed=2)),
+        teacher=Teacher.from_recording(recording, stimuli, by="object_name"),
+        training=Training(steps=6, batch_size=64),
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluation(task) -> Evaluation:
+    return evaluate(ARCHITECTURE, task, seed=1)
+
+
+def test_reward_is_performance_plus_alpha_times_guidance(task, evaluation) -> None:
+    assert evaluation.outcome == "done"
+    assert evaluation.reward == evaluation.performance + evaluation.guidance
+    half = evaluate(ARCHITECTURE, replace(task, alpha=0.5), seed=1)
+    assert half.reward == evaluation.performance + 0.5 * evaluation.guidance
+
+
+def test_alpha_zero_and_no_teacher_give_performance_exactly(task, evaluation) -> None:
+    no_weight = evaluate(ARCHITECTURE, replace(task, alpha=0.0), seed=1)
+    assert no_weight.reward == evaluation.performance
+    assert no_weight.guidance == evaluation.guidance
+    alone = evaluate(ARCHITECTURE, replace(task, teacher=None), seed=1)
+    assert alone.reward == alone.performance == evaluation.performance
+    assert alone.guidance is None
+
+
+def test_guidance_is_the_mean_of_the_best_layers(evaluation) -> None:
+    best = [max(layers.values()) for layers in evaluation.similarity.values()]
+    assert evaluation.guidance == pytest.approx(sum(best) / 2)
+    assert set(evaluation.similarity) == {"V4", "IT"}
+    assert set(evaluation.best_layers.values()) <= {"layer1", "layer2", "layer3"}
+
+
+def test_same_seed_same_evaluation_whatever_the_threads(task, evaluation) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3 - min(before, 2))
+    try:
+        again = evaluate(ARCHITECTURE, task, seed=1)
+    finally:
+        torch.set_num_threads(before)
+    assert replace(again, seconds=0) == replace(evaluation, seconds=0)
+    assert evaluate(ARCHITECTURE, task, seed=2).similarity != evaluation.similarity
+
+
+def test_the_trained_candidate_is_the_network_that_was_scored(task, evaluation) -> None:
+    network = train_candidate(ARCHITECTURE, task, seed=1)
+    table = compute_correspondence(network, task.teacher, image_size=32)
+    for area, layers in evaluation.similarity.items():
+        assert table.sel(area=area).values == pytest.approx(list(layers.values()), abs=1e-6)
+
+
+def test_history_holds_every_checkpoint(task) -> None:
+    training = Training(steps=6, batch_size=64, checkpoints=(0, 3))
+    evaluation = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
+    assert [entry["step"] for entry in evaluation.history] == [0, 3, 6]
+    assert evaluation.history[-1]["guidance"] == evaluation.guidance
+    assert evaluation.examples == 6 * 64
+
+
+def test_evaluations_survive_json_and_pickle(evaluation) -> None:
+    assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
+    assert pickle.loads(pickle.dumps(evaluation)) == evaluation
+
+
+def test_a_diverging_candidate_fails_with_its_reason(task) -> None:
+    training = Training(steps=20, batch_size=64, learning_rate=1e30)
+    evaluation = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
+    assert (evaluation.outcome, evaluation.reason, evaluation.reward) == ("failed", "nan", None)
+    assert evaluation.n_parameters > 0
+    with pytest.raises(RuntimeError, match="nan"):
+        train_candidate(ARCHITECTURE, replace(task, training=training), seed=1)
+
+
+def test_a_candidate_too_large_for_memory_fails_with_its_reason(task, monkeypatch) -> None:
+    def exhaust(*_args, **_kwargs):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9e15")
+
+    monkeypatch.setattr("brainguided.evaluation.train_network", exhaust)
+    assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
+
+
+def test_a_candidate_that_cannot_be_built_fails_with_its_reason(task, monkeypatch) -> None:
+    def refuse(*_args, **_kwargs):
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr("brainguided.evaluation.build_network", refuse)
+    evaluation = evaluate(ARCHITECTURE, task, seed=1)
+    assert evaluation.outcome == "failed"
+    assert evaluation.reason == "build"
+
+
+def test_describe_is_json_and_names_the_data(task) -> None:
+    described = json.loads(json.dumps(task.describe()))
+    assert described["teacher"][0]["area"] == "V4"
+    assert "simulated" in described["teacher"][0]["source"]
+    assert described["alpha"] == 1.0
+    assert task.describe() == task.describe()
