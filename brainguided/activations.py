@@ -139,16 +139,24 @@ def stream_distances(
         One vector of upper-triangle distances for each grouping, float64, in the order of
         the forward pass.
     """
-    averages = [None if g is None else _averaging_matrix(g, inputs) for g in groups]
+    different: list[np.ndarray | None] = []
+    which = []
+    for group in groups:
+        same = (k for k, other in enumerate(different) if _equal(group, other))
+        which.append(next(same, len(different)))
+        if which[-1] == len(different):
+            different.append(group)
+    averages = [None if g is None else _averaging_matrix(g, inputs) for g in different]
     distances: dict[str, list[np.ndarray]] = {}
 
     def consume(layer: str, patterns: Tensor) -> None:
-        distances[layer] = []
+        vectors = []
         for average in averages:
             rows = patterns if average is None else average @ patterns
             gram = torch.zeros(len(rows), len(rows), device=rows.device)
             accumulate_gram(gram, rows)
-            distances[layer].append(upper_triangle(gram_to_distances(gram.double().cpu().numpy())))
+            vectors.append(upper_triangle(gram_to_distances(gram.double().cpu().numpy())))
+        distances[layer] = [vectors[k] for k in which]
 
     stream_layers(network, inputs, layers, consume)
     return distances
@@ -235,6 +243,12 @@ def _as_matrix(output: Tensor) -> Tensor:
     if output.ndim == 4 and not output.is_contiguous():
         output = output.permute(0, 2, 3, 1)
     return output.float().reshape(len(output), -1)
+
+
+def _equal(group: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if group is None or other is None:
+        return group is other
+    return np.array_equal(group, other)
 
 
 def _averaging_matrix(group: np.ndarray, inputs: Tensor) -> Tensor:

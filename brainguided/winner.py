@@ -1,0 +1,91 @@
+"""The winner of a search, trained once more: its weights and its RDMs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from brainguided.activations import compute_layer_rdms
+from brainguided.architecture import Architecture
+from brainguided.evaluation import Task, train_candidate
+from brainguided.journal import Journal, JournalError
+from brainguided.network import PlainNetwork
+from brainguided.rdm import dissimilarities_from_rdms
+from brainguided.records import find_winner
+from brainguided.teacher import Target
+from neural_data.dissimilarities import save_dissimilarities
+
+
+def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
+    """Train the winner of a run again and save what it has become.
+
+    The same architecture, seed and task give the same network that the search scored, so
+    nothing of this had to be kept for every candidate.
+
+    Parameters
+    ----------
+    out : path
+        A run folder.
+    task : Task
+        The task of that run.
+
+    Returns
+    -------
+    list of Path
+        ``winner.pt`` (the weights: ``build_network(...).load_state_dict(torch.load(path,
+        weights_only=True))``) and, for each area, ``winner_rdms_AREA.nc``: dissimilarities of
+        the area, named "AREA (teacher)", and of every layer, over the area's own stimuli.
+
+    Raises
+    ------
+    JournalError
+        If the folder holds no journal, or one of another task.
+    RuntimeError
+        If no candidate succeeded.
+    """
+    folder = Path(out)
+    with Journal.read(folder) as journal:
+        config = journal.config
+        winner = find_winner(journal.results())
+    if winner is None:
+        raise RuntimeError(f"No candidate of {folder} succeeded; there is no winner to save.")
+    if config is None or config["task"] != task.describe():
+        raise JournalError(
+            f"The run in {folder} was made with another task than the one given; use the run "
+            "file and the data it was started with."
+        )
+    network = train_candidate(Architecture.from_json(winner.architecture), task, seed=winner.seed)
+    weights = folder / "winner.pt"
+    aside = folder / f".winner.pt.{os.getpid()}"
+    try:
+        torch.save(network.state_dict(), aside)
+        os.replace(aside, weights)
+    finally:
+        aside.unlink(missing_ok=True)
+    targets = [] if task.teacher is None else list(task.teacher)
+    return [weights] + [
+        save_dissimilarities(
+            _stack_rdms(network, target, task.images.image_size),
+            folder / f"winner_rdms_{target.area}.nc",
+        )
+        for target in targets
+    ]
+
+
+def _stack_rdms(network: PlainNetwork, target: Target, image_size: int) -> xr.Dataset:
+    """Return the RDM of an area and those of all layers on its stimuli, as float32."""
+    layers = dissimilarities_from_rdms(
+        compute_layer_rdms(network, target.stimuli, by=target.by, image_size=image_size)
+    )
+    area = dissimilarities_from_rdms(target.rdm).assign_coords(area=[f"{target.area} (teacher)"])
+    values = np.concatenate([area["dissimilarity"].values, layers["dissimilarity"].values])
+    names = [*area["area"].values.tolist(), *layers["area"].values.tolist()]
+    stacked = area.drop_vars(["dissimilarity", "area"]).assign(
+        dissimilarity=(("area", "stimulus", "other_stimulus"), values.astype(np.float32))
+    )
+    stacked["dissimilarity"].attrs = dict(area["dissimilarity"].attrs)
+    return stacked.assign_coords(area=names)
