@@ -1,0 +1,191 @@
+"""A pool of supervised processes behind the interface of `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+_Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_environment_lock = threading.Lock()
+
+
+def local_pool(workers: int) -> Executor:
+    """Return an executor that runs tasks in processes of this machine, one thread each.
+
+    Unlike `concurrent.futures.ProcessPoolExecutor`, a worker that is killed costs only the task
+    it was at: that future raises `concurrent.futures.BrokenExecutor`, a new worker takes the
+    place, everything else goes on. If this process dies, whatever way, its workers follow at once.
+
+    Functions and arguments are pickled when a worker is free, not when they are submitted. As
+    with every spawned process, a script has to start its work under
+    ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+
+    Returns
+    -------
+    concurrent.futures.Executor
+        Best used in a ``with`` block: on an error inside it, or Ctrl-C, tasks that wait are
+        cancelled and running workers are killed.
+
+    Raises
+    ------
+    ValueError
+        `workers` is less than 1.
+    """
+    if type(workers) is not int or workers < 1:
+        raise ValueError(f"workers is {workers!r}; expected at least 1, e.g. the number of cores.")
+    return _LocalPool(workers)
+
+
+class _LocalPool(Executor):
+    """Hold one queue and, for each worker, a thread that feeds it one task after the other."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._slots = [_Slot(self._queue) for _ in range(workers)]
+
+    def submit(
+        self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
+    ) -> Future[_T]:  # the interface of Executor
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("The pool is shut down and takes no more work; make a new one.")
+            future: Future[_T] = Future()
+            self._queue.put((future, fn, args, kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self._closing:
+            if cancel_futures:
+                self._cancel_waiting()
+            if not self._closed:
+                self._closed = True
+                for _ in self._slots:
+                    self._queue.put(None)
+        if wait:
+            for slot in self._slots:
+                slot.thread.join()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.shutdown(wait=False, cancel_futures=True)
+            for slot in self._slots:
+                slot.kill()
+        self.shutdown(wait=True)
+
+    def _cancel_waiting(self) -> None:
+        ends = 0
+        with suppress(queue.Empty):
+            while True:
+                work = self._queue.get_nowait()
+                if work is None:
+                    ends += 1
+                else:
+                    work[0].cancel()
+        for _ in range(ends):
+            self._queue.put(None)
+
+
+class _Slot:
+    """Hold one place for a worker: its thread takes tasks and replaces a worker that died."""
+
+    def __init__(self, tasks: queue.SimpleQueue[_Work | None]) -> None:
+        self._tasks = tasks
+        self._pid: int | None = None
+        self.thread = threading.Thread(target=self._serve, name="brainguided-slot", daemon=True)
+        self.thread.start()
+
+    def kill(self) -> None:
+        """Kill the worker if it is at a task."""
+        pid = self._pid
+        if pid is not None:
+            with suppress(OSError):
+                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def _serve(self) -> None:
+        worker: ProcessPoolExecutor | None = None
+        pid = 0
+        while (work := self._tasks.get()) is not None:
+            future, function, arguments, keywords = work
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if worker is None:
+                    worker, pid = _start_worker()
+                self._pid = pid
+                result = worker.submit(function, *arguments, **keywords).result()
+            except BrokenExecutor as error:
+                if worker is not None:
+                    worker.shutdown(wait=False)
+                worker = None
+                lost = BrokenExecutor(f"The worker process {pid or ''} died: killed, or no memory.")
+                lost.__cause__ = error
+                future.set_exception(lost)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+                del result
+            finally:
+                self._pid = None
+            del future, function, arguments, keywords, work
+        if worker is not None:
+            worker.shutdown(wait=True)
+
+
+def _start_worker() -> tuple[ProcessPoolExecutor, int]:
+    context = multiprocessing.get_context("spawn")
+    worker = ProcessPoolExecutor(1, mp_context=context, initializer=_begin_worker)
+    with _one_thread():
+        # The process is made by the first submit and inherits the environment of this moment
+        started = worker.submit(os.getpid)
+    return worker, started.result()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let processes that start meanwhile use one thread each; numeric libraries look only once."""
+    with _environment_lock:
+        before = {name: os.environ.get(name) for name in _THREADS}
+        os.environ.update(dict.fromkeys(_THREADS, "1"))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def _begin_worker() -> None:
+    """Prepare a worker: one thread, Ctrl-C left to the driver, an end when the driver ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+    threading.Thread(target=_follow_parent, name="brainguided-follow", daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

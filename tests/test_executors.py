@@ -1,0 +1,181 @@
+"""The local pool survives its workers and does not outlive its driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor, CancelledError, wait
+from pathlib import Path
+
+import pytest
+
+from brainguided.executors import local_pool
+
+posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+
+
+def square(number):
+    return number * number
+
+
+def work(number, seconds=0.0):
+    time.sleep(seconds)
+    return number, os.getpid()
+
+
+def fail(number):
+    raise KeyError(number)
+
+
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def settings():
+    import torch
+
+    return os.environ["OMP_NUM_THREADS"], torch.get_num_threads()
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(pid):
+    """Return all processes below a process, from /proc."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(folder.name)] = int(fields[1])
+    found, new = set(), {pid}
+    while new:
+        new = {child for child, parent in parents.items() if parent in new} - found
+        found |= new
+    return found
+
+
+def test_results_and_exceptions_come_back():
+    with local_pool(2) as pool:
+        assert list(pool.map(square, range(20))) == [n * n for n in range(20)]
+        with pytest.raises(KeyError, match="7"):
+            pool.submit(fail, 7).result()
+        assert pool.submit(square, 3).result() == 9
+
+
+def test_work_is_shared_by_as_many_processes_as_asked_for():
+    with local_pool(2) as pool:
+        pids = {pid for _, pid in pool.map(work, range(10), [0.1] * 10)}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+@posix
+def test_a_killed_worker_costs_only_its_own_task():
+    with local_pool(2) as pool:
+        futures = [pool.submit(work, number, 0.05) for number in range(8)]
+        futures.insert(3, pool.submit(die, 0))
+        futures += [pool.submit(work, number, 0.05) for number in range(8, 12)]
+        wait(futures)
+        with pytest.raises(BrokenExecutor, match=r"The worker process \d+ died"):
+            futures.pop(3).result()
+        assert [future.result()[0] for future in futures] == list(range(12))
+
+
+@posix
+def test_a_worker_killed_from_outside_is_replaced():
+    with local_pool(1) as pool:
+        pid = pool.submit(os.getpid).result()
+        future = pool.submit(work, 1, 30)
+        while not future.running():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(BrokenExecutor):
+            future.result(timeout=20)
+        assert pool.submit(os.getpid).result() != pid
+
+
+def test_workers_use_one_thread_and_the_environment_here_is_untouched(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with local_pool(1) as pool:
+        assert pool.submit(settings).result() == ("1", 1)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_task_that_cannot_be_pickled_fails_alone():
+    with local_pool(1) as pool:
+        with pytest.raises(Exception, match="pickle"):
+            pool.submit(lambda: 1).result()
+        assert pool.submit(square, 2).result() == 4
+
+
+def test_an_error_in_the_block_cancels_what_waits_and_kills_what_runs():
+    start = time.monotonic()
+    futures = []
+
+    def use(pool):
+        futures.extend(pool.submit(work, number, 60) for number in range(2))
+        while not futures[0].running():
+            time.sleep(0.01)
+        time.sleep(1.5)
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"), local_pool(1) as pool:
+        use(pool)
+    assert time.monotonic() - start < 20
+    assert futures[1].cancelled()
+    with pytest.raises((BrokenExecutor, CancelledError)):
+        futures[0].result()
+
+
+def test_a_pool_that_is_shut_down_takes_no_more():
+    pool = local_pool(1)
+    future = pool.submit(square, 5)
+    pool.shutdown()
+    pool.shutdown()
+    assert future.result() == 25
+    with pytest.raises(RuntimeError, match="is shut down"):
+        pool.submit(square, 1)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True])
+def test_a_number_of_workers_that_is_none_is_refused(workers):
+    with pytest.raises(ValueError, match="expected at least 1"):
+        local_pool(workers)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_no_process_outlives_a_killed_driver():
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); import test_executors as t\n"
+        "pool = t.local_pool(2); futures = [pool.submit(t.work, n, 60) for n in range(6)]\n"
+        "while sum(f.running() for f in futures) < 2: time.sleep(0.01)\n"
+        "time.sleep(1); print('busy', flush=True); time.sleep(60)"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+    )
+    assert driver.stdout is not None
+    with driver.stdout:
+        assert driver.stdout.readline() == "busy\n"
+        family = children(driver.pid)
+        assert len(family) >= 2
+        driver.kill()
+        driver.wait()
+    deadline = time.monotonic() + 3
+    while any(map(alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in family if alive(pid)] == []

@@ -1,0 +1,393 @@
+"""A search gives the same journal however it is run, and survives what may happen to it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+
+import fake_task
+import numpy as np
+import pytest
+import xarray as xr
+from fake_task import FakeTask, controller, few
+
+from brainguided.executors import local_pool
+from brainguided.journal import Journal, JournalError
+from brainguided.search import SearchError, run_search
+from brainguided.spaces import small_space
+
+HERE = Path(__file__).parent
+
+
+def rows(folder):
+    """Return all that must not depend on workers, time or place, by plain SELECTs."""
+    file = sqlite3.connect(Path(folder) / "journal.db")
+    tables = ("search", "event", "evaluation")
+    found = {table: file.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    file.close()
+    return found
+
+
+def search(out, candidates=12, *, task=None, proposer=None, **settings):
+    settings = {"round_size": 5, "evaluate": fake_task.evaluate} | settings
+    task = task or FakeTask()
+    return run_search(proposer or controller(), task, candidates=candidates, out=out, **settings)
+
+
+def start_driver(out, workers, candidates, seconds):
+    arguments = [str(value) for value in (out, workers, candidates, seconds)]
+    code = "import sys; import fake_task as f; a = sys.argv[1:]; "
+    code += "f.drive(a[0], int(a[1]), int(a[2]), float(a[3]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
+    )
+
+
+def committed(out):
+    try:
+        with Journal.read(out) as journal:
+            return len(journal.attempts())
+    except (OSError, ValueError):
+        return 0
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Journals of searches run in this process, in a space with and without repeats."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for name in ("few", "many"):
+        fake_task.drive(str(folder / name), 0, 33, 0.0)
+    return folder
+
+
+# -- the same journal, whatever happens ---------------------------------------------------------
+
+
+def test_the_undisturbed_search_has_what_the_comparisons_are_about(undisturbed):
+    found = rows(undisturbed / "few")
+    outcomes = {(row[5], row[-1] is not None) for row in found["evaluation"]}
+    assert {("done", False), ("done", True), ("failed", False)} <= outcomes
+    assert len(found["event"]) == 14
+    reasons = {row[6][:5] for row in rows(undisturbed / "many")["evaluation"]}
+    assert reasons == {"", "error"}
+
+
+@pytest.mark.parametrize("name", ["few", "many"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_gives_the_same_journal(undisturbed, tmp_path, name, workers):
+    fake_task.drive(str(tmp_path / name), workers, 33, 0.02)
+    assert rows(tmp_path / name) == rows(undisturbed / name)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.parametrize(("name", "workers"), [("few", 0), ("many", 1), ("many", 2)])
+def test_a_search_killed_again_and_again_gives_the_same_journal(
+    undisturbed, tmp_path, name, workers
+):
+    out, chance = tmp_path / name, random.Random(name)
+    kills = 0
+    for _ in range(3):
+        before = committed(out)
+        driver = start_driver(out, workers, 33, 0.15)
+        while committed(out) == before and driver.poll() is None:
+            time.sleep(0.02)
+        time.sleep(chance.random() * 0.3)
+        kills += driver.poll() is None
+        driver.kill()
+        driver.wait()
+    assert kills >= 2
+    assert 0 < committed(out) < 33
+    fake_task.drive(str(out), workers, 33, 0.0)
+    assert rows(out) == rows(undisturbed / name)
+
+
+def test_a_resumed_search_repeats_no_finished_evaluation(tmp_path):
+    task = FakeTask(marks=str(tmp_path))
+    stopped = 0
+
+    def stop(architecture, task, *, seed):
+        nonlocal stopped
+        stopped += 1
+        if stopped == 8:
+            raise KeyboardInterrupt
+        return fake_task.evaluate(architecture, task, seed=seed)
+
+    proposer = controller(space=small_space(3))
+    with pytest.raises(KeyboardInterrupt, match=r"Stopped after 7 of 12.*the same call goes on"):
+        search(tmp_path / "run", task=task, proposer=proposer, evaluate=stop)
+    search(tmp_path / "run", task=task, proposer=controller(space=small_space(3)))
+    seeds = [line.split()[0] for line in (tmp_path / "evaluated").read_text().splitlines()]
+    assert len(seeds) == len(set(seeds)) == 12
+    search(tmp_path / "plain", proposer=controller(space=small_space(3)))
+    assert rows(tmp_path / "run") == rows(tmp_path / "plain")
+
+
+def test_a_search_can_be_extended_by_whole_rounds(tmp_path):
+    search(tmp_path / "extended", 10)
+    extended = search(tmp_path / "extended", 25)
+    assert extended.sizes["candidate"] == 25
+    search(tmp_path / "long", 25)
+    assert rows(tmp_path / "extended") == rows(tmp_path / "long")
+
+
+def test_a_short_last_round_stays_short_when_the_search_is_extended(tmp_path):
+    search(tmp_path, 7)
+    search(tmp_path, 15)
+    with Journal.read(tmp_path) as journal:
+        assert [len(asked) for asked, _ in journal.rounds()] == [5, 2, 5, 3]
+
+
+def test_a_finished_search_run_again_evaluates_nothing(tmp_path):
+    first = search(tmp_path / "run")
+    again = search(tmp_path / "run", evaluate=None.__class__)
+    xr.testing.assert_identical(first, again)
+
+
+# -- what is recorded ---------------------------------------------------------------------------
+
+
+def test_the_run_and_its_files_agree_with_the_journal(tmp_path):
+    run = search(tmp_path)
+    with Journal.read(tmp_path) as journal:
+        xr.testing.assert_identical(journal.to_xarray(), run)
+        told = [reward for _, rewards in journal.rounds() for reward in rewards]
+    assert told == run["reward"].values.tolist()
+    best = int(np.argmax(run["reward"].values))
+    assert json.loads((tmp_path / "winner.json").read_text())["candidate"] == best
+    for name in ("run.nc", "run.csv", "run.jsonl"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_repeated_architectures_are_answered_from_the_journal(tmp_path):
+    task = FakeTask(marks=str(tmp_path))
+    run = search(tmp_path / "run", 30, task=task, round_size=8)
+    texts = run["architecture"].values.tolist()
+    first = [texts.index(text) for text in texts]
+    expected = [-1 if k == place else k for place, k in enumerate(first)]
+    assert run["duplicate_of"].values.tolist() == expected
+    within = [k // 8 == place // 8 for place, k in enumerate(expected) if k >= 0]
+    assert True in within
+    assert False in within
+    np.testing.assert_array_equal(run["reward"], run["reward"][first])
+    assert len((tmp_path / "evaluated").read_text().splitlines()) == len(set(texts))
+
+
+def test_the_seed_of_a_candidate_depends_on_the_search_and_its_number_alone(tmp_path):
+    run = search(tmp_path, proposer=controller("random", seed=11, space=small_space()))
+    expected = [np.random.SeedSequence((11, k)).generate_state(1)[0] for k in range(12)]
+    assert run["seed"].values.tolist() == expected
+
+
+class Scripted:
+    """A controller that remembers what it was told."""
+
+    def __init__(self, space):
+        self.space, self.seed, self.told = space, 0, []
+        self.place = 0
+
+    def ask(self, n):
+        self.place += n
+        return [self.space.sample(k) for k in range(self.place - n, self.place)]
+
+    def tell(self, architectures, rewards):
+        self.told += rewards
+
+    def describe(self):
+        return {"name": "scripted"}
+
+
+def fail_by_turns(rewards):
+    """Return an evaluation that gives these rewards in turn; None raises."""
+    left = iter(rewards)
+
+    def evaluate(architecture, task, *, seed):
+        reward = next(left)
+        if reward is None:
+            raise ValueError("not\n  today")
+        return fake_task.succeed(architecture, seed, reward)
+
+    return evaluate
+
+
+def test_failures_are_told_the_lowest_reward_seen_by_the_end_of_the_round(tmp_path):
+    proposer = Scripted(small_space())
+    inf, nan = float("inf"), float("nan")
+    rewards = [None, inf, -3.0, nan, None, -5.0, -1.0, None]
+    run = search(tmp_path, 8, proposer=proposer, round_size=2, evaluate=fail_by_turns(rewards))
+    assert proposer.told == [0.0, 0.0, -3.0, -3.0, -5.0, -5.0, -1.0, -5.0]
+    assert run["reward"].values.tolist() == proposer.told
+    assert run["outcome"].values.tolist() == ["failed"] * 2 + ["done", "failed"] + (
+        ["failed", "done", "done", "failed"]
+    )
+    assert run["reason"].values.tolist()[:4] == ["error: ValueError: not today", "nan", "", "nan"]
+    np.testing.assert_array_equal(run["best_so_far"], [np.nan] * 2 + [-3.0] * 4 + [-1.0] * 2)
+
+
+def test_a_failed_evaluation_is_recorded_with_its_own_reason(tmp_path):
+    def run_out(architecture, task, *, seed):
+        evaluation = fake_task.succeed(architecture, seed, 1.0)
+        if architecture.depth == 1:
+            evaluation.outcome, evaluation.reason = "failed", "memory"
+        return evaluation
+
+    run = search(tmp_path, evaluate=run_out)
+    assert set(run["reason"].values.tolist()) == {"", "memory"}
+
+
+def test_every_evaluation_is_logged_in_a_line(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "brainguided.search"):
+        search(tmp_path, 5, proposer=Scripted(small_space()))
+    assert len(caplog.messages) == 5
+    assert caplog.messages[0].startswith("candidate 0 of 5 (attempt 1) done: reward")
+
+
+# -- workers that die ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_an_evaluation_whose_worker_dies_is_tried_again(tmp_path):
+    task = FakeTask(marks=str(tmp_path))
+    with local_pool(2) as pool:
+        run = search(tmp_path / "run", task=task, executor=pool, evaluate=fake_task.die_once)
+    assert run["outcome"].values.tolist() == ["done"] * 12
+    with Journal.read(tmp_path / "run") as journal:
+        attempts = journal.attempts()
+    lost = [attempt.candidate for attempt in attempts if attempt.outcome == "lost"]
+    assert lost
+    assert {a.candidate for a in attempts if a.attempt == 2} == set(lost)
+    undisturbed = search(tmp_path / "undisturbed")
+    np.testing.assert_array_equal(run["reward"], undisturbed["reward"])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_an_evaluation_that_always_kills_its_worker_is_lost_after_three_attempts(tmp_path):
+    with local_pool(2) as pool:
+        run = search(tmp_path, 6, executor=pool, round_size=6, evaluate=fake_task.always_die)
+    shallow = run["n_parameters"].values == -1
+    assert shallow.any()
+    assert set(run["reason"].values[shallow]) == {"lost"}
+    assert set(run["outcome"].values[~shallow]) == {"done"}
+    with Journal.read(tmp_path) as journal:
+        made = [(a.attempt, a.outcome) for a in journal.attempts() if a.reason == "lost"]
+    assert made[:3] == [(1, "lost"), (2, "lost"), (3, "failed")]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_broken_executor_ends_the_search_with_what_to_do(tmp_path):
+    with (
+        ProcessPoolExecutor(1) as pool,
+        pytest.raises(SearchError, match=r"executor is broken.*local_pool survives"),
+    ):
+        search(tmp_path, executor=pool, evaluate=fake_task.always_die)
+    with Journal.read(tmp_path) as journal:
+        assert {attempt.outcome for attempt in journal.attempts()} <= {"lost", "done"}
+
+
+class Reversed(Executor):
+    """Runs in this process; hands tasks back cancelled or broken at first."""
+
+    def __init__(self):
+        self.tasks = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        self.tasks += 1
+        if self.tasks % 3 == 0:
+            future.set_exception(BrokenExecutor("gone"))
+        elif self.tasks % 4 == 0:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_any_executor_will_do(tmp_path):
+    run = search(tmp_path / "run", executor=Reversed())
+    np.testing.assert_array_equal(run["reward"], search(tmp_path / "plain")["reward"])
+
+
+def test_an_evaluation_that_cannot_be_sent_is_an_error_of_the_caller(tmp_path):
+    with local_pool(1) as pool, pytest.raises(Exception, match="pickle"):
+        search(tmp_path, executor=pool, evaluate=lambda a, t, *, seed: None)
+
+
+# -- refusals -----------------------------------------------------------------------------------
+
+
+def test_a_search_that_mostly_fails_is_stopped_with_the_reason(tmp_path):
+    def mostly(architecture, task, *, seed):
+        if architecture.depth > 1:
+            raise MemoryError("too big")
+        return fake_task.succeed(architecture, seed, 1.0)
+
+    message = r"of the last \d+ evaluations failed, .* with 'error: MemoryError: too big'"
+    with pytest.raises(SearchError, match=message):
+        search(tmp_path, 200, proposer=Scripted(small_space()), evaluate=mostly)
+    with Journal.read(tmp_path) as journal:
+        assert len(journal.results()) == 25
+    with pytest.raises(SearchError, match=message):
+        search(tmp_path, 200, proposer=Scripted(small_space()), evaluate=mostly)
+
+
+def test_a_search_in_which_nothing_succeeds_says_so(tmp_path):
+    with pytest.raises(SearchError, match="3 of the last 3 evaluations failed, 3 of them"):
+        search(tmp_path, 3, proposer=Scripted(small_space()), evaluate=fail_by_turns([None] * 3))
+
+
+def test_another_search_in_the_same_folder_is_refused_with_all_differences(tmp_path):
+    search(tmp_path, 5)
+    before = rows(tmp_path)
+    with pytest.raises(JournalError) as caught:
+        search(tmp_path, 5, task=FakeTask(note="other"), proposer=controller(seed=4), round_size=6)
+    text = str(caught.value)
+    assert 'task.note: "simulated" in the journal, "other" now' in text
+    assert "controller.seed: 3 in the journal, 4 now" in text
+    assert "round_size: 5 in the journal, 6 now" in text
+    assert "space" not in text
+    assert rows(tmp_path) == before
+
+
+def test_a_controller_that_proposes_something_else_is_refused(tmp_path):
+    search(tmp_path, 5)
+    used = controller()
+    used.tell(used.ask(1), [1.0])
+    with pytest.raises(JournalError, match=r"in round 0 the controller now proposes another"):
+        search(tmp_path, 10, proposer=used)
+
+
+def test_fewer_candidates_than_there_are_is_refused(tmp_path):
+    search(tmp_path, 10)
+    with pytest.raises(JournalError, match="already holds 10 candidates, 5 were asked for"):
+        search(tmp_path, 5)
+
+
+@pytest.mark.parametrize("wrong", [{"candidates": 0}, {"round_size": 0}, {"round_size": 2.0}])
+def test_impossible_numbers_are_refused_before_anything_is_written(tmp_path, wrong):
+    with pytest.raises(ValueError, match="expected a whole number, at least 1"):
+        search(tmp_path / "run", **({"candidates": 5} | wrong))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_driver_is_refused_while_one_runs(tmp_path):
+    def start_another(architecture, task, *, seed):
+        with pytest.raises(JournalError, match="Another search is writing into"):
+            search(tmp_path)
+        return fake_task.succeed(architecture, seed, 1.0)
+
+    run = search(tmp_path, 3, evaluate=start_another)
+    assert set(run["outcome"].values.tolist()) == {"done"}
+
+
+def test_few_is_few():
+    assert few().n_architectures == 14
