@@ -1,0 +1,21 @@
+"""Figures of recordings, RDMs, layer-area correspondence and searches.
+
+Every function draws into the axes it is given, or into a new figure sized for one or two journal
+columns (85 or 180 mm), and returns the axes. Colours are safe for colour-blind readers (cividis
+for amounts; for series the palette of Okabe & Ito, each with its own marker as well). Save a
+figure with ``axes.figure.savefig("figure.pdf")``.
+"""
+
+from __future__ import annotations
+
+from brainguided.plot.rdm_figure import plot_rdms
+from brainguided.plot.recordings import plot_reliability, plot_responses
+from brainguided.plot.results import plot_correspondence, plot_search
+
+__all__ = [
+    "plot_correspondence",
+    "plot_rdms",
+    "plot_reliability",
+    "plot_responses",
+    "plot_search",
+]

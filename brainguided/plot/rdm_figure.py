@@ -1,0 +1,259 @@
+"""Figures of RDMs: ordered, bracketed by category, under one colour scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_figure, thin_bar
+from neural_data.errors import AlignmentError
+
+if TYPE_CHECKING:
+    from rsatoolbox.rdm import RDMs
+
+
+def plot_rdms(
+    rdms: RDMs,
+    *,
+    order: Sequence[str] | None = None,
+    scale: str = "dissimilarity",
+    columns: int | None = None,
+    axes: Any = None,
+) -> np.ndarray:
+    """Draw each RDM as a square image, under one colour scale.
+
+    Parameters
+    ----------
+    rdms : rsatoolbox RDMs
+        Titled by the RDM descriptor ``area`` or ``layer``. Data said to be simulated by
+        ``rdms.descriptors["source"]`` are called simulated in the figure.
+    order : sequence of str, optional
+        Labels of all conditions from top to bottom. By default conditions are grouped by the
+        pattern descriptor ``category`` where there is one, else kept as they come. Categories
+        are bracketed at the left.
+    scale : {"dissimilarity", "percentile"}
+        Show the values, or each RDM's values as percentiles of its own upper triangle, which
+        lets RDMs of different spread be compared by eye [1]_.
+    columns : int, optional
+        Columns of the grid; by default up to 4.
+    axes : Axes or array of Axes, optional
+        At least as many as there are RDMs; those left over are switched off.
+
+    Returns
+    -------
+    ndarray of Axes
+        One for each RDM, flat.
+
+    Raises
+    ------
+    AlignmentError
+        If `order` is not a permutation of the conditions' labels.
+    ValueError
+        If `scale` is unknown or there are fewer axes than RDMs.
+
+    References
+    ----------
+    .. [1] Kriegeskorte et al. 2008, Frontiers in Systems Neuroscience 2:4, figure 1.
+    """
+    if scale not in ("dissimilarity", "percentile"):
+        raise ValueError(f"scale is {scale!r}; it is one of 'dissimilarity', 'percentile'.")
+    labels, categories = label_patterns(rdms)
+    positions = order_patterns(labels, categories, order)
+    if categories is not None:
+        categories = categories[positions]
+    matrices = rdms.get_matrices()[:, positions][:, :, positions]
+    names = name_rdms(rdms)
+    panels, spare = _panels(len(names), axes, columns)
+    for panel in spare:
+        panel.set_axis_off()
+    upper = np.triu_indices(matrices.shape[1], 1)
+    if scale == "percentile":
+        matrices = np.stack([rank_matrix(matrix, upper) for matrix in matrices])
+        low, high = 0.0, 100.0
+    else:
+        low, high = colour_limits(matrices[:, upper[0], upper[1]])
+    rows, columns_used = _locate(panels)
+    for name, matrix, panel, column in zip(names, matrices, panels, columns_used, strict=True):
+        image = panel.imshow(matrix, cmap=colour_map(), vmin=low, vmax=high, aspect="equal")
+        panel.set_title(name, fontsize=LABEL, pad=3)
+        panel.set_xticks([])
+        panel.set_yticks([])
+        if categories is not None:
+            bracket_categories(panel, categories, names=column == min(columns_used))
+    note = count_conditions(rdms)
+    panels[0].set_xlabel(f"simulated, {note}" if is_simulated(rdms) else note, fontsize=TICK)
+    measure = (
+        "1 \N{MINUS SIGN} Pearson r" if is_correlation(rdms) else str(rdms.dissimilarity_measure)
+    )
+    extend = "neither" if scale == "percentile" else "both"
+    if len(set(rows)) == 1:
+        beside = panels[-1].inset_axes((1.05, 0.0, 0.05, 1.0))
+        bar = panels[0].figure.colorbar(image, cax=beside, extend=extend)
+    else:
+        everywhere = [*panels, *spare]
+        bar = panels[0].figure.colorbar(
+            image, ax=everywhere, shrink=0.6, aspect=18, pad=0.02, extend=extend
+        )
+    text = f"Dissimilarity ({measure})"
+    if scale == "percentile":
+        text = "Dissimilarity (percentile of its RDM)"
+    bar.set_label(text, fontsize=TICK)
+    thin_bar(bar)
+    return panels
+
+
+def _panels(number: int, axes: Any, columns: int | None) -> tuple[np.ndarray, list[Axes]]:
+    """Return as many axes as asked for, and those left over."""
+    if axes is None:
+        columns = min(number, 4) if columns is None else min(number, columns)
+        rows = -(-number // columns)
+        width = COLUMN if columns <= 2 else PAGE
+        side = (width - 1.0) / columns
+        figure = new_figure(width, rows * (side + 0.22) + 0.25)
+        axes = figure.subplots(rows, columns, squeeze=False)
+    panels = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
+    if panels.size < number:
+        raise ValueError(f"There are {number} RDMs and {panels.size} axes; give one axes an RDM.")
+    return panels[:number], list(panels[number:])
+
+
+def _locate(panels: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return the rows and columns of axes; those outside a grid count as one row."""
+    rows, columns = [], []
+    for number, panel in enumerate(panels):
+        cell = panel.get_subplotspec()
+        rows.append(0 if cell is None else cell.rowspan.start)
+        columns.append(number if cell is None else cell.colspan.start)
+    return rows, columns
+
+
+def label_patterns(rdms: RDMs) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the conditions' labels and, where they form groups, their categories."""
+    descriptors = rdms.pattern_descriptors
+    known = [name for name in descriptors if name != "index"]
+    wanted = str(rdms.descriptors.get("conditions", "stimulus"))
+    name = wanted if wanted in known else (known[0] if len(known) == 1 else "")
+    labels = np.asarray(descriptors[name] if name else np.arange(rdms.n_cond)).astype(str)
+    if "category" not in descriptors:
+        return labels, None
+    categories = np.asarray(descriptors["category"]).astype(str)
+    groups = len(set(categories))
+    return labels, categories if 1 < groups < rdms.n_cond else None
+
+
+def order_patterns(
+    labels: np.ndarray, categories: np.ndarray | None, order: Sequence[str] | None
+) -> np.ndarray:
+    """Return the positions of the conditions from top to bottom."""
+    if order is not None:
+        wanted = [str(label) for label in order]
+        if sorted(wanted) != sorted(labels):
+            missing = sorted(set(labels) - set(wanted))[:3]
+            unknown = sorted(set(wanted) - set(labels))[:3]
+            raise AlignmentError(
+                f"order has {len(wanted)} labels and the RDMs {len(labels)} conditions; each "
+                f"condition is expected once. Not in order: {missing}; not in the RDMs: {unknown}."
+            )
+        place = {label: position for position, label in enumerate(labels)}
+        return np.array([place[label] for label in wanted])
+    if categories is not None:
+        return np.argsort(pd.factorize(categories)[0], kind="stable")
+    return np.arange(labels.size)
+
+
+def name_rdms(rdms: RDMs) -> list[str]:
+    """Title each RDM by its area or layer."""
+    for descriptor in ("area", "layer"):
+        if descriptor in rdms.rdm_descriptors:
+            return [str(name) for name in rdms.rdm_descriptors[descriptor]]
+    return [f"RDM {number + 1}" for number in range(rdms.n_rdm)]
+
+
+def is_simulated(rdms: RDMs) -> bool:
+    """Whether the descriptors of the RDMs call their source simulated."""
+    return "simulated" in str(rdms.descriptors).lower()
+
+
+def is_correlation(rdms: RDMs) -> bool:
+    """Whether the dissimilarities are one minus Pearson's r, as ours always are."""
+    return rdms.dissimilarity_measure in (None, "correlation", "1 - Pearson r")
+
+
+def count_conditions(rdms: RDMs) -> str:
+    """Say how many stimuli (or objects, or whatever the conditions are) the RDMs hold."""
+    return say_conditions(rdms.n_cond, str(rdms.descriptors.get("conditions", "stimulus")))
+
+
+def say_conditions(number: int, by: str) -> str:
+    """Say how many conditions there are, in words where they are known by name."""
+    words = {"stimulus": ("stimulus", "stimuli"), "object_name": ("object", "objects")}
+    one, many = words.get(by, (f"condition ({by})", f"conditions ({by})"))
+    return f"{number} {one if number == 1 else many}"
+
+
+def rank_matrix(matrix: np.ndarray, upper: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Replace dissimilarities by percentiles of the upper triangle; the diagonal stays 0."""
+    ranks = pd.Series(matrix[upper]).rank(pct=True).to_numpy() * 100
+    ranked = np.zeros_like(matrix, dtype=float)
+    ranked[upper] = ranks
+    return ranked + ranked.T
+
+
+def colour_limits(values: np.ndarray) -> tuple[float, float]:
+    """Cover the middle 98 % of the dissimilarities of all RDMs shown together."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return 0.0, 1.0
+    low, high = np.percentile(known, [1, 99])
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def bracket_categories(panel: Axes, categories: np.ndarray, *, names: bool) -> None:
+    """Draw a bracket beside each run of one category, and its name where it has room."""
+    starts = np.flatnonzero(np.r_[True, categories[1:] != categories[:-1]])
+    ends = np.r_[starts[1:], categories.size]
+    inset = 0.15 * min(1.0, (ends - starts).min())
+    for start, end in zip(starts, ends, strict=True):
+        panel.plot(
+            [-0.03, -0.03],
+            [start - 0.5 + inset, end - 0.5 - inset],
+            transform=panel.get_yaxis_transform(),
+            color="black",
+            linewidth=1.0,
+            solid_capstyle="butt",
+            clip_on=False,
+        )
+    height = panel.get_window_extent().height * 72 / panel.figure.dpi
+    gap = (TICK + 0.5) / height * categories.size
+    centres = (starts + ends - 1) / 2
+    if not names or gap * starts.size > categories.size:
+        return
+    places = _spread(centres, gap, categories.size - 0.5)
+    for start, centre, place in zip(starts, centres, places, strict=True):
+        panel.annotate(
+            categories[start],
+            xy=(-0.04, centre),
+            xytext=(-0.09, place),
+            xycoords=panel.get_yaxis_transform(),
+            textcoords=panel.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontsize=TICK,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def _spread(centres: np.ndarray, gap: float, end: float) -> np.ndarray:
+    """Move sorted positions apart to at least `gap`, inside -0.5 .. `end`."""
+    places = centres.astype(float).copy()
+    for number in range(1, places.size):
+        places[number] = max(places[number], places[number - 1] + gap)
+    places[-1] = min(places[-1], max(end - gap / 2, centres[-1]))
+    for number in range(places.size - 2, -1, -1):
+        places[number] = min(places[number], places[number + 1] - gap)
+    return places
