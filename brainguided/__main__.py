@@ -139,7 +139,7 @@ def search(arguments: argparse.Namespace) -> None:
 
     _say("Loading the data.")
     run = load_run(arguments.run_file)
-    _say(f"Searching with {arguments.workers} workers; Ctrl-C stops, the same command goes on.")
+    _say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
     with local_pool(arguments.workers) as executor:
         run_search(
             run.controller,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import signature
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,16 @@ else:
     import tomli as tomllib
 
 _SPACES: dict[str, Callable[..., SearchSpace]] = {"small": small_space, "zoph2017": zoph2017_space}
-_CONTROLLERS: dict[str, Callable[..., Controller]] = {
-    "reinforce": Reinforce,
-    "random": RandomSearch,
-    "zoph2017": zoph2017_reinforce,
-}
+_CONTROLLERS: dict[str, Callable[..., Controller]] = dict(
+    reinforce=Reinforce, random=RandomSearch, zoph2017=zoph2017_reinforce
+)
 _OBJECTS = 64  # in the built-in images
 _TEACHER_SEED, _TRAIN_SEED, _VALIDATION_SEED = 0, 1, 2
 _DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
 
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "whole": (lambda v: type(v) is int, "a whole number"),
-    "number": (lambda v: type(v) in (int, float), "a number"),
+    "number": (lambda v: type(v) in (int, float) and isfinite(v), "a finite number"),
     "truth": (lambda v: type(v) is bool, "true or false"),
     "text": (lambda v: isinstance(v, str), "text in quotes"),
     "wholes": (
@@ -200,10 +199,7 @@ def write_demo(
 ) -> Path:
     """Write the run file of the demonstration: simulated V4 and IT guide a small search.
 
-    Raises
-    ------
-    RunFileError
-        There is another run file of that name already.
+    Raises RunFileError if there is another run file of that name already.
     """
     path = Path(path)
     text = (
@@ -266,6 +262,12 @@ def _unknown(where: str, name: str, known: list[str]) -> str:
     return f"{where}{name!r} is unknown{hint} Known: {', '.join(known)}"
 
 
+def _nest(where: str, cause: ValueError) -> list[str]:
+    """Return the problems that an error lists, each with where it is."""
+    head, *listed = str(cause).split("\n  - ")
+    return [where + problem for problem in listed or [head]]
+
+
 def _choose(
     where: str, table: dict[str, Any], key: str, choices: dict[str, Any], problems: list[str]
 ) -> str | None:
@@ -290,7 +292,7 @@ def _make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | Non
     try:
         return _SPACES[name](**given)
     except ValueError as cause:
-        problems.append(f"{where}{cause}")
+        problems += _nest(where, cause)
     return None
 
 
@@ -313,7 +315,7 @@ def _make_controller(
     try:
         return _CONTROLLERS[name](space, seed=seed, **given)
     except ValueError as cause:
-        problems.append(f"{where}{cause}")
+        problems += _nest(where, cause)
     return None
 
 
@@ -339,7 +341,7 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
         try:
             return Training(**given)
         except ValueError as cause:
-            problems.append(f"{where}{cause}")
+            problems += _nest(where, cause)
     return Training()
 
 
