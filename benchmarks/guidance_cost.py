@@ -67,7 +67,7 @@ def main() -> None:
         for _ in range(options.repeats):
             for label, task in (("P + TG", both), ("P", alone)):
                 times[label].append(evaluate(architecture, task, seed=0).seconds)
-        ratios = [a / b for a, b in zip(times["P + TG"], times["P"])]
+        ratios = [a / b for a, b in zip(times["P + TG"], times["P"], strict=True)]
         print(
             f"{name}: P + TG {statistics.median(times['P + TG']):.2f} s, "
             f"P {statistics.median(times['P']):.2f} s, ratio {statistics.median(ratios):.3f} "

@@ -213,7 +213,8 @@ def compute_layer_rdms(
     chosen = list_layers(network) if layers is None else tuple(layers)
     distances = stream_distances(network, inputs, chosen, [group])
     vectors = np.stack([vector[0] for vector in distances.values()])
-    bad = [name for name, ok in zip(distances, np.isfinite(vectors).all(1)) if not ok]
+    finite = np.isfinite(vectors).all(1)
+    bad = [name for name, ok in zip(distances, finite, strict=True) if not ok]
     if bad:
         raise ValueError(f"Activations of {bad} hold NaN or infinity; check the network's weights.")
     return build_rdms(

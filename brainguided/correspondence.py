@@ -64,7 +64,7 @@ def compute_correspondence(
             for t in targets
         ]
         distances = stream_distances(network, inputs, chosen, groups)
-        for n, (k, target) in enumerate(zip(members, targets)):
+        for n, (k, target) in enumerate(zip(members, targets, strict=True)):
             vector = target.vector
             columns[k] = {
                 name: float(standardise(rows[n]) @ vector) for name, rows in distances.items()

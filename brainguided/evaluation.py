@@ -279,9 +279,9 @@ def _as_dict(table: xr.DataArray) -> dict[str, dict[str, float | None]]:
     return {
         str(area): {
             str(layer): None if np.isnan(r) else float(r)
-            for layer, r in zip(table["layer"].values, column)
+            for layer, r in zip(table["layer"].values, column, strict=True)
         }
-        for area, column in zip(table["area"].values, table.values.T)
+        for area, column in zip(table["area"].values, table.values.T, strict=True)
     }
 
 

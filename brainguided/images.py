@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +240,7 @@ def _read_npz(path: Path) -> _Pool:
         return _Pool(_labels(arrays["y_train"], path), classes, arrays["x_train"], held_out)
     if {"train_jpeg", "train_offset", "train_label"} <= names:
         offsets = arrays["train_offset"].tolist()
-        encoded = [(arrays["train_jpeg"], a, b) for a, b in zip(offsets, offsets[1:])]
+        encoded = [(arrays["train_jpeg"], a, b) for a, b in pairwise(offsets)]
         if len(encoded) != len(arrays["train_label"]):
             raise ValueError(
                 f"{path} holds {len(encoded)} images but {len(arrays['train_label'])} labels."

@@ -73,8 +73,10 @@ def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") 
     else:
         areas = [str(responses.attrs.get("area", responses.name or "responses"))]
         matrices = [responses]
-    means = [average_conditions(_patterns(m, area), by) for m, area in zip(matrices, areas)]
-    for area, mean in zip(areas, means):
+    means = [
+        average_conditions(_patterns(m, area), by) for m, area in zip(matrices, areas, strict=True)
+    ]
+    for area, mean in zip(areas, means, strict=True):
         _refuse_undefined(mean, area, by)
     rows = [upper_triangle(correlation_distances(mean.values)) for mean in means]
     source = str(responses.attrs.get("source", "unknown"))
@@ -231,7 +233,7 @@ def check_alignment(first: list[str], second: list[str], *, names: tuple[str, st
     """Raise AlignmentError unless two lists of condition labels are identical."""
     if first == second:
         return
-    where = next((i for i, (a, b) in enumerate(zip(first, second)) if a != b), None)
+    where = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
     seen = f"{names[0]} has {len(first)} stimuli and {names[1]} {len(second)}"
     if where is not None:
         seen += f"; they first differ at position {where} ({first[where]!r}, {second[where]!r})"
@@ -282,13 +284,13 @@ def compare_rdms(a: RDMs, b: RDMs) -> np.ndarray:
     for rdms, which in ((a, "first"), (b, "second")):
         vectors = np.array(rdms.dissimilarities, dtype=float)
         missing = np.flatnonzero(~np.isfinite(vectors).all(1))
-        flat = np.flatnonzero(np.ptp(vectors, axis=1) == 0) if not missing.size else []
-        if missing.size or len(flat):
+        flat = np.flatnonzero(np.ptp(vectors, axis=1) == 0)
+        problems = [f"numbers {missing.tolist()} hold NaN"] if missing.size else []
+        problems += [f"numbers {flat.tolist()} are constant"] if flat.size else []
+        if problems:
             raise ValueError(
-                f"The {which} RDMs cannot be compared: "
-                + (f"RDMs {missing.tolist()} hold NaN" if missing.size else "")
-                + (f"RDMs {list(map(int, flat))} are constant" if len(flat) else "")
-                + ". Leave out stimuli or layers without responses first."
+                f"The {which} RDMs cannot be compared: {' and '.join(problems)}. Leave out stimuli "
+                "or layers without responses first."
             )
         sides.append(standardise(vectors))
     return sides[0] @ sides[1].T

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from brainguided import __version__
 from brainguided.journal import Journal, JournalError
 from brainguided.plot import plot_correspondence, plot_rdms, plot_search
-from brainguided.plot.rdm_figure import say_conditions
+from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdm import rdms_from_dissimilarities, upper_triangle
 from brainguided.records import Attempt, find_winner
@@ -176,12 +176,16 @@ def _draw_rdms(
     stored: dict[str, xr.Dataset], winner: Attempt, teacher: Sequence[dict[str, Any]]
 ) -> Figure:
     """Draw, for every area, its RDM and then those of the layers; the best layer is framed."""
-    rows = [-(-rdms.sizes["area"] // _COLUMNS) for rdms in stored.values()]
-    figure = Figure(figsize=(PAGE, 1.2 * sum(rows) + 0.15 * len(rows)), layout="constrained")
-    parts = figure.subfigures(len(rows), 1, height_ratios=rows, squeeze=False)
-    for part, height, (area, rdms) in zip(parts[:, 0], rows, stored.items(), strict=True):
-        axes = part.subplots(height, _COLUMNS, squeeze=False)
-        panels = plot_rdms(rdms_from_dissimilarities(rdms), scale="percentile", axes=axes)
+    columns = min(_COLUMNS, max(4, *(rdms.sizes["area"] for rdms in stored.values())))
+    rows = [-(-rdms.sizes["area"] // columns) for rdms in stored.values()]
+    side = (PAGE - 1.4) / columns
+    figure = Figure(figsize=(PAGE, sum(rows) * (side + 0.3)), layout="constrained")
+    axes = figure.subplots(sum(rows), columns, squeeze=False)
+    parts = np.split(axes, np.cumsum(rows)[:-1])
+    for part, (area, rdms) in zip(parts, stored.items(), strict=True):
+        panels = plot_rdms(
+            rdms_from_dissimilarities(rdms), scale="percentile", colour_bar=False, axes=part
+        )
         # A file of dissimilarities calls its conditions stimuli, whatever they are
         by = next((str(entry.get("by")) for entry in teacher if entry.get("area") == area), "")
         count = say_conditions(rdms.sizes["stimulus"], by if by else "stimulus")
@@ -199,6 +203,8 @@ def _draw_rdms(
             if name == best:
                 for spine in panel.spines.values():
                     spine.set(linewidth=2.0, edgecolor="#D55E00")
+    label = "Dissimilarity (percentile of its RDM)"
+    draw_bar(panels[0].get_images()[0], axes.ravel().tolist(), label)
     return figure
 
 
@@ -258,7 +264,7 @@ def _build_page(
         "<p>Start the same search again with this folder, e.g. "
         f"<code>brainguided search RUN.toml --out {place}</code>. What has ended is "
         "kept in <code>journal.db</code>; a larger number of candidates extends the search. "
-        "<code>run.csv</code> and <code>run.nc</code> hold every candidate.</p>"
+        "When it has ended, <code>run.csv</code> and <code>run.nc</code> hold every candidate.</p>"
     )
     body.append(f"<p>Written by brainguided {escape(__version__)}.</p>")
     return (

@@ -65,7 +65,9 @@ class Training:
         if self.precision not in PRECISIONS:
             problems.append(f"precision is {self.precision!r}; expected one of {PRECISIONS}")
         if problems:
-            raise ValueError("Unusable training settings:" + "".join(f"\n  - {p}" for p in problems))
+            raise ValueError(
+                "Unusable training settings:" + "".join(f"\n  - {p}" for p in problems)
+            )
 
 
 class DivergedError(ArithmeticError):

@@ -97,14 +97,15 @@ def controller(name="reinforce", seed=3, space=None):
 
 def drive(out, workers, candidates, seconds):
     """Run a search, as the driver process of the tests that kill it."""
-    task = FakeTask(seconds=seconds, failing=7)
+    task = FakeTask(seconds=seconds, failing=5)
     space = small_space(3)
     space = few() if out.endswith("few") else space
     settings = {"candidates": candidates, "out": out, "round_size": 5, "evaluate": evaluate}
+    proposer = controller(space=space)
     if workers == 0:
-        return run_search(controller(space=space), task, **settings)
+        return run_search(proposer, task, **settings)
     with local_pool(workers) as pool:
-        return run_search(controller(space=space), task, executor=pool, **settings)
+        return run_search(proposer, task, executor=pool, **settings)
 
 
 if __name__ == "__main__":

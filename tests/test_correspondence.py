@@ -42,9 +42,7 @@ def test_correspondence_equals_compare_rdms(network, macaque) -> None:
 
 
 def test_a_network_that_contains_the_teachers_layers_scores_one(network, stimuli) -> None:
-    teacher = Teacher.from_network(
-        network, stimuli, layers=["layer1", "layer2"], subset_size=10**6
-    )
+    teacher = Teacher.from_network(network, stimuli, layers=["layer1", "layer2"], subset_size=10**6)
     table = compute_correspondence(network, teacher)
     assert compute_guidance(table) == pytest.approx(1, abs=1e-5)
     assert best_layers(table) == {"layer1": "layer1", "layer2": "layer2"}

@@ -70,6 +70,7 @@ def test_what_was_recorded_is_read_back(tmp_path):
     with fill(tmp_path) as journal:
         results = journal.results()
         assert journal.config == CONFIG
+        assert journal._connection.execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL
         assert results[0] == FIRST
         assert results[1].reward == 0.1
         assert results[2].attempt == 2

@@ -42,9 +42,7 @@ def levels() -> dict[str, int]:
     rows = config["importlinter:contract:levels"]["layers"].split("\n")
     rows = [row for row in rows if row.strip()]
     return {
-        name.strip(): len(rows) - level
-        for level, row in enumerate(rows)
-        for name in row.split("|")
+        name.strip(): len(rows) - level for level, row in enumerate(rows) for name in row.split("|")
     }
 
 

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SMALLER = {
-    "01_load_a_recording.ipynb": {"simulate_macaque(seed=0)": "simulate_macaque(repetitions=4, seed=0)"},
+    "01_load_a_recording.ipynb": {"macaque(seed=0)": "macaque(repetitions=4, seed=0)"},
     "02_layers_and_areas.ipynb": {
         "steps=300": "steps=5",
         "simulate_objects(60, seed=1)": "simulate_objects(4, seed=1)",

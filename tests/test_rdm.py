@@ -41,9 +41,7 @@ def distances(responses: xr.DataArray, **options: str) -> np.ndarray:
 
 def test_compute_rdms_equals_one_minus_corrcoef() -> None:
     responses = make_responses()
-    np.testing.assert_allclose(
-        distances(responses), 1 - np.corrcoef(responses.values), atol=1e-12
-    )
+    np.testing.assert_allclose(distances(responses), 1 - np.corrcoef(responses.values), atol=1e-12)
 
 
 def test_compute_rdms_equals_rsatoolbox() -> None:
@@ -158,7 +156,9 @@ def test_compare_rdms_refuses_stimuli_in_another_order() -> None:
 def test_compare_rdms_refuses_other_stimuli_and_says_how_many_are_shared() -> None:
     a = make_responses()
     b = a.isel(stimulus=slice(0, 11))
-    with pytest.raises(AlignmentError, match=r"12 stimuli and the second 11.* 11 stimuli in common"):
+    with pytest.raises(
+        AlignmentError, match=r"12 stimuli and the second 11.* 11 stimuli in common"
+    ):
         compare_rdms(compute_rdms(a), compute_rdms(b))
 
 
@@ -197,7 +197,7 @@ def test_compute_rdms_refuses_time_bins_too_few_sites_and_unknown_conditions() -
         compute_rdms(make_responses().expand_dims(time_bin=[0, 1]))
     with pytest.raises(RecordingError, match="at least 3 x 3"):
         compute_rdms(make_responses(12, 2))
-    with pytest.raises(RecordingError, match="'pose'.*object_name"):
+    with pytest.raises(RecordingError, match=r"'pose'.*object_name"):
         compute_rdms(make_responses(), by="pose")
 
 
@@ -249,6 +249,4 @@ def test_object_means_of_hvm_it_reproduce_the_published_object_rdm(shared_data) 
     labels = pd.read_csv(folder / "it_object_rdm_64_labels.csv")
     original = labels.set_index("object_name")["original"]
     where = original.loc[rdms.pattern_descriptors["object_name"]]
-    np.testing.assert_allclose(
-        rdms.get_matrices()[0], oracle.loc[where, where].values, atol=1e-6
-    )
+    np.testing.assert_allclose(rdms.get_matrices()[0], oracle.loc[where, where].values, atol=1e-6)

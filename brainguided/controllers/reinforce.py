@@ -20,7 +20,6 @@ from brainguided.controllers.contract import check_ask, check_seed, check_tell
 from brainguided.spaces import SearchSpace
 
 _INIT = 0.08  # weights start uniform in +-0.08 (the paper, section 4.1), biases here at 0
-_BIAS_GAIN = 3.0  # biases of the softmax learn faster: what is best regardless of the rest
 
 
 class Reinforce:
@@ -84,8 +83,8 @@ class Reinforce:
         hidden: int = 24,
         layers: int = 1,
         learning_rate: float = 0.01,
-        baseline_decay: float = 0.9,
-        entropy_weight: float = 0.03,
+        baseline_decay: float = 0.8,
+        entropy_weight: float = 0.1,
     ) -> None:
         _check_settings(hidden, layers, learning_rate, baseline_decay, entropy_weight)
         check_seed(seed)
@@ -210,8 +209,7 @@ class _Policy(nn.Module):
 
     def _head(self) -> tuple[Tensor, Tensor]:
         """Return softmax weights (decision, option, unit) and biases (decision, option)."""
-        bias = self.bias + self.kind_bias[self.kinds]
-        return self.weight + self.kind_weight[self.kinds], _BIAS_GAIN * bias
+        return self.weight + self.kind_weight[self.kinds], self.bias + self.kind_bias[self.kinds]
 
     @torch.no_grad()
     def sample(

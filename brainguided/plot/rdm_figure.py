@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.transforms import ScaledTranslation
 
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_figure, thin_bar
 from neural_data.errors import AlignmentError
@@ -22,6 +24,7 @@ def plot_rdms(
     order: Sequence[str] | None = None,
     scale: str = "dissimilarity",
     columns: int | None = None,
+    colour_bar: bool = True,
     axes: Any = None,
 ) -> np.ndarray:
     """Draw each RDM as a square image, under one colour scale.
@@ -40,6 +43,8 @@ def plot_rdms(
         lets RDMs of different spread be compared by eye [1]_.
     columns : int, optional
         Columns of the grid; by default up to 4.
+    colour_bar : bool, optional
+        Draw the colour bar. Leave it out where figures with one scale stand together.
     axes : Axes or array of Axes, optional
         At least as many as there are RDMs; those left over are switched off.
 
@@ -86,24 +91,33 @@ def plot_rdms(
             bracket_categories(panel, categories, names=column == min(columns_used))
     note = count_conditions(rdms)
     panels[0].set_xlabel(f"simulated, {note}" if is_simulated(rdms) else note, fontsize=TICK)
-    measure = (
-        "1 \N{MINUS SIGN} Pearson r" if is_correlation(rdms) else str(rdms.dissimilarity_measure)
-    )
-    extend = "neither" if scale == "percentile" else "both"
-    if len(set(rows)) == 1:
-        beside = panels[-1].inset_axes((1.05, 0.0, 0.05, 1.0))
-        bar = panels[0].figure.colorbar(image, cax=beside, extend=extend)
-    else:
-        everywhere = [*panels, *spare]
-        bar = panels[0].figure.colorbar(
-            image, ax=everywhere, shrink=0.6, aspect=18, pad=0.02, extend=extend
-        )
-    text = f"Dissimilarity ({measure})"
-    if scale == "percentile":
-        text = "Dissimilarity (percentile of its RDM)"
-    bar.set_label(text, fontsize=TICK)
-    thin_bar(bar)
+    if colour_bar:
+        beside = [*panels, *spare] if len(set(rows)) > 1 else [panels[-1]]
+        draw_bar(image, beside, _say_scale(rdms, scale))
     return panels
+
+
+def draw_bar(image: AxesImage, axes: list[Axes], label: str) -> None:
+    """Draw a colour bar beside one RDM, as tall as it is, or beside a grid of them."""
+    extend = "neither" if "percentile" in label else "both"
+    figure = axes[0].figure
+    if len(axes) == 1:
+        beside = axes[0].inset_axes((1.05, 0.0, 0.05, 1.0))
+        bar = figure.colorbar(image, cax=beside, extend=extend)
+        height = axes[0].get_window_extent().height * 72 / figure.dpi
+        if height < 0.6 * TICK * len(label):
+            label = label.replace(" (", "\n(")
+    else:
+        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02, extend=extend)
+    bar.set_label(label, fontsize=TICK)
+    thin_bar(bar)
+
+
+def _say_scale(rdms: RDMs, scale: str) -> str:
+    if scale == "percentile":
+        return "Dissimilarity (percentile of its RDM)"
+    correlation = "1 \N{MINUS SIGN} Pearson r"
+    return f"Dissimilarity ({correlation if is_correlation(rdms) else rdms.dissimilarity_measure})"
 
 
 def _panels(number: int, axes: Any, columns: int | None) -> tuple[np.ndarray, list[Axes]]:
@@ -217,11 +231,16 @@ def bracket_categories(panel: Axes, categories: np.ndarray, *, names: bool) -> N
     starts = np.flatnonzero(np.r_[True, categories[1:] != categories[:-1]])
     ends = np.r_[starts[1:], categories.size]
     inset = 0.15 * min(1.0, (ends - starts).min())
+    figure = panel.figure
+    beside, further = (
+        panel.get_yaxis_transform() + ScaledTranslation(-points / 72, 0, figure.dpi_scale_trans)
+        for points in (2.5, 8)
+    )
     for start, end in zip(starts, ends, strict=True):
         panel.plot(
-            [-0.03, -0.03],
+            [0, 0],
             [start - 0.5 + inset, end - 0.5 - inset],
-            transform=panel.get_yaxis_transform(),
+            transform=beside,
             color="black",
             linewidth=1.0,
             solid_capstyle="butt",
@@ -233,18 +252,19 @@ def bracket_categories(panel: Axes, categories: np.ndarray, *, names: bool) -> N
     if not names or gap * starts.size > categories.size:
         return
     places = _spread(centres, gap, categories.size - 0.5)
+    line = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 1, "shrinkB": 1, "relpos": (1, 0.5)}
     for start, centre, place in zip(starts, centres, places, strict=True):
         panel.annotate(
             categories[start],
-            xy=(-0.04, centre),
-            xytext=(-0.09, place),
-            xycoords=panel.get_yaxis_transform(),
-            textcoords=panel.get_yaxis_transform(),
+            xy=(0, centre),
+            xytext=(0, place),
+            xycoords=beside,
+            textcoords=further,
             ha="right",
             va="center",
             fontsize=TICK,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 0},
+            arrowprops=line,
         )
 
 

@@ -1,0 +1,301 @@
+"""Figures: what they show, not how they look."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from rsatoolbox.rdm import RDMs
+
+from brainguided.plot import (
+    plot_correspondence,
+    plot_rdms,
+    plot_reliability,
+    plot_responses,
+    plot_search,
+)
+from neural_data.errors import AlignmentError
+
+KINDS = ("faces", "fruits", "cars")
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left() -> Iterator[None]:
+    pyplot.switch_backend("Agg")
+    yield
+    pyplot.close("all")
+
+
+def make_rdms(
+    names: list[str], *, n: int = 12, descriptor: str = "area", source: str = "a lab"
+) -> RDMs:
+    """RDMs of stimuli im0, im1, ... whose kinds take turns."""
+    rng = np.random.default_rng(0)
+    matrices = [1 - np.corrcoef(rng.normal(size=(n, 20))) for _ in names]
+    return RDMs(
+        np.array([m[np.triu_indices(n, 1)] for m in matrices]),
+        dissimilarity_measure="correlation",
+        descriptors={"conditions": "stimulus", "source": source},
+        rdm_descriptors={descriptor: names},
+        pattern_descriptors={
+            "stimulus": [f"im{k}" for k in range(n)],
+            "category": [KINDS[k % 3] for k in range(n)],
+        },
+    )
+
+
+def drawn(panel: pyplot.Axes) -> np.ndarray:
+    return np.asarray(panel.get_images()[0].get_array())
+
+
+def texts(panel: pyplot.Axes) -> list[str]:
+    return [text.get_text() for text in panel.texts]
+
+
+def make_run(n: int = 6) -> xr.Dataset:
+    reward = np.array([0.3, 0.5, 0.4, np.nan, 0.7, 0.6])[:n]
+    outcome = np.where(np.isnan(reward), "failed", "done")
+    told = np.where(np.isnan(reward), 0.3, reward)  # a failure is told the lowest reward
+    variables = {
+        "reward": told,
+        "performance": reward - 0.2,
+        "guidance": np.where(np.isnan(reward), np.nan, 0.2),
+        "best_so_far": np.fmax.accumulate(reward),
+        "outcome": outcome,
+    }
+    return xr.Dataset(
+        {name: ("candidate", values) for name, values in variables.items()},
+        coords={"candidate": np.arange(n)},
+        attrs={"simulated": 1},
+    )
+
+
+def test_rdms_are_titled_by_area_and_share_one_colour_scale() -> None:
+    panels = plot_rdms(make_rdms(["V4", "IT"]))
+    assert [panel.get_title() for panel in panels] == ["V4", "IT"]
+    limits = {panel.get_images()[0].get_clim() for panel in panels}
+    assert len(limits) == 1
+
+
+def test_rdms_of_layers_are_titled_by_layer() -> None:
+    panels = plot_rdms(make_rdms(["layer1", "layer2"], descriptor="layer"))
+    assert [panel.get_title() for panel in panels] == ["layer1", "layer2"]
+
+
+def test_stimuli_are_grouped_by_category_and_keep_their_order_within() -> None:
+    rdms = make_rdms(["IT"])
+    panel = plot_rdms(rdms)[0]
+    order = [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]
+    expected = rdms.get_matrices()[0][np.ix_(order, order)]
+    np.testing.assert_allclose(drawn(panel), expected)
+    assert texts(panel) == list(KINDS)
+
+
+def test_an_order_of_labels_is_followed() -> None:
+    rdms = make_rdms(["IT"])
+    order = [f"im{k}" for k in reversed(range(12))]
+    panel = plot_rdms(rdms, order=order)[0]
+    np.testing.assert_allclose(drawn(panel), rdms.get_matrices()[0][::-1, ::-1])
+
+
+@pytest.mark.parametrize("order", [["im0"], [f"im{k}" for k in range(11)] + ["im99"]])
+def test_an_order_that_is_no_permutation_is_refused(order: list[str]) -> None:
+    with pytest.raises(AlignmentError, match="Not in order"):
+        plot_rdms(make_rdms(["IT"]), order=order)
+
+
+def test_percentiles_run_from_0_to_100_and_keep_the_ranks() -> None:
+    rdms = make_rdms(["IT"])
+    panel = plot_rdms(rdms, scale="percentile", order=[f"im{k}" for k in range(12)])[0]
+    upper = np.triu_indices(12, 1)
+    shown, values = drawn(panel)[upper], rdms.get_matrices()[0][upper]
+    assert (np.argsort(shown) == np.argsort(values)).all()
+    assert shown.max() == 100
+    np.testing.assert_allclose(drawn(panel), drawn(panel).T)
+
+
+def test_an_unknown_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match="'dissimilarity', 'percentile'"):
+        plot_rdms(make_rdms(["IT"]), scale="rank")
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 12])
+def test_any_number_of_rdms_fits_and_no_text_overlaps(number: int) -> None:
+    panels = plot_rdms(make_rdms([f"layer{k}" for k in range(number)], descriptor="layer"))
+    assert len(panels) == number
+    assert not overlaps(panels[0].figure)
+
+
+def extent(text: Text) -> Bbox:
+    """Where a text is drawn, without the line that leads from it."""
+    return Text.get_window_extent(text)
+
+
+def overlaps(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of texts of a figure that cover each other."""
+    figure.canvas.draw()
+    found = []
+    for axes in [axes for axes in figure.axes if axes.axison]:
+        found += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        found += [*axes.get_xticklabels(), *axes.get_yticklabels()]
+        legend = axes.get_legend()
+        found += [] if legend is None else legend.get_texts()
+    shown = [t for t in found if t.get_text() and t.get_visible()]
+    boxes = [(t.get_text(), extent(t).shrunk(0.95, 0.95)) for t in shown]
+    return [
+        (a, b)
+        for k, (a, first) in enumerate(boxes)
+        for b, second in boxes[k + 1 :]
+        if first.overlaps(second)
+    ]
+
+
+def test_simulated_recordings_are_called_simulated() -> None:
+    assert "simulated" in plot_rdms(make_rdms(["IT"], source="simulated"))[0].get_xlabel()
+    assert "simulated" not in plot_rdms(make_rdms(["IT"]))[0].get_xlabel()
+    assert "simulated" in plot_search(make_run()).get_ylabel()
+
+
+def test_rdms_are_drawn_into_given_axes_even_outside_a_grid() -> None:
+    figure = Figure()
+    given = [figure.add_axes((0.1, 0.1, 0.3, 0.8)), figure.add_axes((0.5, 0.1, 0.3, 0.8))]
+    panels = plot_rdms(make_rdms(["V4", "IT"]), axes=given)
+    assert list(panels) == given
+    with pytest.raises(ValueError, match="2 RDMs and 1 axes"):
+        plot_rdms(make_rdms(["V4", "IT"]), axes=given[0])
+
+
+def test_figures_are_as_wide_as_a_column_or_a_page() -> None:
+    for number, width in ((1, 85), (2, 85), (4, 180), (12, 180)):
+        panels = plot_rdms(make_rdms([f"a{k}" for k in range(number)]))
+        assert panels[0].figure.get_figwidth() * 25.4 == pytest.approx(width)
+
+
+def test_the_best_layer_of_each_area_is_boxed_and_numbers_are_printed() -> None:
+    values = [[0.1, 0.4], [0.3, np.nan], [-0.2, 0.2]]
+    table = xr.DataArray(
+        values,
+        dims=("layer", "area"),
+        coords={"layer": ["layer1", "layer2", "layer3"], "area": ["V4", "IT"]},
+    )
+    axes = plot_correspondence(table.transpose("area", "layer"))
+    cells = {(round(p.get_x() + 0.5), round(p.get_y() + 0.5)) for p in axes.patches}
+    assert cells == {(0, 1), (1, 0)}
+    assert texts(axes) == ["0.10", "0.40", "0.30", "undefined", "\N{MINUS SIGN}0.20", "0.20"]
+    assert not overlaps(axes.figure)
+
+
+def test_a_similarity_of_many_candidates_is_refused() -> None:
+    table = xr.DataArray(np.zeros((2, 2, 2)), dims=("candidate", "layer", "area"))
+    with pytest.raises(ValueError, match=r"run\.similarity\.sel"):
+        plot_correspondence(table)
+
+
+def test_a_search_shows_its_best_so_far_and_its_failures() -> None:
+    run = make_run()
+    axes = plot_search(run)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert "failed (1)" in labels
+    points = {c.get_label(): np.asarray(c.get_offsets()) for c in axes.collections}
+    assert points["failed (1)"][:, 0].tolist() == [3]
+    assert points["reward"][:, 0].tolist() == [0, 1, 2, 4, 5]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), run["best_so_far"])
+    assert not overlaps(axes.figure)
+
+
+def test_a_search_without_teacher_shows_no_guidance() -> None:
+    run = make_run()
+    run["guidance"] = run["guidance"] * np.nan
+    labels = [text.get_text() for text in plot_search(run).get_legend().get_texts()]
+    assert not [label for label in labels if label.startswith("TG")]
+
+
+def test_a_search_of_failures_only_is_drawn() -> None:
+    run = make_run().isel(candidate=[3])
+    run["best_so_far"] = run["best_so_far"] * np.nan
+    labels = [text.get_text() for text in plot_search(run).get_legend().get_texts()]
+    assert labels == ["failed (1)"]
+
+
+def test_reliability_counts_undefined_sites_without_drawing_them() -> None:
+    reliability = xr.DataArray(
+        [0.5, 0.7, np.nan, 0.9],
+        dims="site",
+        coords={"area": ("site", ["V4", "V4", "V4", "IT"])},
+    )
+    axes = plot_reliability(reliability)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["V4: 3 sites, median 0.60 (1 undefined)", "IT: 1 site, median 0.90"]
+    assert not overlaps(axes.figure)
+
+
+def make_recording() -> xr.Dataset:
+    response = np.random.default_rng(0).poisson(5, size=(6, 2, 4)).astype(float)
+    return xr.Dataset(
+        {"response": (("stimulus", "repetition", "site"), response, {"units": "spikes/s"})},
+        coords={
+            "stimulus": [f"im{k}" for k in range(6)],
+            "category": ("stimulus", [KINDS[k % 3] for k in range(6)]),
+            "site": ["a", "b", "c", "d"],
+            "area": ("site", ["IT", "V4", "IT", "V4"]),
+        },
+        attrs={"source": "simulated"},
+    )
+
+
+def test_responses_are_grouped_by_area_and_category() -> None:
+    axes = plot_responses(make_recording())
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["IT\n2 sites", "V4\n2 sites"]
+    assert texts(axes) == list(KINDS)
+    mean = make_recording()["response"].mean("repetition").values
+    scores = (mean - mean.mean(0)) / mean.std(0)
+    np.testing.assert_allclose(drawn(axes), scores[[0, 3, 1, 4, 2, 5]][:, [0, 2, 1, 3]])
+    assert axes.get_title() == "simulated recording"
+    assert not overlaps(axes.figure)
+
+
+def test_importing_the_figures_leaves_pyplot_alone() -> None:
+    code = "import sys, brainguided.plot; print('matplotlib.pyplot' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 40), (40, 1, 1, 1), (2, 30, 1, 1, 30)])
+def test_names_of_small_categories_move_apart_and_stay_beside_the_rdm(
+    sizes: tuple[int, ...],
+) -> None:
+    rdms = make_rdms(["IT"], n=sum(sizes))
+    rdms.pattern_descriptors["category"] = np.repeat(
+        [f"kind {k}" for k in range(len(sizes))], sizes
+    )
+    panel = plot_rdms(rdms)[0]
+    assert not overlaps(panel.figure)
+    image = panel.get_window_extent()
+    for text in panel.texts:
+        box = extent(text)
+        assert image.y0 - box.height <= box.y0
+        assert box.y1 <= image.y1 + box.height
+
+
+def test_the_colour_bar_can_be_left_to_the_caller() -> None:
+    assert len(plot_rdms(make_rdms(["V4", "IT"]), colour_bar=False)[0].figure.axes) == 2
+
+
+def test_long_names_of_categories_keep_clear_of_their_lines() -> None:
+    rdms = make_rdms(["IT", "V4", "V2", "V1"])
+    kinds = [f"a rather long category {k % 3}" for k in range(12)]
+    rdms.pattern_descriptors["category"] = kinds
+    panel = plot_rdms(rdms)[0]
+    panel.figure.canvas.draw()
+    for text in panel.texts:
+        line = text.arrow_patch.get_path().vertices
+        start = text.arrow_patch.get_transform().transform(line)[:, 0].min()
+        assert start >= extent(text).x1 - 1
