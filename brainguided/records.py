@@ -161,6 +161,10 @@ def build_run(
         },
     )
     run["similarity"].attrs["long_name"] = "RDM similarity (Pearson r)"
+    task = config.get("task")
+    teacher = task.get("teacher") if isinstance(task, Mapping) else None
+    sources = [str(area.get("source", "")) for area in teacher or [] if isinstance(area, Mapping)]
+    run["similarity"].attrs["source"] = "; ".join(dict.fromkeys(sources))
     return run
 
 

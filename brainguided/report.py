@@ -82,7 +82,7 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
     figures = {"search.png": _draw_search(run)}
     remarks = []
     if winner is not None and winner.similarity:
-        figures["correspondence.png"] = _draw_correspondence(winner)
+        figures["correspondence.png"] = _draw_correspondence(run, winner)
         stored, problem = _load_winner_rdms(folder, winner)
         if problem:
             remarks.append(problem)
@@ -127,17 +127,11 @@ def _draw_search(run: xr.Dataset) -> Figure:
     return figure
 
 
-def _draw_correspondence(winner: Attempt) -> Figure:
-    areas = list(winner.similarity)
-    layers = list(winner.similarity[areas[0]])
-    values = [
-        [np.nan if (r := winner.similarity[area][layer]) is None else r for area in areas]
-        for layer in layers
-    ]
-    coords = {"layer": layers, "area": areas}
-    table = xr.DataArray(np.array(values, dtype=float), dims=("layer", "area"), coords=coords)
-    figure = Figure(figsize=(COLUMN, 0.75 + 0.19 * len(layers)), layout="constrained")
-    plot_correspondence(table, axes=figure.add_subplot())
+def _draw_correspondence(run: xr.Dataset, winner: Attempt) -> Figure:
+    similarity = run["similarity"].sel(candidate=winner.candidate)
+    similarity = similarity.sel(layer=list(next(iter(winner.similarity.values()))))
+    figure = Figure(figsize=(COLUMN, 0.75 + 0.19 * similarity.sizes["layer"]), layout="constrained")
+    plot_correspondence(similarity, axes=figure.add_subplot())
     return figure
 
 

@@ -289,13 +289,10 @@ def test_the_colour_bar_can_be_left_to_the_caller() -> None:
     assert len(plot_rdms(make_rdms(["V4", "IT"]), colour_bar=False)[0].figure.axes) == 2
 
 
-def test_long_names_of_categories_keep_clear_of_their_lines() -> None:
-    rdms = make_rdms(["IT", "V4", "V2", "V1"])
-    kinds = [f"a rather long category {k % 3}" for k in range(12)]
-    rdms.pattern_descriptors["category"] = kinds
-    panel = plot_rdms(rdms)[0]
-    panel.figure.canvas.draw()
-    for text in panel.texts:
-        line = text.arrow_patch.get_path().vertices
-        start = text.arrow_patch.get_transform().transform(line)[:, 0].min()
-        assert start >= extent(text).x1 - 1
+def test_correspondence_says_simulated_where_the_areas_are() -> None:
+    table = xr.DataArray(
+        [[0.1, 0.2]], dims=("layer", "area"), coords={"layer": ["layer1"], "area": ["V4", "IT"]}
+    )
+    assert "simulated" not in plot_correspondence(table).get_xlabel()
+    table.attrs["source"] = "simulated macaque"
+    assert "simulated area" in plot_correspondence(table).get_xlabel()

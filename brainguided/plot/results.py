@@ -25,7 +25,8 @@ def plot_correspondence(similarity: xr.DataArray, *, axes: Axes | None = None) -
     Parameters
     ----------
     similarity : DataArray (layer, area)
-        RDM similarity, Pearson r; NaN (drawn grey) where a layer has no defined RDM.
+        RDM similarity, Pearson r; NaN (drawn grey) where a layer has no defined RDM. Where
+        ``attrs["source"]`` says so, the areas are marked as simulated.
     axes : Axes, optional
 
     Returns
@@ -71,7 +72,9 @@ def plot_correspondence(similarity: xr.DataArray, *, axes: Axes | None = None) -
     axes.set_xticks(range(len(areas)), areas)
     axes.set_yticks(range(len(layers)), layers)
     axes.tick_params(labelsize=TICK, length=0)
-    axes.set_xlabel("area (box: its best layer)", fontsize=LABEL)
+    simulated = "simulated" in str(similarity.attrs.get("source", "")).lower()
+    kind = "simulated area" if simulated else "area"
+    axes.set_xlabel(f"{kind} (box: its best layer)", fontsize=LABEL)
     axes.set_ylabel("layer of the network", fontsize=LABEL)
     bar = axes.figure.colorbar(image, ax=axes, aspect=18, pad=0.03)
     bar.set_label("RDM similarity (Pearson r)", fontsize=LABEL)
