@@ -122,7 +122,7 @@ def build_run(
     done = np.array([result.outcome == "done" for result in results], dtype=bool)
     # fmax ignores the NaN of candidates that were not done
     best = np.fmax.accumulate(np.where(done, reward, np.nan)) if len(results) else reward
-    text = json.dumps(config)
+    sources = _teacher_sources(config)
 
     def whole(values: Iterable[int | None]) -> np.ndarray:
         return np.array([-1 if value is None else value for value in values], dtype=np.int64)
@@ -156,16 +156,21 @@ def build_run(
         },
         attrs={
             "source": "brainguided search",
-            "config": text,
-            "simulated": int("simulated" in text.lower()),
+            "config": json.dumps(config),
+            "simulated": int("simulated" in sources.lower()),
         },
     )
     run["similarity"].attrs["long_name"] = "RDM similarity (Pearson r)"
+    run["similarity"].attrs["source"] = sources
+    return run
+
+
+def _teacher_sources(config: Mapping[str, Any]) -> str:
+    """Return where the teacher's areas come from, each source once."""
     task = config.get("task")
     teacher = task.get("teacher") if isinstance(task, Mapping) else None
     sources = [str(area.get("source", "")) for area in teacher or [] if isinstance(area, Mapping)]
-    run["similarity"].attrs["source"] = "; ".join(dict.fromkeys(sources))
-    return run
+    return "; ".join(dict.fromkeys(sources))
 
 
 def export_run(results: Sequence[Attempt], run: xr.Dataset, folder: Path) -> list[Path]:

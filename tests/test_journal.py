@@ -14,10 +14,13 @@ import pytest
 import xarray as xr
 
 from brainguided.journal import APPLICATION_ID, Journal, JournalError
-from brainguided.records import Attempt, Timing, find_winner
+from brainguided.records import Attempt, Timing, build_run, find_winner
 from brainguided.spaces import small_space
 
-CONFIG = {"controller": {"name": "random"}, "task": {"teacher": "V4, simulated"}}
+CONFIG = {
+    "controller": {"name": "random"},
+    "task": {"teacher": [{"area": "V4", "source": "simulated macaque"}]},
+}
 TIMING = Timing(1.5, 100.0, 101.5, "host", 7)
 
 
@@ -107,7 +110,14 @@ def test_the_run_is_a_dataset(tmp_path):
     assert float(run["similarity"].sel(area="V4", layer="layer10")[0]) == 0.4
     assert np.isnan(run["similarity"].sel(area="IT", layer="layer2")).all()
     assert run.attrs["simulated"] == 1
+    assert run["similarity"].attrs["source"] == "simulated macaque"
     assert json.loads(run.attrs["config"]) == CONFIG
+
+
+def test_simulated_images_do_not_make_a_recorded_teacher_simulated():
+    task = {"images": {"source": "simulated objects"}, "teacher": [{"source": "our lab"}]}
+    run = build_run([], seconds={}, config={"task": task})
+    assert run.attrs["simulated"] == 0
 
 
 def test_the_exports_hold_the_run(tmp_path):

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OWNERS = {
     "torch": {
         "activations", "controllers", "correspondence", "evaluation", "executors", "images",
-        "network", "teacher", "training",
+        "network", "teacher", "training", "winner",
     },
     "matplotlib": {"plot", "report", "__main__"},
     "sqlite3": {"journal"},

@@ -30,7 +30,8 @@ def test_every_notebook_is_tested() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", sorted(SMALLER))
-def test_notebook_runs(name, tmp_path) -> None:
+def test_notebook_runs(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = nbformat.read(FOLDER / name, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs for cell in code), "notebooks are kept without outputs"
