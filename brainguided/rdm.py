@@ -6,14 +6,15 @@ of the conditions travel with the dissimilarities and every comparison checks th
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from brainguided.alignment import check_alignment, condition_labels, repeated
 from neural_data.dissimilarities import validate_dissimilarities
-from neural_data.errors import AlignmentError, RecordingError
+from neural_data.errors import RecordingError
 from neural_data.recording import average_repetitions, select_recording, validate_recording
 
 if TYPE_CHECKING:
@@ -199,55 +200,6 @@ def build_rdms(
     )
 
 
-def condition_labels(rdms: RDMs, *, name: str = "The RDMs") -> list[str]:
-    """Return the labels of the conditions of `rdms`, in order.
-
-    The label is the pattern descriptor named by ``descriptors["conditions"]``, else
-    ``stimulus``, else the only descriptor besides rsatoolbox's ``index``.
-
-    Raises
-    ------
-    AlignmentError
-        If there is no such descriptor or its values repeat.
-    """
-    descriptors = {k: v for k, v in rdms.pattern_descriptors.items() if k != "index"}
-    key = rdms.descriptors.get("conditions", "stimulus")
-    if key not in descriptors and len(descriptors) == 1:
-        key = next(iter(descriptors))
-    if key not in descriptors:
-        raise AlignmentError(
-            f"{name} carry no labels of their conditions, only {sorted(descriptors)}. Add them "
-            "with pattern_descriptors={'stimulus': [...]}: without labels a comparison could "
-            "pair the wrong stimuli unseen."
-        )
-    labels = [str(v) for v in descriptors[key]]
-    repeated = _repeated(labels)
-    if repeated:
-        raise AlignmentError(
-            f"{name} have repeated condition labels, e.g. {repeated[:3]}; labels must be unique."
-        )
-    return labels
-
-
-def check_alignment(first: list[str], second: list[str], *, names: tuple[str, str]) -> None:
-    """Raise AlignmentError unless two lists of condition labels are identical."""
-    if first == second:
-        return
-    where = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
-    seen = f"{names[0]} has {len(first)} stimuli and {names[1]} {len(second)}"
-    if where is not None:
-        seen += f"; they first differ at position {where} ({first[where]!r}, {second[where]!r})"
-    if sorted(first) == sorted(second):
-        advice = (
-            "They are the same stimuli in another order: select with "
-            "responses.sel(stimulus=...) first."
-        )
-    else:
-        common = len(set(first) & set(second))
-        advice = f"They have {common} stimuli in common: select those in both first."
-    raise AlignmentError(f"{seen}. {advice}")
-
-
 def compare_rdms(a: RDMs, b: RDMs) -> np.ndarray:
     """Return the Pearson correlation between the dissimilarities of every RDM of `a` and of `b`.
 
@@ -396,7 +348,7 @@ def _refuse_undefined(patterns: xr.DataArray, area: str, by: str) -> None:
                 f"correlation is undefined, e.g. {labels[flat][:3].tolist()}: leave them out"
             )
     if len(set(map(str, labels))) < len(labels):
-        problems.append(f"condition labels repeat, e.g. {_repeated(map(str, labels))[:3]}")
+        problems.append(f"condition labels repeat, e.g. {repeated(map(str, labels))[:3]}")
     if problems:
         lines = "".join(f"\n  - {p}" for p in problems)
         raise RecordingError(f"No correlation RDM can be computed for {area}:{lines}")
@@ -407,8 +359,3 @@ def _stimulus_coords(
 ) -> dict[str, np.ndarray]:
     dim = dim if dim in labelled.dims else "stimulus"
     return {str(k): v.values for k, v in labelled.coords.items() if v.dims == (dim,)}
-
-
-def _repeated(labels: Iterable[str]) -> list[str]:
-    seen: set[str] = set()
-    return sorted({x for x in labels if x in seen or seen.add(x)})  # type: ignore[func-returns-value]

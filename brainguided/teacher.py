@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from brainguided.alignment import check_alignment, condition_labels
 from brainguided.rdm import (
     build_rdms,
-    check_alignment,
     compute_rdms,
     condition_index,
-    condition_labels,
     standardise,
 )
 from neural_data.errors import AlignmentError, RecordingError
