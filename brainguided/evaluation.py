@@ -46,6 +46,10 @@ class Task:
     training: Training = field(default_factory=Training)
     alpha: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.alpha):
+            raise ValueError(f"alpha is {self.alpha}; expected a finite number, e.g. 1.0.")
+
     def describe(self) -> dict[str, Any]:
         """Return the settings and what identifies the data, ready for JSON."""
         images = self.images
@@ -73,7 +77,7 @@ class Task:
             },
             "teacher": None if self.teacher is None else self.teacher.describe(),
             "training": {**asdict(self.training), "checkpoints": list(self.training.checkpoints)},
-            "alpha": self.alpha,
+            "alpha": float(self.alpha),
         }
 
 

@@ -132,7 +132,7 @@ def load_images(
         n_validation = len(order) if n_validation is None else n_validation
         validation, rest = order[:n_validation], _balanced_order(pool.labels, generator)
     n_train = len(rest) if n_train is None else n_train
-    if n_train > len(rest) or n_validation > len(held_out.labels) or n_train < 1:
+    if not 1 <= n_train <= len(rest) or not 1 <= n_validation <= len(held_out.labels):
         raise ValueError(
             f"{path} has {available} training images; {n_train} for training and {n_validation} "
             "for validation were asked for. Lower n_train or n_validation."
@@ -233,11 +233,17 @@ def _read_npz(path: Path) -> _Pool:
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a readable .npz file: {error}") from None
     if {"x_train", "y_train"} <= names:
-        classes = _class_names(arrays, arrays["y_train"])
+        labels = _labels(arrays["y_train"], path)
+        classes = _class_names(arrays, labels)
+        if ("x_val" in names) != ("y_val" in names):
+            raise ValueError(f"{path} has only one of x_val and y_val; give both or neither.")
         held_out = None
-        if {"x_val", "y_val"} <= names:
+        if "x_val" in names:
             held_out = _Pool(_labels(arrays["y_val"], path), classes, arrays["x_val"])
-        return _Pool(_labels(arrays["y_train"], path), classes, arrays["x_train"], held_out)
+            _check_arrays(path, "val", held_out)
+        pool = _Pool(labels, classes, arrays["x_train"], held_out)
+        _check_arrays(path, "train", pool)
+        return pool
     if {"train_jpeg", "train_offset", "train_label"} <= names:
         offsets = arrays["train_offset"].tolist()
         encoded = [(arrays["train_jpeg"], a, b) for a, b in pairwise(offsets)]
@@ -245,12 +251,26 @@ def _read_npz(path: Path) -> _Pool:
             raise ValueError(
                 f"{path} holds {len(encoded)} images but {len(arrays['train_label'])} labels."
             )
-        classes = _class_names(arrays, arrays["train_label"])
-        return _Pool(_labels(arrays["train_label"], path), classes, encoded)
+        labels = _labels(arrays["train_label"], path)
+        return _Pool(labels, _class_names(arrays, labels), encoded)
     raise ValueError(
         f"{path} holds {sorted(names)}; expected x_train and y_train, or train_jpeg, "
         "train_offset and train_label."
     )
+
+
+def _check_arrays(path: Path, part: str, pool: _Pool) -> None:
+    images = pool.images
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            f"x_{part} in {path} is {images.dtype} {images.shape}; expected uint8 (n, y, x, 3). A "
+            "grey set: np.repeat(images[..., np.newaxis], 3, axis=-1)."
+        )
+    if len(images) != len(pool.labels):
+        raise ValueError(
+            f"{path} holds {len(images)} images in x_{part} but {len(pool.labels)} labels in "
+            f"y_{part}."
+        )
 
 
 def _labels(values: np.ndarray, path: Path) -> np.ndarray:

@@ -99,14 +99,19 @@ def build_network(architecture: Architecture, *, n_classes: int, seed: int) -> P
         compared with the brain. Memory layout is torch's default: channels-last weights corrupt
         memory in the backward pass of torch 2.13's CPU convolutions on some small shapes.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch.device("meta"):  # torch's own initialisation would draw from the global generator
         network = PlainNetwork(architecture, n_classes)
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.normal_(network.classifier.weight, std=0.01)
-        nn.init.zeros_(network.classifier.bias)
+    network = network.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(
+                module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+            )
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+    nn.init.normal_(network.classifier.weight, std=0.01, generator=generator)
+    nn.init.zeros_(network.classifier.bias)
     return network
 
 

@@ -37,7 +37,8 @@ def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") 
     ----------
     responses : xr.Dataset or xr.DataArray
         A recording (one RDM an area, in order of first appearance), or responses with dims
-        (stimulus, site) or (stimulus, unit) (one RDM). Any units; the distance has none.
+        (stimulus, site) or (stimulus, unit): one RDM, or one for each value of a coordinate
+        ``area`` over the sites. Any units; the distance has none.
     by : str, optional
         Coordinate over dim ``stimulus`` whose values are the conditions.
 
@@ -74,6 +75,11 @@ def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") 
     else:
         areas = [str(responses.attrs.get("area", responses.name or "responses"))]
         matrices = [responses]
+        if "area" in responses.coords and responses["area"].ndim == 1:
+            labels = responses["area"].values
+            areas = [str(a) for a in dict.fromkeys(labels.tolist())]
+            dim = responses["area"].dims[0]
+            matrices = [responses.isel({dim: labels == a}) for a in areas]
     means = [
         average_conditions(_patterns(m, area), by) for m, area in zip(matrices, areas, strict=True)
     ]
@@ -124,7 +130,15 @@ def condition_index(labelled: xr.DataArray | xr.Dataset, by: str) -> tuple[np.nd
             f"No coordinate {by!r} over dim 'stimulus' to group by; the stimuli have "
             f"{sorted(known)}. Assign one with .assign_coords({by}=('stimulus', labels))."
         )
-    values = [str(v) for v in known[by].tolist()]
+    raw = known[by].tolist()
+    empty = [n for n, v in enumerate(raw) if v is None or v != v or str(v) == ""]
+    if empty:
+        raise RecordingError(
+            f"{len(empty)} of {len(raw)} stimuli have no {by!r}, e.g. "
+            f"{labelled['stimulus'].values[empty[:3]].tolist()}: leave them out or label them, or "
+            "they would be averaged as if they were one condition."
+        )
+    values = [str(v) for v in raw]
     labels = list(dict.fromkeys(values))
     number = {label: k for k, label in enumerate(labels)}
     return np.array([number[v] for v in values]), labels
@@ -315,12 +329,13 @@ def _patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
     unit = next((d for d in UNIT_DIMS if d in responses.dims), None)
     extra = [d for d in responses.dims if d not in ("stimulus", unit)]
     if "time_bin" in extra and responses.sizes["time_bin"] == 1:
-        responses, extra = responses.isel(time_bin=0, drop=True), []
+        responses = responses.isel(time_bin=0, drop=True)
+        extra.remove("time_bin")
     if unit is None or "stimulus" not in responses.dims or extra:
         raise RecordingError(
             f"The responses of {area} have dims {tuple(responses.dims)}; an RDM needs (stimulus, "
             "site) or (stimulus, unit). Average or select the others first, e.g. "
-            "responses.mean('time_bin')."
+            f"responses.mean({str(extra[0] if extra else 'time_bin')!r})."
         )
     return responses.transpose("stimulus", unit)
 

@@ -114,7 +114,7 @@ class Teacher:
         recording: xr.Dataset,
         stimuli: xr.Dataset,
         *,
-        areas: Sequence[str] | None = None,
+        areas: str | Sequence[str] | None = None,
         by: str = "stimulus",
     ) -> Teacher:
         """Make a teacher of the areas of a recording.
@@ -128,7 +128,7 @@ class Teacher:
             Responses, see ``neural_data.recording``.
         stimuli : xr.Dataset
             Images of exactly the recorded stimuli, in any order.
-        areas : sequence of str, optional
+        areas : str or sequence of str, optional
             Which areas; by default all.
         by : str, optional
             ``"stimulus"`` (image-level RDM) or a coordinate over stimuli such as
@@ -143,12 +143,22 @@ class Teacher:
         """
         validate_recording(recording)
         images = align_stimuli(stimuli, recording["stimulus"].values.astype(str).tolist())
+        if by != "stimulus" and by in recording.coords and by in images.coords:
+            pairs = zip(recording[by].values.tolist(), images[by].values.tolist(), strict=True)
+            differ = [n for n, (a, b) in enumerate(pairs) if str(a) != str(b)]
+            if differ:
+                raise AlignmentError(
+                    f"The recording and the images disagree on {by!r} of {len(differ)} stimuli, "
+                    f"e.g. {images['stimulus'].values[differ[0]]!r}: "
+                    f"{recording[by].values[differ[0]]!r} and {images[by].values[differ[0]]!r}. "
+                    "Correct one, or drop the coordinate of the recording with drop_vars."
+                )
         if by not in recording.coords and by in images.coords:
             recording = recording.assign_coords({by: ("stimulus", images[by].values)})
         elif by != "stimulus" and by not in images.coords and by in recording.coords:
             images = images.assign_coords({by: ("stimulus", recording[by].values)})
         found = list(dict.fromkeys(recording["area"].values.tolist()))
-        chosen = found if areas is None else list(areas)
+        chosen = found if areas is None else [areas] if isinstance(areas, str) else list(areas)
         rdms = compute_rdms(select_recording(recording, area=chosen), by=by)
         order = [str(a) for a in rdms.rdm_descriptors["area"]]
         return cls(
@@ -188,7 +198,12 @@ class Teacher:
             rank = np.array([labels.index(g) for g in groups])[index]
             images = images.isel(stimulus=np.argsort(rank, kind="stable"))
         names = rdms.rdm_descriptors.get("area")
-        if area is not None and rdms.n_rdm == 1:
+        if area is not None:
+            if rdms.n_rdm != 1:
+                raise ValueError(
+                    f"area={area!r} names one RDM, but there are {rdms.n_rdm}; set "
+                    "rdm_descriptors['area'] instead."
+                )
             names = [area]
         if names is None:
             raise AlignmentError(
@@ -309,6 +324,7 @@ class Teacher:
                 "source": t.source,
                 "rdm_sha256": fingerprint(np.asarray(t.rdm.dissimilarities[0], dtype=float)),
                 "stimuli_sha256": fingerprint(t.stimuli["image"].values),
+                "conditions_sha256": fingerprint(np.array(t.stimuli[t.by].values.astype(str))),
             }
             for t in self.targets
         ]
@@ -322,5 +338,19 @@ def fingerprint(values: np.ndarray) -> str:
 
 
 def _one(rdms: RDMs, number: int) -> RDMs:
-    """Return one RDM of several with all descriptors."""
-    return rdms.subset("index", number)
+    """Return one RDM of several, by position, with all descriptors."""
+    from rsatoolbox.rdm import RDMs
+
+    return RDMs(
+        np.array(rdms.dissimilarities[number : number + 1]),
+        dissimilarity_measure=rdms.dissimilarity_measure,
+        descriptors=dict(rdms.descriptors),
+        rdm_descriptors={
+            name: [values[number]]
+            for name, values in rdms.rdm_descriptors.items()
+            if name != "index"
+        },
+        pattern_descriptors={
+            name: list(values) for name, values in rdms.pattern_descriptors.items()
+        },
+    )

@@ -14,6 +14,7 @@ from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.netcdf import open_netcdf, write_netcdf
 from neural_data.schema import (
     DIMS,
+    as_labels,
     check_labels,
     check_response,
     check_savable,
@@ -290,7 +291,7 @@ def recording_from_arrays(
         expected = values.shape[DIMS.index(dim)] if values.ndim == 3 else None
         if isinstance(names, str) and coord in ("area", "animal"):
             names = [names] * (expected if expected is not None else len(site))
-        labels[coord] = (dim, np.asarray(names))
+        labels[coord] = (dim, as_labels(names))
         if labels[coord][1].ndim != 1:
             problems.append(f"{coord!r} is not a flat list of labels")
         elif expected is not None and len(labels[coord][1]) != expected:

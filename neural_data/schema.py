@@ -25,6 +25,19 @@ def is_text(values: Any) -> bool:
     return array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat)
 
 
+def as_labels(names: Any) -> np.ndarray:
+    """Return labels as an array: text as text; a list of mixed types unchanged, to be refused.
+
+    numpy alone would turn ``["V4", nan]`` into the text "nan".
+    """
+    if isinstance(names, np.ndarray):
+        return names
+    given = np.asarray(names, dtype=object)
+    if is_text(given):
+        return given.astype(str)
+    return given if any(isinstance(name, str) for name in given.flat) else np.asarray(names)
+
+
 def check_labels(
     dataset: xr.Dataset,
     coord: str,

@@ -14,7 +14,13 @@ import xarray as xr
 from neural_data.errors import AlignmentError, RecordingError, format_names, raise_problems
 from neural_data.image_files import read_image_files
 from neural_data.netcdf import open_netcdf, write_netcdf
-from neural_data.schema import check_labels, check_savable, check_source, describe_wrong_dims
+from neural_data.schema import (
+    as_labels,
+    check_labels,
+    check_savable,
+    check_source,
+    describe_wrong_dims,
+)
 from neural_data.tables import read_table
 
 DIMS = ("stimulus", "y", "x", "channel")
@@ -146,7 +152,7 @@ def stimuli_from_arrays(
             "np.repeat(images[..., np.newaxis], 3, axis=-1)"
         )
     given = {"stimulus": stimulus, "category": category, "object_name": object_name}
-    labels = {key: np.asarray(names) for key, names in given.items() if names is not None}
+    labels = {key: as_labels(names) for key, names in given.items() if names is not None}
     expected = values.shape[0] if values.ndim else 0
     for coord, names in labels.items():
         if names.shape != (expected,):
@@ -257,7 +263,10 @@ def align_stimuli(
     ------
     AlignmentError
         Names without image, images without name, or a name given twice: all of them at once.
+    RecordingError
+        The stimulus set does not follow the schema, e.g. names a stimulus twice.
     """
+    validate_stimuli(stimuli, name="the images")
     have = stimuli["stimulus"].values.astype(str).tolist()
     values = names.values if isinstance(names, xr.DataArray) else list(names)
     wanted = [str(value) for value in values]

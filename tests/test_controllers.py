@@ -236,7 +236,7 @@ def test_the_log_probability_is_that_of_the_draws():
 
 def test_the_settings_of_the_paper_are_its_own():
     description = zoph2017_reinforce(zoph2017_space(), seed=0).describe()
-    assert (description["hidden"], description["layers"]) == (35, 2)
+    assert (description["hidden"], description["bias_rate"]) == ([35, 35], 0.0)
     assert (description["learning_rate"], description["entropy_weight"]) == (6e-4, 0.0)
 
 
@@ -245,13 +245,15 @@ def test_reinforce_refuses_all_bad_settings_at_once():
         Reinforce(
             small_space(),
             hidden=0,
-            layers=1.5,
             learning_rate=0,
+            bias_rate=-1,
             baseline_decay=1,
             entropy_weight=-1,
         )
-    for name in ("hidden", "layers", "learning_rate", "baseline_decay", "entropy_weight"):
+    for name in ("hidden", "learning_rate", "bias_rate", "baseline_decay", "entropy_weight"):
         assert f"{name} is" in str(caught.value)
+    with pytest.raises(ValueError, match="layers of the same size"):
+        Reinforce(small_space(), hidden=(3, 4))
 
 
 def test_a_round_of_20_with_100_units_takes_milliseconds_an_architecture():

@@ -115,3 +115,19 @@ def test_stimuli_become_a_task_by_category_and_may_not_overlap() -> None:
         images_from_stimuli(train, train)
     with pytest.raises(ValueError, match="no coordinate 'pose'"):
         images_from_stimuli(train, validation, label="pose")
+
+
+def test_images_and_labels_of_an_npz_must_fit(tmp_path) -> None:
+    path = tmp_path / "images.npz"
+    np.savez(path, x_train=make_images(), y_train=LABELS[:50])
+    with pytest.raises(ValueError, match="60 images in x_train but 50 labels"):
+        load_images(path)
+    np.savez(path, x_train=make_images() / 255, y_train=LABELS)
+    with pytest.raises(ValueError, match=r"x_train .* is float64"):
+        load_images(path, image_size=4)
+    np.savez(path, x_train=make_images()[..., 0], y_train=LABELS)
+    with pytest.raises(ValueError, match="A grey set"):
+        load_images(path)
+    np.savez(path, x_train=make_images(), y_train=LABELS, x_val=make_images())
+    with pytest.raises(ValueError, match="only one of x_val and y_val"):
+        load_images(path)

@@ -80,3 +80,15 @@ def test_layers_fed_by_several_are_concatenated_and_unused_outputs_reach_the_cla
     assert network.outputs == (2, 3)
     assert network.classifier.in_features == 6 + 8
     assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 2)
+
+
+def test_networks_built_in_threads_have_the_weights_of_their_seed() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def weights(seed: int) -> torch.Tensor:
+        return build_network(CHAIN, n_classes=4, seed=seed).layer3.conv.weight
+
+    alone = [weights(seed) for seed in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(weights, range(40)))
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))

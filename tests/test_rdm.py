@@ -250,3 +250,20 @@ def test_object_means_of_hvm_it_reproduce_the_published_object_rdm(shared_data) 
     original = labels.set_index("object_name")["original"]
     where = original.loc[rdms.pattern_descriptors["object_name"]]
     np.testing.assert_allclose(rdms.get_matrices()[0], oracle.loc[where, where].values, atol=1e-6)
+
+
+def test_stimuli_without_a_condition_are_refused_not_averaged() -> None:
+    names = ["a", "b", "c", "", "", ""] * 2
+    with pytest.raises(RecordingError, match="6 of 12 stimuli have no 'object_name'"):
+        compute_rdms(
+            make_responses().assign_coords(object_name=("stimulus", names)), by="object_name"
+        )
+
+
+def test_responses_that_know_their_areas_give_one_rdm_an_area() -> None:
+    responses = make_responses().assign_coords(area=("site", ["V4"] * 10 + ["IT"] * 20))
+    rdms = compute_rdms(responses)
+    assert list(rdms.rdm_descriptors["area"]) == ["V4", "IT"]
+    np.testing.assert_allclose(
+        rdms.get_matrices()[0], 1 - np.corrcoef(responses.values[:, :10]), atol=1e-12
+    )

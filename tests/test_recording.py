@@ -226,3 +226,15 @@ def test_recording_from_arrays_refuses_what_is_not_a_recording():
         recording_from_arrays(np.array([[1.0], [np.nan]]), **labels)
     with pytest.raises(RecordingError, match="'site' holds int64; expected text"):
         recording_from_arrays(np.ones((2, 1)), **{**labels, "site": [1]})
+
+
+def test_a_missing_label_is_refused_not_made_into_text():
+    with pytest.raises(RecordingError, match="area"):
+        recording_from_arrays(
+            np.ones((4, 3)),
+            stimulus=["a", "b", "c", "d"],
+            site=["s1", "s2", "s3"],
+            area=["V4", "V4", float("nan")],
+            units="spikes/s",
+            source="made up",
+        )

@@ -340,6 +340,23 @@ def test_a_search_that_mostly_fails_is_stopped_with_the_reason(tmp_path):
         search(tmp_path, 200, proposer=Scripted(small_space()), evaluate=mostly)
 
 
+def test_failures_of_an_open_round_do_not_stop_a_search_that_is_resumed(tmp_path):
+    """Whole rounds are judged: stopped in the middle or not, the search ends the same."""
+    rewards = [None] * 25 + [1.0] * 25
+
+    def stopped(architecture, task, *, seed):
+        if len(rewards) == 25:
+            raise KeyboardInterrupt
+        reward = rewards.pop(0)
+        return fail_by_turns([reward])(architecture, task, seed=seed)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, 50, proposer=Scripted(small_space()), round_size=50, evaluate=stopped)
+    rest = fail_by_turns(rewards)
+    run = search(tmp_path, 50, proposer=Scripted(small_space()), round_size=50, evaluate=rest)
+    assert run["outcome"].values.tolist() == ["failed"] * 25 + ["done"] * 25
+
+
 def test_a_search_in_which_nothing_succeeds_says_so(tmp_path):
     with pytest.raises(SearchError, match="3 of the last 3 evaluations failed, 3 of them"):
         search(tmp_path, 3, proposer=Scripted(small_space()), evaluate=fail_by_turns([None] * 3))

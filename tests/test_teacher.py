@@ -142,3 +142,32 @@ def test_describe_changes_with_the_data_and_only_with_it() -> None:
     make = lambda seed: Teacher.from_recording(make_recording(seed=seed), make_stimuli())  # noqa: E731
     assert make(0).describe() == make(0).describe()
     assert make(0).describe() != make(1).describe()
+
+
+def test_rdms_in_another_order_keep_their_areas() -> None:
+    rdms = compute_rdms(make_recording())
+    teacher = Teacher.from_rdms(rdms[[1, 0]], make_stimuli())
+    assert teacher.areas == ("IT", "V4")
+    np.testing.assert_allclose(teacher.targets[0].rdm.dissimilarities[0], rdms.dissimilarities[1])
+    alone = Teacher.from_rdms(rdms.subset("area", "IT"), make_stimuli())
+    assert alone.areas == ("IT",)
+
+
+def test_a_recording_and_images_that_group_stimuli_differently_are_refused() -> None:
+    stimuli = make_stimuli()
+    groups = stimuli["object_name"].values.copy()
+    groups[7] = groups[0]
+    recording = make_recording().assign_coords(object_name=("stimulus", groups))
+    with pytest.raises(AlignmentError, match=r"disagree on 'object_name' of 1 stimuli.*im7"):
+        Teacher.from_recording(recording, stimuli, by="object_name")
+
+
+def test_an_image_given_twice_is_refused() -> None:
+    stimuli = make_stimuli()
+    twice = stimuli.isel(stimulus=[*range(18), 0])
+    with pytest.raises(RecordingError, match="repeats 'im0'"):
+        Teacher.from_recording(make_recording(), twice)
+
+
+def test_areas_may_be_given_as_one_name() -> None:
+    assert Teacher.from_recording(make_recording(), make_stimuli(), areas="IT").areas == ("IT",)

@@ -27,7 +27,7 @@ class Reinforce:
 
     An LSTM reads the option taken last and gives the probabilities of the options of the next
     decision; illegal options have probability 0. After a round of m architectures with rewards
-    R_k the policy follows, with Adam, the gradient of
+    R_k the policy follows the gradient of
 
     .. math:: \\frac{1}{m} \\sum_k \\frac{R_k - b}{s} \\sum_t \\log P(a_t | a_{t-1}, ..., a_1)
               + w H
@@ -37,7 +37,9 @@ class Reinforce:
     the entropy of the decisions, summed over the sequence, w its weight.
 
     Softmax weights are the sum of one set for the decision and one for its kind (all kernel
-    heights, say), so that what is learnt for one layer is a first guess for the others.
+    heights, say), so that what is learnt for one layer is a first guess for the others. Adam
+    takes steps of one size for decisions that matter and those that do not; the biases follow
+    the plain gradient instead, and so learn first what matters most, as the depth.
 
     The defaults suit searches of some hundred candidates in rounds of about 8; the settings of
     the paper (`zoph2017_reinforce`) are for many thousands.
@@ -48,11 +50,12 @@ class Reinforce:
     seed : int
         Seed of the weights and of the draws. Nothing else random is used, and always one thread,
         so the same seed and rewards give the same proposals.
-    hidden : int
-        Units in a layer of the LSTM.
-    layers : int
-        Layers of the LSTM.
+    hidden : int or tuple of int
+        Units of the LSTM; a tuple for several layers, all of the same size.
     learning_rate : float
+        Of Adam, for all weights.
+    bias_rate : float
+        Of plain gradient ascent, for the biases of the softmax; 0 leaves them to Adam too.
     baseline_decay : float
         Weight of the past in the moving averages, 0 to below 1, a round.
     entropy_weight : float
@@ -80,24 +83,35 @@ class Reinforce:
         space: SearchSpace,
         *,
         seed: int = 0,
-        hidden: int = 24,
-        layers: int = 1,
-        learning_rate: float = 0.01,
+        hidden: int | tuple[int, ...] = 24,
+        learning_rate: float = 0.006,
+        bias_rate: float = 1.0,
         baseline_decay: float = 0.8,
         entropy_weight: float = 0.1,
     ) -> None:
-        _check_settings(hidden, layers, learning_rate, baseline_decay, entropy_weight)
+        sizes = hidden if isinstance(hidden, tuple) else (hidden,)
+        _check_settings(sizes, learning_rate, bias_rate, baseline_decay, entropy_weight)
         check_seed(seed)
         self.space = space
         self.seed = seed
         self.hidden = hidden
-        self.layers = layers
         self.learning_rate = learning_rate
+        self.bias_rate = bias_rate
         self.baseline_decay = baseline_decay
         self.entropy_weight = entropy_weight
         self._generator = np.random.default_rng(seed)
-        self._policy = _Policy(space, hidden=hidden, layers=layers, seed=seed)
-        self._optimizer = torch.optim.Adam(self._policy.parameters(), lr=learning_rate)
+        self._policy = _Policy(space, hidden=sizes[0], layers=len(sizes), seed=seed)
+        biases = [self._policy.bias, self._policy.kind_bias] if bias_rate else []
+        weights = [
+            parameter
+            for parameter in self._policy.parameters()
+            if all(parameter is not bias for bias in biases)
+        ]
+        self._optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Adam(weights, lr=learning_rate)
+        ]
+        if biases:
+            self._optimizers.append(torch.optim.SGD(biases, lr=bias_rate))
         self._baseline: float | None = None
         self._variance = 0.0
         self._pending: list[Architecture] = []
@@ -121,9 +135,10 @@ class Reinforce:
             log_probabilities, entropies = self._policy.score(*self._rollout)
             objective = (advantages * log_probabilities).mean()
             objective = objective + self.entropy_weight * entropies.mean()
-            self._optimizer.zero_grad()
+            self._policy.zero_grad()
             (-objective).backward()
-            self._optimizer.step()
+            for optimizer in self._optimizers:
+                optimizer.step()
         self._pending, self._rollout = [], None
 
     def _advantages(self, rewards: np.ndarray) -> np.ndarray:
@@ -143,9 +158,9 @@ class Reinforce:
         return {
             "name": "reinforce",
             "seed": self.seed,
-            "hidden": self.hidden,
-            "layers": self.layers,
+            "hidden": list(self.hidden) if isinstance(self.hidden, tuple) else self.hidden,
             "learning_rate": self.learning_rate,
+            "bias_rate": self.bias_rate,
             "baseline_decay": self.baseline_decay,
             "entropy_weight": self.entropy_weight,
         }
@@ -165,9 +180,9 @@ def zoph2017_reinforce(space: SearchSpace, *, seed: int = 0) -> Reinforce:
     return Reinforce(
         space,
         seed=seed,
-        hidden=35,
-        layers=2,
+        hidden=(35, 35),
         learning_rate=6e-4,
+        bias_rate=0.0,
         baseline_decay=0.95,
         entropy_weight=0.0,
     )
@@ -272,17 +287,23 @@ def _one_thread() -> Iterator[None]:
 
 
 def _check_settings(
-    hidden: int, layers: int, learning_rate: float, baseline_decay: float, entropy_weight: float
+    sizes: tuple[int, ...],
+    learning_rate: float,
+    bias_rate: float,
+    baseline_decay: float,
+    entropy_weight: float,
 ) -> None:
     problems = []
-    for name, value in (("hidden", hidden), ("layers", layers)):
-        if type(value) is not int or value < 1:
-            problems.append(f"{name} is {value!r}, expected a whole number, at least 1")
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+        problems.append(f"hidden is {sizes!r}, expected whole numbers, at least 1")
+    elif len(set(sizes)) > 1:
+        problems.append(f"hidden is {sizes!r}, expected layers of the same size")
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         problems.append(f"learning_rate is {learning_rate!r}, expected a positive number")
     if not 0 <= baseline_decay < 1:
         problems.append(f"baseline_decay is {baseline_decay!r}, expected 0 to below 1")
-    if not (math.isfinite(entropy_weight) and entropy_weight >= 0):
-        problems.append(f"entropy_weight is {entropy_weight!r}, expected 0 or a positive number")
+    for name, value in (("bias_rate", bias_rate), ("entropy_weight", entropy_weight)):
+        if not (math.isfinite(value) and value >= 0):
+            problems.append(f"{name} is {value!r}, expected 0 or a positive number")
     if problems:
         raise ValueError("Reinforce:" + "".join(f"\n  - {problem}" for problem in problems))
