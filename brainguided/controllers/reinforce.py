@@ -7,8 +7,7 @@ section 3.2, to be read against the paper.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from brainguided.architecture import Architecture
 from brainguided.controllers.contract import check_ask, check_seed, check_tell
 from brainguided.spaces import SearchSpace
+from brainguided.training import single_thread
 
 _INIT = 0.08  # weights start uniform in +-0.08 (the paper, section 4.1), biases here at 0
 
@@ -120,7 +120,7 @@ class Reinforce:
     def ask(self, n: int) -> list[Architecture]:
         """Return `n` architectures drawn from the policy."""
         check_ask(n, self._pending)
-        with _one_thread():
+        with single_thread():
             actions, taken, legal = self._policy.sample(n, self._generator)
         self._rollout = taken, legal
         self._pending = [self.space.decode(row) for row in actions]
@@ -131,7 +131,7 @@ class Reinforce:
         check_tell(self._pending, architectures, rewards)
         assert self._rollout is not None
         advantages = torch.from_numpy(self._advantages(np.array(rewards, float))).float()
-        with _one_thread(), torch.enable_grad():
+        with single_thread(), torch.enable_grad():
             log_probabilities, entropies = self._policy.score(*self._rollout)
             objective = (advantages * log_probabilities).mean()
             objective = objective + self.entropy_weight * entropies.mean()
@@ -273,17 +273,6 @@ class _Policy(nn.Module):
         chosen = log_p.gather(-1, taken[..., None])[..., 0]
         entropy = -(log_p.exp() * log_p.masked_fill(~legal, 0.0)).sum(-1)
         return chosen.sum(0), entropy.sum(0)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: sums over several may round differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_settings(
