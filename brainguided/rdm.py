@@ -6,21 +6,56 @@ of the conditions travel with the dissimilarities and every comparison checks th
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from brainguided.alignment import check_alignment, condition_labels, repeated
+from brainguided.conditions import (
+    average_conditions,
+    condition_index,
+    order_patterns,
+    refuse_undefined,
+    stimulus_coords,
+)
+from brainguided.distances import (
+    accumulate_gram,
+    correlation_distances,
+    gram_to_distances,
+    standardise,
+    upper_triangle,
+)
 from neural_data.dissimilarities import validate_dissimilarities
-from neural_data.errors import RecordingError
-from neural_data.recording import average_repetitions, select_recording, validate_recording
+from neural_data.errors import raise_problems
+from neural_data.recording import (
+    add_step,
+    average_repetitions,
+    check_structure,
+    select_recording,
+)
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
-UNIT_DIMS = ("site", "unit")
+__all__ = [
+    "accumulate_gram",
+    "average_conditions",
+    "build_rdms",
+    "compare_rdms",
+    "compute_rdms",
+    "condition_index",
+    "correlation_distances",
+    "dissimilarities_from_rdms",
+    "gram_to_distances",
+    "rdms_from_dissimilarities",
+    "standardise",
+    "upper_triangle",
+]
+
+PEARSON = "1 - Pearson r"
+TIME_DESCRIPTORS = ("time_bin_start", "time_bin_end", "time_bin")
 
 
 def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") -> RDMs:
@@ -36,9 +71,10 @@ def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") 
     Parameters
     ----------
     responses : xr.Dataset or xr.DataArray
-        A recording (one RDM an area, in order of first appearance), or responses with dims
-        (stimulus, site) or (stimulus, unit): one RDM, or one for each value of a coordinate
-        ``area`` over the sites. Any units; the distance has none.
+        A recording (one RDM an area, in order of first appearance, and within it one a time
+        bin), or responses with dims (stimulus, site[, time_bin]) or (stimulus, unit): one RDM,
+        or one for each value of a coordinate ``area`` over the sites. Any units; the distance
+        has none. Recordings may be lazily backed.
     by : str, optional
         Coordinate over dim ``stimulus`` whose values are the conditions.
 
@@ -47,14 +83,16 @@ def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") 
     rsatoolbox.rdm.RDMs
         Dissimilarities in [0, 2]. ``pattern_descriptors`` hold the condition labels under the
         name given as `by`, and every other stimulus coordinate that is constant within each
-        condition; ``rdm_descriptors`` hold ``area`` and ``n_sites``.
+        condition; ``rdm_descriptors`` hold ``area`` and ``n_sites`` and, where there are several
+        time bins, ``time_bin_start`` and ``time_bin_end`` in ms (or, if the bins have no times,
+        their number, ``time_bin``); ``descriptors`` hold ``source`` and ``history``.
 
     Raises
     ------
     RecordingError
         If responses are missing or constant across sites for a condition (the correlation of a
         constant pattern is undefined), if there are fewer than 3 sites or fewer than 3
-        conditions, if `by` is no stimulus coordinate, or if time bins were not reduced first.
+        conditions, or if `by` is no stimulus coordinate.
 
     References
     ----------
@@ -68,129 +106,32 @@ def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") 
     >>> rdms.n_rdm, rdms.n_cond, list(rdms.rdm_descriptors["area"])
     (2, 64, ['V4', 'IT'])
     """
-    if isinstance(responses, xr.Dataset):
-        validate_recording(responses)
-        areas = list(dict.fromkeys(responses["area"].values.tolist()))
-        matrices = [average_repetitions(select_recording(responses, area=a)) for a in areas]
-    else:
-        areas = [str(responses.attrs.get("area", responses.name or "responses"))]
-        matrices = [responses]
-        if "area" in responses.coords and responses["area"].ndim == 1:
-            labels = responses["area"].values
-            areas = [str(a) for a in dict.fromkeys(labels.tolist())]
-            dim = responses["area"].dims[0]
-            matrices = [responses.isel({dim: labels == a}) for a in areas]
-    means = [
-        average_conditions(_patterns(m, area), by) for m, area in zip(matrices, areas, strict=True)
-    ]
-    for area, mean in zip(areas, means, strict=True):
-        _refuse_undefined(mean, area, by)
-    rows = [upper_triangle(correlation_distances(mean.values)) for mean in means]
-    source = str(responses.attrs.get("source", "unknown"))
-    return build_rdms(
+    areas = []
+    rows: list[np.ndarray] = []
+    descriptors: dict[str, list] = {"area": [], "n_sites": []}
+    for area, matrix in _split_areas(responses):
+        for patterns, time in _split_time_bins(matrix, area):
+            mean = average_conditions(patterns, by)
+            refuse_undefined(mean, f"{area}{_describe_time(time)}", by)
+            rows.append(upper_triangle(correlation_distances(mean.values)))
+            for key, value in {"area": area, "n_sites": mean.shape[1], **time}.items():
+                descriptors.setdefault(key, []).append(value)
+        areas.append(f"{area} over {mean.shape[1]} sites")
+    n_bins = len(rows) // len(areas)
+    bins = f", in each of {n_bins} time bins" if n_bins > 1 else ""
+    step = f"compute_rdms(by={by!r}): {mean.shape[0]} conditions, {', '.join(areas)}{bins}"
+    rdms = build_rdms(
         np.stack(rows),
-        conditions=means[0],
+        conditions=mean,
         by=by,
-        rdm_descriptors={"area": areas, "n_sites": [mean.shape[1] for mean in means]},
-        source=source,
+        rdm_descriptors=descriptors,
+        source=str(responses.attrs.get("source", "unknown")),
+        history=add_step(xr.Dataset(attrs=responses.attrs), step).attrs["history"],
     )
-
-
-def average_conditions(responses: xr.DataArray, by: str) -> xr.DataArray:
-    """Return the mean response to each condition, dims (`by`, unit), conditions as they appear.
-
-    Coordinates over ``stimulus`` that are constant within every condition are kept.
-    """
-    unit_dim = str(responses.dims[1])
-    if by == "stimulus":
-        return responses
-    index, labels = condition_index(responses, by)
-    sums = np.zeros((len(labels), responses.sizes[unit_dim]))
-    np.add.at(sums, index, responses.values)
-    counts = np.bincount(index)
-    first = np.array([int(np.flatnonzero(index == k)[0]) for k in range(len(labels))])
-    coords: dict[Hashable, Any] = {by: (by, np.asarray(labels))}
-    for name, values in _stimulus_coords(responses).items():
-        if name != by and np.array_equal(values[first][index], values):
-            coords[name] = (by, values[first])
-    return xr.DataArray(sums / counts[:, None], dims=(by, unit_dim), coords=coords)
-
-
-def condition_index(labelled: xr.DataArray | xr.Dataset, by: str) -> tuple[np.ndarray, list[str]]:
-    """Return, for every stimulus, the number of its condition, and the conditions' labels.
-
-    Raises
-    ------
-    RecordingError
-        If `by` is not a coordinate over dim ``stimulus``.
-    """
-    known = _stimulus_coords(labelled)
-    if by not in known:
-        raise RecordingError(
-            f"No coordinate {by!r} over dim 'stimulus' to group by; the stimuli have "
-            f"{sorted(known)}. Assign one with .assign_coords({by}=('stimulus', labels))."
-        )
-    raw = known[by].tolist()
-    empty = [n for n, v in enumerate(raw) if v is None or v != v or str(v) == ""]
-    if empty:
-        raise RecordingError(
-            f"{len(empty)} of {len(raw)} stimuli have no {by!r}, e.g. "
-            f"{labelled['stimulus'].values[empty[:3]].tolist()}: leave them out or label them, or "
-            "they would be averaged as if they were one condition."
-        )
-    values = [str(v) for v in raw]
-    labels = list(dict.fromkeys(values))
-    number = {label: k for k, label in enumerate(labels)}
-    return np.array([number[v] for v in values]), labels
-
-
-def correlation_distances(patterns: np.ndarray) -> np.ndarray:
-    """Return 1 - Pearson r between all rows of `patterns` (condition, unit) in float64."""
-    gram = np.zeros((len(patterns), len(patterns)))
-    accumulate_gram(gram, np.asarray(patterns, dtype=float))
-    return gram_to_distances(gram)
-
-
-def accumulate_gram(gram: Any, patterns: Any, *, chunk: int = 8192) -> None:
-    """Add the inner products of centred patterns to `gram`, a chunk of units at a time.
-
-    Works on numpy arrays and torch tensors alike, without a centred copy of the whole matrix:
-    beside the input it holds one block of `chunk` units.
-
-    Parameters
-    ----------
-    gram : array (condition, condition)
-        Changed in place.
-    patterns : array (condition, unit)
-        All units of one layer.
-    chunk : int, optional
-        Units per block.
-    """
-    centre = patterns.mean(1)[:, None]
-    for start in range(0, patterns.shape[1], chunk):
-        block = patterns[:, start : start + chunk] - centre
-        gram += block @ block.T
-
-
-def gram_to_distances(gram: np.ndarray) -> np.ndarray:
-    """Return 1 - Pearson r from the Gram matrix of centred patterns (condition, condition).
-
-    A constant pattern (a silent image, a dead layer) has no correlation with anything: its
-    correlation is defined as 0, so its dissimilarity from every other condition is 1.
-    """
-    gram = np.asarray(gram, dtype=float)
-    variance = np.diag(gram).copy()
-    scale = np.zeros_like(variance)
-    alive = variance > 1e-12 * variance.max(initial=0.0)
-    scale[alive] = 1 / np.sqrt(variance[alive])
-    distances = 1 - gram * scale[:, None] * scale[None, :]
-    np.fill_diagonal(distances, 0.0)
-    return np.clip(distances, 0.0, 2.0)
-
-
-def upper_triangle(matrix: np.ndarray) -> np.ndarray:
-    """Return the entries above the diagonal, row by row, as rsatoolbox orders them."""
-    return matrix[np.triu_indices(len(matrix), 1)]
+    response = responses["response"] if isinstance(responses, xr.Dataset) else responses
+    if "window" in response.attrs:
+        rdms.descriptors["window"] = str(response.attrs["window"])
+    return rdms
 
 
 def build_rdms(
@@ -200,15 +141,18 @@ def build_rdms(
     by: str,
     rdm_descriptors: dict[str, list],
     source: str,
+    history: str = "",
+    measure: str = "correlation",
 ) -> RDMs:
     """Wrap vectors (rdm, pair) into rsatoolbox RDMs with the labels that ours always carry."""
     from rsatoolbox.rdm import RDMs
 
-    patterns = {k: v.astype(str).tolist() for k, v in _stimulus_coords(conditions, by).items()}
+    patterns = {k: v.astype(str).tolist() for k, v in stimulus_coords(conditions, by).items()}
     return RDMs(
         dissimilarities=np.atleast_2d(dissimilarities),
-        dissimilarity_measure="correlation",
-        descriptors={"conditions": by, "source": source},
+        dissimilarity_measure=measure,
+        descriptors={"conditions": by, "source": source}
+        | ({"history": history} if history else {}),
         rdm_descriptors=dict(rdm_descriptors),
         pattern_descriptors=patterns,
     )
@@ -262,17 +206,6 @@ def compare_rdms(a: RDMs, b: RDMs) -> np.ndarray:
     return sides[0] @ sides[1].T
 
 
-def standardise(vectors: np.ndarray) -> np.ndarray:
-    """Return rows with mean 0 and length 1, so that an inner product is a Pearson r.
-
-    A constant row becomes NaN.
-    """
-    centred = vectors - vectors.mean(-1, keepdims=True)
-    norm = np.linalg.norm(centred, axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(norm > 1e-12 * vectors.shape[-1] ** 0.5, centred / norm, np.nan)
-
-
 def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
     """Turn a dissimilarities dataset (area, stimulus, other_stimulus) into rsatoolbox RDMs.
 
@@ -282,95 +215,112 @@ def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
         If the dataset does not follow the layout (see ``neural_data.dissimilarities``).
     """
     validate_dissimilarities(dissimilarities)
-    values = dissimilarities["dissimilarity"].transpose("area", "stimulus", "other_stimulus")
+    variable = dissimilarities["dissimilarity"]
+    areas = variable["area"].values.astype(str).tolist()
+    times: dict[str, list] = {
+        key: dissimilarities[key].values.tolist()
+        for key in TIME_DESCRIPTORS
+        if key in dissimilarities.coords and dissimilarities[key].dims == ("area",)
+    }
+    for k in range(len(areas)):
+        time = _describe_time({key: values[k] for key, values in times.items()})
+        areas[k] = areas[k].removesuffix(time) if time else areas[k]
+    units = str(variable.attrs["units"])
     return build_rdms(
-        np.stack([upper_triangle(m) for m in values.values.astype(float)]),
+        np.stack([upper_triangle(m) for m in variable.values.astype(float)]),
         conditions=dissimilarities,
         by="stimulus",
-        rdm_descriptors={"area": dissimilarities["area"].values.astype(str).tolist()},
+        rdm_descriptors={"area": areas, **times},
         source=str(dissimilarities.attrs.get("source", "unknown")),
+        history=str(dissimilarities.attrs.get("history", "")),
+        measure="correlation" if units == PEARSON else units,
     )
 
 
 def dissimilarities_from_rdms(rdms: RDMs) -> xr.Dataset:
     """Turn rsatoolbox RDMs into a dissimilarities dataset that can be saved as netCDF.
 
-    RDMs are named by their descriptor ``area``, ``layer`` or ``name``.
+    RDMs are named by their descriptor ``area``, ``layer`` or ``name``, and by their time bin if
+    they have one: "IT, 70-80 ms". The unit is the measure of the RDMs.
 
     Raises
     ------
     AlignmentError
         If the conditions have no unique labels.
+    RecordingError
+        If two RDMs have the same name, or they do not say by which measure they were made.
     """
     labels = condition_labels(rdms)
     names = next(
         (rdms.rdm_descriptors[k] for k in ("area", "layer", "name") if k in rdms.rdm_descriptors),
         [f"rdm{k}" for k in range(rdms.n_rdm)],
     )
-    coords: dict[Hashable, Any] = {
-        "area": [str(n) for n in names],
-        "stimulus": labels,
-        "other_stimulus": labels,
+    times = {
+        k: list(rdms.rdm_descriptors[k]) for k in TIME_DESCRIPTORS if k in rdms.rdm_descriptors
     }
+    names = [
+        f"{name}{_describe_time({key: values[k] for key, values in times.items()})}"
+        for k, name in enumerate(names)
+    ]
+    measure = rdms.dissimilarity_measure
+    problems = []
+    if len(set(names)) < len(names):
+        problems.append(
+            f"several have the name {repeated(names)[:3]}: set rdms.rdm_descriptors['area'] to "
+            "names of their own, or save them one by one"
+        )
+    if not measure:
+        problems.append(
+            "they do not say what their numbers are: set rdms.dissimilarity_measure, e.g. "
+            "'correlation' for 1 - Pearson r"
+        )
+    raise_problems(f"The {rdms.n_rdm} RDMs cannot be turned into dissimilarities", problems)
+    coords: dict[Hashable, Any] = {"area": names, "stimulus": labels, "other_stimulus": labels}
+    coords |= {key: ("area", values) for key, values in times.items()}
     for key, values in rdms.pattern_descriptors.items():
         if key not in ("index", "stimulus", rdms.descriptors.get("conditions")):
             coords[key] = ("stimulus", [str(v) for v in values])
-    dataset = xr.Dataset(
-        {"dissimilarity": (("area", "stimulus", "other_stimulus"), rdms.get_matrices())},
+    attrs = {"source": str(rdms.descriptors.get("source", "unknown"))}
+    if rdms.descriptors.get("history"):
+        attrs["history"] = str(rdms.descriptors["history"])
+    units = {"units": PEARSON if measure == "correlation" else str(measure)}
+    return xr.Dataset(
+        {"dissimilarity": (("area", "stimulus", "other_stimulus"), rdms.get_matrices(), units)},
         coords=coords,
-        attrs={"source": str(rdms.descriptors.get("source", "unknown"))},
+        attrs=attrs,
     )
-    dataset["dissimilarity"].attrs["units"] = "1 - Pearson r"
-    return dataset
 
 
-def _patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
-    """Return `responses` as (stimulus, unit), refusing any other dims."""
-    unit = next((d for d in UNIT_DIMS if d in responses.dims), None)
-    extra = [d for d in responses.dims if d not in ("stimulus", unit)]
-    if "time_bin" in extra and responses.sizes["time_bin"] == 1:
-        responses = responses.isel(time_bin=0, drop=True)
-        extra.remove("time_bin")
-    if unit is None or "stimulus" not in responses.dims or extra:
-        raise RecordingError(
-            f"The responses of {area} have dims {tuple(responses.dims)}; an RDM needs (stimulus, "
-            "site) or (stimulus, unit). Average or select the others first, e.g. "
-            f"responses.mean({str(extra[0] if extra else 'time_bin')!r})."
-        )
-    return responses.transpose("stimulus", unit)
+def _split_areas(responses: xr.Dataset | xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
+    """Yield each area and its mean responses over repetitions."""
+    if isinstance(responses, xr.Dataset):
+        check_structure(responses)
+        for area in dict.fromkeys(responses["area"].values.tolist()):
+            yield str(area), average_repetitions(select_recording(responses, area=area))
+    elif "area" in responses.coords and responses["area"].ndim == 1:
+        labels = responses["area"].values
+        dim = responses["area"].dims[0]
+        for area in dict.fromkeys(labels.tolist()):
+            yield str(area), responses.isel({dim: labels == area})
+    else:
+        yield str(responses.attrs.get("area", responses.name or "responses")), responses
 
 
-def _refuse_undefined(patterns: xr.DataArray, area: str, by: str) -> None:
-    """Raise one RecordingError that lists all that makes correlation distances undefined."""
-    problems = []
-    values = patterns.values
-    labels = patterns[by].values if by in patterns.coords else np.arange(len(values))
-    if values.shape[0] < 3 or values.shape[1] < 3:
-        problems.append(
-            f"{values.shape[0]} conditions x {values.shape[1]} sites: at least 3 x 3 are needed"
-        )
-    missing = ~np.isfinite(values).all(1)
-    if missing.any():
-        problems.append(
-            f"{int(missing.sum())} conditions have missing or infinite responses, e.g. "
-            f"{labels[missing][:3].tolist()}"
-        )
-    elif values.size:
-        flat = np.ptp(values, axis=1) <= 1e-12 * np.abs(values).max(1)
-        if flat.any():
-            problems.append(
-                f"{int(flat.sum())} conditions have the same response at every site, so their "
-                f"correlation is undefined, e.g. {labels[flat][:3].tolist()}: leave them out"
-            )
-    if len(set(map(str, labels))) < len(labels):
-        problems.append(f"condition labels repeat, e.g. {repeated(map(str, labels))[:3]}")
-    if problems:
-        lines = "".join(f"\n  - {p}" for p in problems)
-        raise RecordingError(f"No correlation RDM can be computed for {area}:{lines}")
+def _split_time_bins(
+    responses: xr.DataArray, area: str
+) -> Iterator[tuple[xr.DataArray, dict[str, Any]]]:
+    """Yield the patterns (stimulus, unit) of each time bin, and when it is; once without any."""
+    if responses.sizes.get("time_bin", 1) == 1:
+        single = responses.isel(time_bin=0, drop=True, missing_dims="ignore")
+        yield order_patterns(single, area), {}
+        return
+    known = [k for k in TIME_DESCRIPTORS[:2] if k in responses.coords]
+    for k in range(responses.sizes["time_bin"]):
+        time = {key: responses[key].values[k].item() for key in known} or {"time_bin": k}
+        yield order_patterns(responses.isel(time_bin=k, drop=True), area), time
 
 
-def _stimulus_coords(
-    labelled: xr.DataArray | xr.Dataset, dim: str = "stimulus"
-) -> dict[str, np.ndarray]:
-    dim = dim if dim in labelled.dims else "stimulus"
-    return {str(k): v.values for k, v in labelled.coords.items() if v.dims == (dim,)}
+def _describe_time(time: dict[str, Any]) -> str:
+    if "time_bin_start" in time and "time_bin_end" in time:
+        return f", {time['time_bin_start']:.10g}-{time['time_bin_end']:.10g} ms"
+    return f", time bin {time['time_bin']}" if "time_bin" in time else ""

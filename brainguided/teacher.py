@@ -18,7 +18,7 @@ from brainguided.rdm import (
     standardise,
 )
 from neural_data.errors import AlignmentError, RecordingError
-from neural_data.recording import select_recording, validate_recording
+from neural_data.recording import check_structure, select_recording
 from neural_data.stimuli import align_stimuli, validate_stimuli
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class Target:
     def source(self) -> str:
         """Where the responses come from."""
         return str(self.rdm.descriptors.get("source", "unknown"))
+
+    @property
+    def history(self) -> list[str]:
+        """What was done to the responses since, one step an entry; empty if unknown."""
+        return str(self.rdm.descriptors.get("history", "")).splitlines()
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +142,18 @@ class Teacher:
         Raises
         ------
         RecordingError
-            If the recording or the images are not valid, or an RDM is undefined.
+            If the recording or the images are not valid, an RDM is undefined, or the recording
+            has several time bins.
         AlignmentError
             If stimuli lack images or images lack responses.
         """
-        validate_recording(recording)
+        check_structure(recording)
+        n_bins = recording.sizes.get("time_bin", 1)
+        if n_bins > 1:
+            raise RecordingError(
+                f"The recording has {n_bins} time bins; a teacher has one RDM an area. Choose the "
+                "window that is to guide: average_window(recording, start, end)."
+            )
         images = align_stimuli(stimuli, recording["stimulus"].values.astype(str).tolist())
         if by != "stimulus" and by in recording.coords and by in images.coords:
             pairs = zip(recording[by].values.tolist(), images[by].values.tolist(), strict=True)
@@ -302,6 +314,7 @@ class Teacher:
             descriptors = {
                 **target.rdm.descriptors,
                 "source": f"shuffled conditions of {target.source}",
+                "history": "\n".join([*target.history, f"shuffled(seed={seed})"]),
             }
             rdm = RDMs(
                 matrix[None],
@@ -322,6 +335,7 @@ class Teacher:
                 "conditions": int(t.rdm.n_cond),
                 "stimuli": int(t.stimuli.sizes["stimulus"]),
                 "source": t.source,
+                **({"history": t.history} if t.history else {}),
                 "rdm_sha256": fingerprint(np.asarray(t.rdm.dissimilarities[0], dtype=float)),
                 "stimuli_sha256": fingerprint(t.stimuli["image"].values),
                 "conditions_sha256": fingerprint(np.array(t.stimuli[t.by].values.astype(str))),

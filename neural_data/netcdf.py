@@ -10,7 +10,9 @@ from typing import Any
 
 import xarray as xr
 
+from neural_data.checksums import append_checksum, verify_checksum
 from neural_data.errors import RecordingError, format_names
+from neural_data.hdf5_files import check_hdf5
 from neural_data.schema import is_text
 
 
@@ -54,6 +56,7 @@ def write_netcdf(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     aside = folder / f".{path.name}.{secrets.token_hex(4)}.part"
     try:
         dataset.to_netcdf(aside, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        append_checksum(aside)
         os.replace(aside, path)
     except (OSError, RuntimeError) as cause:
         raise OSError(
@@ -91,6 +94,51 @@ def open_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
     RecordingError
         The file is truncated, damaged or no netCDF.
     """
+    path = _find_file(path)
+    try:
+        if not verify_checksum(path):
+            check_hdf5(path)
+        with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as file:
+            return _as_text(file.load()).drop_encoding()
+    except Exception as cause:
+        raise _describe_failure(path, cause) from cause
+
+
+def open_netcdf_lazily(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open a netCDF file: its labels are read at once, its numbers when they are asked for.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    xarray.Dataset
+        Backed by the open file: close it with ``.close()`` or use it in a ``with`` statement.
+        Text is in memory. What is read of the data variables is not kept.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError, RecordingError
+        As `open_netcdf`.
+    """
+    path = _find_file(path)
+    try:
+        if not verify_checksum(path):
+            check_hdf5(path)
+        file = xr.open_dataset(path, engine="netcdf4", decode_timedelta=False, cache=False)
+        try:
+            dataset = _as_text(file).drop_encoding()
+        except BaseException:
+            file.close()
+            raise
+    except Exception as cause:
+        raise _describe_failure(path, cause) from cause
+    dataset.set_close(file.close)
+    return dataset
+
+
+def _find_file(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.is_dir():
         raise RecordingError(f"{path} is a folder; expected one netCDF file, such as one in it.")
@@ -98,19 +146,25 @@ def open_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
         beside = sorted(p.name for p in path.parent.glob("*.nc")) if path.parent.is_dir() else []
         hint = f"The folder has {format_names(beside)}." if beside else "Check the path."
         raise FileNotFoundError(f"There is no file {path}. {hint}")
-    try:
-        with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as file:
-            dataset = file.load()
-    except PermissionError as cause:
-        raise PermissionError(f"{path} may not be read: {cause.strerror}.") from cause
-    except Exception as cause:
-        raise RecordingError(
-            f"{path} cannot be read as netCDF ({path.stat().st_size} bytes; {cause}). It is "
-            "truncated, damaged or of another format: copy or write it again."
-        ) from cause
+    return path
+
+
+def _describe_failure(path: Path, cause: Exception) -> Exception:
+    if isinstance(cause, RecordingError):
+        return cause
+    if isinstance(cause, PermissionError):
+        return PermissionError(f"{path} may not be read: {cause.strerror}.")
+    return RecordingError(
+        f"{path} cannot be read as netCDF ({path.stat().st_size} bytes; {cause}). It is "
+        "truncated, damaged or of another format: copy or write it again."
+    )
+
+
+def _as_text(dataset: xr.Dataset) -> xr.Dataset:
+    """Turn text that xarray read as objects into numpy text."""
     texts = {
         key: variable.astype(str)
         for key, variable in dataset.variables.items()
-        if variable.dtype.kind == "O" and is_text(variable.values)
+        if variable.dtype.kind in "OT" and is_text(variable.values)
     }
-    return dataset.assign(texts).drop_encoding() if texts else dataset.drop_encoding()
+    return dataset.assign(texts) if texts else dataset

@@ -3,89 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from neural_data.errors import RecordingError, format_names, raise_problems
-from neural_data.netcdf import open_netcdf, write_netcdf
-from neural_data.schema import (
-    DIMS,
-    as_labels,
-    check_labels,
-    check_response,
-    check_savable,
-    check_source,
-    check_time,
-    describe_wrong_dims,
-)
+from neural_data.blocks import as_slice, average_block, iterate_sites
+from neural_data.errors import format_names, raise_problems
+from neural_data.lazy_reads import find_chunks, read_by_chunks
+from neural_data.netcdf import open_netcdf, open_netcdf_lazily, write_netcdf
+from neural_data.recording_schema import ValueCheck, check_structure, validate_recording
+from neural_data.schema import DIMS, add_step, as_labels, as_names
 
 __all__ = [
+    "add_step",
     "average_repetitions",
+    "check_structure",
+    "iterate_sites",
     "load_recording",
-    "open_netcdf",
+    "open_recording",
     "recording_from_arrays",
     "save_recording",
     "select_recording",
     "validate_recording",
-    "write_netcdf",
 ]
-
-SITE_COORDS = ("animal", "subregion", "array", "hemisphere")
-STIMULUS_COORDS = ("object_name", "category", "variation")
-
-
-def validate_recording(recording: xr.Dataset, *, name: str = "recording") -> xr.Dataset:
-    """Return the recording itself if it follows the schema; otherwise say all that is wrong.
-
-    A recording is a Dataset with the variable ``response (stimulus, repetition, site[,
-    time_bin])``. One NaN stands for a repetition that was not shown, and is then NaN at every
-    site and in every time bin; every stimulus was shown at least once.
-
-    Parameters
-    ----------
-    recording : xarray.Dataset
-        ``response`` : float, ``attrs["units"]`` such as "spikes/s". Coordinates: ``stimulus``
-        and ``site``, unique text; ``area (site)``; where known ``animal``, ``subregion``,
-        ``array``, ``hemisphere`` (site), ``object_name``, ``category``, ``variation``
-        (stimulus), ``time_bin_start`` and ``time_bin_end`` (time_bin, in ms). The Dataset has
-        ``attrs["source"]``, where the data come from.
-    name : str
-        What to call the recording in the message, for instance its file name.
-
-    Returns
-    -------
-    xarray.Dataset
-        The same object.
-
-    Raises
-    ------
-    RecordingError
-        One message with a line for every problem found.
-    """
-    if not isinstance(recording, xr.Dataset):
-        raise RecordingError(
-            f"{name} is a {type(recording).__name__}; a recording is an xarray.Dataset. "
-            "From arrays, make one with recording_from_arrays(...)."
-        )
-    problems = check_response(recording)
-    problems += check_source(recording)
-    for dim in ("stimulus", "site"):
-        problems += check_labels(recording, dim, unique=True)
-    problems += check_labels(recording, "area", dim="site", example="'V4' or 'IT'")
-    for coord in SITE_COORDS:
-        if coord in recording.variables:
-            problems += check_labels(recording, coord, dim="site")
-    for coord in STIMULUS_COORDS:
-        if coord in recording.variables and recording[coord].dims != ("stimulus",):
-            problems.append(describe_wrong_dims(recording, coord, "stimulus"))
-    problems += check_time(recording)
-    problems += check_savable(recording)
-    raise_problems(f"{name} does not follow the recording schema", problems)
-    return recording
 
 
 def load_recording(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -109,6 +53,46 @@ def load_recording(path: str | os.PathLike[str]) -> xr.Dataset:
         The file is damaged, is no netCDF, or does not follow the schema.
     """
     return validate_recording(open_netcdf(path), name=Path(path).name)
+
+
+def open_recording(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open a recording lazily: labels are read, responses only when and where they are needed.
+
+    For files larger than memory. Dims, labels and attributes are checked; the values are not
+    (`validate_recording` would read them all). The file stays open until ``recording.close()``;
+    close it before the file is replaced::
+
+        with open_recording("hvm.nc") as recording:
+            v4 = average_repetitions(select_recording(recording, area="V4"))
+
+    Parameters
+    ----------
+    path : str or path
+        A file written by `save_recording`.
+
+    Returns
+    -------
+    xarray.Dataset
+        A recording whose ``response`` is read from the file, and kept nowhere, at each use.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RecordingError
+        The file is damaged, is no netCDF, or does not follow the schema.
+    """
+    file = open_netcdf_lazily(path)
+    try:
+        check_structure(file, name=Path(path).name)
+        response = file["response"]
+        chunks = find_chunks(path, "response") or response.shape
+        recording = file.assign(response=read_by_chunks(response.variable, chunks))
+    except BaseException:
+        file.close()
+        raise
+    recording.set_close(file.close)
+    return recording
 
 
 def save_recording(recording: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -169,14 +153,14 @@ def select_recording(
     >>> select_recording(recording, area="IT").site.values.tolist()
     ['s2']
     """
-    validate_recording(recording)
+    check_structure(recording)
     problems: list[str] = []
     sites = np.arange(recording.sizes["site"])
     stimuli = np.arange(recording.sizes["stimulus"])
     if site is not None:
-        sites = _find_positions(recording, "site", site, problems)
+        sites = _find_positions(recording, "site", as_names(site), problems)
     if stimulus is not None:
-        stimuli = _find_positions(recording, "stimulus", stimulus, problems)
+        stimuli = _find_positions(recording, "stimulus", as_names(stimulus), problems)
     for coord, wanted in (("area", area), ("animal", animal)):
         if wanted is None:
             continue
@@ -184,17 +168,45 @@ def select_recording(
             problems.append(f"there is no coordinate {coord!r} to select by")
             continue
         values = recording[coord].values.astype(str)
-        names = _as_names(wanted)
+        names = as_names(wanted)
         _report_unknown(coord, names, values, problems)
         sites = sites[np.isin(values[sites], names)]
     if not problems and (sites.size == 0 or stimuli.size == 0):
         problems.append("no site or no stimulus meets all conditions together")
     raise_problems("This selection cannot be made from the recording", problems)
-    return recording.isel(site=sites, stimulus=stimuli)
+    given = {"area": area, "animal": animal, "site": site, "stimulus": stimulus}
+    asked = ", ".join(f"{k}={_describe_names(v)}" for k, v in given.items() if v is not None)
+    return take(recording, sites, stimuli, step=f"select_recording({asked})")
+
+
+def take(recording: xr.Dataset, sites: np.ndarray, stimuli: np.ndarray, *, step: str) -> xr.Dataset:
+    """Take sites and stimuli by position, and note how many of how many were kept.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+    sites, stimuli : array of int
+        Positions to keep, in this order.
+    step : str
+        What is done, for the history.
+
+    Returns
+    -------
+    xarray.Dataset
+        A recording; lazily backed if the given one is.
+    """
+    kept = recording.isel(site=as_slice(sites), stimulus=as_slice(stimuli))
+    n_sites, n_stimuli = recording.sizes["site"], recording.sizes["stimulus"]
+    return add_step(
+        kept, f"{step}: {len(sites)} of {n_sites} sites, {len(stimuli)} of {n_stimuli} stimuli"
+    )
 
 
 def average_repetitions(recording: xr.Dataset) -> xr.DataArray:
     """Average the responses over the repetitions that were shown.
+
+    Each site is averaged over its own repetitions, in float64. The recording may be lazily
+    backed: it is read once, block by block, and checked on the way.
 
     Parameters
     ----------
@@ -203,21 +215,63 @@ def average_repetitions(recording: xr.Dataset) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        ``response (stimulus, site[, time_bin])``, float64 without NaN, with the coordinates of
-        the recording, its ``units`` and its ``source``.
+        ``response (stimulus, site[, time_bin])``, float64 without NaN, in memory, with the
+        coordinates of the recording, its ``units``, ``source`` and ``history`` (and ``window``,
+        the time to which it was reduced).
 
     Raises
     ------
     RecordingError
-        The recording does not follow the schema.
+        The recording does not follow the schema, or a site has no response at all to a stimulus:
+        `neural_data.selection.select_complete` leaves such sites, or such stimuli, out.
+
+    Examples
+    --------
+    >>> from neural_data.recording import average_repetitions, recording_from_arrays
+    >>> recording = recording_from_arrays([[[1.0], [3.0]], [[5.0], [float("nan")]]],
+    ...     stimulus=["a", "b"], site=["s1"], area="V4", units="spikes/s", source="made up")
+    >>> average_repetitions(recording).values.tolist()
+    [[2.0], [5.0]]
     """
-    validate_recording(recording)
+    check_structure(recording)
     response = recording["response"]
-    order = ("stimulus", "repetition", "site", *(d for d in response.dims if d == "time_bin"))
-    mean = response.transpose(*order).mean("repetition", skipna=True, dtype=np.float64)
-    mean.name = "response"
-    mean.attrs = {"units": response.attrs["units"], "source": recording.attrs["source"]}
-    return mean
+    dims = tuple(dim for dim in response.dims if dim != "repetition")
+    mean = np.empty(tuple(response.sizes[dim] for dim in dims))
+    counts = np.empty(mean.shape[:2], dtype=np.int64)
+    check = ValueCheck(recording)
+    for sites, block in iterate_sites(recording):
+        check.add(sites, block)
+        mean[:, sites], counts[:, sites] = average_block(block)
+    problems = check.list_problems()
+    if (counts == 0).any() and not problems:
+        problems = [_describe_gaps(recording, counts == 0)]
+    raise_problems("The repetitions cannot be averaged", problems)
+    averaged = xr.DataArray(
+        mean,
+        dims=dims,
+        coords={key: c for key, c in recording.coords.items() if "repetition" not in c.dims},
+        name="response",
+        attrs={key: response.attrs[key] for key in ("units", "window") if key in response.attrs}
+        | {key: recording.attrs[key] for key in ("source", "history") if key in recording.attrs},
+    )
+    low, high = int(counts.min()), int(counts.max())
+    return add_step(
+        averaged,
+        f"average_repetitions: {low if low == high else f'{low} to {high}'} repetitions of each "
+        f"of {mean.shape[0]} stimuli at {mean.shape[1]} sites",
+    )
+
+
+def _describe_gaps(recording: xr.Dataset, gaps: np.ndarray) -> str:
+    stimuli, sites = np.flatnonzero(gaps.any(axis=1)), np.flatnonzero(gaps.any(axis=0))
+    return (
+        f"{len(sites)} of {gaps.shape[1]} sites "
+        f"({format_names(recording['site'].values[sites])}) have no response to some of "
+        f"{len(stimuli)} of {gaps.shape[0]} stimuli "
+        f"({format_names(recording['stimulus'].values[stimuli])}): keep the sites without gaps "
+        "with select_complete(recording), or the stimuli without gaps with "
+        "select_complete(recording, keep='sites')"
+    )
 
 
 def recording_from_arrays(
@@ -234,8 +288,10 @@ def recording_from_arrays(
 
     Parameters
     ----------
-    response : array of numbers (stimulus, site) or (stimulus, repetition, site)
-        NaN where a repetition was not shown. Integers, such as spike counts, become float64.
+    response : array of numbers (stimulus, site), (stimulus, repetition, site) or
+        (stimulus, repetition, site, time_bin). NaN where a repetition was not shown to a site.
+        Integers, such as spike counts, become float64. The limits of time bins are given
+        afterwards: `neural_data.windows.assign_time_bins`.
     stimulus, site : sequence of str
         One unique label for each row and each column. The stimulus labels are what images are
         found by.
@@ -273,10 +329,10 @@ def recording_from_arrays(
         values = values.astype(np.float64)
     if values.ndim == 2:
         values = values[:, np.newaxis, :]
-    elif values.ndim != 3:
+    elif values.ndim not in (3, 4):
         problems.append(
-            f"the response has shape {values.shape}; expected (stimulus, site) or "
-            "(stimulus, repetition, site)"
+            f"the response has shape {values.shape}; expected (stimulus, site), (stimulus, "
+            "repetition, site) or (stimulus, repetition, site, time_bin)"
         )
     labels: dict[str, tuple[str, np.ndarray]] = {}
     given: list[tuple[str, str, Any]] = [
@@ -288,7 +344,7 @@ def recording_from_arrays(
     for coord, dim, names in given:
         if names is None:
             continue
-        expected = values.shape[DIMS.index(dim)] if values.ndim == 3 else None
+        expected = values.shape[DIMS.index(dim)] if values.ndim in (3, 4) else None
         if isinstance(names, str) and coord in ("area", "animal"):
             names = [names] * (expected if expected is not None else len(site))
         labels[coord] = (dim, as_labels(names))
@@ -300,14 +356,18 @@ def recording_from_arrays(
                 f"{np.shape(response)} has {expected} along {dim!r}"
             )
     raise_problems("The arrays do not make a recording", problems)
+    dims = (*DIMS, "time_bin")[: values.ndim]
     recording = xr.Dataset(
-        {"response": (DIMS, values, {"units": units})}, coords=labels, attrs={"source": source}
+        {"response": (dims, values, {"units": units})}, coords=labels, attrs={"source": source}
     )
     return validate_recording(recording, name="the recording from these arrays")
 
 
-def _as_names(names: str | Iterable[str]) -> list[str]:
-    return [names] if isinstance(names, str) else [str(name) for name in np.asarray(names).ravel()]
+def _describe_names(names: Any, limit: int = 3) -> str:
+    listed = as_names(names)
+    if len(listed) == 1:
+        return repr(listed[0])
+    return repr(listed) if len(listed) <= limit else f"{len(listed)} names"
 
 
 def _report_unknown(coord: str, names: list[str], values: np.ndarray, problems: list[str]) -> None:
@@ -322,13 +382,12 @@ def _report_unknown(coord: str, names: list[str], values: np.ndarray, problems: 
 
 
 def _find_positions(
-    recording: xr.Dataset, dim: str, names: str | Sequence[str], problems: list[str]
+    recording: xr.Dataset, dim: str, wanted: list[str], problems: list[str]
 ) -> np.ndarray:
-    wanted = _as_names(names)
     values = recording[dim].values.astype(str)
     _report_unknown(dim, wanted, values, problems)
     if len(set(wanted)) < len(wanted):
-        twice = dict.fromkeys(name for name in wanted if wanted.count(name) > 1)
+        twice = [name for name, count in Counter(wanted).items() if count > 1]
         problems.append(f"{dim} {format_names(twice)} asked for more than once")
     position = {name: i for i, name in enumerate(values.tolist())}
     return np.array([position[name] for name in wanted if name in position], dtype=int)

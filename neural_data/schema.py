@@ -5,13 +5,16 @@ Each check returns a list of problems, empty when there is none.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Set, ValuesView
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from neural_data.errors import format_names
+
+Data = TypeVar("Data", xr.Dataset, xr.DataArray)
 
 DIMS = ("stimulus", "repetition", "site")
 TIME_COORDS = ("time_bin_start", "time_bin_end")
@@ -36,6 +39,12 @@ def as_labels(names: Any) -> np.ndarray:
     if is_text(given):
         return given.astype(str)
     return given if any(isinstance(name, str) for name in given.flat) else np.asarray(names)
+
+
+def as_names(names: Any) -> list[str]:
+    """Return one name or many, in whatever holds them, as a list of text."""
+    given = list(names) if isinstance(names, Iterator | Set | ValuesView) else names
+    return [str(name) for name in np.asarray(given).ravel()]
 
 
 def check_labels(
@@ -95,7 +104,7 @@ def describe_wrong_dims(dataset: xr.Dataset, coord: str, dim: str) -> str:
 
 
 def check_response(recording: xr.Dataset) -> list[str]:
-    """Check the responses: units, dims and their order, type, NaN."""
+    """Check the responses: units, dims and their order, type; not their values."""
     if "response" not in recording.data_vars:
         seen = format_names(recording.data_vars) or "none"
         return [f"no variable 'response' (variables: {seen})"]
@@ -118,48 +127,14 @@ def check_response(recording: xr.Dataset) -> list[str]:
         )
     if response.dtype.kind != "f":
         problems.append(f"'response' holds {response.dtype}; expected floats: .astype(float)")
-        return problems
+    elif response.dtype.itemsize not in (4, 8):
+        problems.append(
+            f"'response' holds {response.dtype}, which cannot be saved everywhere; expected "
+            "float32 or float64: .astype('float32')"
+        )
     if response.size == 0:
         problems.append(f"'response' is empty: its shape is {response.shape}")
-        return problems
-    return problems + _check_values(recording, response.transpose(*ordered).values)
-
-
-def _check_values(recording: xr.Dataset, values: np.ndarray) -> list[str]:
-    problems = []
-    missing = np.isnan(values)
-    n_infinite = int(np.isinf(values).sum())
-    if n_infinite:
-        problems.append(f"'response' is infinite at {n_infinite} of {values.size} values")
-    if not missing.any():
-        return problems
-    rest = tuple(range(2, values.ndim))
-    shown = ~missing.all(axis=rest)
-    partly = missing.any(axis=rest) & shown
-    if partly.any():
-        n_missing = int(missing[partly].sum())
-        row, repetition = (int(i) for i in np.argwhere(partly)[0])
-        columns = missing[row, repetition].reshape(values.shape[2], -1).any(axis=1)
-        problems.append(
-            f"'response' has {n_missing} NaN in repetitions that other sites or time bins did "
-            f"see, first at stimulus {_name(recording, 'stimulus', row)}, repetition {repetition}, "
-            f"site {_name(recording, 'site', int(np.argmax(columns)))}; NaN may only mark a "
-            "repetition that was not shown: leave out those sites or stimuli"
-        )
-    never = np.flatnonzero(~shown.any(axis=1))
-    if never.size:
-        listed = format_names(_name(recording, "stimulus", int(i)).strip("'") for i in never)
-        problems.append(
-            f"'response' is NaN in every repetition of {never.size} stimuli ({listed}): "
-            "leave them out"
-        )
     return problems
-
-
-def _name(recording: xr.Dataset, dim: str, position: int) -> str:
-    if dim in recording.coords and recording[dim].dims == (dim,):
-        return repr(str(recording[dim].values[position]))
-    return f"number {position}"
 
 
 def check_time(recording: xr.Dataset) -> list[str]:
@@ -185,3 +160,34 @@ def check_time(recording: xr.Dataset) -> list[str]:
     ):
         problems.append("'time_bin_end' is not after 'time_bin_start' in every bin")
     return problems
+
+
+def add_step(data: Data, text: str) -> Data:
+    """Return the data with one more line in ``attrs["history"]``, what was done to them.
+
+    The history of a recording, and of everything computed from it, is text: one line a step,
+    the oldest first.
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        Not changed; values are shared with the result.
+    text : str
+        The step: which function, with which choices, and what came out of how many.
+
+    Returns
+    -------
+    xarray.Dataset or xarray.DataArray
+        Of the same kind.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from neural_data.recording import add_step
+    >>> data = add_step(xr.Dataset(attrs={"history": "recorded"}), "read: 2 of 3 sites")
+    >>> data.attrs["history"].splitlines()
+    ['recorded', 'read: 2 of 3 sites']
+    """
+    earlier = str(data.attrs.get("history", "")).strip()
+    step = " ".join(text.split())
+    return data.assign_attrs(history=f"{earlier}\n{step}" if earlier else step)

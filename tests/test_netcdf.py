@@ -79,7 +79,7 @@ def test_a_file_with_damaged_data_is_refused(dataset, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 4 :] = bytes(len(content) - len(content) // 4)
     path.write_bytes(content)
-    with pytest.raises(RecordingError, match="cannot be read as netCDF"):
+    with pytest.raises(RecordingError, match="is damaged"):
         open_netcdf(path)
 
 

@@ -17,8 +17,16 @@ from brainguided.rdm import (
     upper_triangle,
 )
 from neural_data.cowley2023 import read_cowley2023
+from neural_data.dissimilarities import load_dissimilarities, save_dissimilarities
 from neural_data.errors import AlignmentError, RecordingError
-from neural_data.recording import average_repetitions, recording_from_arrays
+from neural_data.recording import (
+    average_repetitions,
+    open_recording,
+    recording_from_arrays,
+    save_recording,
+    select_recording,
+)
+from neural_data.windows import assign_time_bins, average_window, select_window
 
 
 def make_responses(n: int = 12, sites: int = 30, seed: int = 0) -> xr.DataArray:
@@ -192,9 +200,9 @@ def test_compute_rdms_lists_every_problem_at_once() -> None:
         compute_rdms(responses)
 
 
-def test_compute_rdms_refuses_time_bins_too_few_sites_and_unknown_conditions() -> None:
-    with pytest.raises(RecordingError, match=r"time_bin.*Average or select"):
-        compute_rdms(make_responses().expand_dims(time_bin=[0, 1]))
+def test_compute_rdms_refuses_repetitions_too_few_sites_and_unknown_conditions() -> None:
+    with pytest.raises(RecordingError, match=r"'repetition'.*Average or select"):
+        compute_rdms(make_responses().expand_dims(repetition=2))
     with pytest.raises(RecordingError, match="at least 3 x 3"):
         compute_rdms(make_responses(12, 2))
     with pytest.raises(RecordingError, match=r"'pose'.*object_name"):
@@ -267,3 +275,125 @@ def test_responses_that_know_their_areas_give_one_rdm_an_area() -> None:
     np.testing.assert_allclose(
         rdms.get_matrices()[0], 1 - np.corrcoef(responses.values[:, :10]), atol=1e-12
     )
+
+
+def make_binned() -> xr.Dataset:
+    """Ten stimuli, three repetitions, 8 sites of V4 and 12 of IT, four time bins."""
+    rng = np.random.default_rng(9)
+    response = rng.gamma(2.0, 5.0, (10, 3, 20, 4))
+    response[4, 1, :5] = np.nan
+    recording = recording_from_arrays(
+        response,
+        stimulus=[f"im{k}" for k in range(10)],
+        site=[f"s{k}" for k in range(20)],
+        area=["V4"] * 8 + ["IT"] * 12,
+        units="spikes/s",
+        source="made up",
+    )
+    return assign_time_bins(recording, [-50, 0, 70, 120, 170])
+
+
+def test_a_recording_with_time_bins_gives_one_rdm_an_area_and_bin() -> None:
+    recording = make_binned()
+    rdms = compute_rdms(recording)
+    assert rdms.n_rdm == 8
+    assert list(rdms.rdm_descriptors["area"]) == ["V4"] * 4 + ["IT"] * 4
+    assert list(rdms.rdm_descriptors["time_bin_start"]) == [-50, 0, 70, 120] * 2
+    assert list(rdms.rdm_descriptors["time_bin_end"]) == [0, 70, 120, 170] * 2
+    assert list(rdms.rdm_descriptors["n_sites"]) == [8] * 4 + [12] * 4
+    means = np.nanmean(recording["response"].values, axis=1)
+    oracle = [1 - np.corrcoef(means[:, s, k]) for s in (slice(8), slice(8, 20)) for k in range(4)]
+    np.testing.assert_allclose(rdms.get_matrices(), oracle, atol=1e-12)
+    assert rdms.descriptors["history"] == (
+        "compute_rdms(by='stimulus'): 10 conditions, V4 over 8 sites, IT over 12 sites, "
+        "in each of 4 time bins"
+    )
+
+
+def test_the_rdm_of_a_bin_is_that_of_the_recording_of_that_bin_alone() -> None:
+    recording = make_binned()
+    rdms = compute_rdms(recording)
+    for k in range(4):
+        alone = compute_rdms(recording.isel(time_bin=k))
+        one_bin = compute_rdms(recording.isel(time_bin=[k]))
+        assert alone.n_rdm == one_bin.n_rdm == 2
+        for other in (alone, one_bin):
+            np.testing.assert_allclose(
+                other.dissimilarities, rdms.dissimilarities[[k, 4 + k]], atol=1e-12
+            )
+
+
+def test_bins_without_times_are_numbered_and_averages_over_time_note_their_window() -> None:
+    recording = make_binned()
+    nameless = compute_rdms(recording.drop_vars(["time_bin_start", "time_bin_end"]))
+    assert list(nameless.rdm_descriptors["time_bin"]) == [0, 1, 2, 3] * 2
+    averaged = compute_rdms(average_window(recording, 70, 170))
+    assert averaged.descriptors["window"] == "70-170 ms"
+    assert averaged.descriptors["history"].startswith("average_window(70-170 ms): 2 of 4 time bins")
+    assert "time_bin_start" not in averaged.rdm_descriptors
+
+
+def test_responses_with_time_bins_give_the_rdms_of_their_recording() -> None:
+    recording = make_binned()
+    rdms = compute_rdms(average_repetitions(recording))
+    np.testing.assert_allclose(
+        rdms.dissimilarities, compute_rdms(recording).dissimilarities, atol=1e-12
+    )
+    assert "average_repetitions" in rdms.descriptors["history"]
+
+
+def test_a_silent_bin_is_refused_by_its_time() -> None:
+    recording = make_binned()
+    recording["response"][..., 0] *= 0.0
+    with pytest.raises(RecordingError, match=r"for V4, -50-0 ms:\n.*same response at every site"):
+        compute_rdms(recording)
+
+
+def test_lazily_opened_and_loaded_recordings_give_the_same_rdms(tmp_path) -> None:
+    recording = make_binned()
+    path = save_recording(recording, tmp_path / "binned.nc")
+    with open_recording(path) as lazy:
+        a, b = compute_rdms(lazy), compute_rdms(recording)
+    np.testing.assert_array_equal(a.dissimilarities, b.dissimilarities)
+    assert a.descriptors == b.descriptors
+
+
+def test_sites_that_lack_stimuli_are_named_with_the_remedy() -> None:
+    recording = make_binned()
+    recording["response"][2, :, 11] = np.nan
+    with pytest.raises(RecordingError, match=r"1 of 12 sites \('s11'\).*select_complete"):
+        compute_rdms(recording)
+    assert compute_rdms(select_recording(recording, area="V4")).n_rdm == 4
+
+
+def test_rdms_over_time_survive_their_file(tmp_path) -> None:
+    rdms = compute_rdms(select_window(make_binned(), 0, 170))
+    dataset = dissimilarities_from_rdms(rdms)
+    assert dataset["area"].values.tolist()[:2] == ["V4, 0-70 ms", "V4, 70-120 ms"]
+    loaded = load_dissimilarities(save_dissimilarities(dataset, tmp_path / "rdms.nc"))
+    back = rdms_from_dissimilarities(loaded)
+    np.testing.assert_allclose(back.dissimilarities, rdms.dissimilarities, atol=1e-12)
+    for key in ("area", "time_bin_start", "time_bin_end"):
+        assert list(back.rdm_descriptors[key]) == list(rdms.rdm_descriptors[key])
+    assert back.descriptors["history"] == rdms.descriptors["history"]
+    assert back.descriptors["source"] == "made up"
+
+
+def test_the_unit_of_dissimilarities_is_the_measure_of_their_rdms() -> None:
+    rdms = compute_rdms(make_responses())
+    assert dissimilarities_from_rdms(rdms)["dissimilarity"].attrs["units"] == "1 - Pearson r"
+    rdms.dissimilarity_measure = "squared euclidean"
+    dataset = dissimilarities_from_rdms(rdms)
+    assert dataset["dissimilarity"].attrs["units"] == "squared euclidean"
+    assert rdms_from_dissimilarities(dataset).dissimilarity_measure == "squared euclidean"
+    rdms.dissimilarity_measure = None
+    with pytest.raises(RecordingError, match=r"set rdms\.dissimilarity_measure"):
+        dissimilarities_from_rdms(rdms)
+
+
+def test_two_rdms_of_one_name_are_not_made_into_one_dataset() -> None:
+    rdms = compute_rdms(make_binned().drop_vars(["time_bin_start", "time_bin_end"]))
+    assert dissimilarities_from_rdms(rdms)["area"].values[1] == "V4, time bin 1"
+    del rdms.rdm_descriptors["time_bin"]
+    with pytest.raises(RecordingError, match=r"several have the name \['IT', 'V4'\]"):
+        dissimilarities_from_rdms(rdms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 from torch import nn
 
 from brainguided.activations import compute_layer_rdms
@@ -12,6 +13,7 @@ from brainguided.teacher import Teacher
 from neural_data.errors import AlignmentError, RecordingError
 from neural_data.recording import recording_from_arrays
 from neural_data.stimuli import stimuli_from_arrays
+from neural_data.windows import assign_time_bins, average_window
 
 NAMES = [f"im{k}" for k in range(18)]
 
@@ -171,3 +173,31 @@ def test_an_image_given_twice_is_refused() -> None:
 
 def test_areas_may_be_given_as_one_name() -> None:
     assert Teacher.from_recording(make_recording(), make_stimuli(), areas="IT").areas == ("IT",)
+
+
+def test_a_recording_over_time_is_refused_until_one_window_is_chosen() -> None:
+    recording = make_recording()
+    offsets = xr.DataArray(np.random.default_rng(1).random((18, 3)), dims=("stimulus", "time_bin"))
+    binned = recording.assign(
+        response=(recording["response"] + offsets).assign_attrs(units="spikes/s")
+    )
+    binned = assign_time_bins(binned, [20, 70, 120, 170])
+    with pytest.raises(RecordingError, match=r"3 time bins; .* average_window\(recording"):
+        Teacher.from_recording(binned, make_stimuli())
+    teacher = Teacher.from_recording(average_window(binned, 70, 170), make_stimuli())
+    assert teacher.areas == ("V4", "IT")
+    assert teacher.describe()[1]["history"] == [
+        "average_window(70-170 ms): 2 of 3 time bins",
+        "select_recording(area=['V4', 'IT']): 20 of 20 sites, 18 of 18 stimuli",
+        "compute_rdms(by='stimulus'): 18 conditions, V4 over 10 sites, IT over 10 sites",
+    ]
+
+
+def test_a_control_says_what_was_done_to_its_data_and_rdms_without_history_say_nothing() -> None:
+    rdms = compute_rdms(make_recording())
+    assert Teacher.from_rdms(rdms, make_stimuli()).shuffled(seed=3).targets[0].history == [
+        "compute_rdms(by='stimulus'): 18 conditions, V4 over 10 sites, IT over 10 sites",
+        "shuffled(seed=3)",
+    ]
+    del rdms.descriptors["history"]
+    assert "history" not in Teacher.from_rdms(rdms, make_stimuli()).describe()[0]

@@ -1,0 +1,111 @@
+"""Patterns of responses and the conditions, stimuli or groups of them, to which they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from brainguided.alignment import repeated
+from neural_data.errors import RecordingError
+
+UNIT_DIMS = ("site", "unit")
+
+
+def average_conditions(responses: xr.DataArray, by: str) -> xr.DataArray:
+    """Return the mean response to each condition, dims (`by`, unit), conditions as they appear.
+
+    Coordinates over ``stimulus`` that are constant within every condition are kept.
+    """
+    unit_dim = str(responses.dims[1])
+    if by == "stimulus":
+        return responses
+    index, labels = condition_index(responses, by)
+    sums = np.zeros((len(labels), responses.sizes[unit_dim]))
+    np.add.at(sums, index, responses.values)
+    counts = np.bincount(index)
+    first = np.array([int(np.flatnonzero(index == k)[0]) for k in range(len(labels))])
+    coords: dict[Hashable, Any] = {by: (by, np.asarray(labels))}
+    for name, values in stimulus_coords(responses).items():
+        if name != by and np.array_equal(values[first][index], values):
+            coords[name] = (by, values[first])
+    return xr.DataArray(sums / counts[:, None], dims=(by, unit_dim), coords=coords)
+
+
+def condition_index(labelled: xr.DataArray | xr.Dataset, by: str) -> tuple[np.ndarray, list[str]]:
+    """Return, for every stimulus, the number of its condition, and the conditions' labels.
+
+    Raises
+    ------
+    RecordingError
+        If `by` is not a coordinate over dim ``stimulus``.
+    """
+    known = stimulus_coords(labelled)
+    if by not in known:
+        raise RecordingError(
+            f"No coordinate {by!r} over dim 'stimulus' to group by; the stimuli have "
+            f"{sorted(known)}. Assign one with .assign_coords({by}=('stimulus', labels))."
+        )
+    raw = known[by].tolist()
+    empty = [n for n, v in enumerate(raw) if v is None or v != v or str(v) == ""]
+    if empty:
+        raise RecordingError(
+            f"{len(empty)} of {len(raw)} stimuli have no {by!r}, e.g. "
+            f"{labelled['stimulus'].values[empty[:3]].tolist()}: leave them out or label them, or "
+            "they would be averaged as if they were one condition."
+        )
+    values = [str(v) for v in raw]
+    labels = list(dict.fromkeys(values))
+    number = {label: k for k, label in enumerate(labels)}
+    return np.array([number[v] for v in values]), labels
+
+
+def order_patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
+    """Return `responses` as (stimulus, unit), refusing any other dims."""
+    unit = next((d for d in UNIT_DIMS if d in responses.dims), None)
+    extra = [d for d in responses.dims if d not in ("stimulus", unit)]
+    if unit is None or "stimulus" not in responses.dims or extra:
+        raise RecordingError(
+            f"The responses of {area} have dims {tuple(responses.dims)}; an RDM needs (stimulus, "
+            "site[, time_bin]) or (stimulus, unit). Average or select the others first, e.g. "
+            f"responses.mean({str(extra[0] if extra else 'repetition')!r})."
+        )
+    return responses.transpose("stimulus", unit)
+
+
+def refuse_undefined(patterns: xr.DataArray, area: str, by: str) -> None:
+    """Raise one RecordingError that lists all that makes correlation distances undefined."""
+    problems = []
+    values = patterns.values
+    labels = patterns[by].values if by in patterns.coords else np.arange(len(values))
+    if values.shape[0] < 3 or values.shape[1] < 3:
+        problems.append(
+            f"{values.shape[0]} conditions x {values.shape[1]} sites: at least 3 x 3 are needed"
+        )
+    missing = ~np.isfinite(values).all(1)
+    if missing.any():
+        problems.append(
+            f"{int(missing.sum())} conditions have missing or infinite responses, e.g. "
+            f"{labels[missing][:3].tolist()}"
+        )
+    elif values.size:
+        flat = np.ptp(values, axis=1) <= 1e-12 * np.abs(values).max(1)
+        if flat.any():
+            problems.append(
+                f"{int(flat.sum())} conditions have the same response at every site, so their "
+                f"correlation is undefined, e.g. {labels[flat][:3].tolist()}: leave them out"
+            )
+    if len(set(map(str, labels))) < len(labels):
+        problems.append(f"condition labels repeat, e.g. {repeated(map(str, labels))[:3]}")
+    if problems:
+        lines = "".join(f"\n  - {p}" for p in problems)
+        raise RecordingError(f"No correlation RDM can be computed for {area}:{lines}")
+
+
+def stimulus_coords(
+    labelled: xr.DataArray | xr.Dataset, dim: str = "stimulus"
+) -> dict[str, np.ndarray]:
+    dim = dim if dim in labelled.dims else "stimulus"
+    return {str(k): v.values for k, v in labelled.coords.items() if v.dims == (dim,)}
