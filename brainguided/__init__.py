@@ -23,7 +23,10 @@ _HOMES = {
     "brainguided.plot": (
         "plot_correspondence",
         "plot_rdms",
+        "plot_recording_summary",
         "plot_reliability",
+        "plot_reliability_over_time",
+        "plot_repetitions",
         "plot_responses",
         "plot_search",
     ),

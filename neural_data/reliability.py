@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
-from neural_data.recording import validate_recording
+from neural_data.rdm_halves import correlate_grams, iterate_half_patterns
+from neural_data.schema import add_step
+from neural_data.split_halves import (
+    SPLIT_BLOCK,
+    compute_moments,
+    correlate_halves,
+    draw_priorities,
+    iterate_groups,
+)
 
 T = TypeVar("T", float, np.ndarray, xr.DataArray)
-BLOCK = 1000
+UNITS = "Spearman-Brown corrected Pearson r"
 
 
 def spearman_brown(r: T) -> T:
@@ -69,7 +77,9 @@ def compute_site_reliability(
     Parameters
     ----------
     recording : xarray.Dataset
-        With at least two repetitions of every stimulus, and without time bins.
+        With at least two repetitions of every stimulus at every site that saw it; a stimulus
+        that a site did not see at all is left out for this site. With time bins, each bin is
+        taken by itself. In memory or lazily opened, then read in blocks of sites.
     splits : int
         Number of random splits.
     seed : int
@@ -78,28 +88,34 @@ def compute_site_reliability(
     Returns
     -------
     xarray.DataArray
-        ``reliability (site)``, with the coordinates of the sites.
+        ``reliability (site[, time_bin])``, with the coordinates of the sites and time bins.
 
     Raises
     ------
     RecordingError
-        The recording does not follow the schema, has a stimulus shown only once, fewer than
-        three stimuli, or time bins.
+        The recording does not follow the schema, has a stimulus shown only once, or fewer than
+        three stimuli at a site.
+
+    Examples
+    --------
+    >>> from neural_data import compute_site_reliability, simulate_macaque
+    >>> recording, _ = simulate_macaque(repetitions=4, n_v4=3, n_it=2)
+    >>> compute_site_reliability(recording, splits=10).sizes
+    Frozen({'site': 5})
     """
-    counts, groups = _group_by_repetitions(recording, splits)
-    rng = np.random.default_rng(seed)
-    halves = {n: _draw_halves(n, splits, rng) for n in counts}
-    n_sites = recording.sizes["site"]
-    correlation = np.zeros(n_sites)
-    for start in range(0, splits, BLOCK):
-        block = {n: masks[start : start + BLOCK] for n, masks in halves.items()}
-        correlation += _correlate_halves(groups, block).sum(axis=1)
-    return xr.DataArray(
+    priorities = draw_priorities(recording, splits, seed)
+    n_bins = recording.sizes["time_bin"] if "time_bin" in recording["response"].dims else 1
+    correlation = np.zeros((recording.sizes["site"], n_bins))
+    for sites, groups in iterate_groups(recording):
+        moments = compute_moments(groups)
+        for start in range(0, splits, SPLIT_BLOCK):
+            r = correlate_halves(moments, priorities[start : start + SPLIT_BLOCK])
+            correlation[sites] += r.sum(axis=1).reshape(len(sites), n_bins)
+    return label_sites(
+        recording,
         spearman_brown(correlation / splits),
-        dims="site",
-        coords={k: c for k, c in recording.coords.items() if c.dims == ("site",)},
-        name="reliability",
-        attrs=_describe(recording, splits, seed),
+        {"splits": splits, "seed": seed},
+        step="compute_site_reliability",
     )
 
 
@@ -114,7 +130,9 @@ def compute_rdm_reliability(
     Parameters
     ----------
     recording : xarray.Dataset
-        With at least two repetitions of every stimulus, three sites an area, no time bins.
+        With at least two repetitions of every stimulus at every site, and three sites an area.
+        With time bins, each bin is taken by itself. In memory or lazily opened, then one area
+        (and at most 512 MiB of it) is in memory at a time.
     splits : int
         Number of random splits.
     seed : int
@@ -127,171 +145,101 @@ def compute_rdm_reliability(
     Returns
     -------
     xarray.DataArray
-        ``reliability (area)``, in the order in which the areas appear.
+        ``reliability (area[, time_bin])``, areas in the order in which they appear.
 
     Raises
     ------
     RecordingError
-        As for sites, or an area has fewer than three sites.
+        As for sites, or an area has fewer than three sites, or a site did not see a stimulus.
+
+    Notes
+    -----
+    Sites that were recorded together share noise. Their halves hold the same repetitions as
+    long as they miss the same ones; where each site misses others, a little of the shared noise
+    enters both halves and the estimate is somewhat too high.
     """
-    counts, groups = _group_by_repetitions(recording, splits)
-    areas = recording["area"].values.astype(str)
-    names = list(dict.fromkeys(areas.tolist()))
-    small = [area for area in names if (areas == area).sum() < 3]
+    priorities = draw_priorities(recording, splits, seed)
+    areas = list_areas(recording)
+    n_bins = recording.sizes["time_bin"] if "time_bin" in recording["response"].dims else 1
+    correlation = np.zeros((len(areas), n_bins))
+    for i, sites in enumerate(areas.values()):
+        for bin_, _, first, second in iterate_half_patterns(
+            recording, sites, priorities, zscore=zscore
+        ):
+            correlation[i, bin_] += correlate_grams(first, second)
+    return label_areas(
+        recording,
+        spearman_brown(correlation / splits),
+        {"splits": splits, "seed": seed, "zscore": int(zscore)},
+        step="compute_rdm_reliability",
+    )
+
+
+def list_areas(recording: xr.Dataset) -> dict[str, np.ndarray]:
+    """Find the sites of each area, as bool (site), in the order in which the areas appear.
+
+    Raises
+    ------
+    RecordingError
+        An area has fewer than three sites.
+    """
+    labels = recording["area"].values.astype(str)
+    areas = {name: labels == name for name in dict.fromkeys(labels.tolist())}
+    small = [name for name, sites in areas.items() if sites.sum() < 3]
     if small:
         raise RecordingError(
             f"Fewer than 3 sites in {format_names(small)}; the patterns of an RDM need at least "
             "3. Select the other areas: select_recording(recording, area=...)."
         )
-    rng = np.random.default_rng(seed)
-    halves = {n: _draw_halves(n, splits, rng) for n in counts}
-    correlation = np.zeros(len(names))
-    for split in range(splits):
-        pair = _average_halves(groups, {n: masks[split] for n, masks in halves.items()})
-        if zscore:
-            pair = (_standardise(pair[0], axis=0), _standardise(pair[1], axis=0))
-        for i, area in enumerate(names):
-            first, second = (_standardise(half[:, areas == area], axis=1) for half in pair)
-            correlation[i] += _correlate_grams(first, second)
-    return xr.DataArray(
-        spearman_brown(correlation / splits),
-        dims="area",
-        coords={"area": names},
-        name="reliability",
-        attrs=_describe(recording, splits, seed),
-    )
+    return areas
 
 
-def _describe(recording: xr.Dataset, splits: int, seed: int) -> dict[str, str | int]:
+def label_sites(
+    recording: xr.Dataset, values: np.ndarray, settings: dict[str, int], *, step: str
+) -> xr.DataArray:
+    """Label values ([draw, ]site, time_bin) by site and, where there are several, by time bin."""
+    coords = _keep_coords(recording, {"site", "time_bin"})
+    return _label(recording, values, ("site", coords), settings, step)
+
+
+def label_areas(
+    recording: xr.Dataset, values: np.ndarray, settings: dict[str, int], *, step: str
+) -> xr.DataArray:
+    """Label values ([draw, ]area, time_bin) by area and, where there are several, by time bin."""
+    names = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
+    coords = {"area": ("area", names), **_keep_coords(recording, {"time_bin"})}
+    return _label(recording, values, ("area", coords), settings, step)
+
+
+def _keep_coords(recording: xr.Dataset, dims: set[str]) -> dict[str, Any]:
     return {
-        "units": "Spearman-Brown corrected Pearson r",
-        "source": recording.attrs["source"],
-        "splits": splits,
-        "seed": seed,
+        str(name): (coord.dims, coord.values, coord.attrs)
+        for name, coord in recording.coords.items()
+        if set(coord.dims) <= dims
     }
 
 
-def _group_by_repetitions(
-    recording: xr.Dataset, splits: int
-) -> tuple[list[int], dict[int, np.ndarray]]:
-    """Gather the stimuli by their number of repetitions n, as arrays (site, n, stimulus)."""
-    validate_recording(recording)
-    if splits < 1:
-        raise ValueError(f"splits is {splits}; expected at least 1.")
-    if "time_bin" in recording["response"].dims:
-        raise RecordingError(
-            "The recording has time bins; reliability is that of one response. Take one bin, "
-            "recording.isel(time_bin=0), or average them first."
-        )
-    values = recording["response"].values
-    shown = ~np.isnan(values[:, :, 0])
-    counts = shown.sum(axis=1)
-    problems = []
-    if (counts < 2).any():
-        once = recording["stimulus"].values[counts < 2]
-        problems.append(
-            f"{len(once)} of {len(counts)} stimuli were shown only once ({format_names(once)}), "
-            "and split halves need two repetitions: select the others with "
-            "select_recording(recording, stimulus=...), or bring the single repetitions"
-        )
-    if len(counts) < 3:
-        problems.append(f"there are {len(counts)} stimuli; a correlation needs at least 3")
-    if problems:
-        raise RecordingError(f"Reliability cannot be computed: {'; '.join(problems)}.")
-    # Moving the mean of a site to 0 keeps sums of products precise and correlations the same.
-    mean = np.asarray(np.nanmean(values, axis=(0, 1), dtype=np.float64))
-    groups = {}
-    for n in np.unique(counts).tolist():
-        members = np.flatnonzero(counts == n)
-        if shown.all():
-            kept = values
-        else:
-            kept = values[members][shown[members]].reshape(len(members), n, -1)
-        group = np.empty((values.shape[2], n, len(members)))
-        np.subtract(kept.transpose(2, 1, 0), mean[:, np.newaxis, np.newaxis], out=group)
-        groups[n] = group
-    return list(groups), groups
-
-
-def _draw_halves(n: int, splits: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw two halves of n repetitions, n // 2 each: bool (split, half, n)."""
-    order = rng.random((splits, n)).argsort(axis=1)
-    return np.stack([order < n // 2, (order >= n // 2) & (order < n // 2 * 2)], axis=1)
-
-
-def _correlate_halves(groups: dict[int, np.ndarray], halves: dict[int, np.ndarray]) -> np.ndarray:
-    """Correlate the means of two halves over stimuli: (site, split).
-
-    Sums of products over stimuli are quadratic forms of the weights of the repetitions with
-    their second moments (site, n, n), which are computed once for all splits.
-    """
-    shape = (next(iter(groups.values())).shape[0], next(iter(halves.values())).shape[0])
-    n_stimuli = sum(group.shape[2] for group in groups.values())
-    sums = np.zeros((2, *shape))
-    products = np.zeros((3, *shape))
-    for n, group in groups.items():
-        weights = halves[n] / (n // 2)
-        moments = (group @ group.transpose(0, 2, 1)).reshape(-1, n * n)
-        totals = group.sum(axis=2)
-        for i in range(2):
-            sums[i] += totals @ weights[:, i].T
-        for k, (i, j) in enumerate(((0, 0), (1, 1), (0, 1))):
-            pairs = weights[:, i, :, np.newaxis] * weights[:, j, np.newaxis, :]
-            products[k] += moments @ pairs.reshape(-1, n * n).T
-    variance_a = products[0] - sums[0] ** 2 / n_stimuli
-    variance_b = products[1] - sums[1] ** 2 / n_stimuli
-    covariance = products[2] - sums[0] * sums[1] / n_stimuli
-    varies = np.minimum(variance_a, variance_b) > 1e-12 * (products[0] + products[1])
-    scale = np.sqrt(np.where(varies, variance_a * variance_b, 1.0))
-    return np.where(varies, covariance / scale, 0.0)
-
-
-def _average_halves(
-    groups: dict[int, np.ndarray], halves: dict[int, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Average each half of the repetitions: two arrays (stimulus, site), stimuli by group."""
-    first, second = (
-        np.concatenate(
-            [
-                np.einsum("snp,n->ps", group, halves[n][i] / (n // 2), optimize=True)
-                for n, group in groups.items()
-            ]
-        )
-        for i in range(2)
+def _label(
+    recording: xr.Dataset,
+    values: np.ndarray,
+    labels: tuple[str, dict[str, Any]],
+    settings: dict[str, int],
+    step: str,
+) -> xr.DataArray:
+    dim, coords = labels
+    dims: tuple[str, ...] = (dim, "time_bin")
+    if "time_bin" not in recording["response"].dims:
+        values, dims = values[..., 0], (dim,)
+    if values.ndim > len(dims):
+        dims = ("draw", *dims)
+    known = {key: recording.attrs[key] for key in ("source", "history") if key in recording.attrs}
+    result = xr.DataArray(
+        values,
+        dims=dims,
+        coords=coords,
+        name="reliability",
+        attrs={"units": UNITS, **known, **settings},
     )
-    return first, second
-
-
-def _standardise(values: np.ndarray, *, axis: int) -> np.ndarray:
-    """Centre along an axis and scale to length 1; what does not vary becomes 0."""
-    centred = values - values.mean(axis=axis, keepdims=True)
-    length = np.linalg.norm(centred, axis=axis, keepdims=True)
-    size = np.linalg.norm(values, axis=axis, keepdims=True)
-    varies = length > 1e-12 * size
-    return np.where(varies, centred / np.where(varies, length, 1.0), 0.0)
-
-
-def _correlate_grams(first: np.ndarray, second: np.ndarray) -> float:
-    """Correlate the upper triangles of two correlation matrices, given patterns of length 1.
-
-    ``first @ first.T`` is never formed where there are fewer sites than stimuli: the sum of
-    products of two Gram matrices is the squared norm of ``first.T @ second``.
-    """
-
-    def sum_products(a: np.ndarray, b: np.ndarray) -> float:
-        diagonal = float(((a**2).sum(axis=1) * (b**2).sum(axis=1)).sum())
-        if a.shape[1] <= a.shape[0]:
-            return float(((a.T @ b) ** 2).sum()) - diagonal
-        return float(((a @ a.T) * (b @ b.T)).sum()) - diagonal
-
-    def sum_entries(a: np.ndarray) -> float:
-        return float((a.sum(axis=0) ** 2).sum() - (a**2).sum())
-
-    n_pairs = first.shape[0] * (first.shape[0] - 1)
-    mean_a, mean_b = sum_entries(first) / n_pairs, sum_entries(second) / n_pairs
-    covariance = sum_products(first, second) / n_pairs - mean_a * mean_b
-    variance_a = sum_products(first, first) / n_pairs - mean_a**2
-    variance_b = sum_products(second, second) / n_pairs - mean_b**2
-    if min(variance_a, variance_b) <= 1e-12:
-        return 0.0
-    return covariance / float(np.sqrt(variance_a * variance_b))
+    said = ", ".join(f"{name}={value}" for name, value in settings.items())
+    sizes = f"{recording.sizes['site']} sites, {recording.sizes['stimulus']} stimuli"
+    return add_step(result, f"{step}({said}): {sizes}")

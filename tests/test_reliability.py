@@ -1,4 +1,4 @@
-"""Split-half reliability of sites and of RDMs."""
+"""Split-half reliability of sites and of RDMs, and its intervals."""
 
 from __future__ import annotations
 
@@ -8,28 +8,50 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neural_data import reliability
+from neural_data import rdm_halves, reliability, split_halves
 from neural_data.cowley2023 import read_cowley2023
 from neural_data.errors import RecordingError
-from neural_data.recording import recording_from_arrays
+from neural_data.recording import open_recording, recording_from_arrays, save_recording
 from neural_data.reliability import (
     compute_rdm_reliability,
     compute_site_reliability,
     spearman_brown,
 )
+from neural_data.reliability_intervals import (
+    bootstrap_rdm_reliability,
+    bootstrap_site_reliability,
+)
+
+BOTH = (compute_site_reliability, compute_rdm_reliability)
+ALL = (*BOTH, bootstrap_site_reliability, bootstrap_rdm_reliability)
 
 
 def make_recording(
     response: np.ndarray, area: str | list[str] = "IT", stimulus: list[str] | None = None
 ) -> xr.Dataset:
-    return recording_from_arrays(
-        response,
+    """Responses (stimulus, repetition, site[, time_bin]) with made-up labels."""
+    first = response if response.ndim == 3 else response[..., 0]
+    recording = recording_from_arrays(
+        first,
         stimulus=stimulus or [f"im{k}" for k in range(response.shape[0])],
         site=[f"s{k}" for k in range(response.shape[2])],
         area=area,
         units="spikes/s",
         source="made up",
     )
+    if response.ndim == 3:
+        return recording
+    starts = 10.0 * np.arange(response.shape[3])
+    dims = ("stimulus", "repetition", "site", "time_bin")
+    return recording.assign(response=(dims, response, {"units": "spikes/s"})).assign_coords(
+        time_bin_start=("time_bin", starts), time_bin_end=("time_bin", starts + 10)
+    )
+
+
+def make_unchecked(response: np.ndarray) -> xr.Dataset:
+    """A recording with values that recording_from_arrays would refuse."""
+    recording = make_recording(np.zeros_like(response))
+    return recording.assign(response=recording["response"].copy(data=response))
 
 
 def draw_responses(
@@ -41,55 +63,160 @@ def draw_responses(
     return 10 + signal + noise * rng.normal(size=(n_stimuli, n_repetitions, len(noise)))
 
 
-def hide_repetitions(response: np.ndarray, seed: int = 0) -> np.ndarray:
+def hide_repetitions(response: np.ndarray, seed: int = 0, *, by_site: bool = False) -> np.ndarray:
     """Leave each stimulus between two and all of its repetitions, at any position."""
     rng = np.random.default_rng(seed)
     response = response.copy()
     for row in response:
-        hidden = rng.integers(0, len(row) - 1)
-        row[rng.permutation(len(row))[:hidden]] = np.nan
+        for sites in range(row.shape[1]) if by_site else (slice(None),):
+            hidden = rng.integers(0, len(row) - 1)
+            row[rng.permutation(len(row))[:hidden], sites] = np.nan
     return response
 
 
-def loop_over_splits(response, halves):
-    """Both reliabilities by plain loops, for given halves of n shown repetitions (split, 2, n)."""
+def average_by_loop(response: np.ndarray, priorities: np.ndarray) -> np.ndarray:
+    """Means of both halves by plain loops (half, stimulus, site); NaN where nothing was seen.
+
+    The lowest priorities make one half, the highest the other.
+    """
+    means = np.full((2, response.shape[0], response.shape[2]), np.nan)
+    for p in range(response.shape[0]):
+        for s in range(response.shape[2]):
+            shown = response[p, :, s][~np.isnan(response[p, :, s])]
+            if shown.size:
+                order = np.argsort(priorities[: shown.size])
+                half = shown.size // 2
+                means[0, p, s] = shown[order[:half]].mean()
+                means[1, p, s] = shown[order[-half:]].mean()
+    return means
+
+
+def loop_over_splits(response, splits, seed, *, zscore=True):
+    """Both reliabilities by plain loops, for (stimulus, repetition, site)."""
     sites, rdms = [], []
     pairs = np.triu_indices(response.shape[0], 1)
-    for split in range(len(next(iter(halves.values())))):
-        means = np.empty((2, response.shape[0], response.shape[2]))
-        for half in range(2):
-            for k, row in enumerate(response):
-                shown = row[~np.isnan(row[:, 0])]
-                means[half, k] = shown[halves[len(shown)][split, half]].mean(axis=0)
-        sites.append([np.corrcoef(a, b)[0, 1] for a, b in np.moveaxis(means, 2, 0)])
-        scaled = (means - means.mean(axis=1, keepdims=True)) / means.std(axis=1, keepdims=True)
-        first, second = (1 - np.corrcoef(half)[pairs] for half in scaled)
+    for priorities in np.random.default_rng(seed).random((splits, response.shape[1])):
+        means = average_by_loop(response, priorities)
+        r = []
+        for a, b in np.moveaxis(means, 2, 0):
+            seen = ~np.isnan(a)
+            r.append(np.corrcoef(a[seen], b[seen])[0, 1])
+        sites.append(r)
+        if zscore:
+            means -= means.mean(axis=1, keepdims=True)
+            means /= means.std(axis=1, keepdims=True)
+        first, second = (1 - np.corrcoef(half)[pairs] for half in means)
         rdms.append(np.corrcoef(first, second)[0, 1])
     site, rdm = np.mean(sites, axis=0), np.mean(rdms)
     return 2 * site / (1 + site), 2 * rdm / (1 + rdm)
 
 
-@pytest.mark.parametrize("n_repetitions", [2, 5, 8])
-@pytest.mark.parametrize("unequal", [False, True])
-def test_reliability_equals_plain_loops_over_the_same_splits(n_repetitions, unequal):
+@pytest.mark.parametrize("n_repetitions", [2, 3, 5, 8])
+@pytest.mark.parametrize("gaps", ["none", "of presentations", "of sites"])
+def test_reliability_equals_plain_loops_over_the_same_splits(n_repetitions, gaps):
     response = draw_responses(30, n_repetitions, noise=np.linspace(0.2, 3, 7))
-    if unequal:
-        response = hide_repetitions(response)
+    if gaps != "none":
+        response = hide_repetitions(response, by_site=gaps == "of sites")
     recording = make_recording(response)
-    counts = sorted(set((~np.isnan(response[:, :, 0])).sum(axis=1)))
-    rng = np.random.default_rng(3)
-    halves = {n: reliability._draw_halves(n, 20, rng) for n in counts}
-    site, rdm = loop_over_splits(response, halves)
+    site, rdm = loop_over_splits(response, 20, 3)
     np.testing.assert_allclose(compute_site_reliability(recording, splits=20, seed=3), site)
     np.testing.assert_allclose(compute_rdm_reliability(recording, splits=20, seed=3), [rdm])
+    _, rdm = loop_over_splits(response, 20, 3, zscore=False)
+    bare = compute_rdm_reliability(recording, splits=20, seed=3, zscore=False)
+    np.testing.assert_allclose(bare, [rdm])
 
 
-def test_halves_are_equal_disjoint_and_leave_out_one_of_an_odd_number():
-    for n in (2, 5, 6):
-        halves = reliability._draw_halves(n, 500, np.random.default_rng(0))
-        assert (halves.sum(axis=2) == n // 2).all()
-        assert not halves.all(axis=1).any()
-        np.testing.assert_allclose(halves.mean(axis=0), n // 2 / n, atol=0.1)
+@pytest.mark.parametrize("n_repetitions", [6, 7])
+def test_each_split_has_the_correlation_of_a_plain_loop(n_repetitions):
+    response = draw_responses(40, n_repetitions, noise=np.linspace(0.2, 3, 4))
+    recording = make_recording(response)
+    priorities = split_halves.draw_priorities(recording, 15, 1)
+    ((_, groups),) = split_halves.iterate_groups(recording)
+    r = split_halves.correlate_halves(split_halves.compute_moments(groups), priorities)
+    for split, row in enumerate(priorities):
+        a, b = average_by_loop(response, row)
+        expected = [np.corrcoef(a[:, s], b[:, s])[0, 1] for s in range(4)]
+        np.testing.assert_allclose(r[:, split], expected, atol=1e-10)
+
+
+def test_a_stimulus_that_a_site_never_saw_is_left_out_for_this_site():
+    response = draw_responses(40, 6, noise=np.ones(5))
+    response[:12, :, 1] = np.nan
+    response[30:, :, 3] = np.nan
+    result = compute_site_reliability(make_recording(response), splits=20)
+    site, _ = loop_over_splits(response, 20, 0)
+    np.testing.assert_allclose(result, site)
+    alone = compute_site_reliability(make_recording(response[12:, :, 1:2]), splits=20)
+    assert float(result[1]) == pytest.approx(float(alone[0]))
+    for compute in (compute_rdm_reliability, bootstrap_rdm_reliability):
+        with pytest.raises(
+            RecordingError,
+            match=r"2 of 5 sites \('s1', 's3'\) did not see every stimulus.*select_complete",
+        ):
+            compute(make_recording(response))
+
+
+@pytest.mark.parametrize("by_site", [False, True])
+def test_time_bins_are_taken_one_by_one(by_site, monkeypatch):
+    base = draw_responses(30, 6, noise=np.linspace(0.5, 2, 8))
+    response = np.stack([base, base**2, base[:, ::-1] + base], axis=-1)
+    hidden = np.isnan(hide_repetitions(base, by_site=by_site))
+    response[hidden] = np.nan
+    recording = make_recording(response, area=["V4"] * 4 + ["IT"] * 4)
+    for compute in ALL:
+        whole = compute(recording, splits=5)
+        assert whole.dims[-1] == "time_bin"
+        assert whole["time_bin_end"].values.tolist() == [10, 20, 30]
+        for k in range(3):
+            one = compute(recording.isel(time_bin=k), splits=5)
+            np.testing.assert_allclose(whole.isel(time_bin=k), one, atol=1e-10)
+        with monkeypatch.context() as small:
+            small.setattr(rdm_halves, "AREA_BYTES", 1)
+            small.setattr(rdm_halves, "HALVES_BYTES", 1)
+            small.setattr(split_halves, "GROUP_BYTES", 1)
+            small.setattr(split_halves, "CACHE_BYTES", 1)
+            xr.testing.assert_allclose(compute(recording, splits=5), whole)
+
+
+def test_a_file_gives_what_the_recording_in_memory_gives(tmp_path, monkeypatch):
+    response = draw_responses(30, 6, noise=np.ones(9)).astype(np.float32)
+    response[3, 4:] = np.nan
+    areas = ["V4", "IT", "V4"] * 3
+    recording = make_recording(response, area=areas)
+    with open_recording(save_recording(recording, tmp_path / "r.nc")) as lazy:
+        for compute in ALL:
+            found = compute(lazy, splits=5)
+            xr.testing.assert_allclose(found, compute(recording, splits=5))
+            assert isinstance(found.variable._data, np.ndarray)
+            assert all(
+                isinstance(c.variable._data, np.ndarray) or c.dims for c in found.coords.values()
+            )
+
+
+def test_single_precision_gives_the_same_to_five_digits():
+    response = 1000 + draw_responses(60, 6, noise=np.ones(9))
+    double, single = make_recording(response), make_recording(response.astype(np.float32))
+    for compute in BOTH:
+        np.testing.assert_allclose(compute(single, splits=5), compute(double, splits=5), atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6])
+def test_halves_are_equal_disjoint_and_leave_out_one_of_an_odd_number(n):
+    priorities = np.random.default_rng(0).random((2000, 8))
+    first, second = split_halves.draw_halves(priorities, n)
+    assert (first.sum(axis=1) == n // 2).all()
+    assert (second.sum(axis=1) == n // 2).all()
+    assert not (first & second).any()
+    for half in (first, second):
+        np.testing.assert_allclose(half.mean(axis=0), n // 2 / n, atol=0.05)
+
+
+def test_a_repetition_less_moves_hardly_any_other_to_another_half():
+    priorities = np.random.default_rng(0).random((500, 10))
+    first, second = split_halves.draw_halves(priorities, 10)
+    fewer, others = split_halves.draw_halves(priorities, 9)
+    assert not (first[:, :9] & others).any()
+    assert not (second[:, :9] & fewer).any()
 
 
 def test_site_reliability_finds_the_known_truth():
@@ -115,7 +242,7 @@ def test_the_order_of_stimuli_does_not_matter():
     response = hide_repetitions(draw_responses(300, 8, noise=np.ones(6)))
     names = [f"im{k}" for k in range(300)]
     backwards = make_recording(response[::-1], stimulus=names[::-1])
-    for compute in (compute_site_reliability, compute_rdm_reliability):
+    for compute in BOTH:
         np.testing.assert_allclose(
             compute(make_recording(response), splits=20), compute(backwards, splits=20)
         )
@@ -124,7 +251,7 @@ def test_the_order_of_stimuli_does_not_matter():
 def test_scaling_a_site_changes_nothing():
     response = draw_responses(60, 6, noise=np.ones(5))
     scaled = response * [1, 10, 0.1, 5, 1000] + [0, 1, 2, 3, 1e6]
-    for compute in (compute_site_reliability, compute_rdm_reliability):
+    for compute in BOTH:
         np.testing.assert_allclose(
             compute(make_recording(response)), compute(make_recording(scaled)), rtol=1e-6
         )
@@ -153,8 +280,7 @@ def test_each_area_has_its_own_rdm_reliability():
 
 def test_more_sites_than_stimuli_give_the_same_formula():
     response = draw_responses(12, 4, noise=np.ones(40))
-    halves = {4: reliability._draw_halves(4, 10, np.random.default_rng(0))}
-    _, rdm = loop_over_splits(response, halves)
+    _, rdm = loop_over_splits(response, 10, 0)
     result = compute_rdm_reliability(make_recording(response), splits=10)
     assert float(result[0]) == pytest.approx(rdm)
 
@@ -172,17 +298,17 @@ def test_the_same_seed_gives_the_same_result_and_labels_travel():
 def test_many_splits_are_computed_in_blocks(monkeypatch):
     recording = make_recording(draw_responses(30, 5, noise=np.ones(4)))
     expected = compute_site_reliability(recording, splits=25)
-    monkeypatch.setattr(reliability, "BLOCK", 10)
+    monkeypatch.setattr(reliability, "SPLIT_BLOCK", 10)
     xr.testing.assert_allclose(compute_site_reliability(recording, splits=25), expected)
 
 
 def test_a_recording_without_repetitions_is_refused():
     response = draw_responses(10, 3, noise=np.ones(4))
     response[4, 1:] = np.nan
-    for compute in (compute_site_reliability, compute_rdm_reliability):
+    for compute in ALL:
         with pytest.raises(RecordingError, match=r"1 of 10 stimuli were shown only once \('im4'\)"):
             compute(make_recording(response))
-    with pytest.raises(RecordingError, match=r"2 of 2 stimuli .*there are 2 stimuli"):
+    with pytest.raises(RecordingError, match=r"(?s)2 of 2 stimuli .*there are 2 stimuli"):
         compute_site_reliability(make_recording(response[:2, :1]))
 
 
@@ -194,10 +320,32 @@ def test_what_has_no_reliability_is_refused():
         compute_rdm_reliability(recording)
     with pytest.raises(ValueError, match="splits is 0"):
         compute_site_reliability(recording, splits=0)
-    binned = recording.expand_dims(time_bin=2, axis=-1).assign_coords(area=recording["area"])
-    binned = binned.transpose("stimulus", "repetition", "site", "time_bin")
-    with pytest.raises(RecordingError, match="has time bins"):
-        compute_site_reliability(binned)
+    with pytest.raises(ValueError, match="draws is 0"):
+        bootstrap_site_reliability(recording, draws=0)
+    for compute in (bootstrap_site_reliability, bootstrap_rdm_reliability):
+        with pytest.raises(RecordingError, match="too few to draw from again"):
+            compute(make_recording(draw_responses(9, 4, noise=np.ones(4))))
+
+
+def test_values_that_no_recording_may_have_are_refused_with_all_that_is_wrong():
+    response = draw_responses(10, 4, noise=np.ones(4))
+    response[2, 1, 3] = np.inf
+    response[5, 1:, 2] = np.nan
+    for compute in ALL:
+        with pytest.raises(
+            RecordingError, match=r"(?s)infinite at 1 of 160 values.*1 of 10 stimuli.*at 1 of 4"
+        ):
+            compute(make_unchecked(response))
+    binned = np.stack([draw_responses(10, 4, noise=np.ones(4))] * 2, axis=-1)
+    binned[1, 2, 0, 1] = np.nan
+    for compute in ALL:
+        with pytest.raises(RecordingError, match="NaN in some time bins, but not all, of 1 pres"):
+            compute(make_recording(binned))
+    recording = make_recording(np.ones((3, 2, 3)))
+    del recording["response"].attrs["units"]
+    for compute in ALL:
+        with pytest.raises(RecordingError, match=r"no attrs\['units'\]"):
+            compute(recording)
 
 
 def test_spearman_brown_keeps_the_kind_of_its_input():
@@ -213,13 +361,102 @@ def test_spearman_brown_keeps_the_kind_of_its_input():
         spearman_brown(-1.0)
 
 
-@pytest.mark.slow
-def test_a_thousand_splits_of_a_large_recording_take_about_a_second():
+def loop_over_draws(response, draws, splits, seed):
+    """Reliability of the sites for drawn stimuli by plain loops: (draw, site)."""
+    n = response.shape[0]
+    rng = np.random.default_rng([seed, 1])
+    result = []
+    for counts in rng.multinomial(n, np.full(n, 1 / n), size=draws):
+        again = np.repeat(np.arange(n), counts)
+        r = []
+        for priorities in np.random.default_rng(seed).random((splits, response.shape[1])):
+            a, b = average_by_loop(response, priorities)[:, again]
+            r.append([np.corrcoef(x, y)[0, 1] for x, y in zip(a.T, b.T)])
+        result.append(np.mean(r, axis=0))
+    mean = np.array(result)
+    return 2 * mean / (1 + mean)
+
+
+@pytest.mark.parametrize("by_site", [False, True])
+def test_drawn_stimuli_give_what_a_plain_loop_over_them_gives(by_site):
+    response = draw_responses(30, 5, noise=np.linspace(0.3, 3, 6))
+    response = hide_repetitions(response, by_site=by_site)
+    sites = loop_over_draws(response, 20, 4, 2)
+    drawn = bootstrap_site_reliability(make_recording(response), draws=20, splits=4, seed=2)
+    assert drawn.dims == ("draw", "site")
+    np.testing.assert_allclose(drawn, sites)
+
+
+@pytest.mark.parametrize("rank", [3, 30])
+def test_the_reliability_of_an_rdm_varies_between_sets_of_stimuli_as_its_draws_say(rank):
+    """Known truth: many recordings of the same sites with other stimuli."""
+    estimates, spreads = [], []
+    tuning = np.random.default_rng(0).normal(size=(rank, 30))
+    for seed in range(60):
+        rng = np.random.default_rng([seed, 2])
+        signal = rng.normal(size=(100, 1, rank)) @ tuning
+        recording = make_recording(signal + 2 * rank**0.5 * rng.normal(size=(100, 8, 30)))
+        estimates.append(float(compute_rdm_reliability(recording, splits=5)[0]))
+        drawn = bootstrap_rdm_reliability(recording, draws=100, splits=5)
+        spreads.append(float(drawn.std()))
+        assert float(drawn.mean()) == pytest.approx(estimates[-1], abs=0.02)
+    assert np.mean(spreads) == pytest.approx(np.std(estimates), rel=0.3)
+
+
+def test_the_sums_by_stimulus_are_those_of_the_gram_matrices():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 7, 12))
+    for half in (first, second):
+        rdm_halves.standardise(half, axis=0)
+    first[:, 3] = 0
+    a, b = first.T @ first, second.T @ second
+    for gram in (a, b):
+        np.fill_diagonal(gram, 0)
+    expected = [gram.sum(axis=1) for gram in (a, b, a * a, b * b, a * b)]
+    np.testing.assert_allclose(rdm_halves.sum_by_stimulus(first, second), expected, atol=1e-12)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """Of many sites whose truth is known, about 95 in 100 intervals hold it."""
+    noise = np.full(300, 2.0)
+    recording = make_recording(draw_responses(150, 10, noise))
+    drawn = bootstrap_site_reliability(recording, draws=400)
+    low, high = drawn.quantile([0.025, 0.975], "draw")
+    truth = 1 / (1 + 4 / 10)
+    assert float(((low < truth) & (truth < high)).mean()) == pytest.approx(0.95, abs=0.04)
+
+
+def test_intervals_narrow_with_the_root_of_the_number_of_stimuli():
+    width = []
+    for n_stimuli in (100, 400):
+        recording = make_recording(draw_responses(n_stimuli, 6, noise=np.full(40, 1.5)))
+        for compute in (bootstrap_site_reliability, bootstrap_rdm_reliability):
+            width.append(float(compute(recording, draws=300, splits=5).std("draw").mean()))
+    assert width[0] / width[2] == pytest.approx(2, rel=0.25)
+    # Pairs of stimuli that share no structure are nearly independent: up to the number itself.
+    assert 1.6 < width[1] / width[3] < 4.4
+
+
+def test_draws_are_reproducible_and_say_how_they_were_made():
+    recording = make_recording(draw_responses(30, 5, noise=np.ones(4)))
+    recording.attrs["history"] = "made"
+    for compute in (bootstrap_site_reliability, bootstrap_rdm_reliability):
+        first = compute(recording, draws=10, splits=3, seed=1)
+        xr.testing.assert_identical(first, compute(recording, draws=10, splits=3, seed=1))
+        assert not first.equals(compute(recording, draws=10, splits=3, seed=2))
+        assert first.attrs["history"].splitlines()[0] == "made"
+        assert "draws=10, splits=3, seed=1" in first.attrs["history"].splitlines()[1]
+
+
+def test_a_thousand_splits_of_a_large_recording_take_less_than_a_second():
     recording = make_recording(draw_responses(1000, 50, noise=np.ones(300)))
     compute_site_reliability(recording, splits=10)
-    start = time.perf_counter()
-    compute_site_reliability(recording, splits=1000)
-    assert time.perf_counter() - start < 2
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        compute_site_reliability(recording, splits=1000)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1
 
 
 @pytest.mark.data

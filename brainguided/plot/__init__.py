@@ -9,13 +9,22 @@ figure with ``axes.figure.savefig("figure.pdf")``.
 from __future__ import annotations
 
 from brainguided.plot.rdm_figure import plot_rdms
-from brainguided.plot.recordings import plot_reliability, plot_responses
+from brainguided.plot.recordings import (
+    plot_recording_summary,
+    plot_reliability,
+    plot_reliability_over_time,
+    plot_repetitions,
+    plot_responses,
+)
 from brainguided.plot.results import plot_correspondence, plot_search
 
 __all__ = [
     "plot_correspondence",
     "plot_rdms",
+    "plot_recording_summary",
     "plot_reliability",
+    "plot_reliability_over_time",
+    "plot_repetitions",
     "plot_responses",
     "plot_search",
 ]
