@@ -3,80 +3,87 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neural_data.objects import simulate_objects
 from neural_data.recording import validate_recording
-from neural_data.simulated_network import load_network, run_network
+from neural_data.simulated_area import STAGES, USUAL_STAGE
+from neural_data.simulated_macaque import (
+    WINDOW_MS,
+    Macaque,
+    describe_macaque,
+    get_area,
+    lay_out_sites,
+)
+from neural_data.simulated_noise import is_number
+from neural_data.simulated_responses import (
+    USUAL_GAIN_SD,
+    draw_chosen_responses,
+    draw_usual_responses,
+    remove_missing,
+)
+from neural_data.simulated_sites import (
+    USUAL_RELIABILITY,
+    simulate_chosen_sites,
+    simulate_usual_sites,
+)
 from neural_data.stimuli import validate_stimuli
 
 __all__ = ["simulate_macaque", "simulate_rates"]
-
-_STREAM = 7013  # keeps these random streams apart from others started with the same seed
-_REFERENCE_SEED = 20150932  # pictures on which drives are brought to a common scale
-_WINDOW_MS = (70, 170)
-_GAIN_SD = 0.08  # of the gain shared by an animal's sites on one presentation
-_RELIABILITY = (0.3, 0.75, 0.95)  # lowest, median and highest, of the mean over 10 repetitions
-_RELIABILITY_SPREAD = 1.1  # SD of its logit before clipping
-_ANIMALS = ("sim1", "sim2")
-
-
-class _Stage(NamedTuple):
-    """Where the sites of an area read the network."""
-
-    convolution: int  # read after this one, counted from 1, and its rectification
-    channels: int  # read by one site
-    width: float  # SD of the receptive field, in steps of the stage's map
-    margin: float  # receptive field centres keep this far from the map's border, in steps
-
-
-_STAGES = {"V4": _Stage(3, 6, 0.9, 1.5), "IT": _Stage(5, 10, 1.5, 1.0)}
 
 
 def simulate_macaque(
     stimuli: xr.Dataset | None = None,
     *,
-    repetitions: int = 10,
+    repetitions: int | tuple[int, int] = 10,
     n_v4: int = 128,
     n_it: int = 168,
     seed: int = 0,
+    macaque: Macaque | None = None,
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Return a simulated recording of V4 and IT sites, and the stimulus set shown.
 
     Rates come from `simulate_rates`. On each presentation the count in a window of 100 ms is
     Poisson with mean rate x 0.1 s x g; the gain g is gamma distributed with mean 1 and SD 0.08
     and shared by all sites of an animal, so that the variance is slightly above the mean, as in
-    cortex [1]_. Responses are counts over 0.1 s.
+    cortex [1]_. Responses are counts over 0.1 s. All else is chosen with `macaque`: the noise,
+    the reliability of sites, their layer of origin, animals, a time course, sessions.
 
     Parameters
     ----------
     stimuli : xarray.Dataset, optional
         A stimulus set of square images, 32 px or larger; by default the 640 images of
         ``simulate_objects(10, seed=seed)``.
-    repetitions : int
-        Presentations of each image.
+    repetitions : int or (fewest, most)
+        Presentations of each image. Of two numbers, every one between is as likely, and the
+        repetitions not shown are NaN, at random places.
     n_v4, n_it : int
         Sites of each area, 0 or more. The defaults are those of Majaj et al. [2]_.
     seed : int
         Seed of sites and noise, 0 or more.
+    macaque : Macaque, optional
+        With it, each site has random streams of its own: it stays the same, noise included, when
+        there are more sites or repetitions. The sites differ from those drawn without it.
 
     Returns
     -------
     recording : xarray.Dataset
-        `response` (stimulus, repetition, site) in spikes/s. Over site: `area`, `animal`, `origin`
-        (stage of the network) and `true_reliability` (expected reliability of the mean over 10
-        repetitions on simulated objects). ``attrs["truth"]`` holds the generating model as JSON;
-        ``attrs["source"]`` says "simulated".
+        `response` (stimulus, repetition, site[, time_bin]) float32 in spikes/s. Over site:
+        `area`, `animal`, `origin` (stage of the network), `true_reliability` (expected
+        reliability of the mean over 10 repetitions on simulated objects, or as chosen) and, if
+        asked for, `session` and `true_latency` in ms. ``attrs["truth"]`` holds the generating
+        model as JSON; ``attrs["source"]`` says "simulated".
     stimuli : xarray.Dataset
         The stimulus set.
 
     Raises
     ------
     ValueError
-        If a number is out of range or images are unfit; all reasons are named.
+        If a number is out of range, images are unfit or a reliability cannot be reached; all
+        reasons are named.
     RecordingError
         If `stimuli` is no stimulus set.
 
@@ -92,42 +99,49 @@ def simulate_macaque(
     {'stimulus': 640, 'repetition': 2, 'site': 7}
     >>> recording["area"].values.tolist()
     ['V4', 'V4', 'V4', 'IT', 'IT', 'IT', 'IT']
+    >>> from neural_data.simulated_area import SimulatedArea
+    >>> mixed = Macaque(it=SimulatedArea(origin=["conv4", "conv5"]), animals=1)
+    >>> recording, _ = simulate_macaque(repetitions=(1, 3), n_v4=0, n_it=4, macaque=mixed)
+    >>> recording["origin"].values.tolist()
+    ['conv4', 'conv5', 'conv4', 'conv5']
     """
-    _check({"repetitions": (repetitions, 1), "n_v4": (n_v4, 0), "n_it": (n_it, 0)}, seed)
+    fewest, most = _check_repetitions(repetitions, n_v4, n_it, seed, macaque)
     if stimuli is None:
         stimuli = simulate_objects(10, seed=seed)
-    rates = simulate_rates(stimuli, n_v4=n_v4, n_it=n_it, seed=seed)
-    rng = np.random.default_rng([_STREAM, 1, int(seed)])
-    shape = (rates.sizes["stimulus"], repetitions, len(_ANIMALS))
-    gain = rng.gamma(1 / _GAIN_SD**2, _GAIN_SD**2, size=shape)
-    animal = np.searchsorted(_ANIMALS, rates["animal"].values)
-    seconds = (_WINDOW_MS[1] - _WINDOW_MS[0]) / 1000
-    counts = rng.poisson(rates.values[:, None, :] * seconds * gain[:, :, animal])
-    attrs = {"units": "spikes/s", "window": "{}-{} ms".format(*_WINDOW_MS)}
-    dims = ("stimulus", "repetition", "site")
-    response = xr.Variable(dims, (counts / seconds).astype(np.float32), attrs)
-    truth = {
-        "seed": int(seed),
-        "areas": {area: stage._asdict() for area, stage in _STAGES.items()},
-        "noise": {"count": "Poisson", "window_ms": _WINDOW_MS, "shared_gain_sd": _GAIN_SD},
-        "reliability": {"of_repetitions": 10, "lowest_median_highest": _RELIABILITY},
-        "mean_rates": f"neural_data.simulate.simulate_rates(stimuli, n_v4={n_v4}, n_it={n_it}, "
-        f"seed={seed})",
-    }
+    rates = simulate_rates(stimuli, n_v4=n_v4, n_it=n_it, seed=seed, macaque=macaque)
+    if macaque is None:
+        response = draw_usual_responses(rates, most, seed)
+        layout = None
+    else:
+        layout = lay_out_sites(macaque, n_v4, n_it)
+        response = draw_chosen_responses(rates, most, seed, macaque, layout)
+    if fewest < most or (macaque is not None and macaque.left_out):
+        remove_missing(response, fewest, seed, macaque, layout)
+    attrs = {"units": "spikes/s"}
+    if "time_bin" not in rates.dims:
+        attrs["window"] = "{}-{} ms".format(*WINDOW_MS)
+    counted = f"{most}" if fewest == most else f"{fewest} to {most}"
     recording = xr.Dataset(
-        {"response": response},
+        {"response": (("stimulus", "repetition", *rates.dims[1:]), response, attrs)},
         coords=rates.coords,
         attrs={
             "source": f"simulated macaque (brainguided neural_data.simulate_macaque, seed={seed}) "
             f"shown: {stimuli.attrs['source']}",
-            "truth": json.dumps(truth),
+            "truth": json.dumps(_describe_truth(fewest, most, n_v4, n_it, seed, macaque)),
+            "history": f"simulate_macaque(seed={seed}): {rates.sizes['stimulus']} stimuli x "
+            f"{counted} repetitions x {rates.sizes['site']} sites",
         },
     )
     return validate_recording(recording, name="simulated recording"), stimuli
 
 
 def simulate_rates(
-    stimuli: xr.Dataset, *, n_v4: int = 128, n_it: int = 168, seed: int = 0
+    stimuli: xr.Dataset,
+    *,
+    n_v4: int = 128,
+    n_it: int = 168,
+    seed: int = 0,
+    macaque: Macaque | None = None,
 ) -> xr.DataArray:
     """Return the noise-free rates of the simulated sites: what infinitely many repetitions give.
 
@@ -146,17 +160,23 @@ def simulate_rates(
         Sites of each area, 0 or more.
     seed : int
         Seed of the sites, 0 or more: equal to that of `simulate_macaque` for the same sites.
+    macaque : Macaque, optional
+        As given to `simulate_macaque`.
 
     Returns
     -------
     xarray.DataArray
-        Rates (stimulus, site) in spikes/s, above 0. A site's rate to an image does not depend on
-        the other images.
+        Rates (stimulus, site[, time_bin]) float32 in spikes/s, above 0. A site's rate to an image
+        does not depend on the other images, unless `macaque` chooses the reliability that sites
+        have for the images shown.
 
     Raises
     ------
     ValueError
-        If a number is out of range or images are unfit; all reasons are named.
+        If a number is out of range, images are unfit or a reliability cannot be reached; all
+        reasons are named.
+    RecordingError
+        If `stimuli` is no stimulus set.
 
     Examples
     --------
@@ -164,105 +184,107 @@ def simulate_rates(
     >>> simulate_rates(simulate_objects(1), n_v4=2, n_it=2).shape
     (64, 4)
     """
-    _check({"n_v4": (n_v4, 0), "n_it": (n_it, 0)}, seed)
+    _check(n_v4, n_it, seed, macaque)
     if n_v4 + n_it == 0:
         raise ValueError("n_v4 and n_it are both 0; expected at least one site.")
     validate_stimuli(stimuli)
-    network = load_network()
-    convolutions = [stage.convolution for stage in _STAGES.values()]
-    shown = run_network(network, stimuli["image"].values, convolutions)
-    standard = simulate_objects(4, seed=_REFERENCE_SEED)["image"].values
-    reference = run_network(network, standard, convolutions)
-    rates, reliability = [], []
-    for number, (area, n_sites) in enumerate((("V4", n_v4), ("IT", n_it))):
-        rng = np.random.default_rng([_STREAM, 0, int(seed), number])
-        stage = _STAGES[area]
-        usual = reference[stage.convolution]
-        weights = _draw_weights(stage, usual, n_sites, rng)
-        drives = _weigh(usual, weights)
-        mean, deviation = drives.mean(axis=0), drives.std(axis=0)
-        base, gain, reliable = _draw_tuning(_respond((drives - mean) / deviation), rng)
-        drive = (_weigh(shown[stage.convolution], weights) - mean) / deviation
-        rates.append(base + gain * _respond(drive))
-        reliability.append(reliable)
-    areas = np.repeat(["V4", "IT"], [n_v4, n_it])
-    within = np.concatenate([np.arange(n_v4), np.arange(n_it)])
-    animal = np.array(_ANIMALS)[within % 2]
-    names = [f"{m}_{a}_{k:03d}" for m, a, k in zip(animal, areas, within, strict=True)]
-    coords = {
+    layout = lay_out_sites(macaque or Macaque(), n_v4, n_it)
+    images = stimuli["image"].values
+    if macaque is None:
+        sites = simulate_usual_sites(images, n_v4, n_it, seed)
+    else:
+        sites = simulate_chosen_sites(images, macaque, layout, seed)
+    coords: dict[str, Any] = {
         name: stimuli[name].variable
         for name in ("stimulus", "object_name", "category", "variation")
         if name in stimuli.coords
     }
+    coords["site"] = layout["site"]
+    coords |= {name: ("site", layout[name]) for name in ("area", "animal", "origin")}
+    coords["true_reliability"] = ("site", sites.reliability.astype(np.float32))
+    dims: tuple[str, ...] = ("stimulus", "site")
+    if macaque is not None and macaque.sessions is not None:
+        coords["session"] = ("site", layout["session"])
+    if macaque is not None and macaque.time is not None:
+        dims = (*dims, "time_bin")
+        edges = macaque.time.edges
+        coords["true_latency"] = ("site", sites.latency, {"units": "ms"})
+        coords["time_bin_start"] = ("time_bin", edges[:-1], {"units": "ms"})
+        coords["time_bin_end"] = ("time_bin", edges[1:], {"units": "ms"})
     return xr.DataArray(
-        np.concatenate(rates, axis=1).astype(np.float32),
-        dims=("stimulus", "site"),
-        coords={
-            **coords,
-            "site": np.array(names),
-            "area": ("site", areas),
-            "animal": ("site", animal),
-            "origin": ("site", [f"conv{_STAGES[a].convolution}" for a in areas]),
-            "true_reliability": ("site", np.concatenate(reliability).astype(np.float32)),
-        },
+        sites.rates.astype(np.float32, copy=False),
+        dims=dims,
+        coords=coords,
         attrs={"units": "spikes/s", "source": f"simulated macaque, noise-free, seed={seed}"},
     )
 
 
-def _check(numbers: dict[str, tuple[int, int]], seed: int) -> None:
-    """Raise one error that names every number below what is allowed."""
-    problems = [
-        f"{name} is {value!r}, expected a whole number of {least} or more"
-        for name, (value, least) in {**numbers, "seed": (seed, 0)}.items()
-        if isinstance(value, bool) or int(value) != value or value < least
-    ]
-    if problems:
-        raise ValueError("cannot simulate this recording:\n  - " + "\n  - ".join(problems))
+def _describe_truth(
+    fewest: int, most: int, n_v4: int, n_it: int, seed: int, macaque: Macaque | None
+) -> dict[str, Any]:
+    """Return the generating model as plain data for JSON."""
+    call = f"neural_data.simulate.simulate_rates(stimuli, n_v4={n_v4}, n_it={n_it}, seed={seed}"
+    if macaque is not None:
+        return {
+            "seed": int(seed),
+            "repetitions": [fewest, most],
+            **describe_macaque(macaque),
+            "mean_rates": f"{call}, macaque={macaque!r})",
+        }
+    missing = {"repetitions": [fewest, most]} if fewest < most else {}
+    return {
+        "seed": int(seed),
+        "areas": {area: STAGES[stage]._asdict() for area, stage in USUAL_STAGE.items()},
+        "noise": {"count": "Poisson", "window_ms": WINDOW_MS, "shared_gain_sd": USUAL_GAIN_SD},
+        "reliability": {"of_repetitions": 10, "lowest_median_highest": USUAL_RELIABILITY},
+        **missing,
+        "mean_rates": f"{call})",
+    }
 
 
-def _draw_weights(
-    stage: _Stage, reference: np.ndarray, n_sites: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return weights (site, y, x, channel): a Gaussian field times a few random channels."""
-    _, height, width, channels = reference.shape
-    spread = reference.std(axis=(0, 1, 2)) + 1e-3
-    weights = np.zeros((n_sites, height, width, channels), dtype=np.float32)
-    for site in range(n_sites):
-        row, column = rng.uniform(stage.margin, height - 1 - stage.margin, size=2)
-        field_y = np.exp(-0.5 * ((np.arange(height) - row) / stage.width) ** 2)
-        field_x = np.exp(-0.5 * ((np.arange(width) - column) / stage.width) ** 2)
-        chosen = rng.choice(channels, size=stage.channels, replace=False)
-        values = rng.standard_normal(stage.channels) / spread[chosen]
-        weights[site][:, :, chosen] = (field_y[:, None] * field_x)[..., None] * values
-    return weights
+def _check_repetitions(
+    repetitions: int | tuple[int, int], n_v4: int, n_it: int, seed: int, macaque: Macaque | None
+) -> tuple[int, int]:
+    """Return fewest and most repetitions; raise one error that names all that is out of range."""
+    given = repetitions if isinstance(repetitions, tuple | list) else (repetitions, repetitions)
+    problems = []
+    if (
+        len(given) != 2
+        or not all(is_number(n) and int(n) == n and n >= 1 for n in given)
+        or given[0] > given[1]
+    ):
+        problems.append(
+            f"repetitions is {repetitions!r}, expected a whole number of 1 or more, or two of "
+            "them, (fewest, most)"
+        )
+    _check(n_v4, n_it, seed, macaque, problems=problems)
+    return int(given[0]), int(given[1])
 
 
-def _weigh(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return drives (stimulus, site)."""
-    return maps.reshape(len(maps), -1) @ weights.reshape(len(weights), maps[0].size).T
-
-
-def _respond(drive: np.ndarray) -> np.ndarray:
-    """Return the rectified response to a standardised drive, in units of the site's gain."""
-    return np.logaddexp(0.0, 1.5 * np.minimum(drive, 3.5) - 0.5)
-
-
-def _draw_tuning(
-    response: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return base and gain in spikes/s and the reliability they give each site.
-
-    With mean m and variance v of `response` (stimulus, site) over stimuli, a window of T seconds
-    and 10 repetitions, signal variance over noise variance is
-    gain^2 v 10 T / (base + gain m) = r / (1 - r), solved for gain.
-    """
-    n_sites: int = response.shape[1]
-    lowest, median, highest = _RELIABILITY
-    logit = np.log(median / (1 - median)) + _RELIABILITY_SPREAD * rng.standard_normal(n_sites)
-    reliability: np.ndarray = np.clip(1 / (1 + np.exp(-logit)), lowest, highest)
-    base = 3.0 + 9.0 * rng.random(n_sites)
-    odds = reliability / (1 - reliability) / (10 * (_WINDOW_MS[1] - _WINDOW_MS[0]) / 1000)
-    mean, variance = response.mean(axis=0), response.var(axis=0)
-    root = np.sqrt((odds * mean) ** 2 + 4 * variance * odds * base)
-    gain = (odds * mean + root) / (2 * variance)
-    return base, gain, reliability
+def _check(
+    n_v4: int,
+    n_it: int,
+    seed: int,
+    macaque: Macaque | None,
+    *,
+    problems: list[str] | None = None,
+) -> None:
+    """Raise one error that names every problem, those found before included."""
+    found = list(problems or [])
+    whole = {}
+    for name, value in (("n_v4", n_v4), ("n_it", n_it), ("seed", seed)):
+        whole[name] = is_number(value) and int(value) == value and value >= 0
+        if not whole[name]:
+            found.append(f"{name} is {value!r}, expected a whole number of 0 or more")
+    if macaque is not None and not isinstance(macaque, Macaque):
+        found.append(f"macaque is a {type(macaque).__name__}, expected a Macaque")
+    elif macaque is not None:
+        for area, name, n_sites in (("V4", "n_v4", n_v4), ("IT", "n_it", n_it)):
+            values = get_area(macaque, area).site_reliability
+            if whole[name] and values is not None and len(values) != n_sites:
+                found.append(
+                    f"site_reliability of {name[2:]} has {len(values)} values, but {name} is "
+                    f"{n_sites}: give one for each site"
+                )
+    if found:
+        raise ValueError("cannot simulate this recording:\n  - " + "\n  - ".join(found))

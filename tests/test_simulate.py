@@ -132,6 +132,44 @@ def test_the_seed_settles_sites_and_noise():
     assert not np.allclose(first["response"], other["response"])
 
 
+def test_a_seed_gives_what_it_always_gave():
+    stimuli = simulate_objects(1, variation=(0,))
+    recording, _ = simulate_macaque(stimuli, repetitions=3, n_v4=4, n_it=5, seed=7)
+    counts = np.round(recording["response"].values * 0.1).astype(int)
+    assert counts[0].tolist() == [
+        [1, 1, 1, 2, 1, 3, 1, 0, 3],
+        [1, 0, 1, 1, 2, 5, 1, 0, 3],
+        [1, 0, 3, 3, 2, 5, 3, 0, 2],
+    ]
+    assert counts[2, 0].tolist() == [1, 0, 1, 2, 4, 1, 3, 2, 4]
+    assert counts.sum() == 2909
+    rates = simulate_rates(stimuli, n_v4=2, n_it=2, seed=7)[0]
+    np.testing.assert_allclose(rates, [7.595766, 16.418854, 22.008488, 17.860443], rtol=1e-5)
+
+
+def test_the_default_recording_is_what_it_always_was(simulated):
+    response = simulated[0]["response"].values
+    assert response.sum(dtype=np.float64) == pytest.approx(30743560, rel=1e-5)
+    assert np.round(response[1, 0, [0, 1, 200]] * 0.1).tolist() == [7, 1, 2]
+    assert "history" in simulated[0].attrs
+
+
+def test_a_range_of_repetitions_only_takes_presentations_away(simulated):
+    stimuli = simulated[1].isel(stimulus=slice(200))
+    whole, _ = simulate_macaque(stimuli, repetitions=6, n_v4=3, n_it=3)
+    part, _ = simulate_macaque(stimuli, repetitions=(2, 6), n_v4=3, n_it=3)
+    missing = np.isnan(part["response"].values)
+    assert (missing == missing[:, :, :1]).all()
+    counts = (~missing[:, :, 0]).sum(axis=1)
+    assert set(counts) == {2, 3, 4, 5, 6}
+    assert missing[:, 0].any()  # not always the last ones
+    assert missing[:, 5].any()
+    np.testing.assert_array_equal(
+        part["response"].values[~missing], whole["response"].values[~missing]
+    )
+    assert "2 to 6 repetitions" in part.attrs["history"]
+
+
 def test_an_enlarged_image_evokes_the_rates_of_the_original():
     stimuli = simulate_objects(1, variation=(0,))
     double = xr.Dataset(
@@ -172,6 +210,10 @@ def test_the_forward_pass_equals_that_of_torch():
 def test_numbers_out_of_range_are_refused_all_at_once():
     with pytest.raises(ValueError, match=r"(?s)repetitions is 0.*n_it is -1.*seed is -2"):
         simulate_macaque(repetitions=0, n_it=-1, seed=-2)
+    with pytest.raises(ValueError, match=r"repetitions is \(5, 2\), expected .*fewest, most"):
+        simulate_macaque(repetitions=(5, 2))
+    with pytest.raises(ValueError, match=r"repetitions is 2\.5"):
+        simulate_macaque(repetitions=2.5)
     with pytest.raises(ValueError, match="at least one site"):
         simulate_macaque(n_v4=0, n_it=0)
 
