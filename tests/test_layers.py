@@ -16,7 +16,7 @@ OWNERS = {
         "activations", "controllers", "correspondence", "evaluation", "executors", "images",
         "network", "teacher", "training", "winner",
     },
-    "matplotlib": {"plot", "report", "__main__"},
+    "matplotlib": {"plot", "report", "commands"},
     "sqlite3": {"journal"},
 }  # fmt: skip
 

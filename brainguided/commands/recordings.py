@@ -1,0 +1,217 @@
+"""The verbs of recordings: datasets, fetch, cite, inspect, select, rdms."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brainguided.commands.options import add_verb, say, whole
+
+if TYPE_CHECKING:
+    from rsatoolbox.rdm import RDMs
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this module to the command line."""
+    add_verb(verbs, "datasets", datasets, example="brainguided datasets")
+
+    one = add_verb(
+        verbs,
+        "fetch",
+        fetch,
+        example="brainguided fetch MajajHong2015.public --to hvm\n"
+        "  brainguided fetch cowley2023 --session 201025 --from /mnt/mirror --to v4",
+    )
+    one.add_argument("name", help="a name that 'brainguided datasets' lists")
+    one.add_argument("--to", type=Path, help="folder, made if need be (default: the name)")
+    one.add_argument("--from", dest="mirror", help="a folder or http(s) address with the files")
+    one.add_argument("--session", action="append", help="only files of it; may be repeated")
+    one.add_argument(
+        "--unverified", action="store_true", help="also files without a published checksum"
+    )
+
+    one = add_verb(verbs, "cite", cite, example="brainguided cite MajajHong2015.public")
+    one.add_argument("name", help="a name that 'brainguided datasets' lists")
+
+    one = add_verb(verbs, "inspect", inspect, example="brainguided inspect v4.nc --plot v4.png")
+    one.add_argument("file", type=Path, help="file or folder of any format that is read here")
+    one.add_argument("--plot", type=Path, help="figure of a recording: .png, .pdf or .svg")
+
+    _add_select(verbs)
+
+    one = add_verb(
+        verbs, "rdms", rdms, example="brainguided rdms v4.nc --by object_name --out rdms.png"
+    )
+    one.add_argument(
+        "recording", type=Path, help="netCDF file of a recording, or of dissimilarities"
+    )
+    one.add_argument("--area", action="append", help="only this area; may be repeated")
+    one.add_argument("--by", default="stimulus", help="what is one condition, e.g. object_name")
+    one.add_argument("--out", type=Path, required=True, help="figure: .png, .pdf or .svg")
+    one.add_argument("--save", type=Path, help="netCDF file for the dissimilarities")
+
+
+def _add_select(verbs: Any) -> None:
+    one = add_verb(
+        verbs,
+        "select",
+        select,
+        example="brainguided select hvm.nc --area IT --window 70 170 --reliability 0.3 --out it.nc",
+    )
+    one.add_argument("recording", type=Path, help="netCDF file of a recording")
+    one.add_argument("--area", action="append", help="only this area; may be repeated")
+    one.add_argument("--animal", action="append", help="only this animal; may be repeated")
+    bounds: dict[str, Any] = {"type": float, "nargs": 2, "metavar": ("FROM", "TO")}
+    one.add_argument("--bins", **bounds, help="keep the time bins between these, in ms")
+    one.add_argument("--window", **bounds, help="average the time bins between these, in ms")
+    one.add_argument(
+        "--complete", action="store_true", help="only sites with a response to every stimulus"
+    )
+    one.add_argument(
+        "--responsive",
+        type=float,
+        metavar="D",
+        help="only sites whose response exceeds the baseline by D standard deviations (d')",
+    )
+    one.add_argument("--baseline", **bounds, help="for --responsive, in ms, e.g. -50 0")
+    one.add_argument("--evoked", **bounds, help="for --responsive, in ms, e.g. 70 170")
+    one.add_argument(
+        "--reliability", type=float, metavar="R", help="only sites more reliable than this"
+    )
+    one.add_argument("--splits", type=whole, default=100, help="for --reliability (%(default)s)")
+    one.add_argument("--out", type=Path, required=True, help="netCDF file of the selection")
+
+
+def datasets(arguments: argparse.Namespace) -> None:
+    """List the public recordings that can be fetched."""
+    from neural_data import describe_datasets
+
+    print(format_table(describe_datasets()))
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    """Download a public recording, with every file's checksum verified."""
+    from neural_data import fetch_dataset
+
+    for path in fetch_dataset(
+        arguments.name,
+        to=arguments.to,
+        mirror=arguments.mirror,
+        files=arguments.session,
+        unverified=arguments.unverified,
+    ):
+        print(path)
+
+
+def cite(arguments: argparse.Namespace) -> None:
+    """Print the BibTeX of a public recording."""
+    from neural_data.catalog import cite as cite_dataset
+
+    print(cite_dataset(arguments.name))
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    """Print what a file holds: a recording, a stimulus set, or dissimilarities."""
+    from neural_data import describe_file
+
+    for name, value in describe_file(arguments.file).items():
+        first, *rest = value.splitlines() or [""]
+        print(f"{name:18} {first}", *(f"{'':18} {line}" for line in rest), sep="\n")
+    if arguments.plot is not None:
+        _plot_summary(arguments.file, arguments.plot)
+
+
+def _plot_summary(file: Path, out: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from brainguided.plot import plot_recording_summary
+    from neural_data import open_source
+
+    kind, data = open_source(file)
+    with data:
+        if kind != "recording":
+            raise ValueError(
+                f"--plot draws recordings, and {file} holds {kind}; see 'brainguided rdms'."
+            )
+        plot_recording_summary(data).savefig(out, dpi=200)
+    print(f"{'figure':18} {out}")
+
+
+def select(arguments: argparse.Namespace) -> None:
+    """Select sites and time windows; what was done is written into the file."""
+    from neural_data import (
+        average_window,
+        open_recording,
+        save_recording,
+        select_complete,
+        select_recording,
+        select_reliable_sites,
+        select_responsive_sites,
+        select_window,
+    )
+
+    timed = (arguments.responsive, arguments.baseline, arguments.evoked)
+    if any(a is not None for a in timed) and any(a is None for a in timed):
+        raise ValueError("--responsive, --baseline and --evoked go together; give all three.")
+    with open_recording(arguments.recording) as opened:
+        recording = select_recording(opened, area=arguments.area, animal=arguments.animal)
+        if arguments.complete:
+            recording = select_complete(recording)
+        if arguments.responsive is not None:
+            recording = select_responsive_sites(
+                recording,
+                baseline=tuple(arguments.baseline),
+                window=tuple(arguments.evoked),
+                above=arguments.responsive,
+            )
+        if arguments.bins:
+            recording = select_window(recording, *arguments.bins)
+        if arguments.window:
+            recording = average_window(recording, *arguments.window)
+        if arguments.reliability is not None:
+            recording = select_reliable_sites(
+                recording, above=arguments.reliability, splits=arguments.splits
+            )
+        say(str(recording.attrs.get("history", "")))
+        print(save_recording(recording, arguments.out))
+
+
+def rdms(arguments: argparse.Namespace) -> None:
+    """Draw the RDM of every area, and save the dissimilarities if asked for."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from brainguided.plot import plot_rdms
+    from brainguided.rdm import dissimilarities_from_rdms
+    from neural_data import save_dissimilarities
+
+    computed = _load_rdms(arguments.recording, arguments.area, arguments.by)
+    figure = plot_rdms(computed)[0].figure
+    figure.savefig(arguments.out, dpi=200)
+    print(arguments.out)
+    if arguments.save:
+        print(save_dissimilarities(dissimilarities_from_rdms(computed), arguments.save))
+
+
+def _load_rdms(path: Path, areas: list[str] | None, by: str) -> RDMs:
+    """Return the RDMs of a recording, or those of a file of dissimilarities as they are."""
+    from brainguided.rdm import compute_rdms, rdms_from_dissimilarities
+    from neural_data import load_recording, select_recording
+    from neural_data.netcdf import open_netcdf
+
+    if "dissimilarity" in (data := open_netcdf(path)) and areas is None and by == "stimulus":
+        return rdms_from_dissimilarities(data)
+    return compute_rdms(select_recording(load_recording(path), area=areas), by=by)
+
+
+def format_table(rows: list[dict[str, str]]) -> str:
+    """Return rows of text as a table with aligned columns."""
+    columns = list(rows[0])
+    width = {c: max(len(c), *(len(str(row[c])) for row in rows)) for c in columns}
+    lines = [columns, *([str(row[c]) for c in columns] for row in rows)]
+    return "\n".join(
+        "  ".join(cell.ljust(width[c]) for c, cell in zip(columns, line, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,69 @@
+"""The verbs of a search: demo, search, report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from brainguided.commands.options import add_verb, add_workers, natural, say, whole
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this module to the command line."""
+    one = add_verb(verbs, "search", search, example="brainguided search RUN.toml --out runs/first")
+    one.add_argument("run_file", metavar="RUN.toml", type=Path, help="settings of the search")
+    one.add_argument("--out", type=Path, required=True, help="run folder; an old one is resumed")
+    add_workers(one)
+
+    one = add_verb(verbs, "report", report, example="brainguided report runs/first")
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder")
+
+    one = add_verb(verbs, "demo", demo, example="brainguided demo --out demo")
+    one.add_argument("--out", type=Path, default=Path("demo"), help="run folder (%(default)s)")
+    one.add_argument("--candidates", type=whole, default=24, help="architectures (%(default)s)")
+    one.add_argument("--steps", type=whole, default=100, help="SGD steps of each (%(default)s)")
+    one.add_argument("--seed", type=natural, default=0, help="seed of the search (%(default)s)")
+    add_workers(one)
+
+
+def demo(arguments: argparse.Namespace) -> None:
+    """Search with the built-in simulated macaque as the teacher."""
+    from brainguided.runfile import write_demo
+
+    say("The teacher of this demonstration is a simulated macaque, not a recording.")
+    settings = {key: getattr(arguments, key) for key in ("candidates", "steps", "seed")}
+    arguments.run_file = write_demo(arguments.out / "RUN.toml", **settings)
+    search(arguments)
+
+
+def search(arguments: argparse.Namespace) -> None:
+    """Run a search or go on with one, then save its winner and the report."""
+    from brainguided.executors import local_pool
+    from brainguided.runfile import load_run
+    from brainguided.search import run_search
+    from brainguided.winner import save_winner
+
+    say("Loading the data.")
+    run = load_run(arguments.run_file)
+    say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
+    with local_pool(arguments.workers) as executor:
+        run_search(
+            run.controller,
+            run.task,
+            candidates=run.candidates,
+            round_size=run.round_size,
+            out=arguments.out,
+            executor=executor,
+        )
+    say("Training the winner again for its RDMs.")
+    save_winner(arguments.out, run.task)
+    report(arguments)
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write the figures and the page of a run."""
+    from brainguided.report import describe_winner, write_report
+
+    written = write_report(arguments.out)
+    print(describe_winner(arguments.out), *written, sep="\n")
