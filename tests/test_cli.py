@@ -19,6 +19,7 @@ import brainguided.search
 from brainguided.__main__ import build_parser, main
 from neural_data.dissimilarities import load_dissimilarities
 from neural_data.recording import load_recording, recording_from_arrays, save_recording
+from neural_data.reliability import compute_site_reliability
 from neural_data.stimuli import load_stimuli
 
 VERBS = (
@@ -124,12 +125,71 @@ def test_images_are_imported_from_a_zip(folder: Path, capsys: pytest.CaptureFixt
     assert "2 of 4 x 4 px" in capsys.readouterr().out
 
 
+def test_a_recording_goes_out_as_brainio_and_comes_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--identifier", "lab.One", "--stimulus-set", "lab.images", "--out", "assy.nc"]
+    assert main(["export", "r.nc", *words]) == 0
+    assert main(["import", "brainio", "assy.nc", "--out", "back.nc"]) == 0
+    assert load_recording("back.nc").equals(load_recording("r.nc"))
+    capsys.readouterr()
+    assert main(["inspect", "assy.nc", "--plot", "assy.png"]) == 0
+    assert re.search(r"sites +5\n", capsys.readouterr().out)
+    with Image.open("assy.png") as image:
+        assert min(image.size) > 400
+
+
+def test_arrays_with_a_description_are_imported(folder: Path) -> None:
+    np.save("cells.npy", np.random.default_rng(0).normal(size=(7, 3, 4)))
+    Path("cells.toml").write_text(
+        'file = "cells.npy"\naxes = ["site", "repetition", "stimulus"]\nunits = "dF/F"\n'
+        'source = "lab"\n[site]\nprefix = "cell"\narea = "V1"\n[stimulus]\nprefix = "im"\n',
+        encoding="utf-8",
+    )
+    assert main(["import", "described", "cells.toml", "--out", "cells.nc"]) == 0
+    assert load_recording("cells.nc")["response"].shape == (4, 3, 7)
+
+
+def test_sites_are_selected_and_the_file_says_how(folder: Path) -> None:
+    reliability = compute_site_reliability(load_recording("r.nc"))
+    threshold = float(reliability.median())
+    assert main(["select", "r.nc", "--reliability", str(threshold), "--out", "best.nc"]) == 0
+    best = load_recording("best.nc")
+    kept = reliability["site"].values[reliability.values > threshold]
+    assert set(kept) <= set(best["site"].values) < set("abcde")
+    assert "select_reliable_sites" in best.attrs["history"]
+
+
+def test_a_data_set_is_fetched_from_a_folder_with_its_checksums(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mirror").mkdir()
+    Path("mirror/Kriegeskorte_Neuron2008_supplementalData.mat").write_bytes(b"not the data")
+    assert main(["fetch", "kriegeskorte2008", "--from", "mirror", "--to", "got"]) == 1
+    said = capsys.readouterr()
+    assert "checksum" in said.err
+    assert said.out == ""
+    assert not list(folder.rglob("got/*.mat"))
+    assert main(["datasets"]) == 0
+    assert "MajajHong2015.public" in capsys.readouterr().out
+    assert main(["cite", "MajajHong2015.public"]) == 0
+    assert capsys.readouterr().out.startswith("@article{")
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
         ("inspect nope.nc", "nope.nc"),
         ("inspect damaged.nc", "damaged.nc"),
         ("inspect r.npy", "r.npy"),
+        ("inspect it.nc --plot x.nonsense", "There is no file"),
+        ("select r.nc --responsive 1 --out x.nc", "give all three"),
+        ("select r.nc --area V4 --out x.nc", "no area 'V4'"),
+        ("fetch nonsense", "There is no data set 'nonsense'"),
+        ("cite nonsense", "There is no data set 'nonsense'"),
+        ("import brainio r.npy --out x.nc", "r.npy"),
+        ("import nwb r.npy --bins 0 100 --out x.nc", "r.npy"),
+        ("import described nope.toml --out x.nc", "nope.toml"),
         ("rdms r.nc --area V4 --out x.png", "V4"),
         ("rdms r.nc --by object_name --out x.png", "No coordinate 'object_name'"),
         ("rdms r.nc --out x.nonsense", "nonsense"),

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-SESSION, OWN_DATA = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SESSION, OWN_DATA, RECORDINGS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 RUN_FILE = re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1)
 
 
@@ -45,6 +45,13 @@ def test_the_session_of_the_readme_runs(tmp_path) -> None:
     assert (tmp_path / "areas.png").stat().st_size > 10_000
     for name in ("journal.db", "winner.json", "winner.pt", "rdms.png", "report.html"):
         assert (tmp_path / "first_run" / name).is_file()
+
+
+def test_the_recordings_of_the_readme_are_selected_and_saved(tmp_path) -> None:
+    (tmp_path / "recordings.py").write_text(RECORDINGS, encoding="utf-8")
+    printed = run([sys.executable, "recordings.py"], tmp_path)
+    assert "select_reliable_sites(above=0.3" in printed
+    assert (tmp_path / "assembly.nc").is_file()
 
 
 @pytest.fixture

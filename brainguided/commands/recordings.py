@@ -156,7 +156,9 @@ def select(arguments: argparse.Namespace) -> None:
     if any(a is not None for a in timed) and any(a is None for a in timed):
         raise ValueError("--responsive, --baseline and --evoked go together; give all three.")
     with open_recording(arguments.recording) as opened:
-        recording = select_recording(opened, area=arguments.area, animal=arguments.animal)
+        recording = opened
+        if arguments.area or arguments.animal:
+            recording = select_recording(opened, area=arguments.area, animal=arguments.animal)
         if arguments.complete:
             recording = select_complete(recording)
         if arguments.responsive is not None:
