@@ -19,7 +19,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from neural_data.brainio_events import read_brainio_events, read_brainio_spikes
-from neural_data.brainio_files import PREFIX, Assembly, PresentationArray, open_assembly
+from neural_data.brainio_files import LAYOUT, PREFIX, Assembly, PresentationArray, open_assembly
 from neural_data.brainio_labels import join_table, name_coordinates
 from neural_data.brainio_stimuli import IDS, read_brainio_stimuli
 from neural_data.errors import RecordingError
@@ -36,7 +36,6 @@ __all__ = [
     "read_brainio_stimuli",
 ]
 
-LAYOUT = "recording_layout"
 NO_UNITS = "unknown (the file states none)"
 STEP = "read_brainio"
 

@@ -51,6 +51,7 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 OURS = {name for names in NAMES.values() for name in names} | {"response", "repetition_label"}
 PREFIX = "brainio_"
+LAYOUT = "recording_layout"  # the attribute in which the writer notes what BrainIO cannot say
 TILE_BYTES = 64 * 2**20
 
 
@@ -144,7 +145,9 @@ def translate_names(names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """
     ours: dict[str, str] = {}
     for dim, known in NAMES.items():
-        here = [name for name, dims in names.items() if dims == (dim,)]
+        # After one bin was taken, its bounds lie over nothing.
+        over = ((dim,), ()) if dim == "time_bin" else ((dim,),)
+        here = [name for name, dims in names.items() if dims in over]
         for name, aliases in known.items():
             found = next((alias for alias in aliases if alias in here), None)
             if found is not None and found not in ours:
@@ -216,7 +219,8 @@ class PresentationArray(BackendArray):
         places = np.flatnonzero(rows >= 0)
         places = places[np.argsort(rows.flat[places], kind="stable")]
         wanted = rows.flat[places]
-        for columns, rows_of_tile in self._list_tiles(sites, wanted, times):
+        tiles = self._list_tiles(sites, wanted, times) if out.size and wanted.size else []
+        for columns, rows_of_tile in tiles:
             self._copy_tile(out, (places, wanted), rows_of_tile, (sites, columns, times))
         if (np.diff(whole[2]) <= 0).any():
             out = out[:, back]
