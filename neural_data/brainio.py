@@ -19,7 +19,14 @@ import xarray as xr
 from xarray.core import indexing
 
 from neural_data.brainio_events import read_brainio_events, read_brainio_spikes
-from neural_data.brainio_files import LAYOUT, PREFIX, Assembly, PresentationArray, open_assembly
+from neural_data.brainio_files import (
+    LAYOUT,
+    PREFIX,
+    Assembly,
+    PresentationArray,
+    describe_damage,
+    open_assembly,
+)
 from neural_data.brainio_labels import join_table, name_coordinates
 from neural_data.brainio_stimuli import IDS, read_brainio_stimuli
 from neural_data.errors import RecordingError
@@ -139,6 +146,9 @@ def _open(
         recording = _as_recording(assembly, Path(path), stimuli)
         recording = _state(recording, area, units, source)
         check_structure(recording, name=Path(path).name)
+    except (RuntimeError, UnicodeDecodeError) as cause:  # of the netCDF library
+        assembly.close()
+        raise describe_damage(Path(path), cause) from cause
     except BaseException:
         assembly.close()
         raise
@@ -223,8 +233,9 @@ def _sort_attrs(recording: xr.Dataset, own: bool, path: Path) -> xr.Dataset:
     if own:
         kept.update({k: v for k, v in of_data.items() if k not in attrs})
     else:
-        attrs.pop("units", None)
         attrs.update(of_data)
+        for key in ("units", "window"):
+            attrs.pop(key, None)
     if not _is_filled(attrs.get("source")):
         name = attrs.get("identifier")
         attrs["source"] = f"BrainIO assembly {name}" if _is_filled(name) else path.name

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from neural_data.brainio_files import Assembly, open_assembly, translate_names
+from neural_data.brainio_files import Assembly, describe_damage, open_assembly, translate_names
 from neural_data.brainio_labels import name_as_text, name_sites
 from neural_data.errors import RecordingError, format_names
 from neural_data.presentations import as_plain
@@ -170,10 +170,7 @@ def _load_events(
         }
         return columns, np.asarray(assembly.data.values), list(assembly.notes)
     except (OSError, RuntimeError, ValueError, IndexError) as cause:
-        raise RecordingError(
-            f"{path} cannot be read as BrainIO netCDF ({cause}). It is truncated or damaged: copy "
-            "it again."
-        ) from cause
+        raise describe_damage(path, cause) from cause
 
 
 def _find_sites(named: dict[str, np.ndarray], steps: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -118,7 +118,7 @@ def open_assembly(path: str | os.PathLike[str], *, group: str | None = None) -> 
             raise RecordingError(
                 f"{path.name} has no group {group!r}; it has {format_names(groups) or 'none'}."
             ) from cause
-        raise _describe_damage(path, cause) from cause
+        raise describe_damage(path, cause) from cause
     try:
         return _find_content(file, path, group)
     except RecordingError:
@@ -126,7 +126,7 @@ def open_assembly(path: str | os.PathLike[str], *, group: str | None = None) -> 
         raise
     except Exception as cause:
         file.close()
-        raise _describe_damage(path, cause) from cause
+        raise describe_damage(path, cause) from cause
 
 
 def translate_names(names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
@@ -206,7 +206,7 @@ class PresentationArray(BackendArray):
         try:
             return self._read_tiles(key)
         except (OSError, RuntimeError, IndexError, ValueError) as cause:
-            raise _describe_damage(self.path, cause) from cause
+            raise describe_damage(self.path, cause) from cause
 
     def _read_tiles(self, key: tuple[Any, ...]) -> Any:
         picks = [np.arange(n)[k] for n, k in zip(self.shape, key, strict=True)]
@@ -352,7 +352,8 @@ def _list_groups(path: Path) -> list[str] | None:
         return None
 
 
-def _describe_damage(path: Path, cause: Exception) -> RecordingError:
+def describe_damage(path: Path, cause: Exception) -> RecordingError:
+    """Say that a file cannot be read, and why."""
     if isinstance(cause, RecordingError):
         return cause
     size = f"{path.stat().st_size} bytes; " if path.is_file() else ""

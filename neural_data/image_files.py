@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from neural_data.errors import RecordingError, format_names
@@ -67,7 +69,12 @@ def _read_zip(path: Path) -> dict[str, bytes]:
             return {
                 name: archive.read(members[name]) for name in sorted(members) if _is_image(name)
             }
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as cause:
+    except RecordingError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, OverflowError,
+        RuntimeError, ValueError,
+    ) as cause:  # fmt: skip
         raise RecordingError(
             f"{path} cannot be read as a zip of images: {cause}. It is truncated, encrypted or "
             "of another format: copy or pack it again, or give a folder."

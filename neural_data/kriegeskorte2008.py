@@ -11,6 +11,7 @@ import xarray as xr
 
 from neural_data.dissimilarities import validate_dissimilarities
 from neural_data.errors import RecordingError
+from neural_data.mat_files import read_mat5
 from neural_data.stimuli import stimuli_from_arrays, validate_stimuli
 
 FILE = "Kriegeskorte_Neuron2008_supplementalData.mat"
@@ -105,11 +106,14 @@ def read_kriegeskorte2008(
 
 
 def _load_mat(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
     try:
-        return loadmat(path)
-    except Exception as cause:
+        return {name: read_mat5(path, name) for name in ("RDMs_mIT_hIT_fig1", "stimuli_92objs")}
+    except KeyError as cause:
+        raise RecordingError(
+            f"{path.name} is not the data set expected (it has {cause}). Expected the variables "
+            "RDMs_mIT_hIT_fig1 and stimuli_92objs of the paper's supplemental data."
+        ) from cause
+    except (ValueError, EOFError) as cause:
         raise RecordingError(
             f"{path} cannot be read as a MATLAB file ({path.stat().st_size} bytes; {cause}). It "
             "is truncated or of another format: copy it again."

@@ -100,6 +100,8 @@ def open_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
             check_hdf5(path)
         with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as file:
             return _as_text(file.load()).drop_encoding()
+    except RecordingError:
+        raise
     except Exception as cause:
         raise _describe_failure(path, cause) from cause
 
@@ -132,6 +134,8 @@ def open_netcdf_lazily(path: str | os.PathLike[str]) -> xr.Dataset:
         except BaseException:
             file.close()
             raise
+    except RecordingError:
+        raise
     except Exception as cause:
         raise _describe_failure(path, cause) from cause
     dataset.set_close(file.close)

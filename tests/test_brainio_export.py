@@ -93,6 +93,8 @@ def test_repetitions_with_labels_but_no_response_and_empty_ones_survive(tmp_path
     read_back(recording.assign_coords(day=(both, day), run=(both, run)), tmp_path / "a.nc")
     labelled = recording.assign_coords(repetition_label=(both, day), code=(both, day.round(-1)))
     read_back(labelled, tmp_path / "a.nc")
+    constant = np.repeat(day[:, 2:], 3, axis=1)
+    read_back(recording.assign_coords(day=(both, constant)), tmp_path / "a.nc")
     nobody = recording.isel(stimulus=[0])
     read_back(nobody.isel(repetition=[1, 0, 1, 1]), tmp_path / "a.nc")
     read_back(nobody.assign_coords(day=(both, day[:1])), tmp_path / "a.nc")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import neural_data.brainio
 import neural_data.brainio_files
 from neural_data.brainio import open_brainio, read_brainio
 from neural_data.brainio_events import read_brainio_events, read_brainio_spikes
@@ -253,6 +254,8 @@ def test_indexing_a_lazy_file_is_indexing_the_loaded_one(path, monkeypatch, firs
                 chosen[dim] = keys[pick] if pick < len(keys) else rng.integers(0, size, 4)
             got, expected = opened["response"].isel(chosen), loaded.isel(chosen)
             xr.testing.assert_identical(got.load(), expected)
+        twice = {"site": [1, 1, 4], "stimulus": [2, 2]}
+        xr.testing.assert_identical(opened["response"].isel(twice).load(), loaded.isel(twice))
 
 
 def test_a_file_that_was_closed_or_is_damaged_inside_says_so_when_read(path):
@@ -267,6 +270,17 @@ def test_a_file_that_was_closed_or_is_damaged_inside_says_so_when_read(path):
     path.write_bytes(bytes(content))
     with pytest.raises(RecordingError, match=r"file\.nc"):
         read_brainio(path)
+
+
+def test_damage_found_while_labels_are_read_is_told_as_damage(path, monkeypatch):
+    make_file(path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("NetCDF: HDF error")
+
+    monkeypatch.setattr(neural_data.brainio, "name_coordinates", fail)
+    with pytest.raises(RecordingError, match=r"HDF error.*truncated, damaged"):
+        open_brainio(path)
 
 
 def make_events(path: Path, **coords: object) -> None:

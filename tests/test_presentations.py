@@ -79,8 +79,9 @@ def test_the_order_of_presentations_does_not_matter_where_repetitions_are_number
         (["late", "early", "never"], [0, 1, 2]),
         ([2, 2, 1], [0, 1, 2]),
         ([2.0, np.nan, 1.0], [0, 1, 2]),
+        ([2, 3, 4], [0, 1, 2]),
     ],
-    ids=["numbers", "numbers as text", "words", "not unique", "NaN"],
+    ids=["numbers", "numbers as text", "words", "not unique", "NaN", "from 2"],
 )
 def test_repetitions_are_ordered_by_number_or_as_they_appear(repetition, order):
     response = make_presentations(3).assign_coords(
