@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import xarray as xr
 
+from neural_data.array_files import load_array
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.image_files import read_image_files
 from neural_data.recording import recording_from_arrays
@@ -140,7 +141,7 @@ def _find_session(folder: Path, session: str, per_repetition: bool) -> tuple[Pat
 def _load_responses(path: Path, per_repetition: bool) -> np.ndarray:
     """Load (site, image) or, where asked, (site, repetition, image)."""
     try:
-        values = np.load(path, allow_pickle=False)
+        values = load_array(path)
     except (ValueError, OSError, EOFError) as cause:
         raise RecordingError(
             f"{path} cannot be read as a numpy array: {cause}. It is truncated or of another "
