@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def _load_mat(path: Path) -> dict[str, Any]:
             f"{path.name} is not the data set expected (it has {cause}). Expected the variables "
             "RDMs_mIT_hIT_fig1 and stimuli_92objs of the paper's supplemental data."
         ) from cause
-    except (ValueError, EOFError) as cause:
+    except (ValueError, EOFError, zlib.error) as cause:
         raise RecordingError(
             f"{path} cannot be read as a MATLAB file ({path.stat().st_size} bytes; {cause}). It "
             "is truncated or of another format: copy it again."

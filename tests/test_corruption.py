@@ -22,6 +22,7 @@ from PIL import Image
 from neural_data.array_files import load_array
 from neural_data.brainio import read_brainio
 from neural_data.brainio_export import write_brainio
+from neural_data.kriegeskorte2008 import FILE, read_kriegeskorte2008
 from neural_data.recording import load_recording, recording_from_arrays, save_recording
 from neural_data.stimuli import read_stimuli
 from neural_data.tables import read_table
@@ -123,3 +124,13 @@ def test_a_thousand_damaged_files_of_each_format_are_refused_by_our_errors(
     tmp_path: Path, name: str
 ) -> None:
     check(name, tmp_path, MANY, seed=1)
+
+
+@pytest.mark.data
+def test_the_real_supplement_damaged_is_refused_by_our_errors(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    content = (shared_data / "kriegeskorte2008" / FILE).read_bytes()
+    case = Case("it", lambda root: read_kriegeskorte2008(root)[0], {FILE: content}, FILE)
+    outcomes = read_damaged_files(case, tmp_path, n=60, seed=3)
+    assert set(count(outcomes)) <= {"refused", "same"}
