@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "brainguided.activations": ("compute_layer_rdms",),
     "brainguided.architecture": ("Architecture", "ConvLayer"),
+    "brainguided.comparisons": ("compare_rdms",),
     "brainguided.controllers": ("RandomSearch", "Reinforce", "zoph2017_reinforce"),
-    "brainguided.correspondence": ("best_layers", "compute_correspondence", "compute_guidance"),
     "brainguided.evaluation": ("Evaluation", "Task", "evaluate", "train_candidate"),
     "brainguided.executors": ("local_pool",),
     "brainguided.images": ("ImageSet", "images_from_stimuli", "load_images"),
@@ -31,7 +31,6 @@ _HOMES = {
         "plot_search",
     ),
     "brainguided.rdm": (
-        "compare_rdms",
         "compute_rdms",
         "dissimilarities_from_rdms",
         "rdms_from_dissimilarities",
@@ -39,6 +38,7 @@ _HOMES = {
     "brainguided.report": ("write_report",),
     "brainguided.runfile": ("load_run",),
     "brainguided.search": ("SearchError", "run_search"),
+    "brainguided.similarity": ("best_layers", "compute_guidance", "compute_similarity"),
     "brainguided.spaces": ("SearchSpace", "small_space", "zoph2017_space"),
     "brainguided.teacher": ("Target", "Teacher"),
     "brainguided.training": ("Training", "train_network"),

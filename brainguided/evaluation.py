@@ -11,9 +11,9 @@ import torch
 import xarray as xr
 
 from brainguided.architecture import Architecture
-from brainguided.correspondence import best_layers, compute_correspondence, compute_guidance
 from brainguided.images import ImageSet
 from brainguided.network import PlainNetwork, build_network, count_parameters
+from brainguided.similarity import best_layers, compute_guidance, compute_similarity
 from brainguided.teacher import Teacher, fingerprint
 from brainguided.training import (
     DivergedError,
@@ -165,7 +165,7 @@ def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation
     """Build a candidate, train it for a short time, and return what it earned.
 
     ``reward = P + alpha * TG`` [1]_, P the validation accuracy and TG the similarity to the
-    teacher (see ``correspondence.compute_guidance``). The result depends on the arguments alone:
+    teacher (see ``similarity.compute_guidance``). The result depends on the arguments alone:
     torch runs on one thread and no global generator is used.
 
     Parameters
@@ -249,7 +249,7 @@ def _train_and_score(network: PlainNetwork, task: Task, seed: int) -> dict[str, 
         )
         guidance = None
         if task.teacher is not None:
-            table = compute_correspondence(network, task.teacher, image_size=images.image_size)
+            table = compute_similarity(network, task.teacher, image_size=images.image_size)
             similarity.append(table)
             guidance = compute_guidance(table)
         history.append({"step": step, "performance": performance, "guidance": guidance})

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from brainguided.comparisons import compare_rdms
 from brainguided.rdm import (
     accumulate_gram,
-    compare_rdms,
     compute_rdms,
     correlation_distances,
     dissimilarities_from_rdms,

@@ -8,7 +8,8 @@ import xarray as xr
 from torch import nn
 
 from brainguided.activations import compute_layer_rdms
-from brainguided.rdm import compare_rdms, compute_rdms
+from brainguided.comparisons import compare_rdms
+from brainguided.rdm import compute_rdms
 from brainguided.teacher import Teacher
 from neural_data.errors import AlignmentError, RecordingError
 from neural_data.recording import recording_from_arrays

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from brainguided.architecture import Architecture
+from brainguided.comparisons import compare_rdms
 from brainguided.controllers import RandomSearch
 from brainguided.evaluation import Task
 from brainguided.images import images_from_stimuli
 from brainguided.journal import JournalError
 from brainguided.network import build_network
-from brainguided.rdm import compare_rdms, rdms_from_dissimilarities
+from brainguided.rdm import rdms_from_dissimilarities
 from brainguided.search import run_search
 from brainguided.spaces import small_space
 from brainguided.teacher import Teacher

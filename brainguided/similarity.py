@@ -1,4 +1,4 @@
-"""Layer-area correspondence: which layer of a network resembles which area of the brain."""
+"""How similar each layer of a network is to each area of a teacher, and what that earns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def compute_correspondence(
+def compute_similarity(
     network: nn.Module,
     teacher: Teacher,
     *,
@@ -92,7 +92,7 @@ def compute_guidance(similarity: xr.DataArray) -> float:
     Parameters
     ----------
     similarity : xr.DataArray (layer, area)
-        As from :func:`compute_correspondence`.
+        As from :func:`compute_similarity`.
 
     Returns
     -------

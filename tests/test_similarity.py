@@ -8,9 +8,9 @@ import xarray as xr
 from torch import nn
 
 from brainguided.activations import compute_layer_rdms
-from brainguided.correspondence import best_layers, compute_correspondence, compute_guidance
+from brainguided.comparisons import compare_rdms
 from brainguided.network import build_network
-from brainguided.rdm import compare_rdms
+from brainguided.similarity import best_layers, compute_guidance, compute_similarity
 from brainguided.spaces import small_space
 from brainguided.teacher import Teacher
 from neural_data.objects import simulate_objects
@@ -34,7 +34,7 @@ def macaque():
 
 
 def test_correspondence_equals_compare_rdms(network, macaque) -> None:
-    table = compute_correspondence(network, macaque)
+    table = compute_similarity(network, macaque)
     layers = compute_layer_rdms(network, macaque.targets[0].stimuli, by="object_name")
     for area, target in zip(("V4", "IT"), macaque):
         oracle = compare_rdms(layers, target.rdm)[:, 0]
@@ -43,13 +43,13 @@ def test_correspondence_equals_compare_rdms(network, macaque) -> None:
 
 def test_a_network_that_contains_the_teachers_layers_scores_one(network, stimuli) -> None:
     teacher = Teacher.from_network(network, stimuli, layers=["layer1", "layer2"], subset_size=10**6)
-    table = compute_correspondence(network, teacher)
+    table = compute_similarity(network, teacher)
     assert compute_guidance(table) == pytest.approx(1, abs=1e-5)
     assert best_layers(table) == {"layer1": "layer1", "layer2": "layer2"}
 
 
 def test_guidance_does_not_change_when_units_are_permuted_or_scaled(network, macaque) -> None:
-    expected = compute_correspondence(network, macaque, layers=["layer1"])
+    expected = compute_similarity(network, macaque, layers=["layer1"])
 
     class Permuted(nn.Module):
         def __init__(self):
@@ -61,21 +61,20 @@ def test_guidance_does_not_change_when_units_are_permuted_or_scaled(network, mac
             layer = self.network.layer1(x)
             return self.out(2.5 * layer[:, list(range(layer.shape[1]))[::-1]] + 1.0)
 
-    changed = compute_correspondence(Permuted(), macaque, layers=["out"])
+    changed = compute_similarity(Permuted(), macaque, layers=["out"])
     np.testing.assert_allclose(changed.values, expected.values, atol=1e-5)
 
 
 def test_more_layers_never_lower_guidance(network, macaque) -> None:
-    full = compute_correspondence(network, macaque)
+    full = compute_similarity(network, macaque)
     scores = [compute_guidance(full.isel(layer=slice(0, k))) for k in range(1, len(full) + 1)]
     assert np.all(np.diff(scores) >= 0)
 
 
 def test_shuffled_conditions_bring_guidance_to_its_null(network, macaque) -> None:
-    real = compute_guidance(compute_correspondence(network, macaque))
+    real = compute_guidance(compute_similarity(network, macaque))
     null = [
-        compute_guidance(compute_correspondence(network, macaque.shuffled(seed=s)))
-        for s in range(20)
+        compute_guidance(compute_similarity(network, macaque.shuffled(seed=s))) for s in range(20)
     ]
     assert abs(np.mean(null)) < 0.06
     assert np.std(null) < 0.06
@@ -88,7 +87,7 @@ def test_areas_with_stimuli_of_their_own_get_the_rdm_of_their_own_stimuli(networ
         Teacher.from_network(network, images, layers=[layer], subset_size=10**6)
         for images, layer in ((first, "layer1"), (second.isel(stimulus=slice(0, 40)), "layer2"))
     ]
-    table = compute_correspondence(network, teachers[0] + teachers[1])
+    table = compute_similarity(network, teachers[0] + teachers[1])
     assert float(table.sel(layer="layer1", area="layer1")) == pytest.approx(1, abs=1e-5)
     assert float(table.sel(layer="layer2", area="layer2")) == pytest.approx(1, abs=1e-5)
 
@@ -97,7 +96,7 @@ def test_a_dead_layer_has_no_similarity_and_never_wins(stimuli, macaque) -> None
     dead = build_network(small_space(max_depth=3).sample(2), n_classes=8, seed=0)
     last = dead.observed_layers[-1]
     nn.init.constant_(dead.get_submodule(last).norm.bias, -100.0)
-    table = compute_correspondence(dead, macaque)
+    table = compute_similarity(dead, macaque)
     assert table.sel(layer=last).isnull().all()
     assert last not in best_layers(table).values()
 
