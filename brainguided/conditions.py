@@ -9,9 +9,11 @@ import numpy as np
 import xarray as xr
 
 from brainguided.alignment import repeated
-from neural_data.errors import RecordingError
+from neural_data.errors import RecordingError, raise_problems
 
 UNIT_DIMS = ("site", "unit")
+FEWEST_SITES = {"correlation": 3, "cosine": 2}
+"""Sites without which a measure is trivial; others need one."""
 
 
 def average_conditions(responses: xr.DataArray, by: str) -> xr.DataArray:
@@ -75,33 +77,52 @@ def order_patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
     return responses.transpose("stimulus", unit)
 
 
-def refuse_undefined(patterns: xr.DataArray, area: str, by: str) -> None:
-    """Raise one RecordingError that lists all that makes correlation distances undefined."""
+def refuse_undefined(
+    patterns: xr.DataArray, area: str, by: str, *, measure: str = "correlation"
+) -> None:
+    """Raise one RecordingError that lists all that makes the dissimilarities undefined."""
     problems = []
     values = patterns.values
     labels = patterns[by].values if by in patterns.coords else np.arange(len(values))
-    if values.shape[0] < 3 or values.shape[1] < 3:
+    fewest = FEWEST_SITES.get(measure, 1)
+    if values.shape[0] < 3 or values.shape[1] < fewest:
         problems.append(
-            f"{values.shape[0]} conditions x {values.shape[1]} sites: at least 3 x 3 are needed"
+            f"{values.shape[0]} conditions x {values.shape[1]} sites: at least 3 x {fewest} are "
+            "needed"
         )
     missing = ~np.isfinite(values).all(1)
     if missing.any():
         problems.append(
             f"{int(missing.sum())} conditions have missing or infinite responses, e.g. "
-            f"{labels[missing][:3].tolist()}"
+            f"{labels[missing][:3].tolist()}: keep what is complete with select_complete(recording)"
         )
     elif values.size:
-        flat = np.ptp(values, axis=1) <= 1e-12 * np.abs(values).max(1)
-        if flat.any():
-            problems.append(
-                f"{int(flat.sum())} conditions have the same response at every site, so their "
-                f"correlation is undefined, e.g. {labels[flat][:3].tolist()}: leave them out"
-            )
+        problems += _find_undefined(values, labels, measure)
     if len(set(map(str, labels))) < len(labels):
         problems.append(f"condition labels repeat, e.g. {repeated(map(str, labels))[:3]}")
-    if problems:
-        lines = "".join(f"\n  - {p}" for p in problems)
-        raise RecordingError(f"No correlation RDM can be computed for {area}:{lines}")
+    raise_problems(f"No {measure} RDM can be computed for {area}", problems)
+
+
+def _find_undefined(values: np.ndarray, labels: np.ndarray, measure: str) -> list[str]:
+    """List patterns for which a measure has no value."""
+    if measure == "correlation":
+        bad = np.ptp(values, axis=1) <= 1e-12 * np.abs(values).max(1)
+        said = "have the same response at every site, so their correlation is undefined"
+    elif measure == "cosine":
+        bad = ~values.any(1)
+        said = "have no response at any site, so their angle is undefined"
+    elif measure == "poisson":
+        bad = (values < 0).any(1)
+        said = (
+            "have negative responses, which counts cannot be (a baseline was subtracted, or sites "
+            "were z-scored)"
+        )
+    else:
+        return []
+    if not bad.any():
+        return []
+    remedy = "take another measure" if measure == "poisson" else "leave them out"
+    return [f"{int(bad.sum())} conditions {said}, e.g. {labels[bad][:3].tolist()}: {remedy}"]
 
 
 def stimulus_coords(

@@ -1,10 +1,41 @@
-"""Correlation distances between patterns, in plain numpy."""
+"""Dissimilarities between patterns, in plain numpy."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+MEASURES = (
+    "correlation",
+    "cosine",
+    "squared euclidean",
+    "euclidean",
+    "mahalanobis",
+    "crossnobis",
+    "poisson",
+)
+PRIOR_RATE, PRIOR_WEIGHT = 1.0, 0.1
+"""Prior of the Poisson measure: a tenth of an observation of one spike."""
+
+
+def check_measure(measure: str) -> str:
+    """Return the name of a measure, or raise ValueError with the known ones."""
+    if measure not in MEASURES:
+        raise ValueError(f"measure is {measure!r}; it is one of {', '.join(map(repr, MEASURES))}.")
+    return measure
+
+
+def network_measure(measure: str | None) -> str:
+    """Return the measure for layers that are compared with RDMs made by `measure`.
+
+    Networks have no noise between repetitions: beside Mahalanobis, crossnobis and Poisson
+    dissimilarities of an area stand squared Euclidean ones of a layer.
+    """
+    if measure is None or measure == "1 - Pearson r":
+        return "correlation"
+    same = ("correlation", "cosine", "euclidean")
+    return measure if measure in same else "squared euclidean"
 
 
 def correlation_distances(patterns: np.ndarray) -> np.ndarray:
@@ -41,19 +72,123 @@ def gram_to_distances(gram: np.ndarray) -> np.ndarray:
     A constant pattern (a silent image, a dead layer) has no correlation with anything: its
     correlation is defined as 0, so its dissimilarity from every other condition is 1.
     """
-    gram = np.asarray(gram, dtype=float)
-    variance = np.diag(gram).copy()
-    scale = np.zeros_like(variance)
-    alive = variance > 1e-12 * variance.max(initial=0.0)
-    scale[alive] = 1 / np.sqrt(variance[alive])
-    distances = 1 - gram * scale[:, None] * scale[None, :]
+    distances = 1 - _normalise(np.array(gram, dtype=float))
     np.fill_diagonal(distances, 0.0)
-    return np.clip(distances, 0.0, 2.0)
+    return np.clip(distances, 0.0, 2.0, out=distances)
+
+
+def distances_from_gram(gram: np.ndarray, *, measure: str, n_units: int) -> np.ndarray:
+    """Return dissimilarities of all pairs (pair,) from inner products of patterns.
+
+    Parameters
+    ----------
+    gram : ndarray (condition, condition)
+        Inner products; overwritten.
+    measure : {"cosine", "squared euclidean", "euclidean"}
+        "cosine" of centred patterns is the correlation distance. The squared Euclidean distance
+        is divided by the number of units.
+    n_units : int
+        Units that were summed over.
+    """
+    if measure == "cosine":
+        vector = upper_triangle(_normalise(gram))
+        np.subtract(1, vector, out=vector)
+        return np.clip(vector, 0.0, 2.0, out=vector)
+    squares = np.diag(gram).copy()
+    gram *= -2
+    gram += squares[:, None]
+    gram += squares[None, :]
+    vector = upper_triangle(gram)
+    vector /= n_units
+    np.maximum(vector, 0.0, out=vector)
+    return np.sqrt(vector, out=vector) if measure == "euclidean" else vector
+
+
+def pattern_distances(patterns: np.ndarray, measure: str) -> np.ndarray:
+    """Return dissimilarities of all pairs of rows of `patterns` (condition, unit): (pair,).
+
+    For every measure that needs nothing but the mean patterns; see ``rdm.compute_rdms``.
+    """
+    patterns = np.asarray(patterns, dtype=float)
+    n_units = patterns.shape[1]
+    if measure == "correlation":
+        patterns, measure = patterns - patterns.mean(1, keepdims=True), "cosine"
+    elif measure == "poisson":
+        rates = (patterns + PRIOR_RATE * PRIOR_WEIGHT) / (1 + PRIOR_WEIGHT)
+        kernel = rates @ np.log(rates).T
+        kernel += kernel.T.copy()
+        kernel /= 2
+        vector = distances_from_gram(kernel, measure="squared euclidean", n_units=n_units)
+        return np.maximum(vector, 0.0, out=vector)
+    elif measure != "cosine":
+        # What all conditions share cancels in differences; without it little precision is lost.
+        patterns = patterns - patterns.mean(0)
+    if measure == "cosine":
+        patterns = patterns / _row_norms(patterns)[:, None]
+    return distances_from_gram(patterns @ patterns.T, measure=measure, n_units=n_units)
+
+
+def crossnobis_distances(patterns: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Return cross-validated squared distances per unit between all pairs of conditions: (pair,).
+
+    The difference of two conditions in one repetition is multiplied with that in another, and
+    averaged over all ordered pairs of different repetitions; noise that is independent between
+    repetitions has no part in the expected value [1]_. Where each condition was shown equally
+    often this is leave-one-repetition-out; elsewhere it depends a little on the origin of the
+    patterns, so that these should have mean 0 over all conditions.
+
+    Parameters
+    ----------
+    patterns : ndarray (repetition, condition, unit)
+        Whitened responses; of a repetition that was not shown, 0.
+    shown : ndarray of bool (repetition, condition)
+        Each condition at least twice.
+
+    References
+    ----------
+    .. [1] Walther et al. (2016), NeuroImage 137, 188-200, equation 5.
+    """
+    n_units = patterns.shape[2]
+    total = patterns.sum(0)
+    products = total @ total.T
+    for repetition in patterns:
+        products -= repetition @ repetition.T
+    counts = shown.astype(float)
+    number = counts.sum(0)
+    products /= np.outer(number, number) - counts.T @ counts
+    own = np.diag(products).copy()
+    products *= -2
+    products += own[:, None] + own[None, :]
+    return upper_triangle(products) / n_units
 
 
 def upper_triangle(matrix: np.ndarray) -> np.ndarray:
     """Return the entries above the diagonal, row by row, as rsatoolbox orders them."""
-    return matrix[np.triu_indices(len(matrix), 1)]
+    n = len(matrix)
+    vector = np.empty(n * (n - 1) // 2, dtype=matrix.dtype)
+    start = 0
+    for row in range(n - 1):
+        stop = start + n - 1 - row
+        vector[start:stop] = matrix[row, row + 1 :]
+        start = stop
+    return vector
+
+
+def square_matrix(vector: np.ndarray) -> np.ndarray:
+    """Return the symmetric matrix with a zero diagonal whose upper triangle is `vector`."""
+    n = count_conditions(vector.shape[-1])
+    matrix = np.zeros((n, n), dtype=vector.dtype)
+    start = 0
+    for row in range(n - 1):
+        stop = start + n - 1 - row
+        matrix[row, row + 1 :] = matrix[row + 1 :, row] = vector[start:stop]
+        start = stop
+    return matrix
+
+
+def count_conditions(n_pairs: int) -> int:
+    """Return how many conditions have so many pairs."""
+    return round((1 + np.sqrt(1 + 8 * n_pairs)) / 2)
 
 
 def standardise(vectors: np.ndarray) -> np.ndarray:
@@ -65,3 +200,19 @@ def standardise(vectors: np.ndarray) -> np.ndarray:
     norm = np.linalg.norm(centred, axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(norm > 1e-12 * vectors.shape[-1] ** 0.5, centred / norm, np.nan)
+
+
+def _normalise(gram: np.ndarray) -> np.ndarray:
+    """Divide inner products, in place, by the lengths of the patterns; 0 where there is none."""
+    variance = np.diag(gram).copy()
+    scale = np.zeros_like(variance)
+    alive = variance > 1e-12 * variance.max(initial=0.0)
+    scale[alive] = 1 / np.sqrt(variance[alive])
+    gram *= scale[:, None]
+    gram *= scale[None, :]
+    return gram
+
+
+def _row_norms(patterns: np.ndarray) -> np.ndarray:
+    norms = np.sqrt(np.einsum("ij,ij->i", patterns, patterns))
+    return np.where(norms > 0, norms, 1.0)

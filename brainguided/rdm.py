@@ -22,11 +22,14 @@ from brainguided.conditions import (
 )
 from brainguided.distances import (
     accumulate_gram,
+    check_measure,
     correlation_distances,
     gram_to_distances,
+    pattern_distances,
     standardise,
     upper_triangle,
 )
+from brainguided.repetitions import Noise, noisy_distances
 from neural_data.dissimilarities import validate_dissimilarities
 from neural_data.errors import raise_problems
 from neural_data.recording import (
@@ -57,45 +60,78 @@ PEARSON = "1 - Pearson r"
 TIME_DESCRIPTORS = ("time_bin_start", "time_bin_end", "time_bin")
 
 
-def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") -> RDMs:
-    """Return the correlation-distance RDMs of a recording or of one response matrix.
+def compute_rdms(
+    responses: xr.Dataset | xr.DataArray,
+    *,
+    by: str = "stimulus",
+    measure: str = "correlation",
+    noise: Noise = "shrinkage",
+) -> RDMs:
+    """Return the dissimilarity matrices (RDMs) of a recording or of one response matrix.
 
-    The dissimilarity of two conditions is one minus the Pearson correlation of their response
-    patterns across sites (or units), ``M[i, j] = 1 - corr(F[i], F[j])`` [1]_. Repetitions are
-    averaged first. With ``by`` other than ``"stimulus"`` the mean response to all stimuli that
+    By default the dissimilarity of two conditions is one minus the Pearson correlation of their
+    response patterns across sites (or units), ``M[i, j] = 1 - corr(F[i], F[j])`` [1]_. Repetitions
+    are averaged first. With ``by`` other than ``"stimulus"`` the mean response to all stimuli that
     share a value of that coordinate is one pattern (object or category RDMs). Nothing else is
     done to the responses: they are neither z-scored nor centred per site, and doing so would
     change the result.
+
+    ===================== =========================================================================
+    measure               dissimilarity of patterns x and y over p sites
+    ===================== =========================================================================
+    "correlation"         1 - Pearson r, 0 to 2
+    "cosine"              1 - cosine of the angle, 0 to 2
+    "squared euclidean"   sum of (x - y)^2 / p, in units^2 (called "euclidean" by rsatoolbox)
+    "euclidean"           its root, in units
+    "mahalanobis"         (x - y)' P (x - y) / p, P the inverse covariance of the noise [2]_
+    "crossnobis"          the same, x - y of one repetition times that of another, averaged over
+                          all ordered pairs of repetitions: unbiased, 0 on average for conditions
+                          that do not differ, and thus negative at times [2]_
+    "poisson"             symmetrised Kullback-Leibler divergence of Poisson counts,
+                          sum of (x - y)(log x - log y) / p, prior of rate 1, weight .1 [3]_
+    ===================== =========================================================================
 
     Parameters
     ----------
     responses : xr.Dataset or xr.DataArray
         A recording (one RDM an area, in order of first appearance, and within it one a time
         bin), or responses with dims (stimulus, site[, time_bin]) or (stimulus, unit): one RDM,
-        or one for each value of a coordinate ``area`` over the sites. Any units; the distance
-        has none. Recordings may be lazily backed.
+        or one for each value of a coordinate ``area`` over the sites. Any units. Recordings may
+        be lazily backed. NaN is allowed for a repetition that was not shown, and else refused:
+        no dissimilarity is taken over a part of the sites.
     by : str, optional
         Coordinate over dim ``stimulus`` whose values are the conditions.
+    measure : str, optional
+        One of the above.
+    noise : {"shrinkage", "diagonal", "identity"} or mapping of area to ndarray, optional
+        For "mahalanobis" and "crossnobis": how the precision P is estimated from the scatter of
+        repetitions about the mean of their stimulus (see ``noise.compute_noise_precision``), or
+        the precision (site, site) of each area.
 
     Returns
     -------
     rsatoolbox.rdm.RDMs
-        Dissimilarities in [0, 2]. ``pattern_descriptors`` hold the condition labels under the
-        name given as `by`, and every other stimulus coordinate that is constant within each
-        condition; ``rdm_descriptors`` hold ``area`` and ``n_sites`` and, where there are several
-        time bins, ``time_bin_start`` and ``time_bin_end`` in ms (or, if the bins have no times,
-        their number, ``time_bin``); ``descriptors`` hold ``source`` and ``history``.
+        ``dissimilarity_measure`` is `measure`. ``pattern_descriptors`` hold the condition labels
+        under the name given as `by`, and every other stimulus coordinate that is constant within
+        each condition; ``rdm_descriptors`` hold ``area`` and ``n_sites`` and, where there are
+        several time bins, ``time_bin_start`` and ``time_bin_end`` in ms (or, if the bins have no
+        times, their number, ``time_bin``); ``descriptors`` hold ``source`` and ``history``.
 
     Raises
     ------
     RecordingError
-        If responses are missing or constant across sites for a condition (the correlation of a
-        constant pattern is undefined), if there are fewer than 3 sites or fewer than 3
-        conditions, or if `by` is no stimulus coordinate.
+        If responses are missing for a condition, or such that the measure is undefined
+        (correlation of constant patterns, angle of silent ones, negative counts), if there are
+        fewer than 3 conditions (or sites, for "correlation"), if `by` is no stimulus coordinate,
+        or if a measure needs repetitions that are not there.
+    ValueError
+        If `measure` or `noise` is unknown.
 
     References
     ----------
     .. [1] Bashivan, Tensen & DiCarlo (2019), Teacher Guided Architecture Search, ICCV, eq. 1.
+    .. [2] Walther et al. (2016), NeuroImage 137, 188-200, equations 3 and 5.
+    .. [3] Schuett, Kipnis, Diedrichsen & Kriegeskorte (2023), eLife 12:e82566, methods.
 
     Examples
     --------
@@ -105,27 +141,38 @@ def compute_rdms(responses: xr.Dataset | xr.DataArray, *, by: str = "stimulus") 
     >>> rdms.n_rdm, rdms.n_cond, list(rdms.rdm_descriptors["area"])
     (2, 64, ['V4', 'IT'])
     """
+    check_measure(measure)
+    repeated_measure = measure in ("mahalanobis", "crossnobis")
     areas = []
     rows: list[np.ndarray] = []
     descriptors: dict[str, list] = {"area": [], "n_sites": []}
     for area, matrix in _split_areas(responses):
-        for patterns, time in _split_time_bins(matrix, area):
-            mean = average_conditions(patterns, by)
-            refuse_undefined(mean, f"{area}{_describe_time(time)}", by)
-            rows.append(upper_triangle(correlation_distances(mean.values)))
+        for number, (patterns, time) in enumerate(_split_time_bins(matrix, area)):
+            mean = average_conditions(patterns, by).rename(area)
+            refuse_undefined(mean, f"{area}{_describe_time(time)}", by, measure=measure)
+            if repeated_measure:
+                single = _select_bin(responses, area, number)
+                row = noisy_distances(single, mean, measure=measure, noise=noise, by=by)
+            else:
+                row = pattern_distances(mean.values, measure)
+            rows.append(row)
             for key, value in {"area": area, "n_sites": mean.shape[1], **time}.items():
                 descriptors.setdefault(key, []).append(value)
         areas.append(f"{area} over {mean.shape[1]} sites")
     n_bins = len(rows) // len(areas)
     bins = f", in each of {n_bins} time bins" if n_bins > 1 else ""
-    step = f"compute_rdms(by={by!r}): {mean.shape[0]} conditions, {', '.join(areas)}{bins}"
+    said = f"by={by!r}" + ("" if measure == "correlation" else f", measure={measure!r}")
+    if repeated_measure:
+        said += f", noise={noise!r}" if isinstance(noise, str) else ", noise given"
+    step = f"compute_rdms({said}): {mean.shape[0]} conditions, {', '.join(areas)}{bins}"
     rdms = build_rdms(
-        np.stack(rows),
+        np.stack(rows) if len(rows) > 1 else rows[0][np.newaxis],
         conditions=mean,
         by=by,
         rdm_descriptors=descriptors,
         source=str(responses.attrs.get("source", "unknown")),
         history=add_step(xr.Dataset(attrs=responses.attrs), step).attrs["history"],
+        measure=measure,
     )
     response = responses["response"] if isinstance(responses, xr.Dataset) else responses
     if "window" in response.attrs:
@@ -255,6 +302,14 @@ def _split_areas(responses: xr.Dataset | xr.DataArray) -> Iterator[tuple[str, xr
             yield str(area), responses.isel({dim: labels == area})
     else:
         yield str(responses.attrs.get("area", responses.name or "responses")), responses
+
+
+def _select_bin(responses: xr.Dataset | xr.DataArray, area: str, number: int) -> xr.Dataset | None:
+    """Return the single repetitions of an area in one time bin; None if there are none."""
+    if not isinstance(responses, xr.Dataset):
+        return None
+    part = select_recording(responses, area=area)
+    return part.isel(time_bin=[number]) if "time_bin" in part["response"].dims else part
 
 
 def _split_time_bins(
