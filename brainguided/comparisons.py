@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ METHODS = (
     "whitened pearson",
     "whitened cosine",
 )
-BLOCK = 1 << 14
+BLOCK = 1 << 10
 """Pairs at a time: the block of every RDM stays in the processor's cache."""
 
 
@@ -175,7 +174,7 @@ def prepare_rdms(
     """
     check_method(method)
     labels = tuple(condition_labels(rdms))
-    return _ensure_prepared(rdms, method, covariance, "given", labels)  # type: ignore[return-value]
+    return _ensure_prepared(rdms, method, covariance, "given", labels)
 
 
 def align_rdms(rdms: RDMs, to: RDMs) -> RDMs:
@@ -281,21 +280,35 @@ def _get_vectors(side: RDMs | PreparedRDMs, which: str) -> np.ndarray:
 def _multiply(
     a: np.ndarray, b: np.ndarray, *, centre: bool, whiten: bool
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Return inner products (rdm, other_rdm), and each side's with itself, in one pass."""
-    mean_a, mean_b = (x.mean(1, dtype=float, keepdims=True) * centre for x in (a, b))
-    products = np.zeros((len(a), len(b)))
+    """Return inner products (rdm, other_rdm), and each side's with itself.
+
+    `b`, the larger side as a rule, is read once: `a` alone is centred before multiplying.
+    """
+    if len(a) > len(b):
+        products, (own_b, own_a) = _multiply(b, a, centre=centre, whiten=whiten)
+        return products.T, (own_a, own_b)
+    n_pairs = a.shape[1]
+    mean_a = a.mean(1, dtype=float, keepdims=True) * centre
+    products = np.zeros((len(a) + 1, len(b)))
     own_a, own_b = np.zeros(len(a)), np.zeros(len(b))
-    for part_a, part_b in _blocks(a, b):
-        x, y = part_a - mean_a, part_b - mean_b
+    for start in range(0, n_pairs, BLOCK):
+        x = np.ones((len(a) + 1, min(BLOCK, n_pairs - start)))
+        np.subtract(a[:, start : start + BLOCK], mean_a, out=x[:-1])
+        y = b[:, start : start + BLOCK].astype(float, copy=False)
         products += x @ y.T
-        own_a += np.einsum("ij,ij->i", x, x)
+        own_a += np.einsum("ij,ij->i", x[:-1], x[:-1])
         own_b += np.einsum("ij,ij->i", y, y)
-    size = (mean_a[:, 0] ** 2 * a.shape[1], mean_b[:, 0] ** 2 * b.shape[1])
-    own_a, own_b = (
-        np.where(o > 1e-26 * s, o, 0.0) for o, s in ((own_a, size[0]), (own_b, size[1]))
-    )
+    mean_b = products[-1][:, np.newaxis] / n_pairs * centre
+    raw = own_b.copy()
+    own_b -= n_pairs * mean_b[:, 0] ** 2
+    for k in np.flatnonzero(own_b < 1e-6 * raw):  # where this loses digits, the exact way
+        rest = b[k].astype(float) - mean_b[k]
+        own_b[k] = rest @ rest - rest.sum() ** 2 / n_pairs
+    for own, mean in ((own_a, mean_a), (own_b, mean_b)):
+        own[own <= 1e-26 * n_pairs * mean[:, 0] ** 2] = 0.0  # constant but for rounding
+    products = products[:-1]
     if whiten:
-        n = count_conditions(a.shape[1])
+        n = count_conditions(n_pairs)
         sums_a, sums_b = (condition_sums(x) - m * (n - 1) for x, m in ((a, mean_a), (b, mean_b)))
         products = whitened_products(products, sums_a, sums_b)
         own_a, own_b = (
@@ -303,12 +316,6 @@ def _multiply(
             for o, s in ((own_a, sums_a), (own_b, sums_b))
         )
     return products, (own_a, own_b)
-
-
-def _blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, a.shape[1], BLOCK):
-        stop = start + BLOCK
-        yield a[:, start:stop].astype(float), b[:, start:stop].astype(float)
 
 
 def _compare_order(a: np.ndarray, b: np.ndarray, method: str) -> np.ndarray:

@@ -13,6 +13,7 @@ import xarray as xr
 from brainguided.architecture import Architecture
 from brainguided.images import ImageSet
 from brainguided.network import PlainNetwork, build_network, count_parameters
+from brainguided.preprocessing import Preprocessing
 from brainguided.similarity import best_layers, compute_guidance, compute_similarity
 from brainguided.teacher import Teacher, fingerprint
 from brainguided.training import (
@@ -237,6 +238,7 @@ def _evaluate(
 
 def _train_and_score(network: PlainNetwork, task: Task, seed: int) -> dict[str, Any]:
     images, training = task.images, task.training
+    inputs = Preprocessing(size=images.image_size)
     history: list[dict[str, Any]] = []
     similarity: list[xr.DataArray] = []
 
@@ -249,7 +251,7 @@ def _train_and_score(network: PlainNetwork, task: Task, seed: int) -> dict[str, 
         )
         guidance = None
         if task.teacher is not None:
-            table = compute_similarity(network, task.teacher, image_size=images.image_size)
+            table = compute_similarity(network, task.teacher, preprocessing=inputs)
             similarity.append(table)
             guidance = compute_guidance(table)
         history.append({"step": step, "performance": performance, "guidance": guidance})

@@ -60,11 +60,13 @@ def add_patterns(moments: GramMoments, patterns: Any, *, chunk: int = CHUNK) -> 
     chunk : int, optional
         Units per block.
     """
-    if moments.n_units == 0 and patterns.shape[1]:
+    if hasattr(patterns, "detach") and patterns.device.type == "cpu":
+        patterns = patterns.detach().numpy()  # its product with itself takes half the time
+    if moments.n_units == 0:
         moments.shift = to_numpy(patterns[:, :chunk].mean(1))
-    shift = patterns[:, 0] * 0 + _like(moments.shift, patterns) if patterns.shape[1] else None
+    shift = _like(moments.shift, patterns)[:, None]
     for start in range(0, patterns.shape[1], chunk):
-        block = patterns[:, start : start + chunk] - shift[:, None]  # type: ignore[index]
+        block = patterns[:, start : start + chunk] - shift
         moments.gram += to_numpy(block @ block.T)
         moments.sums += to_numpy(block.sum(1))
         moments.n_units += block.shape[1]

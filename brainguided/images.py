@@ -219,9 +219,9 @@ def _encoded(item: Any) -> bytes:
 
 
 def _resize(images: np.ndarray, image_size: int) -> np.ndarray:
-    from brainguided.activations import images_to_tensor
+    from brainguided.preprocessing import Preprocessing, images_to_tensor
 
-    scaled = images_to_tensor(images, image_size=image_size).add_(1).mul_(127.5)
+    scaled = images_to_tensor(images, Preprocessing(size=image_size)).add_(1).mul_(127.5)
     return scaled.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 

@@ -16,9 +16,10 @@ def compute_noise_precision(recording: xr.Dataset, *, method: str = "shrinkage")
 
     Noise is what is left of a response when the mean over the repetitions of its stimulus is
     subtracted: the residuals have as many degrees of freedom as there are presentations beyond
-    the first of each stimulus. The covariance is shrunk towards its diagonal by the amount that
-    minimises the expected squared error [1]_, without which it could not be inverted where there
-    are more sites than residuals.
+    the first of each stimulus. They are the same whatever the conditions of an RDM are: stimuli of
+    one object evoke different responses, and that is signal. The covariance is shrunk towards its
+    diagonal by the amount that minimises the expected squared error [1]_, without which it could
+    not be inverted where there are more sites than residuals.
 
     Parameters
     ----------
@@ -36,8 +37,10 @@ def compute_noise_precision(recording: xr.Dataset, *, method: str = "shrinkage")
     Raises
     ------
     RecordingError
-        If no stimulus has two repetitions, repetitions are missing at some sites only, or a site
-        has no noise at all.
+        If no stimulus has two repetitions, repetitions are missing at some sites only, a site
+        has no noise at all, or there are several time bins.
+    ValueError
+        If `method` is unknown.
 
     References
     ----------
@@ -66,6 +69,13 @@ def compute_noise_precision(recording: xr.Dataset, *, method: str = "shrinkage")
         name="noise_precision",
         attrs={"method": method},
     )
+
+
+def check_noise(method: str) -> str:
+    """Return the name of an estimate of noise, or raise ValueError with the known ones."""
+    if method not in NOISES:
+        raise ValueError(f"noise is {method!r}; it is one of {', '.join(map(repr, NOISES))}.")
+    return method
 
 
 def read_repetitions(recording: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -98,8 +108,7 @@ def estimate_precision(
     values: np.ndarray, shown: np.ndarray, method: str, sites: np.ndarray
 ) -> np.ndarray:
     """Return the precision (site, site) of responses (repetition, stimulus, site)."""
-    if method not in NOISES:
-        raise ValueError(f"noise is {method!r}; it is one of {', '.join(map(repr, NOISES))}.")
+    check_noise(method)
     if method == "identity":
         return np.eye(values.shape[2])
     counts = shown.sum(0)

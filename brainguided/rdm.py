@@ -88,8 +88,14 @@ def compute_rdms(
                           all ordered pairs of repetitions: unbiased, 0 on average for conditions
                           that do not differ, and thus negative at times [2]_
     "poisson"             symmetrised Kullback-Leibler divergence of Poisson counts,
-                          sum of (x - y)(log x - log y) / p, prior of rate 1, weight .1 [3]_
+                          sum of (x - y)(log x - log y) / p, after each x became
+                          (x + .1) / 1.1: a prior of one spike, a tenth of an observation [3]_
     ===================== =========================================================================
+
+    Where repetitions are missing, the products of crossnobis are averaged over those pairs that
+    were shown; with ``by``, each stimulus counts the same in its condition, as in the means.
+    "poisson" takes what is in `responses`: give it counts, or bear in mind that of rates in
+    spikes/s the prior is one spike a second and the unit of the divergence no longer nats.
 
     Parameters
     ----------
@@ -98,15 +104,16 @@ def compute_rdms(
         bin), or responses with dims (stimulus, site[, time_bin]) or (stimulus, unit): one RDM,
         or one for each value of a coordinate ``area`` over the sites. Any units. Recordings may
         be lazily backed. NaN is allowed for a repetition that was not shown, and else refused:
-        no dissimilarity is taken over a part of the sites.
+        no dissimilarity is taken over a part of the sites. ``neural_data.select_complete`` keeps
+        the stimuli and sites that have responses.
     by : str, optional
         Coordinate over dim ``stimulus`` whose values are the conditions.
     measure : str, optional
         One of the above.
     noise : {"shrinkage", "diagonal", "identity"} or mapping of area to ndarray, optional
         For "mahalanobis" and "crossnobis": how the precision P is estimated from the scatter of
-        repetitions about the mean of their stimulus (see ``noise.compute_noise_precision``), or
-        the precision (site, site) of each area.
+        repetitions about the mean of their stimulus (see ``noise.compute_noise_precision``), in
+        each time bin anew, or the precision (site, site) of each area. Other measures ignore it.
 
     Returns
     -------
@@ -124,8 +131,10 @@ def compute_rdms(
         (correlation of constant patterns, angle of silent ones, negative counts), if there are
         fewer than 3 conditions (or sites, for "correlation"), if `by` is no stimulus coordinate,
         or if a measure needs repetitions that are not there.
+    AlignmentError
+        If a precision is labelled with other sites than the responses.
     ValueError
-        If `measure` or `noise` is unknown.
+        If `measure` or `noise` is unknown, or a precision is none.
 
     References
     ----------
@@ -308,8 +317,9 @@ def _select_bin(responses: xr.Dataset | xr.DataArray, area: str, number: int) ->
     """Return the single repetitions of an area in one time bin; None if there are none."""
     if not isinstance(responses, xr.Dataset):
         return None
-    part = select_recording(responses, area=area)
-    return part.isel(time_bin=[number]) if "time_bin" in part["response"].dims else part
+    if "time_bin" in responses["response"].dims:
+        responses = responses.isel(time_bin=[number])
+    return select_recording(responses, area=area)
 
 
 def _split_time_bins(

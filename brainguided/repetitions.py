@@ -9,10 +9,10 @@ import xarray as xr
 
 from brainguided.conditions import condition_index
 from brainguided.distances import crossnobis_distances, pattern_distances
-from brainguided.noise import estimate_precision, read_repetitions
-from neural_data.errors import RecordingError, format_names
+from brainguided.noise import NOISES, check_noise, estimate_precision, read_repetitions
+from neural_data.errors import AlignmentError, RecordingError, format_names
 
-Noise = str | Mapping[str, np.ndarray]
+Noise = str | Mapping[str, np.ndarray | xr.DataArray]
 
 
 def noisy_distances(
@@ -30,19 +30,21 @@ def noisy_distances(
     noise : str or mapping of area to ndarray (site, site)
         How the precision of the noise is estimated, or the precision.
     by : str
-        Coordinate whose values are the conditions.
+        Coordinate whose values are the conditions. Noise is the scatter of repetitions about the
+        mean of their stimulus all the same: that stimuli of one object differ is no noise.
 
     Raises
     ------
     RecordingError
-        If there are no repetitions to take noise, or folds, from.
+        If there are no repetitions to take noise, or folds, from; for "crossnobis", if a stimulus
+        has only one.
+    AlignmentError
+        If a precision that was given is labelled with other sites, or in another order.
     ValueError
         If a precision that was given is not a symmetric, positive definite (site, site).
     """
     area, n_sites = str(mean.name), mean.shape[1]
-    given = None if isinstance(noise, str) else noise.get(area)
-    if not isinstance(noise, str) and given is None:
-        raise ValueError(f"noise holds {sorted(noise)}; there is no precision for {area!r}.")
+    given = _find_precision(noise, area)
     if recording is None and (measure == "crossnobis" or (given is None and noise != "identity")):
         raise RecordingError(
             f"The responses of {area} hold no single repetitions, from which "
@@ -53,50 +55,77 @@ def noisy_distances(
     if recording is not None and (measure == "crossnobis" or given is None):
         values, shown = read_repetitions(recording)
     if given is not None:
-        precision = _check_precision(given, n_sites, area)
+        precision = _check_precision(given, mean)
     elif values is None or shown is None:
         precision = np.eye(n_sites)
     else:
         precision = estimate_precision(values, shown, str(noise), mean[mean.dims[1]].values)
     whitening = np.linalg.cholesky(precision)
     if measure == "mahalanobis" or values is None or shown is None:
-        return pattern_distances(mean.values @ whitening, "squared euclidean")
-    index, labels = condition_index(recording, by)  # type: ignore[arg-type]
-    folds, seen = _average_conditions(values, shown, index, len(labels))
-    few = np.flatnonzero(seen.sum(0) < 2)
+        centred = mean.values - mean.values.mean(0)
+        return pattern_distances(centred @ whitening, "squared euclidean")
+    few = np.flatnonzero(shown.sum(0) < 2)
     if few.size:
-        names = format_names(np.asarray(labels)[few])
+        names = format_names(recording["stimulus"].values[few])  # type: ignore[index]
         raise RecordingError(
-            f"{few.size} of {len(labels)} conditions of {area} have fewer than two repetitions "
+            f"{few.size} of {shown.shape[1]} stimuli of {area} have fewer than two repetitions "
             f"({names}); cross-validation needs two. Leave them out with "
             "select_recording(recording, stimulus=...)."
         )
-    centre = folds.sum(0).sum(0) / seen.sum()
-    folds = np.where(seen[..., None], folds - centre, 0.0) @ whitening
-    return crossnobis_distances(folds, seen)
+    values -= values.sum((0, 1)) / shown.sum()
+    values[~shown] = 0.0
+    if by == "stimulus":
+        return crossnobis_distances(values @ whitening, shown)
+    groups, labels = condition_index(recording, by)  # type: ignore[arg-type]
+    if not shown.all():
+        return crossnobis_distances(values @ whitening, shown, groups=groups)
+    folds = _average_groups(values, groups, len(labels))
+    return crossnobis_distances(folds @ whitening, shown[:, : len(labels)])
 
 
-def _average_conditions(
-    values: np.ndarray, shown: np.ndarray, index: np.ndarray, number: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Average the stimuli of each condition within each repetition."""
-    if number == len(index):
-        return values, shown
+def _average_groups(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
+    """Average responses (repetition, stimulus, site) over the stimuli of each condition."""
     sums = np.zeros((len(values), number, values.shape[2]))
-    counts = np.zeros((len(values), number))
-    for k, condition in enumerate(index):
-        sums[:, condition] += values[:, k]
-        counts[:, condition] += shown[:, k]
-    return sums / np.maximum(counts, 1)[..., None], counts > 0
+    for k, group in enumerate(groups):
+        sums[:, group] += values[:, k]
+    return sums / np.bincount(groups)[:, None]
 
 
-def _check_precision(precision: np.ndarray, n_sites: int, area: str) -> np.ndarray:
+def _find_precision(noise: Noise, area: str) -> np.ndarray | xr.DataArray | None:
+    """Return the precision that was given for an area, None if it is to be estimated."""
+    if isinstance(noise, str):
+        check_noise(noise)
+        return None
+    if not isinstance(noise, Mapping):
+        raise ValueError(
+            f"noise is a {type(noise).__name__}; it is one of {', '.join(map(repr, NOISES))}, or "
+            f"names the precision of each area: noise={{{area!r}: precision}}."
+        )
+    if area not in noise:
+        raise ValueError(f"noise holds {sorted(noise)}; there is no precision for {area!r}.")
+    return noise[area]
+
+
+def _check_precision(precision: np.ndarray | xr.DataArray, mean: xr.DataArray) -> np.ndarray:
+    """Return a precision as an array, if it is one and of the sites of `mean`, in their order."""
+    area, dim = mean.name, mean.dims[1]
+    n_sites = mean.sizes[dim]
     matrix = np.asarray(precision, dtype=float)
     if matrix.shape != (n_sites, n_sites):
         raise ValueError(
             f"The noise precision of {area} has shape {matrix.shape}; expected "
             f"({n_sites}, {n_sites}), one row and column a site, in the recording's order."
         )
+    if isinstance(precision, xr.DataArray) and "site" in precision.coords and dim in mean.coords:
+        known = precision["site"].values.astype(str), mean[dim].values.astype(str)
+        differ = np.flatnonzero(known[0] != known[1])
+        if differ.size:
+            k = differ[0]
+            raise AlignmentError(
+                f"The noise precision of {area} and the responses differ in {differ.size} of "
+                f"{n_sites} sites, first at position {k} ({known[0][k]!r}, {known[1][k]!r}). "
+                "Estimate it from the same recording, or bring both into one order by .sel."
+            )
     if not np.allclose(matrix, matrix.T, rtol=1e-8) or np.linalg.eigvalsh(matrix)[0] <= 0:
         raise ValueError(
             f"The noise precision of {area} is not symmetric and positive definite, as the inverse "

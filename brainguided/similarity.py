@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.activations import images_to_tensor, list_layers, stream_distances
+from brainguided.activations import stream_distances
+from brainguided.layers import select_layers
+from brainguided.preprocessing import Preprocessing
 from brainguided.rdm import condition_index, standardise
 from brainguided.teacher import Teacher, fingerprint
 
@@ -20,8 +22,8 @@ def compute_similarity(
     network: nn.Module,
     teacher: Teacher,
     *,
-    layers: Sequence[str] | None = None,
-    image_size: int | None = None,
+    layers: str | Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> xr.DataArray:
     """Return the similarity of every layer of a network to every area of a teacher.
 
@@ -32,13 +34,13 @@ def compute_similarity(
     Parameters
     ----------
     network : torch.nn.Module
-        Maps (stimulus, channel, y, x) images in -1..1 to an output.
+        Maps (stimulus, channel, y, x) images, by default in -1..1, to an output.
     teacher : Teacher
         The areas.
-    layers : sequence of str, optional
-        Paths as in ``named_modules()``; by default see ``activations.list_layers``.
-    image_size : int, optional
-        Pixels to which the teacher's images are resized; by default their own size.
+    layers : str or sequence of str, optional
+        Names as in ``named_modules()`` or patterns; see ``layers.select_layers``.
+    preprocessing : Preprocessing, optional
+        What is done to the teacher's images; by default they keep their size.
 
     Returns
     -------
@@ -50,20 +52,19 @@ def compute_similarity(
     ----------
     .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
     """
-    chosen = list_layers(network) if layers is None else tuple(layers)
+    chosen = select_layers(network, layers)
     shared: dict[str, list[int]] = {}
     for k, target in enumerate(teacher):
         shared.setdefault(fingerprint(target.stimuli["image"].values), []).append(k)
     columns: dict[int, dict[str, float]] = {}
     for members in shared.values():
         targets = [teacher.targets[k] for k in members]
-        inputs = images_to_tensor(targets[0].stimuli["image"].values, image_size=image_size)
-        inputs = inputs.to(next(network.parameters(), inputs).device)
+        images = targets[0].stimuli["image"].values
         groups = [
             None if t.by == "stimulus" else condition_index(t.stimuli["image"], t.by)[0]
             for t in targets
         ]
-        distances = stream_distances(network, inputs, chosen, groups)
+        distances = stream_distances(network, images, chosen, groups, preprocessing=preprocessing)
         for n, (k, target) in enumerate(zip(members, targets, strict=True)):
             vector = target.vector
             columns[k] = {

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
     from torch import nn
 
+    from brainguided.preprocessing import Preprocessing
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -232,9 +234,9 @@ class Teacher:
         network: nn.Module,
         stimuli: xr.Dataset,
         *,
-        layers: Sequence[str],
+        layers: str | Sequence[str],
         subset_size: int = 1000,
-        image_size: int | None = None,
+        preprocessing: Preprocessing | None = None,
         seed: int = 0,
     ) -> Teacher:
         """Make a teacher of layers of any torch module.
@@ -248,12 +250,12 @@ class Teacher:
             Maps (stimulus, channel, y, x) images in -1..1 to an output.
         stimuli : xr.Dataset
             Stimulus set.
-        layers : sequence of str
-            Paths as in ``named_modules()``; they become the areas.
+        layers : str or sequence of str
+            Names as in ``named_modules()`` or patterns; they become the areas.
         subset_size : int, optional
             Units in a subset.
-        image_size : int, optional
-            Pixels to which images are resized; by default their own size.
+        preprocessing : Preprocessing, optional
+            What is done to the images; by default they keep their size and are scaled to -1..1.
         seed : int, optional
             Seed of the subsets.
 
@@ -261,7 +263,9 @@ class Teacher:
         ----------
         .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 4.1.
         """
-        from brainguided.activations import images_to_tensor, stream_layers
+        from brainguided.activations import stream_layers
+        from brainguided.layers import select_layers
+        from brainguided.preprocessing import images_to_tensor
         from brainguided.rdm import correlation_distances, upper_triangle
 
         validate_stimuli(stimuli)
@@ -277,9 +281,8 @@ class Teacher:
                 total = total + correlation_distances(patterns[:, chosen].double().cpu().numpy())
             vectors[layer] = upper_triangle(total / subsets)
 
-        inputs = images_to_tensor(stimuli["image"].values, image_size=image_size)
-        inputs = inputs.to(next(network.parameters(), inputs).device)
-        stream_layers(network, inputs, layers, consume)
+        inputs = images_to_tensor(stimuli["image"].values, preprocessing)
+        stream_layers(network, inputs, select_layers(network, layers), consume)
         source = f"network {type(network).__name__}"
         return cls(
             tuple(

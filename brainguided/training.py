@@ -209,7 +209,7 @@ def _batches(n: int, training: Training, generator: np.random.Generator) -> Iter
 
 
 def _to_inputs(images: np.ndarray, generator: np.random.Generator | None) -> Tensor:
-    from brainguided.activations import images_to_tensor
+    from brainguided.preprocessing import images_to_tensor
 
     if generator is None:
         return images_to_tensor(images)

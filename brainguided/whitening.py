@@ -25,13 +25,12 @@ from brainguided.distances import count_conditions, square_matrix
 def condition_sums(vectors: np.ndarray) -> np.ndarray:
     """Return the sum of the dissimilarities of each condition: (rdm, condition)."""
     n = count_conditions(vectors.shape[1])
+    lengths = np.arange(n - 1, 0, -1)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     sums = np.zeros((len(vectors), n))
-    start = 0
-    for row in range(n - 1):
-        part = vectors[:, start : start + n - 1 - row]
-        sums[:, row] += part.sum(1, dtype=float)
-        sums[:, row + 1 :] += part
-        start += part.shape[1]
+    sums[:, :-1] = np.add.reduceat(vectors, starts, axis=1, dtype=float)
+    for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        sums[:, row + 1 :] += vectors[:, start : start + length]
     return sums
 
 

@@ -14,6 +14,7 @@ from brainguided.architecture import Architecture
 from brainguided.evaluation import Task, train_candidate
 from brainguided.journal import Journal, JournalError
 from brainguided.network import PlainNetwork
+from brainguided.preprocessing import Preprocessing
 from brainguided.rdm import dissimilarities_from_rdms
 from brainguided.records import find_winner
 from brainguided.teacher import Target
@@ -79,7 +80,9 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
 def _stack_rdms(network: PlainNetwork, target: Target, image_size: int) -> xr.Dataset:
     """Return the RDM of an area and those of all layers on its stimuli, as float32."""
     layers = dissimilarities_from_rdms(
-        compute_layer_rdms(network, target.stimuli, by=target.by, image_size=image_size)
+        compute_layer_rdms(
+            network, target.stimuli, by=target.by, preprocessing=Preprocessing(size=image_size)
+        )
     )
     area = dissimilarities_from_rdms(target.rdm).assign_coords(area=[f"{target.area} (teacher)"])
     values = np.concatenate([area["dissimilarity"].values, layers["dissimilarity"].values])

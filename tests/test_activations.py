@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from brainguided.activations import compute_layer_rdms, images_to_tensor, stream_layers
+from brainguided.activations import compute_layer_rdms, stream_layers
 from brainguided.network import build_network
+from brainguided.preprocessing import Preprocessing, images_to_tensor
 from brainguided.spaces import small_space
 from neural_data.stimuli import stimuli_from_arrays
 
@@ -119,7 +120,7 @@ def test_activations_that_are_not_finite_are_refused() -> None:
 def test_images_are_scaled_to_plus_minus_one_and_resized() -> None:
     images = np.zeros((1, 8, 8, 3), dtype=np.uint8)
     images[..., 0] = 255
-    tensor = images_to_tensor(images, image_size=4)
+    tensor = images_to_tensor(images, Preprocessing(size=4))
     assert tensor.shape == (1, 3, 4, 4)
     assert tensor[0, 0].min() == pytest.approx(1)
     assert tensor[0, 1].max() == pytest.approx(-1)

@@ -12,6 +12,7 @@ import torch
 from brainguided.architecture import Architecture, ConvLayer
 from brainguided.evaluation import Evaluation, Task, evaluate, train_candidate
 from brainguided.images import images_from_stimuli
+from brainguided.preprocessing import Preprocessing
 from brainguided.similarity import compute_similarity
 from brainguided.teacher import Teacher
 from brainguided.training import Training
@@ -74,7 +75,7 @@ def test_same_seed_same_evaluation_whatever_the_threads(task, evaluation) -> Non
 
 def test_the_trained_candidate_is_the_network_that_was_scored(task, evaluation) -> None:
     network = train_candidate(ARCHITECTURE, task, seed=1)
-    table = compute_similarity(network, task.teacher, image_size=32)
+    table = compute_similarity(network, task.teacher, preprocessing=Preprocessing(size=32))
     for area, layers in evaluation.similarity.items():
         assert table.sel(area=area).values == pytest.approx(list(layers.values()), abs=1e-6)
 

@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OWNERS = {
     "torch": {
-        "activations", "controllers", "correspondence", "evaluation", "executors", "images",
-        "network", "teacher", "training", "winner",
+        "activations", "controllers", "evaluation", "executors", "hooks", "images", "layers",
+        "network", "preprocessing", "recorded_activations", "similarity", "teacher", "training",
+        "winner",
     },
     "matplotlib": {"plot", "report", "commands"},
     "sqlite3": {"journal"},
