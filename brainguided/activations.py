@@ -171,9 +171,10 @@ def stream_distances(
     layers: Sequence[str],
     groups: Sequence[np.ndarray | None],
     *,
+    measures: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> dict[str, list[np.ndarray]]:
-    """Return correlation distances of every layer for several groupings of the same stimuli.
+    """Return dissimilarities of every layer for several groupings of the same stimuli.
 
     Parameters
     ----------
@@ -182,6 +183,8 @@ def stream_distances(
     groups : sequence of (ndarray (stimulus,) of int, or None)
         Number of the condition of each stimulus, whose patterns are averaged before the
         distances are taken; None where every stimulus is a condition of its own.
+    measures : sequence of str, optional
+        Measure for each grouping; by default correlation distances.
 
     Returns
     -------
@@ -197,12 +200,16 @@ def stream_distances(
         if which[-1] == len(different):
             different.append(group)
     averages = [averaging_weights(g) for g in different]
+    names = ["correlation"] * len(groups) if measures is None else list(measures)
     distances: dict[str, list[np.ndarray]] = {}
     for layer, moments in stream_moments(
         network, images, layers, preprocessing=preprocessing, averages=averages
     ):
-        vectors = [distances_from_moments(m) for m in moments]
-        distances[layer] = [vectors[k] for k in which]
+        vectors = {
+            (k, name): distances_from_moments(moments[k], name)
+            for k, name in dict.fromkeys(zip(which, names, strict=True))
+        }
+        distances[layer] = [vectors[key] for key in zip(which, names, strict=True)]
     return distances
 
 

@@ -19,7 +19,8 @@ FEWEST_SITES = {"correlation": 3, "cosine": 2}
 def average_conditions(responses: xr.DataArray, by: str) -> xr.DataArray:
     """Return the mean response to each condition, dims (`by`, unit), conditions as they appear.
 
-    Coordinates over ``stimulus`` that are constant within every condition are kept.
+    Coordinates over sites or units are kept, and those over ``stimulus`` that are constant within
+    every condition.
     """
     unit_dim = str(responses.dims[1])
     if by == "stimulus":
@@ -30,6 +31,7 @@ def average_conditions(responses: xr.DataArray, by: str) -> xr.DataArray:
     counts = np.bincount(index)
     first = np.array([int(np.flatnonzero(index == k)[0]) for k in range(len(labels))])
     coords: dict[Hashable, Any] = {by: (by, np.asarray(labels))}
+    coords |= {k: v for k, v in responses.coords.items() if v.dims == (unit_dim,)}
     for name, values in stimulus_coords(responses).items():
         if name != by and np.array_equal(values[first][index], values):
             coords[name] = (by, values[first])
@@ -106,7 +108,8 @@ def refuse_undefined(
 def _find_undefined(values: np.ndarray, labels: np.ndarray, measure: str) -> list[str]:
     """List patterns for which a measure has no value."""
     if measure == "correlation":
-        bad = np.ptp(values, axis=1) <= 1e-12 * np.abs(values).max(1)
+        low, high = values.min(1), values.max(1)
+        bad = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
         said = "have the same response at every site, so their correlation is undefined"
     elif measure == "cosine":
         bad = ~values.any(1)

@@ -19,8 +19,8 @@ PRIOR_RATE, PRIOR_WEIGHT = 1.0, 0.1
 """Prior of the Poisson measure: a tenth of an observation of one spike."""
 ALIKE = 1e-6
 """Squared distance, relative to the patterns, below which inner products cancel too many digits."""
-ENTRIES = 1 << 20
-"""Numbers in a block of differences."""
+ENTRIES, BLOCK = 1 << 20, 1 << 10
+"""Numbers in a block of differences, and units in a block of inner products."""
 
 
 def check_measure(measure: str) -> str:
@@ -118,70 +118,41 @@ def pattern_distances(patterns: np.ndarray, measure: str) -> np.ndarray:
     """
     patterns = np.asarray(patterns, dtype=float)
     n_units = patterns.shape[1]
-    if measure == "correlation":
-        patterns, measure = patterns - patterns.mean(1, keepdims=True), "cosine"
-    elif measure == "poisson":
+    if measure == "poisson":
         rates = (patterns + PRIOR_RATE * PRIOR_WEIGHT) / (1 + PRIOR_WEIGHT)
         kernel = rates @ np.log(rates).T
         kernel += kernel.T.copy()
         kernel /= 2
-        vector = distances_from_gram(kernel, measure="squared euclidean", n_units=n_units)
-        return np.maximum(vector, 0.0, out=vector)
-    elif measure != "cosine":
-        # What all conditions share cancels in differences; without it little precision is lost.
-        centred = patterns - patterns.mean(0)
-        gram = centred @ centred.T
+        return distances_from_gram(kernel, measure="squared euclidean", n_units=n_units)
+    if measure in ("correlation", "cosine"):
+        centre = patterns.mean(1, keepdims=True) if measure == "correlation" else np.zeros((1, 1))
+        gram = _multiply_rows(patterns, centre)
+        # Each pattern is scaled by its own length, however faint it is beside the others.
         size = np.diag(gram).copy()
-        vector = distances_from_gram(gram, measure="squared euclidean", n_units=n_units)
-        _restore_digits(vector, patterns, size)
-        return np.sqrt(vector, out=vector) if measure == "euclidean" else vector
-    patterns = patterns / _row_norms(patterns)[:, None]
-    return distances_from_gram(patterns @ patterns.T, measure="cosine", n_units=n_units)
+        scale = 1 / np.sqrt(np.where(size > 0, size, np.inf))
+        gram *= scale[:, None]
+        gram *= scale[None, :]
+        vector = upper_triangle(gram)
+        np.subtract(1, vector, out=vector)
+        return np.clip(vector, 0.0, 2.0, out=vector)
+    # What all conditions share cancels in differences; without it little precision is lost.
+    gram = _multiply_rows(patterns, patterns.mean(0, keepdims=True))
+    size = np.diag(gram).copy()
+    vector = distances_from_gram(gram, measure="squared euclidean", n_units=n_units)
+    _restore_digits(vector, patterns, size)
+    return np.sqrt(vector, out=vector) if measure == "euclidean" else vector
 
 
-def crossnobis_distances(
-    patterns: np.ndarray, shown: np.ndarray, *, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Return cross-validated squared distances per unit between all pairs of conditions: (pair,).
+def add_products(products: np.ndarray, patterns: np.ndarray, factor: float) -> None:
+    """Add `factor` times the inner products of rows (row, unit) to `products` (row, row), in place.
 
-    The inner product of two mean patterns is estimated by that of one in one repetition with the
-    other in another, averaged over all ordered pairs of different repetitions in which they were
-    shown; a squared distance is the sum of two such products less twice a third. Noise that is
-    independent between repetitions has no part in the expected value, however often each pattern
-    was shown [1]_. Where all were shown equally often this is leave-one-repetition-out; elsewhere
-    it depends a little on the origin of the patterns (with mean 0 over the noise), so that they
-    should have mean 0 over all conditions.
-
-    Parameters
-    ----------
-    patterns : ndarray (repetition, condition, unit)
-        Whitened responses; of a repetition that was not shown, 0.
-    shown : ndarray of bool (repetition, condition)
-        Each condition at least twice.
-    groups : ndarray of int (condition,), optional
-        Number of the group of each condition, from 0: distances are then between the mean
-        patterns of groups, in which each member counts the same, however often it was shown.
-
-    References
-    ----------
-    .. [1] Walther et al. (2016), NeuroImage 137, 188-200, equation 5.
+    Only on and above the diagonal. `products` is float64 in C order, `patterns` float64.
     """
-    n_units = patterns.shape[2]
-    products = np.zeros((patterns.shape[1],) * 2)
-    _add_products(products, patterns.sum(0), 1.0)
-    for repetition in patterns:
-        _add_products(products, repetition, -1.0)
-    # What the same repetition contributes is gone; below the diagonal there is still nothing.
-    counts = shown.astype(float)
-    number = counts.sum(0)
-    products /= np.outer(number, number) - counts.T @ counts
-    if groups is not None:
-        products = _average_groups(products, groups)
-    own = np.diag(products).copy()
-    products *= -2
-    products += own[:, None]
-    products += own[None, :]
-    return upper_triangle(products) / n_units
+    from scipy.linalg.blas import dsyrk
+
+    rows = np.ascontiguousarray(patterns).T
+    # BLAS counts columns first: what is its lower triangle is our upper one.
+    dsyrk(factor, rows, beta=1.0, c=products.T, trans=1, lower=1, overwrite_c=1)
 
 
 def upper_triangle(matrix: np.ndarray) -> np.ndarray:
@@ -242,23 +213,14 @@ def _restore_digits(vector: np.ndarray, patterns: np.ndarray, size: np.ndarray) 
             part[pairs] = np.einsum("ij,ij->i", difference, difference) / n_units
 
 
-def _add_products(products: np.ndarray, patterns: np.ndarray, factor: float) -> None:
-    """Add `factor` times the inner products of rows to the upper triangle, in place."""
-    from scipy.linalg.blas import dsyrk
-
-    rows = np.ascontiguousarray(patterns).T
-    # BLAS counts columns first: what is its lower triangle is our upper one.
-    dsyrk(factor, rows, beta=1.0, c=products.T, trans=1, lower=1, overwrite_c=1)
-
-
-def _average_groups(products: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the mean of inner products, given above the diagonal, over the pairs of two groups."""
-    products = products + np.triu(products, 1).T
-    order = np.argsort(groups, kind="stable")
-    counts = np.bincount(groups)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sums = np.add.reduceat(products[order], starts, axis=0)
-    return np.add.reduceat(sums[:, order], starts, axis=1) / np.outer(counts, counts)
+def _multiply_rows(patterns: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return inner products of rows less `centre`, on and above the diagonal; a block at a time."""
+    gram = np.zeros((len(patterns), len(patterns)))
+    whole = centre.shape[1] == 1
+    for start in range(0, patterns.shape[1], BLOCK):
+        units = slice(start, start + BLOCK)
+        add_products(gram, patterns[:, units] - (centre if whole else centre[:, units]), 1.0)
+    return gram
 
 
 def _normalise(gram: np.ndarray) -> np.ndarray:
@@ -270,8 +232,3 @@ def _normalise(gram: np.ndarray) -> np.ndarray:
     gram *= scale[:, None]
     gram *= scale[None, :]
     return gram
-
-
-def _row_norms(patterns: np.ndarray) -> np.ndarray:
-    norms = np.sqrt(np.einsum("ij,ij->i", patterns, patterns))
-    return np.where(norms > 0, norms, 1.0)

@@ -50,6 +50,8 @@ class Task:
     def __post_init__(self) -> None:
         if not np.isfinite(self.alpha):
             raise ValueError(f"alpha is {self.alpha}; expected a finite number, e.g. 1.0.")
+        if self.teacher is not None:  # workers are sent the task
+            object.__setattr__(self, "teacher", self.teacher.without_recordings())
 
     def describe(self) -> dict[str, Any]:
         """Return the settings and what identifies the data, ready for JSON."""

@@ -52,6 +52,7 @@ __all__ = [
     "dissimilarities_from_rdms",
     "gram_to_distances",
     "rdms_from_dissimilarities",
+    "select_rdm",
     "standardise",
     "upper_triangle",
 ]
@@ -210,6 +211,25 @@ def build_rdms(
         | ({"history": history} if history else {}),
         rdm_descriptors=dict(rdm_descriptors),
         pattern_descriptors=patterns,
+    )
+
+
+def select_rdm(rdms: RDMs, number: int) -> RDMs:
+    """Return one RDM of several, by position, with all descriptors."""
+    from rsatoolbox.rdm import RDMs
+
+    return RDMs(
+        np.array(rdms.dissimilarities[number : number + 1]),
+        dissimilarity_measure=rdms.dissimilarity_measure,
+        descriptors=dict(rdms.descriptors),
+        rdm_descriptors={
+            name: [values[number]]
+            for name, values in rdms.rdm_descriptors.items()
+            if name != "index"
+        },
+        pattern_descriptors={
+            name: list(values) for name, values in rdms.pattern_descriptors.items()
+        },
     )
 
 

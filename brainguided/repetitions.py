@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.conditions import condition_index
-from brainguided.distances import crossnobis_distances, pattern_distances
+from brainguided.distances import add_products, pattern_distances, upper_triangle
 from brainguided.noise import NOISES, check_noise, estimate_precision, read_repetitions
 from neural_data.errors import AlignmentError, RecordingError, format_names
 
@@ -79,16 +79,71 @@ def noisy_distances(
     groups, labels = condition_index(recording, by)  # type: ignore[arg-type]
     if not shown.all():
         return crossnobis_distances(values @ whitening, shown, groups=groups)
-    folds = _average_groups(values, groups, len(labels))
+    folds = _average_patterns(values, groups, len(labels))
     return crossnobis_distances(folds @ whitening, shown[:, : len(labels)])
 
 
-def _average_groups(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
+def crossnobis_distances(
+    patterns: np.ndarray, shown: np.ndarray, *, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Return cross-validated squared distances per unit between all pairs of conditions: (pair,).
+
+    The inner product of two mean patterns is estimated by that of one in one repetition with the
+    other in another, averaged over all ordered pairs of different repetitions in which they were
+    shown; a squared distance is the sum of two such products less twice a third. Noise that is
+    independent between repetitions has no part in the expected value, however often each pattern
+    was shown [1]_. Where all were shown equally often this is leave-one-repetition-out; elsewhere
+    it depends a little on the origin of the patterns (with mean 0 over the noise), so that they
+    should have mean 0 over all conditions.
+
+    Parameters
+    ----------
+    patterns : ndarray (repetition, condition, unit)
+        Whitened responses; of a repetition that was not shown, 0.
+    shown : ndarray of bool (repetition, condition)
+        Each condition at least twice.
+    groups : ndarray of int (condition,), optional
+        Number of the group of each condition, from 0: distances are then between the mean
+        patterns of groups, in which each member counts the same, however often it was shown.
+
+    References
+    ----------
+    .. [1] Walther et al. (2016), NeuroImage 137, 188-200, equation 5.
+    """
+    n_units = patterns.shape[2]
+    products = np.zeros((patterns.shape[1],) * 2)
+    add_products(products, patterns.sum(0), 1.0)
+    for repetition in patterns:
+        add_products(products, repetition, -1.0)
+    # What the same repetition contributes is gone; below the diagonal there is still nothing.
+    counts = shown.astype(float)
+    number = counts.sum(0)
+    products /= np.outer(number, number) - counts.T @ counts
+    if groups is not None:
+        products = _average_groups(products, groups)
+    own = np.diag(products).copy()
+    products *= -2
+    products += own[:, None]
+    products += own[None, :]
+    return upper_triangle(products) / n_units
+
+
+def _average_patterns(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
     """Average responses (repetition, stimulus, site) over the stimuli of each condition."""
     sums = np.zeros((len(values), number, values.shape[2]))
     for k, group in enumerate(groups):
         sums[:, group] += values[:, k]
     return sums / np.bincount(groups)[:, None]
+
+
+def _average_groups(products: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the mean of inner products, given above the diagonal, over the pairs of two groups."""
+    products = products + np.triu(products, 1).T
+    order = np.argsort(groups, kind="stable")
+    counts = np.bincount(groups)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    sums = np.add.reduceat(products[order], starts, axis=0)
+    return np.add.reduceat(sums[:, order], starts, axis=1) / np.outer(counts, counts)
 
 
 def _find_precision(noise: Noise, area: str) -> np.ndarray | xr.DataArray | None:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.activations import stream_distances
+from brainguided.distances import network_measure
 from brainguided.layers import select_layers
 from brainguided.preprocessing import Preprocessing
 from brainguided.rdm import condition_index, standardise
@@ -64,7 +65,14 @@ def compute_similarity(
             None if t.by == "stimulus" else condition_index(t.stimuli["image"], t.by)[0]
             for t in targets
         ]
-        distances = stream_distances(network, images, chosen, groups, preprocessing=preprocessing)
+        distances = stream_distances(
+            network,
+            images,
+            chosen,
+            groups,
+            measures=[network_measure(t.measure) for t in targets],
+            preprocessing=preprocessing,
+        )
         for n, (k, target) in enumerate(zip(members, targets, strict=True)):
             vector = target.vector
             columns[k] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from brainguided.rdm import (
     build_rdms,
     compute_rdms,
     condition_index,
+    select_rdm,
     standardise,
 )
+from brainguided.repetitions import Noise
 from neural_data.errors import AlignmentError, RecordingError
 from neural_data.recording import check_structure, select_recording
 from neural_data.stimuli import align_stimuli, validate_stimuli
@@ -43,12 +45,16 @@ class Target:
         One RDM.
     by : str
         Coordinate of `stimuli` whose values are the conditions of the RDM.
+    recording : xr.Dataset or None
+        The area's responses with their repetitions, for ceilings and intervals; None where there
+        is only an RDM.
     """
 
     area: str
     stimuli: xr.Dataset
     rdm: RDMs
     by: str = "stimulus"
+    recording: xr.Dataset | None = None
 
     def __post_init__(self) -> None:
         validate_stimuli(self.stimuli, name=f"stimuli of {self.area}")
@@ -74,6 +80,12 @@ class Target:
     def vector(self) -> np.ndarray:
         """The dissimilarities (pair,), with mean 0 and length 1."""
         return standardise(np.asarray(self.rdm.dissimilarities[0], dtype=float))
+
+    @property
+    def measure(self) -> str:
+        """By which measure the RDM was made; see ``rdm.compute_rdms``."""
+        known = self.rdm.dissimilarity_measure
+        return "correlation" if known in (None, "1 - Pearson r") else str(known)
 
     @property
     def source(self) -> str:
@@ -123,6 +135,8 @@ class Teacher:
         *,
         areas: str | Sequence[str] | None = None,
         by: str = "stimulus",
+        measure: str = "correlation",
+        noise: Noise = "shrinkage",
     ) -> Teacher:
         """Make a teacher of the areas of a recording.
 
@@ -140,6 +154,9 @@ class Teacher:
         by : str, optional
             ``"stimulus"`` (image-level RDM) or a coordinate over stimuli such as
             ``"object_name"`` (object-averaged RDM, as in Bashivan et al. 2019, figure 1).
+        measure, noise : optional
+            As for ``rdm.compute_rdms``. Layers are compared by the same measure, or by squared
+            Euclidean distances where the measure is one of noisy responses only.
 
         Raises
         ------
@@ -173,10 +190,21 @@ class Teacher:
             images = images.assign_coords({by: ("stimulus", recording[by].values)})
         found = list(dict.fromkeys(recording["area"].values.tolist()))
         chosen = found if areas is None else [areas] if isinstance(areas, str) else list(areas)
-        rdms = compute_rdms(select_recording(recording, area=chosen), by=by)
+        rdms = compute_rdms(
+            select_recording(recording, area=chosen), by=by, measure=measure, noise=noise
+        )
         order = [str(a) for a in rdms.rdm_descriptors["area"]]
         return cls(
-            tuple(Target(area, images, _one(rdms, order.index(area)), by) for area in chosen)
+            tuple(
+                Target(
+                    area,
+                    images,
+                    select_rdm(rdms, order.index(area)),
+                    by,
+                    select_recording(recording, area=area),
+                )
+                for area in chosen
+            )
         )
 
     @classmethod
@@ -225,7 +253,9 @@ class Teacher:
                 "'area'], or give area= for a single RDM."
             )
         return cls(
-            tuple(Target(str(name), images, _one(rdms, k), by) for k, name in enumerate(names))
+            tuple(
+                Target(str(name), images, select_rdm(rdms, k), by) for k, name in enumerate(names)
+            )
         )
 
     @classmethod
@@ -301,8 +331,14 @@ class Teacher:
             )
         )
 
+    def without_recordings(self) -> Teacher:
+        """Return the teacher with its RDMs alone: all that a search needs, and sends to workers."""
+        return Teacher(tuple(replace(target, recording=None) for target in self.targets))
+
     def shuffled(self, *, seed: int) -> Teacher:
         """Return a control teacher: the same RDMs with their conditions permuted at random.
+
+        It holds no recordings.
 
         A search guided by it can gain nothing from the brain; the similarity of any network to
         it is the null distribution of TG.
@@ -339,6 +375,7 @@ class Teacher:
                 "stimuli": int(t.stimuli.sizes["stimulus"]),
                 "source": t.source,
                 **({"history": t.history} if t.history else {}),
+                **({} if t.measure == "correlation" else {"measure": t.measure}),
                 "rdm_sha256": fingerprint(np.asarray(t.rdm.dissimilarities[0], dtype=float)),
                 "stimuli_sha256": fingerprint(t.stimuli["image"].values),
                 "conditions_sha256": fingerprint(np.array(t.stimuli[t.by].values.astype(str))),
@@ -352,22 +389,3 @@ def fingerprint(values: np.ndarray) -> str:
     digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
     digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _one(rdms: RDMs, number: int) -> RDMs:
-    """Return one RDM of several, by position, with all descriptors."""
-    from rsatoolbox.rdm import RDMs
-
-    return RDMs(
-        np.array(rdms.dissimilarities[number : number + 1]),
-        dissimilarity_measure=rdms.dissimilarity_measure,
-        descriptors=dict(rdms.descriptors),
-        rdm_descriptors={
-            name: [values[number]]
-            for name, values in rdms.rdm_descriptors.items()
-            if name != "index"
-        },
-        pattern_descriptors={
-            name: list(values) for name, values in rdms.pattern_descriptors.items()
-        },
-    )

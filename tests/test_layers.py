@@ -13,9 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OWNERS = {
     "torch": {
-        "activations", "controllers", "evaluation", "executors", "hooks", "images", "layers",
-        "network", "preprocessing", "recorded_activations", "similarity", "teacher", "training",
-        "winner",
+        "activations", "controllers", "correspondence", "evaluation", "executors", "hooks",
+        "images", "layers", "network", "preprocessing", "recorded_activations", "similarity",
+        "teacher", "training", "winner",
     },
     "matplotlib": {"plot", "report", "commands"},
     "sqlite3": {"journal"},
