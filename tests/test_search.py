@@ -98,7 +98,7 @@ def test_a_search_killed_again_and_again_gives_the_same_journal(
     kills = 0
     for _ in range(3):
         before = committed(out)
-        driver = start_driver(out, workers, 33, 0.15)
+        driver = start_driver(out, workers, 33, 0.3)
         while committed(out) == before and driver.poll() is None:
             time.sleep(0.02)
         time.sleep(chance.random() * 0.3)
