@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from brainguided import __version__
-from brainguided.commands import imports, recordings, searches
+from brainguided.commands import correspondences, imports, recordings, searches
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     searches.add_verbs(verbs)
     imports.add_verbs(verbs)
     recordings.add_verbs(verbs)
+    correspondences.add_verbs(verbs)
     return parser
 
 

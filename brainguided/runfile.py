@@ -7,59 +7,37 @@ and nowhere else; a program takes the functions and classes themselves.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from inspect import signature
-from math import isfinite
 from pathlib import Path
 from typing import Any
-
-import xarray as xr
 
 from brainguided.controllers import RandomSearch, Reinforce, zoph2017_reinforce
 from brainguided.controllers.contract import Controller
 from brainguided.evaluation import Task
 from brainguided.images import ImageSet, images_from_stimuli, load_images
-from brainguided.rdm import rdms_from_dissimilarities
+from brainguided.settings_files import (
+    RunFileError,
+    check_keys,
+    nest_problems,
+    read_toml,
+    refuse_file,
+    say_unknown,
+)
 from brainguided.spaces import SearchSpace, small_space, zoph2017_space
-from brainguided.teacher import Teacher
+from brainguided.teacherfile import check_teacher, join_teachers
 from brainguided.training import Training
-from neural_data.dissimilarities import load_dissimilarities
-from neural_data.errors import RecordingError, format_names
 from neural_data.objects import simulate_objects
-from neural_data.recording import load_recording
-from neural_data.simulate import simulate_macaque
-from neural_data.stimuli import load_stimuli
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _SPACES: dict[str, Callable[..., SearchSpace]] = {"small": small_space, "zoph2017": zoph2017_space}
 _CONTROLLERS: dict[str, Callable[..., Controller]] = dict(
     reinforce=Reinforce, random=RandomSearch, zoph2017=zoph2017_reinforce
 )
 _OBJECTS = 64  # in the built-in images
-_TEACHER_SEED, _TRAIN_SEED, _VALIDATION_SEED = 0, 1, 2
+_TRAIN_SEED, _VALIDATION_SEED = 1, 2
 _DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
 
-_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "whole": (lambda v: type(v) is int, "a whole number"),
-    "number": (lambda v: type(v) in (int, float) and isfinite(v), "a finite number"),
-    "truth": (lambda v: type(v) is bool, "true or false"),
-    "text": (lambda v: isinstance(v, str), "text in quotes"),
-    "wholes": (
-        lambda v: isinstance(v, list) and all(type(x) is int for x in v),
-        "a list of whole numbers",
-    ),
-    "texts": (
-        lambda v: isinstance(v, list) and bool(v) and all(isinstance(x, str) for x in v),
-        "a list of texts in quotes",
-    ),
-}
 _TOP = {"seed": "whole", "candidates": "whole", "round_size": "whole"}
 _SPACE = {"preset": "text", "max_depth": "whole"}
 _TRAINING = {
@@ -73,18 +51,6 @@ _TRAINING = {
 }
 _IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
 _TASK = {**_IMAGES, **_TRAINING, "alpha": "number"}
-_TEACHER = {
-    "recording": "text",
-    "rdm": "text",
-    "simulated": "truth",
-    "stimuli": "text",
-    "areas": "texts",
-    "by": "text",
-}
-
-
-class RunFileError(ValueError):
-    """A run file that cannot be used as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,15 +126,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         The data it names are not what they should be.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no run file {path}. Check the path.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise RunFileError(f"{path} is not a TOML file: {cause}.") from cause
+    content = read_toml(path, "run file")
     problems: list[str] = []
     tables = _split_tables(content, problems)
-    problems += _check_keys("", tables["top"], _TOP)
+    problems += check_keys("", tables["top"], _TOP)
     if "candidates" not in tables["top"]:
         problems.append("candidates is missing: how many architectures to evaluate, e.g. 60")
     for key, lowest in (("candidates", 1), ("round_size", 1), ("seed", 0)):
@@ -179,15 +140,11 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     controller = _make_controller(tables["controller"], space, seed, problems)
     training = _make_training(tables["task"], path.parent, problems)
     for number, entry in enumerate(tables["teacher"], 1):
-        _check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
-    if problems:
-        raise RunFileError(f"{path} cannot be used:" + "".join(f"\n  - {p}" for p in problems))
+        check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
+    refuse_file(path, problems)
     assert space is not None
     assert controller is not None
-    teacher: Teacher | None = None
-    for entry in tables["teacher"]:
-        more = _load_teacher(entry, path.parent)
-        teacher = more if teacher is None else teacher + more
+    teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
     images = _load_task_images(tables["task"], path.parent)
     task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
     candidates, round_size = (tables["top"].get(key, 8) for key in ("candidates", "round_size"))
@@ -239,33 +196,9 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         tables[name] = given
     for name in [name for name, value in top.items() if isinstance(value, dict | list)]:
         known = [*_TOP, "[space]", "[controller]", "[task]", "[[teacher]]"]
-        problems.append(_unknown("", name, known))
+        problems.append(say_unknown("", name, known))
         del top[name]
     return {**tables, "top": top}
-
-
-def _check_keys(where: str, table: dict[str, Any], known: dict[str, str]) -> list[str]:
-    """Return what is wrong with the keys of a table and the types of their values."""
-    problems = []
-    for key, value in table.items():
-        if key not in known:
-            problems.append(_unknown(where, key, list(known)))
-        elif not _KINDS[known[key]][0](value):
-            problems.append(f"{where}{key} is {value!r}, expected {_KINDS[known[key]][1]}")
-    return problems
-
-
-def _unknown(where: str, name: str, known: list[str]) -> str:
-    bare = {entry.strip("[]"): entry for entry in known}
-    near = get_close_matches(name, list(bare), n=1)
-    hint = f"; did you mean {bare[near[0]]!r}?" if near else "."
-    return f"{where}{name!r} is unknown{hint} Known: {', '.join(known)}"
-
-
-def _nest(where: str, cause: ValueError) -> list[str]:
-    """Return the problems that an error lists, each with where it is."""
-    head, *listed = str(cause).split("\n  - ")
-    return [where + problem for problem in listed or [head]]
 
 
 def _choose(
@@ -274,7 +207,7 @@ def _choose(
     """Return the name chosen, the first by default; None if it is none of those known."""
     name = table.get(key, next(iter(choices)))
     if isinstance(name, str) and name not in choices:
-        problems.append(_unknown(f"{where}{key} ", name, list(choices)))
+        problems.append(say_unknown(f"{where}{key} ", name, list(choices)))
     return name if isinstance(name, str) and name in choices else None
 
 
@@ -282,7 +215,7 @@ def _make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | Non
     where = "[space] "
     name = _choose(where, table, "preset", _SPACES, problems)
     extra = {"skips": "truth", "strides": "wholes"} if name != "small" else {}
-    before = _check_keys(where, table, {**_SPACE, **extra})
+    before = check_keys(where, table, {**_SPACE, **extra})
     problems += before
     if before or name is None:
         return None
@@ -292,7 +225,7 @@ def _make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | Non
     try:
         return _SPACES[name](**given)
     except ValueError as cause:
-        problems += _nest(where, cause)
+        problems += nest_problems(where, cause)
     return None
 
 
@@ -307,7 +240,7 @@ def _make_controller(
     for setting in list(signature(_CONTROLLERS[name]).parameters.values())[1:]:
         if setting.name != "seed":
             known[setting.name] = "whole" if type(setting.default) is int else "number"
-    before = _check_keys(where, table, known)
+    before = check_keys(where, table, known)
     problems += before
     given = {key: value for key, value in table.items() if key != "name"}
     if before or space is None or type(seed) is not int or seed < 0:
@@ -315,13 +248,13 @@ def _make_controller(
     try:
         return _CONTROLLERS[name](space, seed=seed, **given)
     except ValueError as cause:
-        problems += _nest(where, cause)
+        problems += nest_problems(where, cause)
     return None
 
 
 def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> Training:
     where = "[task] "
-    before = _check_keys(where, table, _TASK)
+    before = check_keys(where, table, _TASK)
     images = table.get("images", "objects")
     if images == "objects":
         for key in ("n_train", "n_validation"):
@@ -341,51 +274,8 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
         try:
             return Training(**given)
         except ValueError as cause:
-            problems += _nest(where, cause)
+            problems += nest_problems(where, cause)
     return Training()
-
-
-def _check_teacher(where: str, entry: dict[str, Any], folder: Path, problems: list[str]) -> None:
-    problems += _check_keys(where, entry, _TEACHER)
-    kinds = [key for key in ("recording", "rdm", "simulated") if key in entry]
-    if len(kinds) != 1:
-        problems.append(
-            f"{where}has {' and '.join(kinds) or 'no source'}; expected one of recording = "
-            "'FILE', rdm = 'FILE', simulated = true"
-        )
-    if entry.get("simulated") is False:
-        problems.append(f"{where}simulated is false; leave the whole table out instead")
-    if entry.get("simulated") and "stimuli" in entry:
-        problems.append(f"{where}stimuli are given, but the simulated teacher has its own")
-    if kinds in (["recording"], ["rdm"]) and "stimuli" not in entry:
-        problems.append(f"{where}stimuli is missing: the file of the images that were shown")
-    for key in ("recording", "rdm", "stimuli"):
-        if isinstance(entry.get(key), str) and not (folder / entry[key]).is_file():
-            problems.append(f"{where}{key}: {folder / entry[key]} does not exist")
-
-
-def _load_teacher(entry: dict[str, Any], folder: Path) -> Teacher:
-    areas, by = entry.get("areas"), entry.get("by", "stimulus")
-    if "simulated" in entry:
-        return Teacher.from_recording(*simulate_macaque(seed=_TEACHER_SEED), areas=areas, by=by)
-    stimuli = load_stimuli(folder / entry["stimuli"])
-    if "recording" in entry:
-        recording = load_recording(folder / entry["recording"])
-        return Teacher.from_recording(recording, stimuli, areas=areas, by=by)
-    dissimilarities = load_dissimilarities(folder / entry["rdm"])
-    if areas is not None:
-        dissimilarities = _select_areas(dissimilarities, areas, entry["rdm"])
-    return Teacher.from_rdms(rdms_from_dissimilarities(dissimilarities), stimuli, by=by)
-
-
-def _select_areas(dissimilarities: xr.Dataset, areas: list[str], name: str) -> xr.Dataset:
-    known = dissimilarities["area"].values.astype(str).tolist()
-    missing = [area for area in areas if area not in known]
-    if missing:
-        raise RecordingError(
-            f"{name} has no area {format_names(missing)}; there are {format_names(known)}."
-        )
-    return dissimilarities.isel(area=[known.index(area) for area in areas])
 
 
 def _load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:

@@ -1,0 +1,84 @@
+"""Settings read from TOML files: every key and type is checked, all problems at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "whole": (lambda v: type(v) is int, "a whole number"),
+    "number": (lambda v: type(v) in (int, float) and isfinite(v), "a finite number"),
+    "truth": (lambda v: type(v) is bool, "true or false"),
+    "text": (lambda v: isinstance(v, str), "text in quotes"),
+    "wholes": (
+        lambda v: isinstance(v, list) and all(type(x) is int for x in v),
+        "a list of whole numbers",
+    ),
+    "texts": (
+        lambda v: isinstance(v, list) and bool(v) and all(isinstance(x, str) for x in v),
+        "a list of texts in quotes",
+    ),
+}
+
+
+class RunFileError(ValueError):
+    """A run file that cannot be used as it is."""
+
+
+def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RunFileError
+        It is no TOML.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {what} {path}. Check the path.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise RunFileError(f"{path} is not a TOML file: {cause}.") from cause
+
+
+def refuse_file(path: str | os.PathLike[str], problems: list[str]) -> None:
+    """Raise one RunFileError that lists every problem of a file; return when there is none."""
+    if problems:
+        raise RunFileError(f"{path} cannot be used:" + "".join(f"\n  - {p}" for p in problems))
+
+
+def check_keys(where: str, table: dict[str, Any], known: dict[str, str]) -> list[str]:
+    """Return what is wrong with the keys of a table and the types of their values."""
+    problems = []
+    for key, value in table.items():
+        if key not in known:
+            problems.append(say_unknown(where, key, list(known)))
+        elif not KINDS[known[key]][0](value):
+            problems.append(f"{where}{key} is {value!r}, expected {KINDS[known[key]][1]}")
+    return problems
+
+
+def say_unknown(where: str, name: str, known: list[str]) -> str:
+    bare = {entry.strip("[]"): entry for entry in known}
+    near = get_close_matches(name, list(bare), n=1)
+    hint = f"; did you mean {bare[near[0]]!r}?" if near else "."
+    return f"{where}{name!r} is unknown{hint} Known: {', '.join(known)}"
+
+
+def nest_problems(where: str, cause: ValueError) -> list[str]:
+    """Return the problems that an error lists, each with where it is."""
+    head, *listed = str(cause).split("\n  - ")
+    return [where + problem for problem in listed or [head]]
