@@ -32,6 +32,7 @@ _HOMES = {
     "brainguided.noise": ("compute_noise_precision",),
     "brainguided.plot": (
         "plot_correspondence",
+        "plot_depth",
         "plot_rdms",
         "plot_recording_summary",
         "plot_reliability",

@@ -13,10 +13,12 @@ from brainguided.bootstrap import (
     combine_spread,
     draw_times,
     recentre_draws,
+    stimulus_variance,
     weigh_similarity,
 )
 from brainguided.ceilings import compute_ceiling
 from brainguided.conditions import average_conditions
+from brainguided.distances import count_conditions
 from brainguided.halves import (
     commit_layer,
     compare_condition_halves,
@@ -83,7 +85,17 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
 
     draws = np.full((how.draws, n_layers), np.nan)
     if how.draws and alive.size:
-        draws[:, alive] = _draw(data, vectors, similarity[alive], method, how, seed)
+        draws[:, alive] = draw_similarity(
+            vectors,
+            area,
+            similarity[alive],
+            resample=how.resample,
+            draws=how.draws,
+            seed=seed,
+            patterns=_get_patterns(target, how),
+            measure=target.measure,
+            method=method,
+        )
     result["similarity_draws"] = draws
     result["similarity_interval"] = _interval(draws)
 
@@ -121,40 +133,71 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     return result
 
 
-def _draw(
-    data: AreaData,
+def draw_similarity(
     vectors: list[np.ndarray],
+    area: np.ndarray,
     estimate: np.ndarray,
-    method: str,
-    how: Settings,
+    *,
+    resample: tuple[str, ...],
+    draws: int,
     seed: int,
+    patterns: np.ndarray | None = None,
+    measure: str = "correlation",
+    method: str = "pearson",
 ) -> np.ndarray:
-    """Return bootstrap draws (draw, layer) about the estimate."""
-    target = data.target
-    area = np.asarray(target.rdm.dissimilarities[0], dtype=float)
-    conditions = draw_times(target.rdm.n_cond, how.draws, [seed, 0])
+    """Return bootstrap draws (draw, layer) about the estimate, of the right spread.
+
+    Parameters
+    ----------
+    vectors : list of ndarray (pair,)
+        Dissimilarities of each layer.
+    area : ndarray (pair,)
+        Dissimilarities of the area.
+    estimate : ndarray (layer,)
+        Their similarities.
+    resample : tuple of {"stimulus", "site"}
+    draws : int
+    seed : int
+    patterns : ndarray (condition, site), optional
+        Mean responses of the area, where sites are drawn.
+    measure, method : str
+        Of the area's RDM, and of the comparison.
+    """
+    n_conditions = count_conditions(area.size)
+    conditions = draw_times(n_conditions, draws, [seed, 0])
     over_stimuli = None
-    if "stimulus" in how.resample:
+    scale = variance = np.ones(len(vectors))
+    if "stimulus" in resample:
         over_stimuli = weigh_similarity(vectors, [area], conditions, method=method)[:, :, 0]
         over_stimuli = np.where(np.isfinite(over_stimuli), over_stimuli, estimate)
+        if method in FAST:
+            variance, of_draws = stimulus_variance(vectors, area, method=method)
+            scale = np.sqrt(variance / of_draws)
+        else:
+            variance = over_stimuli.var(0)
+    if patterns is None:
+        assert over_stimuli is not None  # sites are drawn from patterns only
+        return recentre_draws(over_stimuli, estimate, scale)
+    sites = draw_times(patterns.shape[1], draws, [seed, 1])
+    over_sites = bootstrap_sites(vectors, patterns, sites, measure=measure, method=method)
+    if over_stimuli is None:
+        return recentre_draws(over_sites, estimate)
+    both = bootstrap_sites(vectors, patterns, sites, conditions, measure=measure, method=method)
+    both = np.where(np.isfinite(both), both, estimate)
+    spread = combine_spread(over_stimuli, over_sites, both, variance)
+    return recentre_draws(both, estimate, spread)
+
+
+def _get_patterns(target: Target, how: Settings) -> np.ndarray | None:
+    """Return the mean responses (condition, site) of an area if its sites are to be drawn."""
     if "site" not in how.resample:
-        assert over_stimuli is not None  # one of the two is drawn
-        return recentre_draws(over_stimuli, estimate)
+        return None
     if target.recording is None:
         raise RecordingError(
             f"Sites of {target.area} cannot be drawn: the teacher holds its RDM only. Draw stimuli "
             "(resample=('stimulus',)), or make the teacher from the recording."
         )
-    patterns = average_conditions(average_repetitions(target.recording), target.by).values
-    sites = draw_times(patterns.shape[1], how.draws, [seed, 1])
-    over_sites = bootstrap_sites(vectors, patterns, sites, measure=target.measure, method=method)
-    if over_stimuli is None:
-        return recentre_draws(over_sites, estimate)
-    both = bootstrap_sites(
-        vectors, patterns, sites, conditions, measure=target.measure, method=method
-    )
-    both = np.where(np.isfinite(both), both, estimate)
-    return recentre_draws(both, estimate, combine_spread(over_stimuli, over_sites, both))
+    return average_conditions(average_repetitions(target.recording), target.by).values
 
 
 def _interval(draws: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import xarray as xr
 from brainguided.alignment import check_alignment, condition_labels
 from brainguided.comparisons import prepare_vector
 from brainguided.distances import pattern_distances, square_matrix, upper_triangle
+from brainguided.whitening import condition_sums
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -201,20 +202,75 @@ def recentre_draws(
     return estimate + scale * (draws - draws.mean(0))
 
 
-def combine_spread(stimulus: np.ndarray, site: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Return by how much draws of two factors at once spread too widely.
+def stimulus_variance(
+    layers: Sequence[np.ndarray], area: np.ndarray, *, method: str = "pearson"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variance of similarities over samples of stimuli, and that of bootstrap draws.
 
-    The variance of joint draws counts the variance that belongs to neither factor alone three
-    times; ``2 (var_stimulus + var_site) - var_both`` counts each part once [1]_. Arrays are
-    (draw, ...); the result (...) is a factor for the joint draws, 1 at most.
+    To first order a similarity is a sum over pairs of stimuli of influences u_ij [1]_, a
+    U-statistic [2]_: its variance has a part V1 that comes from stimuli and a part V2 from pairs.
+    Draws with replacement have V1 + 3 V2, since the weight w_i w_j of a pair varies by itself as
+    well; without correction intervals are too wide, above all where similarities are near 0.
+
+    Parameters
+    ----------
+    layers : sequence of ndarray (pair,)
+        Dissimilarities of each layer.
+    area : ndarray (pair,)
+        Dissimilarities of the area.
+    method : {"pearson", "cosine"}
+
+    Returns
+    -------
+    variance, of_draws : ndarray (layer,)
+        V1 + V2, and V1 + 3 V2.
 
     References
     ----------
-    .. [1] Schuett et al. (2023), eLife 12:e82566, equation 20.
+    .. [1] Hampel (1974), J. Am. Stat. Assoc. 69, 383-393 (of a correlation: Devlin et al. 1975).
+    .. [2] van der Vaart (1998), Asymptotic Statistics, chapter 12.
     """
-    alone = [np.var(d, axis=0) for d in (stimulus, site)]
-    joint = np.var(both, axis=0)
-    wanted = np.clip(2 * (alone[0] + alone[1]) - joint, np.maximum(*alone), joint)
+    y = _unit(prepare_vector(area, method))
+    variance, of_draws = np.empty(len(layers)), np.empty(len(layers))
+    for k, layer in enumerate(layers):
+        x = _unit(prepare_vector(layer, method))
+        influence = x * y - (x @ y) / 2 * (x**2 + y**2)
+        sums = condition_sums(influence[np.newaxis])[0]
+        n = len(sums)
+        first, squares = float(sums @ sums), float(influence @ influence)
+        pairs = max((squares - first / n) / (1 - 2 / n), 0.0) if n > 2 else 0.0
+        variance[k] = max(first - pairs, pairs)
+        of_draws[k] = first + squares
+    return variance, of_draws
+
+
+def combine_spread(
+    stimulus: np.ndarray, site: np.ndarray, both: np.ndarray, variance: np.ndarray
+) -> np.ndarray:
+    """Return by how much draws of stimuli and sites at once have to be scaled.
+
+    What belongs to neither factor alone but to both is once in the variance of each factor's own
+    draws and three times in that of joint ones; it is to be counted once [1]_.
+
+    Parameters
+    ----------
+    stimulus, site, both : ndarray (draw, layer)
+        Draws of one factor and of both.
+    variance : ndarray (layer,)
+        Of stimuli, as from `stimulus_variance`.
+
+    Returns
+    -------
+    ndarray (layer,)
+        Factor for the joint draws.
+
+    References
+    ----------
+    .. [1] Schuett et al. (2023), eLife 12:e82566, section on the two-factor bootstrap.
+    """
+    drawn, of_sites, joint = (np.var(d, axis=0) for d in (stimulus, site, both))
+    shared = np.clip(joint - drawn - of_sites, 0, np.minimum(variance, of_sites))
+    wanted = variance + of_sites - shared
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(joint > 0, np.sqrt(wanted / joint), 1.0)
 
@@ -224,6 +280,10 @@ def _form(matrix: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
     if matrix is None:
         return (weights.sum(1) ** 2 - (weights**2).sum(1)) / 2
     return np.einsum("ij,ij->i", weights @ matrix, weights) / 2
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.sqrt(vector @ vector)
 
 
 def _correlate(

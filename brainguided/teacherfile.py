@@ -1,4 +1,4 @@
-"""Teachers described in a file: the ``[[teacher]]`` tables of a run file, or of one of their own."""
+"""Teachers described in a file: ``[[teacher]]`` tables of a run file, or of one of their own."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def _draw(result: xr.Dataset, folder: Path) -> list[Path]:
 
     written = []
     for name, plot in (("correspondence", plot_correspondence), ("depth", plot_depth)):
-        figure = plot(result).figure
+        figure: Any = plot(result).figure
         for ending in ("png", "pdf"):
             written.append(folder / f"{name}.{ending}")
             figure.savefig(written[-1], dpi=300)

@@ -8,6 +8,7 @@ figure with ``axes.figure.savefig("figure.pdf")``.
 
 from __future__ import annotations
 
+from brainguided.plot.correspondence import plot_correspondence, plot_depth
 from brainguided.plot.rdm_figure import plot_rdms
 from brainguided.plot.recordings import (
     plot_recording_summary,
@@ -16,10 +17,11 @@ from brainguided.plot.recordings import (
     plot_repetitions,
     plot_responses,
 )
-from brainguided.plot.results import plot_correspondence, plot_search
+from brainguided.plot.results import plot_search
 
 __all__ = [
     "plot_correspondence",
+    "plot_depth",
     "plot_rdms",
     "plot_recording_summary",
     "plot_reliability",

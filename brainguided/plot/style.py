@@ -17,6 +17,8 @@ TICK = 6
 """Size of the smallest text, points."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of series, from Okabe & Ito's palette for colour-blind readers."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+"""Markers of series, in the order of their colours."""
 GREY = "#BBBBBB"
 """What is undefined."""
 
