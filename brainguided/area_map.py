@@ -175,8 +175,8 @@ def draw_similarity(
             scale = np.sqrt(variance / of_draws)
         else:
             variance = over_stimuli.var(0)
-    if patterns is None:
-        assert over_stimuli is not None  # sites are drawn from patterns only
+    if "site" not in resample or patterns is None:
+        assert over_stimuli is not None  # sites are drawn from patterns
         return recentre_draws(over_stimuli, estimate, scale)
     sites = draw_times(patterns.shape[1], draws, [seed, 1])
     over_sites = bootstrap_sites(vectors, patterns, sites, measure=measure, method=method)
