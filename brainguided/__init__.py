@@ -15,6 +15,7 @@ _HOMES = {
     "brainguided.architecture": ("Architecture", "ConvLayer"),
     "brainguided.bootstrap": ("bootstrap_similarity",),
     "brainguided.ceilings": ("compute_ceiling", "compute_noise_ceiling"),
+    "brainguided.cka": ("compute_cka", "compute_layer_cka"),
     "brainguided.comparisons": ("align_rdms", "compare_rdms", "prepare_rdms"),
     "brainguided.controllers": ("RandomSearch", "Reinforce", "zoph2017_reinforce"),
     "brainguided.correspondence": (
@@ -24,6 +25,7 @@ _HOMES = {
     ),
     "brainguided.evaluation": ("Evaluation", "Task", "evaluate", "train_candidate"),
     "brainguided.executors": ("local_pool",),
+    "brainguided.hierarchy": ("compute_hierarchy", "permute_hierarchy"),
     "brainguided.images": ("ImageSet", "images_from_stimuli", "load_images"),
     "brainguided.inference": ("compare_layers", "permute_similarity"),
     "brainguided.journal": ("Journal", "JournalError"),
@@ -41,6 +43,7 @@ _HOMES = {
         "plot_responses",
         "plot_search",
     ),
+    "brainguided.predictivity": ("compute_layer_predictivity", "compute_predictivity"),
     "brainguided.preprocessing": ("Preprocessing",),
     "brainguided.rdm": (
         "compute_rdms",

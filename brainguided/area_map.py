@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 FEWEST_CONDITIONS = 6
 """Halves of fewer conditions than this have no RDM worth comparing."""
 
+LOST_FREEDOM = 6
+
 
 class Settings(Protocol):
     """What `correspondence.Inference` holds."""
@@ -177,15 +179,25 @@ def draw_similarity(
             variance = over_stimuli.var(0)
     if "site" not in resample or patterns is None:
         assert over_stimuli is not None  # sites are drawn from patterns
-        return recentre_draws(over_stimuli, estimate, scale)
+        return recentre_draws(over_stimuli, estimate, scale * widen_few(n_conditions))
+    few = patterns.shape[1] if over_stimuli is None else min(patterns.shape[1], n_conditions)
     sites = draw_times(patterns.shape[1], draws, [seed, 1])
     over_sites = bootstrap_sites(vectors, patterns, sites, measure=measure, method=method)
     if over_stimuli is None:
-        return recentre_draws(over_sites, estimate)
+        return recentre_draws(over_sites, estimate, widen_few(few))
     both = bootstrap_sites(vectors, patterns, sites, conditions, measure=measure, method=method)
     both = np.where(np.isfinite(both), both, estimate)
     spread = combine_spread(over_stimuli, over_sites, both, variance)
-    return recentre_draws(both, estimate, spread)
+    return recentre_draws(both, estimate, spread * widen_few(few))
+
+
+def widen_few(number: int) -> float:
+    """Return by how much intervals widen since their width comes from few stimuli or sites.
+
+    The part of Student's distribution in a mean; the number of degrees of freedom that are lost
+    was chosen by simulation (benchmarks/interval_coverage.py).
+    """
+    return float(np.sqrt(number / max(number - LOST_FREEDOM, number / 2)))
 
 
 def _get_patterns(target: Target, how: Settings) -> np.ndarray | None:
