@@ -35,6 +35,7 @@ _HOMES = {
     "brainguided.plot": (
         "plot_correspondence",
         "plot_depth",
+        "plot_rdm_mds",
         "plot_rdms",
         "plot_recording_summary",
         "plot_reliability",
@@ -42,6 +43,8 @@ _HOMES = {
         "plot_repetitions",
         "plot_responses",
         "plot_search",
+        "plot_similarity_over_time",
+        "plot_stimulus_mds",
     ),
     "brainguided.predictivity": ("compute_layer_predictivity", "compute_predictivity"),
     "brainguided.preprocessing": ("Preprocessing",),
@@ -57,6 +60,7 @@ _HOMES = {
     "brainguided.similarity": ("best_layers", "compute_guidance", "compute_similarity"),
     "brainguided.spaces": ("SearchSpace", "small_space", "zoph2017_space"),
     "brainguided.teacher": ("Target", "Teacher"),
+    "brainguided.time_courses": ("compute_similarity_over_time",),
     "brainguided.training": ("Training", "train_network"),
     "brainguided.winner": ("save_winner",),
 }

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OWNERS = {
     "torch": {
         "activations", "controllers", "correspondence", "evaluation", "executors", "hooks",
-        "images", "layers", "network", "preprocessing", "recorded_activations", "similarity",
-        "teacher", "training", "winner",
+        "images", "layers", "modelfile", "network", "preprocessing", "pretrained",
+        "recorded_activations", "similarity", "teacher", "training", "winner",
     },
     "matplotlib": {"plot", "report", "commands"},
     "sqlite3": {"journal"},

@@ -9,6 +9,7 @@ figure with ``axes.figure.savefig("figure.pdf")``.
 from __future__ import annotations
 
 from brainguided.plot.correspondence import plot_correspondence, plot_depth
+from brainguided.plot.mds import plot_rdm_mds, plot_stimulus_mds
 from brainguided.plot.rdm_figure import plot_rdms
 from brainguided.plot.recordings import (
     plot_recording_summary,
@@ -18,10 +19,12 @@ from brainguided.plot.recordings import (
     plot_responses,
 )
 from brainguided.plot.results import plot_search
+from brainguided.plot.time_course import plot_similarity_over_time
 
 __all__ = [
     "plot_correspondence",
     "plot_depth",
+    "plot_rdm_mds",
     "plot_rdms",
     "plot_recording_summary",
     "plot_reliability",
@@ -29,4 +32,6 @@ __all__ = [
     "plot_repetitions",
     "plot_responses",
     "plot_search",
+    "plot_similarity_over_time",
+    "plot_stimulus_mds",
 ]

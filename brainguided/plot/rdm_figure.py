@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.transforms import ScaledTranslation
 
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_figure, thin_bar
+from brainguided.plot.thumbnails import edge_thumbnails, find_thumbnails
 from neural_data.errors import AlignmentError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def plot_rdms(
     scale: str = "dissimilarity",
     columns: int | None = None,
     colour_bar: bool = True,
+    thumbnails: xr.Dataset | None = None,
     axes: Any = None,
 ) -> np.ndarray:
     """Draw each RDM as a square image, under one colour scale.
@@ -45,6 +48,9 @@ def plot_rdms(
         Columns of the grid; by default up to 4.
     colour_bar : bool, optional
         Draw the colour bar. Leave it out where figures with one scale stand together.
+    thumbnails : xr.Dataset, optional
+        Stimulus set whose images are drawn below each RDM: of every condition where there are at
+        most 16, else one for each category (or 12 along the edge where there are none).
     axes : Axes or array of Axes, optional
         At least as many as there are RDMs; those left over are switched off.
 
@@ -90,11 +96,43 @@ def plot_rdms(
         if categories is not None:
             bracket_categories(panel, categories, names=column == min(columns_used))
     note = count_conditions(rdms)
-    panels[0].set_xlabel(f"simulated, {note}" if is_simulated(rdms) else note, fontsize=TICK)
+    under = 0.0
+    if thumbnails is not None:
+        under = _draw_thumbnails(rdms, thumbnails, positions, categories, panels)
+    said = f"simulated, {note}" if is_simulated(rdms) else note
+    panels[0].set_xlabel(said, fontsize=TICK, labelpad=2 + under)
     if colour_bar:
         beside = [*panels, *spare] if len(set(rows)) > 1 else [panels[-1]]
         draw_bar(image, beside, _say_scale(rdms, scale))
     return panels
+
+
+def _draw_thumbnails(
+    rdms: RDMs,
+    stimuli: xr.Dataset,
+    positions: np.ndarray,
+    categories: np.ndarray | None,
+    panels: np.ndarray,
+) -> float:
+    """Draw images below the RDMs; return how many points they take."""
+    images = find_thumbnails(rdms, stimuli)[positions]
+    number = len(images)
+    if number <= 16:
+        chosen, places = np.arange(number), np.arange(number, dtype=float)
+    elif categories is not None:
+        starts = np.flatnonzero(np.r_[True, categories[1:] != categories[:-1]])
+        ends = np.r_[starts[1:], number]
+        chosen, places = starts, (starts + ends - 1) / 2
+    else:
+        places = (np.arange(12) + 0.5) * number / 12 - 0.5
+        chosen = places.astype(int)
+    gaps = np.diff(places)
+    size = min(float(gaps.min()) if gaps.size else number / 4, number / 8) * 0.94
+    for panel in panels:
+        edge_thumbnails(panel, images[chosen], places, size)
+    panel = panels[0]
+    height = panel.get_window_extent().height * 72 / panel.figure.dpi
+    return height * size / number + 2
 
 
 def draw_bar(image: AxesImage, axes: list[Axes], label: str) -> None:
