@@ -370,7 +370,7 @@ def _add(moments: GramMoments, patterns: Tensor, average: np.ndarray | None) -> 
     if average is not None:
         patterns = torch.from_numpy(average).to(patterns) @ patterns
     n = len(patterns)
-    add_patterns(moments, patterns, chunk=max(256, BLOCK_BYTES // (4 * n)))
+    add_patterns(moments, patterns, chunk=max(2048, BLOCK_BYTES // (4 * n)))
 
 
 def _place(inputs: Tensor, network: nn.Module) -> Tensor:

@@ -67,7 +67,8 @@ def add_patterns(moments: GramMoments, patterns: Any, *, chunk: int = CHUNK) -> 
     shift = _like(moments.shift, patterns)[:, None]
     for start in range(0, patterns.shape[1], chunk):
         block = patterns[:, start : start + chunk] - shift
-        moments.gram += to_numpy(block @ block.T)
+        product = block @ block.T
+        moments.gram += product if isinstance(product, np.ndarray) else to_numpy(product)
         moments.sums += to_numpy(block.sum(1))
         moments.n_units += block.shape[1]
 

@@ -21,6 +21,12 @@ SMALLER = {
         "candidates=24": "candidates=4",
         "simulate_objects(60, seed=1)": "simulate_objects(4, seed=1)",
     },
+    "04_correspondence.ipynb": {
+        "macaque(repetitions=6": "macaque(simulate_objects(2, seed=0), repetitions=4",
+        "import simulate_macaque": "import simulate_macaque, simulate_objects",
+        "draws=500, permutations=500, splits=50": "draws=50, permutations=50, splits=5",
+        "size=96": "size=64",
+    },
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-SESSION, OWN_DATA, RECORDINGS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SESSION, OWN_DATA, RECORDINGS, LAYERS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 RUN_FILE = re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1)
 
 
@@ -52,6 +52,15 @@ def test_the_recordings_of_the_readme_are_selected_and_saved(tmp_path) -> None:
     printed = run([sys.executable, "recordings.py"], tmp_path)
     assert "select_reliable_sites(above=0.3" in printed
     assert (tmp_path / "assembly.nc").is_file()
+
+
+def test_the_layers_of_the_readme_are_mapped_to_areas(tmp_path) -> None:
+    changes = {"draws=200": "draws=50, permutations=50, splits=10"}
+    (tmp_path / "layers.py").write_text(smaller(LAYERS, changes), encoding="utf-8")
+    printed = run([sys.executable, "layers.py"], tmp_path)
+    assert "committed_layer" in printed
+    assert (tmp_path / "correspondence.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "depth.pdf").is_file()
 
 
 @pytest.fixture
