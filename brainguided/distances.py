@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 MEASURES = (
@@ -40,45 +38,6 @@ def network_measure(measure: str | None) -> str:
         return "correlation"
     same = ("correlation", "cosine", "euclidean")
     return measure if measure in same else "squared euclidean"
-
-
-def correlation_distances(patterns: np.ndarray) -> np.ndarray:
-    """Return 1 - Pearson r between all rows of `patterns` (condition, unit) in float64."""
-    gram = np.zeros((len(patterns), len(patterns)))
-    accumulate_gram(gram, np.asarray(patterns, dtype=float))
-    return gram_to_distances(gram)
-
-
-def accumulate_gram(gram: Any, patterns: Any, *, chunk: int = 8192) -> None:
-    """Add the inner products of centred patterns to `gram`, a chunk of units at a time.
-
-    Works on numpy arrays and torch tensors alike, without a centred copy of the whole matrix:
-    beside the input it holds one block of `chunk` units.
-
-    Parameters
-    ----------
-    gram : array (condition, condition)
-        Changed in place.
-    patterns : array (condition, unit)
-        All units of one layer.
-    chunk : int, optional
-        Units per block.
-    """
-    centre = patterns.mean(1)[:, None]
-    for start in range(0, patterns.shape[1], chunk):
-        block = patterns[:, start : start + chunk] - centre
-        gram += block @ block.T
-
-
-def gram_to_distances(gram: np.ndarray) -> np.ndarray:
-    """Return 1 - Pearson r from the Gram matrix of centred patterns (condition, condition).
-
-    A constant pattern (a silent image, a dead layer) has no correlation with anything: its
-    correlation is defined as 0, so its dissimilarity from every other condition is 1.
-    """
-    distances = 1 - _normalise(np.array(gram, dtype=float))
-    np.fill_diagonal(distances, 0.0)
-    return np.clip(distances, 0.0, 2.0, out=distances)
 
 
 def distances_from_gram(gram: np.ndarray, *, measure: str, n_units: int) -> np.ndarray:

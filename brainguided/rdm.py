@@ -21,10 +21,7 @@ from brainguided.conditions import (
     stimulus_coords,
 )
 from brainguided.distances import (
-    accumulate_gram,
     check_measure,
-    correlation_distances,
-    gram_to_distances,
     pattern_distances,
     standardise,
     upper_triangle,
@@ -43,14 +40,11 @@ if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
 __all__ = [
-    "accumulate_gram",
     "average_conditions",
     "build_rdms",
     "compute_rdms",
     "condition_index",
-    "correlation_distances",
     "dissimilarities_from_rdms",
-    "gram_to_distances",
     "rdms_from_dissimilarities",
     "select_rdm",
     "standardise",

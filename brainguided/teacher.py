@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.alignment import check_alignment, condition_labels
+from brainguided.grams import add_patterns, distances_from_moments, start_moments
 from brainguided.rdm import (
     build_rdms,
     compute_rdms,
@@ -296,7 +297,6 @@ class Teacher:
         from brainguided.activations import stream_layers
         from brainguided.layers import select_layers
         from brainguided.preprocessing import images_to_tensor
-        from brainguided.rdm import correlation_distances, upper_triangle
 
         validate_stimuli(stimuli)
         vectors: dict[str, np.ndarray] = {}
@@ -308,8 +308,10 @@ class Teacher:
             total: Any = 0.0
             for _ in range(subsets):
                 chosen = np.sort(generator.permutation(units)[:subset_size])
-                total = total + correlation_distances(patterns[:, chosen].double().cpu().numpy())
-            vectors[layer] = upper_triangle(total / subsets)
+                moments = start_moments(len(patterns))
+                add_patterns(moments, patterns[:, chosen].double())
+                total = total + distances_from_moments(moments)
+            vectors[layer] = total / subsets
 
         inputs = images_to_tensor(stimuli["image"].values, preprocessing)
         stream_layers(network, inputs, select_layers(network, layers), consume)
