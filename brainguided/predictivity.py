@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -226,25 +226,40 @@ def predict_ridge(
     cross = cross - cross.mean(1, keepdims=True) - means[None, :] + means.mean()
     offset = responses.mean(0)
     y = responses - offset
-    values, vectors = np.linalg.eigh(centred)
-    values = np.maximum(values, 0.0)
-    turned = vectors.T @ y
-    squares = vectors**2
-    unit = max(float(values.mean()), 1e-300)
     best = np.full(y.shape[1], np.inf)
     weights = np.zeros_like(y)
-    n = len(train)
-    for penalty in PENALTIES * unit:
-        shrunk = 1 / (values + penalty)
-        dual = vectors @ (shrunk[:, None] * turned)
-        # 1 - leverage of each stimulus, that of the intercept included
-        rest = penalty * (squares @ shrunk) - 1 / n
-        left_out = penalty * dual / np.maximum(rest, 1e-12)[:, None]
+    for dual, left_out in fit_ridge(centred, y):
         error = np.mean(left_out**2, axis=0)
         better = error < best
         best[better] = error[better]
         weights[:, better] = dual[:, better]
     return cross @ weights + offset
+
+
+def fit_ridge(gram: np.ndarray, responses: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, for each penalty, dual weights and the errors of leaving out each stimulus.
+
+    Parameters
+    ----------
+    gram : ndarray (stimulus, stimulus)
+        Inner products of features centred over these stimuli.
+    responses : ndarray (stimulus, site)
+        Centred over these stimuli.
+
+    Yields
+    ------
+    dual, left_out : ndarray (stimulus, site)
+        The error is that of a fit, its intercept included, to all other stimuli.
+    """
+    values, vectors = np.linalg.eigh(gram)
+    values = np.maximum(values, 0.0)
+    turned, squares = vectors.T @ responses, vectors**2
+    for penalty in PENALTIES * max(float(values.mean()), 1e-300):
+        shrunk = 1 / (values + penalty)
+        dual = vectors @ (shrunk[:, None] * turned)
+        # 1 - leverage of each stimulus, that of the intercept included
+        rest = penalty * (squares @ shrunk) - 1 / len(gram)
+        yield dual, penalty * dual / np.maximum(rest, 1e-12)[:, None]
 
 
 def _predict_pls(

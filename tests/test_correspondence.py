@@ -57,6 +57,10 @@ def test_its_similarity_is_that_of_a_search_and_of_the_rdms(macaque, network, by
         found["corrected_similarity"], found["similarity"] / found["ceiling"], atol=1e-12
     )
     assert found["similarity_by_animal"].sizes["animal"] == 2
+    np.testing.assert_allclose(
+        found["unbiased_best"], found["best_similarity"] - found["null_best"], atol=1e-12
+    )
+    np.testing.assert_allclose(found["best_similarity"], found["similarity"].max("layer"))
     assert found["depth"].values.tolist() == [0, 1]
 
 

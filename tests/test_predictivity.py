@@ -10,6 +10,7 @@ from brainguided.predictivity import (
     PENALTIES,
     compute_layer_predictivity,
     compute_predictivity,
+    fit_ridge,
     predict_ridge,
 )
 from brainguided.preprocessing import images_to_tensor
@@ -48,6 +49,23 @@ def test_ridge_by_inner_products_equals_ridge_by_features() -> None:
     unit = np.linalg.eigvalsh(centred @ centred.T).clip(0).mean()
     model = RidgeCV(alphas=PENALTIES * unit, alpha_per_target=True).fit(x[train], y[train])
     np.testing.assert_allclose(found, model.predict(x[test]), atol=1e-8)
+
+
+def test_errors_of_left_out_stimuli_are_those_of_fits_without_them() -> None:
+    from sklearn.linear_model import Ridge
+
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(3, 1, (12, 5)), generator.normal(size=(12, 2))
+    centred = x - x.mean(0)
+    gram = centred @ centred.T
+    for k, (_, errors) in enumerate(fit_ridge(gram, y - y.mean(0))):
+        if k < 4:
+            continue  # without a penalty to speak of
+        model = Ridge(alpha=PENALTIES[k] * np.trace(gram) / 12)
+        for one in range(12):
+            rest = np.arange(12) != one
+            predicted = model.fit(x[rest], y[rest]).predict(x[one : one + 1])[0]
+            np.testing.assert_allclose(errors[one], y[one] - predicted, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["ridge", "pls"])
