@@ -11,11 +11,11 @@ from statistics import median
 
 import numpy as np
 import xarray as xr
-from brainguided.ceilings import compute_noise_ceiling
 from rsatoolbox.data import Dataset
 from rsatoolbox.inference.noise_ceiling import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs, calc_rdm, compare
 
+from brainguided.ceilings import compute_noise_ceiling
 from brainguided.comparisons import compare_rdms
 from brainguided.rdm import compute_rdms
 
