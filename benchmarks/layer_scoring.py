@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/layer_scoring.py [--filters 24]
 
-Nine layers of a ten-layer network on 500 stimuli at 32 px: streamed into RDMs, or stored and given
-to rsatoolbox. Times are medians of turns in one process; memory is the peak of a process of its own.
+Nine layers of a ten-layer network on 500 stimuli at 32 px: streamed into RDMs, or stored and
+given to rsatoolbox. Times are medians of turns in one process; memory is the peak of a process of
+its own.
 """
 
 from __future__ import annotations

@@ -119,7 +119,10 @@ def compare_rdms(
     ]
     check_alignment(labels[0], labels[1], names=("The first RDM", "the second"))
     if method in ("kendall", "tau-a"):
-        return _compare_order(_get_vectors(a, "first"), _get_vectors(b, "second"), method)
+        sides = [_get_vectors(side) for side in (a, b)]
+        for vectors, which in zip(sides, ("first", "second"), strict=True):
+            _refuse_missing(vectors.sum(1), which)
+        return _compare_order(sides[0], sides[1], method)
     prepared = isinstance(a, PreparedRDMs) or isinstance(b, PreparedRDMs)
     if _is_ranked(method) or covariance is not None or prepared:
         a = _ensure_prepared(a, method, covariance, "first")
@@ -127,7 +130,7 @@ def compare_rdms(
     for side in (a, b):
         if isinstance(side, PreparedRDMs) and side.method != method:
             raise ValueError(f"RDMs prepared for {side.method!r} were compared by {method!r}.")
-    first, second = _get_vectors(a, "first"), _get_vectors(b, "second")
+    first, second = _get_vectors(a), _get_vectors(b)
     # Vectors that were whitened already are simply multiplied.
     whiten = method.startswith("whitened") and covariance is None
     centre = covariance is None and not method.endswith("cosine")
@@ -137,6 +140,7 @@ def compare_rdms(
         return products * (12 / (float(n) ** 3 - n))
     which = "constant" if centre else "zero throughout"
     for size, name in zip(squares, ("first", "second"), strict=True):
+        _refuse_missing(size, name)
         flat = np.flatnonzero(~(size > 0))
         if flat.size:
             raise ValueError(
@@ -246,7 +250,8 @@ def _ensure_prepared(
                 "RDMs were prepared with another covariance than they are compared by."
             )
         return side
-    vectors = _get_vectors(side, which)
+    vectors = _get_vectors(side)
+    _refuse_missing(vectors.sum(1), which)
     root = None
     if covariance is not None:
         if not method.startswith("whitened"):
@@ -264,17 +269,20 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
     return np.array_equal(one, other)
 
 
-def _get_vectors(side: RDMs | PreparedRDMs, which: str) -> np.ndarray:
+def _get_vectors(side: RDMs | PreparedRDMs) -> np.ndarray:
     if isinstance(side, PreparedRDMs):
         return side.vectors
-    vectors = np.asarray(side.dissimilarities)
-    missing = [k for k, vector in enumerate(vectors) if not np.isfinite(vector.sum())]
+    return np.asarray(side.dissimilarities)
+
+
+def _refuse_missing(totals: np.ndarray, which: str) -> None:
+    """Raise ValueError for RDMs whose sum is not finite."""
+    missing = np.flatnonzero(~np.isfinite(totals)).tolist()
     if missing:
         raise ValueError(
             f"The {which} RDMs cannot be compared: numbers {missing} hold NaN. Leave out stimuli "
             "or layers without responses first."
         )
-    return vectors
 
 
 def _multiply(
@@ -312,7 +320,7 @@ def _multiply(
         sums_a, sums_b = (condition_sums(x) - m * (n - 1) for x, m in ((a, mean_a), (b, mean_b)))
         products = whitened_products(products, sums_a, sums_b)
         own_a, own_b = (
-            np.where(o > 0, o - (s * s).sum(1) / n + s.sum(1) ** 2 / (2 * n * n), 0.0)
+            np.where(o == 0, 0.0, o - (s * s).sum(1) / n + s.sum(1) ** 2 / (2 * n * n))
             for o, s in ((own_a, sums_a), (own_b, sums_b))
         )
     return products, (own_a, own_b)
