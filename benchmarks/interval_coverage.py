@@ -14,7 +14,7 @@ import argparse
 
 import numpy as np
 
-from brainguided.area_map import draw_similarity
+from brainguided.area_map import SiteResponses, draw_similarity
 from brainguided.distances import pattern_distances
 
 LATENT = 12
@@ -85,7 +85,8 @@ def simulate(
     estimate = np.array([compare(stimuli, responses)])
     draws = draw_similarity(
         vectors, pattern_distances(responses, "correlation"), estimate,
-        patterns=responses, resample=resample, draws=300, seed=seed,
+        responses=SiteResponses(responses, np.full(n_sites, "")),
+        resample=resample, draws=300, seed=seed,
     )  # fmt: skip
     return float(estimate[0]), np.quantile(draws[:, 0], [0.025, 0.975]), truth
 

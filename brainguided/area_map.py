@@ -52,6 +52,24 @@ class Settings(Protocol):
     def splits(self) -> int: ...
 
 
+@dataclass(frozen=True, eq=False)
+class SiteResponses:
+    """Mean responses of an area, for drawing its sites.
+
+    Attributes
+    ----------
+    patterns : ndarray (condition, site)
+    animals : ndarray of str (site,)
+        Whose sites they are.
+    measure : str
+        Of the area's RDM.
+    """
+
+    patterns: np.ndarray
+    animals: np.ndarray
+    measure: str = "correlation"
+
+
 @dataclass
 class AreaData:
     """An area and the layers' dissimilarities on its stimuli.
@@ -94,8 +112,7 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
             resample=how.resample,
             draws=how.draws,
             seed=seed,
-            patterns=_get_patterns(target, how),
-            measure=target.measure,
+            responses=_get_responses(target, how),
             method=method,
         )
     result["similarity_draws"] = draws
@@ -143,8 +160,7 @@ def draw_similarity(
     resample: tuple[str, ...],
     draws: int,
     seed: int,
-    patterns: np.ndarray | None = None,
-    measure: str = "correlation",
+    responses: SiteResponses | None = None,
     method: str = "pearson",
 ) -> np.ndarray:
     """Return bootstrap draws (draw, layer) about the estimate, of the right spread.
@@ -157,13 +173,13 @@ def draw_similarity(
         Dissimilarities of the area.
     estimate : ndarray (layer,)
         Their similarities.
-    resample : tuple of {"stimulus", "site"}
+    resample : tuple of {"stimulus", "site", "animal"}
     draws : int
     seed : int
-    patterns : ndarray (condition, site), optional
-        Mean responses of the area, where sites are drawn.
-    measure, method : str
-        Of the area's RDM, and of the comparison.
+    responses : SiteResponses, optional
+        Mean responses of the area, where sites or animals are drawn.
+    method : str
+        Of the comparison.
     """
     n_conditions = count_conditions(area.size)
     conditions = draw_times(n_conditions, draws, [seed, 0])
@@ -177,11 +193,12 @@ def draw_similarity(
             scale = np.sqrt(variance / of_draws)
         else:
             variance = over_stimuli.var(0)
-    if "site" not in resample or patterns is None:
-        assert over_stimuli is not None  # sites are drawn from patterns
+    if set(resample) == {"stimulus"} or responses is None:
+        assert over_stimuli is not None  # sites are drawn from responses
         return recentre_draws(over_stimuli, estimate, scale * widen_few(n_conditions))
+    patterns, measure = responses.patterns, responses.measure
     few = patterns.shape[1] if over_stimuli is None else min(patterns.shape[1], n_conditions)
-    sites = draw_times(patterns.shape[1], draws, [seed, 1])
+    sites = draw_sites(responses, resample, draws, seed)
     over_sites = bootstrap_sites(vectors, patterns, sites, measure=measure, method=method)
     if over_stimuli is None:
         return recentre_draws(over_sites, estimate, widen_few(few))
@@ -200,16 +217,47 @@ def widen_few(number: int) -> float:
     return float(np.sqrt(number / max(number - LOST_FREEDOM, number / 2)))
 
 
-def _get_patterns(target: Target, how: Settings) -> np.ndarray | None:
-    """Return the mean responses (condition, site) of an area if its sites are to be drawn."""
-    if "site" not in how.resample:
+def draw_sites(
+    responses: SiteResponses, resample: tuple[str, ...], draws: int, seed: int
+) -> np.ndarray:
+    """Return how often each site came up: (draw, site).
+
+    Animals are drawn first, with all their sites; sites are then drawn within each animal.
+    """
+    animals = responses.animals
+    if "animal" not in resample:
+        return draw_times(len(animals), draws, [seed, 1])
+    names, index = np.unique(animals, return_inverse=True)
+    times = draw_times(len(names), draws, [seed, 6])[:, index]
+    if "site" in resample:
+        for k in range(len(names)):
+            members = np.flatnonzero(index == k)
+            times[:, members] *= draw_times(len(members), draws, [seed, 7, k])
+    return times
+
+
+def _get_responses(target: Target, how: Settings) -> SiteResponses | None:
+    """Return the mean responses of an area if its sites or animals are to be drawn."""
+    if set(how.resample) == {"stimulus"}:
         return None
     if target.recording is None:
         raise RecordingError(
             f"Sites of {target.area} cannot be drawn: the teacher holds its RDM only. Draw stimuli "
             "(resample=('stimulus',)), or make the teacher from the recording."
         )
-    return average_conditions(average_repetitions(target.recording), target.by).values
+    mean = average_conditions(average_repetitions(target.recording), target.by)
+    animals = np.full(mean.shape[1], "")
+    if "animal" in how.resample:
+        known = target.recording.coords.get("animal")
+        names = [] if known is None else np.unique(known.values.astype(str)).tolist()
+        if known is None or len(names) < 2:
+            raise RecordingError(
+                f"Animals of {target.area} cannot be drawn: its recording names "
+                f"{names or 'none'} (coordinate 'animal' over sites), and two are needed. Draw "
+                "sites instead."
+            )
+        animals = known.values.astype(str)
+    return SiteResponses(mean.values, animals, target.measure)
 
 
 def _interval(draws: np.ndarray) -> np.ndarray:

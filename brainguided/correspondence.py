@@ -39,9 +39,10 @@ class Inference:
 
     Attributes
     ----------
-    resample : tuple of {"stimulus", "site"}
+    resample : tuple of {"stimulus", "site", "animal"}
         What bootstrap draws are taken over: stimuli (to speak of other stimuli), sites (of other
-        sites of these areas), or both.
+        sites of these areas), animals (each with all its sites, or with draws of them), or
+        several of these. Of two animals, draws can say little.
     draws : int
         Bootstrap draws; 0 for no intervals.
     permutations : int
@@ -61,10 +62,11 @@ class Inference:
             for name in ("draws", "permutations", "splits")
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 0
         ]
-        known = {"stimulus", "site"}
+        known = {"stimulus", "site", "animal"}
         if isinstance(self.resample, str) or not set(self.resample) <= known or not self.resample:
             problems.append(
-                f"resample is {self.resample!r}; expected ('stimulus',), ('site',) or both"
+                f"resample is {self.resample!r}; expected some of 'stimulus', 'site', 'animal', "
+                "e.g. ('stimulus', 'site')"
             )
         if problems:
             raise ValueError("Not an inference:" + "".join(f"\n  - {p}" for p in problems))

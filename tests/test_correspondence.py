@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from brainguided.activations import compute_layer_rdms
+from brainguided.area_map import SiteResponses, draw_sites
 from brainguided.comparisons import compare_rdms
 from brainguided.correspondence import (
     Inference,
@@ -118,6 +119,33 @@ def test_sites_are_drawn_too_and_need_the_recording(macaque, network) -> None:
     assert widths["stimulus", "site"] > max(widths[("stimulus",)], widths[("site",)]) * 0.95
     with pytest.raises(RecordingError, match="holds its RDM only"):
         compute_correspondence(network, teacher.without_recordings(), inference=how)
+
+
+def test_animals_are_drawn_with_all_their_sites_or_draws_of_them() -> None:
+    animals = np.array(["a"] * 5 + ["b"] * 7 + ["c"] * 4)
+    responses = SiteResponses(np.zeros((3, 16)), animals)
+    whole = draw_sites(responses, ("animal",), 200, 0)
+    for name, size in (("a", 5), ("b", 7), ("c", 4)):
+        assert (np.ptp(whole[:, animals == name], axis=1) == 0).all()
+        assert whole[:, animals == name].mean() == pytest.approx(1, abs=0.25)
+        assert size == (animals == name).sum()
+    drawn = draw_sites(responses, ("animal", "site"), 200, 0)
+    np.testing.assert_array_equal(drawn[:, :5].sum(1), whole[:, :5].sum(1))
+    assert np.ptp(drawn[:, :5], axis=1).max() > 1
+    assert draw_sites(responses, ("site",), 9, 0).sum(1).tolist() == [16] * 9
+
+
+def test_intervals_over_animals_need_two_of_them(macaque, network) -> None:
+    recording, stimuli = macaque
+    teacher = Teacher.from_recording(recording, stimuli, by="object_name")
+    how = Inference(("animal", "stimulus"), draws=60, permutations=0, splits=0)
+    found = compute_correspondence(network, teacher, inference=how)
+    assert np.isfinite(found["similarity_interval"]).all()
+    assert found.attrs["resampled"] == "animal and stimulus"
+    one = recording.isel(site=recording["animal"].values == recording["animal"].values[0])
+    alone = Teacher.from_recording(one, stimuli, by="object_name")
+    with pytest.raises(RecordingError, match="and two are needed"):
+        compute_correspondence(network, alone, inference=how)
 
 
 def test_dead_layers_are_undefined_and_never_chosen(macaque) -> None:

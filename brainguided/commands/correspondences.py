@@ -48,7 +48,7 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument(
         "--resample",
         nargs="+",
-        choices=("stimulus", "site"),
+        choices=("stimulus", "site", "animal"),
         default=["stimulus"],
         help="what intervals generalise over (stimulus)",
     )
