@@ -108,15 +108,14 @@ def compare_vectors(layers: np.ndarray, area: np.ndarray, method: str) -> np.nda
 
     NaN for layers that are constant.
     """
-    alive = np.isfinite(layers).all(1) & (np.ptp(layers, axis=1) > 0)
+    alive = np.array([bool(np.isfinite(v.sum()) and np.ptp(v) > 0) for v in layers])
     found = np.full(len(layers), np.nan)
     if alive.any() and np.ptp(area) > 0:
-        sides = [
-            PreparedRDMs((), method, np.stack([prepare_vector(v, method) for v in rows]))
-            if method in ("spearman", "rho-a")
-            else PreparedRDMs((), method, np.asarray(rows, dtype=float))
-            for rows in (layers[alive], area[np.newaxis])
-        ]
+        rows = layers if alive.all() else layers[alive]
+        if method in ("spearman", "rho-a"):
+            rows = np.stack([prepare_vector(v, method) for v in rows])
+            area = prepare_vector(area, method)
+        sides = [PreparedRDMs((), method, side) for side in (rows, area[np.newaxis])]
         found[alive] = compare_rdms(sides[0], sides[1], method=method)[:, 0]
     return found
 

@@ -16,6 +16,9 @@ from brainguided.whitening import condition_sums, whitened_products
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
+LAYER_BYTES = 512 * 2**20
+"""Dissimilarities of layers that are multiplied with each permutation at a time."""
+
 
 def permute_similarity(
     layer_rdms: RDMs,
@@ -82,6 +85,17 @@ def permute_vectors(
     """Return the similarities (permutation, layer) of layers (layer, pair) to a permuted area."""
     if check_method(method) in ("kendall", "tau-a"):
         raise ValueError(f"Permutations of {method!r} would take hours; use 'spearman' or 'rho-a'.")
+    step = max(1, LAYER_BYTES // (8 * area.size))
+    parts = [
+        _permute_some(layers[start : start + step], area, permutations, method, seed)
+        for start in range(0, len(layers), step)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _permute_some(
+    layers: np.ndarray, area: np.ndarray, permutations: int, method: str, seed: int
+) -> np.ndarray:
     generator = np.random.default_rng([seed, 2])
     x = np.stack([prepare_vector(layer, method) for layer in layers])
     matrix = square_matrix(prepare_vector(area, method))

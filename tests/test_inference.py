@@ -45,6 +45,14 @@ def test_permutations_equal_permuting_and_comparing_one_by_one(method) -> None:
         permute_similarity(layers, areas, method="kendall")
 
 
+def test_layers_taken_a_few_at_a_time_see_the_same_permutations(monkeypatch) -> None:
+    generator = np.random.default_rng(0)
+    layers, area = make_vectors(generator, 5, 9), make_vectors(generator, 1, 9)[0]
+    expected = permute_vectors(layers, area, 6, seed=1)
+    monkeypatch.setattr("brainguided.inference.LAYER_BYTES", 2 * 8 * area.size)
+    np.testing.assert_allclose(permute_vectors(layers, area, 6, seed=1), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("number", [1, 4, 10, 20])
 def test_without_relation_a_best_layer_is_significant_in_1_of_20_and_unbiased(number) -> None:
     generator = np.random.default_rng(number)
