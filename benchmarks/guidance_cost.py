@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from brainguided import (
-    Architecture,
     ConvLayer,
     Task,
     Teacher,
@@ -56,10 +55,10 @@ def main() -> None:
     alone = replace(both, teacher=None)
     ten_layers = tuple(ConvLayer(3, 3, 24, stride=2 if k in (3, 6) else 1) for k in range(10))
     candidates = {
-        "ten layers of 24 filters": Architecture(ten_layers),
+        "ten layers of 24 filters": PlainArchitecture(ten_layers),
         "small space, sample 0": small_space(max_depth=10).sample(0),
         "small space, sample 1": small_space(max_depth=10).sample(1),
-        "one layer, 8 filters": Architecture((ConvLayer(3, 3, 8),)),
+        "one layer, 8 filters": PlainArchitecture((ConvLayer(3, 3, 8),)),
         "zoph2017 space, strided, sample 3": zoph2017_space(10, strides=(1, 2, 3)).sample(3),
     }
     for name, architecture in candidates.items():

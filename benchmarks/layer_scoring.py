@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from brainguided import Architecture, ConvLayer, build_network
+from brainguided import ConvLayer, build_network
 from brainguided.activations import stream_distances
 from brainguided.preprocessing import images_to_tensor
 
@@ -37,7 +37,7 @@ def main() -> None:
     layers = tuple(
         ConvLayer(3, 3, options.filters, stride=2 if k in (3, 6) else 1) for k in range(10)
     )
-    network = build_network(Architecture(layers), n_classes=10, seed=0).eval()
+    network = build_network(PlainArchitecture(layers), n_classes=10, seed=0).eval()
 
     def forward() -> None:
         with torch.no_grad():

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.controllers import Controller, RandomSearch, Reinforce
 from brainguided.spaces import SearchSpace, small_space, zoph2017_space
 

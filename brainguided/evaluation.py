@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.images import ImageSet
-from brainguided.network import PlainNetwork, build_network, count_parameters
+from brainguided.network import BlueprintNetwork, build_network, count_parameters
 from brainguided.preprocessing import Preprocessing
 from brainguided.similarity import best_layers, compute_guidance, compute_similarity
 from brainguided.teacher import Teacher, fingerprint
@@ -193,7 +193,7 @@ def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation
     return _evaluate(architecture, task, seed)[0]
 
 
-def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> PlainNetwork:
+def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> BlueprintNetwork:
     """Return the trained network of a candidate: the one that :func:`evaluate` scored.
 
     Raises
@@ -209,7 +209,7 @@ def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> Pla
 
 def _evaluate(
     architecture: Architecture, task: Task, seed: int
-) -> tuple[Evaluation, PlainNetwork | None]:
+) -> tuple[Evaluation, BlueprintNetwork | None]:
     started = time.perf_counter()
     network = None
     earned: dict[str, Any] = {}
@@ -238,7 +238,7 @@ def _evaluate(
     return evaluation, None if reason else network
 
 
-def _train_and_score(network: PlainNetwork, task: Task, seed: int) -> dict[str, Any]:
+def _train_and_score(network: BlueprintNetwork, task: Task, seed: int) -> dict[str, Any]:
     images, training = task.images, task.training
     inputs = Preprocessing(size=images.image_size)
     history: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.journal import Journal
 from brainguided.network import build_network
 from brainguided.preprocessing import Preprocessing

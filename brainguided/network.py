@@ -2,82 +2,129 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from brainguided.architecture import Architecture, ConvLayer
+from brainguided.architectures import Architecture
+from brainguided.blueprint import (
+    Blueprint,
+    Conv,
+    GlobalPool,
+    Linear,
+    Node,
+    Norm,
+    Pool,
+    Relu,
+    Step,
+    Zero,
+)
 
 
-class ConvUnit(nn.Module):
-    """One layer of the plain space: convolution, batch norm, ReLU, optional 2 x 2 pooling."""
+class BlueprintNetwork(nn.Module):
+    """A network built from a blueprint: one torch module for each node, of the same name.
 
-    def __init__(self, layer: ConvLayer, in_channels: int) -> None:
+    Inputs of a module are added or concatenated along channels. Maps of different size are
+    brought to the smallest of them by average pooling (where Zoph & Le pad with zeros: a choice
+    of ours, since padding would lay maps of different scale over each other).
+
+    Attributes
+    ----------
+    observed_layers : tuple of str
+        Modules whose outputs are compared with the brain, by depth.
+    """
+
+    def __init__(self, blueprint: Blueprint) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels,
-            layer.filters,
-            (layer.kernel_height, layer.kernel_width),
-            stride=layer.stride,
-            padding=(layer.kernel_height // 2, layer.kernel_width // 2),
-            bias=False,
-        )
-        self.norm = nn.BatchNorm2d(layer.filters)
-        self.pool = layer.pool
+        self.observed_layers = blueprint.observed
+        self._plan: list[tuple[str, str, tuple[str, ...], str, tuple[str, ...]]] = []
+        last_use = {name: node.name for node in blueprint.nodes for name in node.inputs}
+        for node in blueprint.nodes:
+            if not node.shares:
+                self.add_module(node.name, _build_node(node))
+            done = tuple(name for name in dict.fromkeys(node.inputs) if last_use[name] == node.name)
+            self._plan.append((node.name, node.shares or node.name, node.inputs, node.merge, done))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.norm(self.conv(x)), inplace=True)
-        if self.pool == "max":
-            return functional.max_pool2d(x, 2, ceil_mode=True)
-        if self.pool == "avg":
-            return functional.avg_pool2d(x, 2, ceil_mode=True)
+        maps: dict[str, Tensor] = {"image": x}
+        for name, module, inputs, merge, done in self._plan:
+            x = _merge([maps[source] for source in inputs], merge)
+            for source in done:  # frees the map before the next is made
+                del maps[source]
+            x = self._modules[module](x)  # type: ignore[misc]
+            maps[name] = x
         return x
 
 
-class PlainNetwork(nn.Module):
-    """A convolutional network of the plain space; its layers are ``layer1`` ... ``layerN``.
-
-    Inputs of a layer are concatenated along channels. Maps of different size are brought to the
-    smallest of them by average pooling (where Zoph & Le pad with zeros: a choice of ours, since
-    padding would lay maps of different scale over each other).
-    """
-
-    def __init__(self, architecture: Architecture, n_classes: int, in_channels: int = 3) -> None:
-        super().__init__()
-        channels = [in_channels]
-        used: set[int] = set()
-        self.inputs: list[tuple[int, ...]] = []
-        for k, layer in enumerate(architecture.layers, start=1):
-            inputs = layer.inputs or (k - 1,)
-            self.inputs.append(inputs)
-            used.update(inputs)
-            self.add_module(f"layer{k}", ConvUnit(layer, sum(channels[i] for i in inputs)))
-            channels.append(layer.filters)
-        self.outputs = tuple(k for k in range(1, len(channels)) if k not in used)
-        self.observed_layers = tuple(f"layer{k}" for k in range(1, len(channels)))
-        self.classifier = nn.Linear(sum(channels[k] for k in self.outputs), n_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        last_use = {i: k for k, inputs in enumerate(self.inputs) for i in inputs}
-        maps: dict[int, Tensor] = {0: x}
-        for k, inputs in enumerate(self.inputs):
-            maps[k + 1] = getattr(self, f"layer{k + 1}")(_concatenate([maps[i] for i in inputs]))
-            for done in [i for i in maps if last_use.get(i) == k]:
-                del maps[done]
-        pooled = [maps[k].mean((2, 3)) for k in self.outputs]
-        return self.classifier(torch.cat(pooled, 1))
-
-
-def _concatenate(maps: list[Tensor]) -> Tensor:
+def _merge(maps: list[Tensor], how: str) -> Tensor:
     if len(maps) == 1:
         return maps[0]
-    size = (min(m.shape[2] for m in maps), min(m.shape[3] for m in maps))
-    return torch.cat(
-        [m if m.shape[2:] == size else functional.adaptive_avg_pool2d(m, size) for m in maps], 1
-    )
+    if maps[0].ndim == 4 and any(m.shape[2:] != maps[0].shape[2:] for m in maps):
+        size = (min(m.shape[2] for m in maps), min(m.shape[3] for m in maps))
+        maps = [m if m.shape[2:] == size else functional.adaptive_avg_pool2d(m, size) for m in maps]
+    if how == "concat":
+        return torch.cat(maps, 1)
+    total = maps[0] + maps[1]
+    for m in maps[2:]:
+        total = total + m
+    return total
 
 
-def build_network(architecture: Architecture, *, n_classes: int, seed: int) -> PlainNetwork:
+def _build_node(node: Node) -> nn.Module:
+    modules = OrderedDict()
+    channels = node.in_channels
+    for name, step in node.steps:
+        modules[name] = _build_step(step, channels)
+        if isinstance(step, Conv):
+            channels = step.filters
+    if not modules:
+        return nn.Identity()
+    return next(iter(modules.values())) if len(modules) == 1 else nn.Sequential(modules)
+
+
+class ZeroMap(nn.Module):
+    """A map of zeros of the size of the input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return zeros."""
+        return x * 0.0
+
+
+def _build_step(step: Step, channels: int) -> nn.Module:
+    if isinstance(step, Conv):
+        return nn.Conv2d(
+            channels,
+            step.filters,
+            step.kernel,
+            stride=step.stride,
+            padding=tuple(step.dilation * (k // 2) for k in step.kernel),  # type: ignore[arg-type]
+            dilation=step.dilation,
+            groups=channels if step.groups < 0 else step.groups,
+            bias=False,
+        )
+    if isinstance(step, Norm):
+        return nn.BatchNorm2d(channels)
+    if isinstance(step, Relu):
+        return nn.ReLU(inplace=step.alone)
+    if isinstance(step, Pool):
+        padding = step.size // 2 if step.size % 2 else 0
+        if step.kind == "max":
+            return nn.MaxPool2d(step.size, step.stride, padding, ceil_mode=padding == 0)
+        return nn.AvgPool2d(
+            step.size, step.stride, padding, ceil_mode=padding == 0, count_include_pad=False
+        )
+    if isinstance(step, GlobalPool):
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    if isinstance(step, Linear):
+        return nn.Linear(channels, step.units)
+    assert isinstance(step, Zero)
+    return ZeroMap()
+
+
+def build_network(architecture: Architecture, *, n_classes: int, seed: int) -> BlueprintNetwork:
     """Build the network of an architecture with random weights.
 
     Convolutions start from He's normal distribution, batch norms as the identity. The input may
@@ -100,18 +147,18 @@ def build_network(architecture: Architecture, *, n_classes: int, seed: int) -> P
         memory in the backward pass of torch 2.13's CPU convolutions on some small shapes.
     """
     with torch.device("meta"):  # torch's own initialisation would draw from the global generator
-        network = PlainNetwork(architecture, n_classes)
+        network = BlueprintNetwork(architecture.to_blueprint(n_classes))
     network = network.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(
-                module.weight, mode="fan_out", nonlinearity="relu", generator=generator
-            )
+            fan = math.prod(module.kernel_size) * module.out_channels // module.groups
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan), generator=generator)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
-    nn.init.normal_(network.classifier.weight, std=0.01, generator=generator)
-    nn.init.zeros_(network.classifier.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01, generator=generator)
+            nn.init.zeros_(module.bias)
     return network
 
 

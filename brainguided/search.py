@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
 from brainguided.journal import Journal, JournalError
 from brainguided.records import Attempt, Timing

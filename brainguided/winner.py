@@ -10,10 +10,10 @@ import torch
 import xarray as xr
 
 from brainguided.activations import compute_layer_rdms
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.evaluation import Task, train_candidate
 from brainguided.journal import Journal, JournalError
-from brainguided.network import PlainNetwork
+from brainguided.network import BlueprintNetwork
 from brainguided.preprocessing import Preprocessing
 from brainguided.rdm import dissimilarities_from_rdms
 from brainguided.records import find_winner
@@ -77,7 +77,7 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
     ]
 
 
-def _stack_rdms(network: PlainNetwork, target: Target, image_size: int) -> xr.Dataset:
+def _stack_rdms(network: BlueprintNetwork, target: Target, image_size: int) -> xr.Dataset:
     """Return the RDM of an area and those of all layers on its stimuli, as float32."""
     layers = dissimilarities_from_rdms(
         compute_layer_rdms(

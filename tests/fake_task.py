@@ -16,7 +16,7 @@ import numpy as np
 from brainguided.controllers import RandomSearch, Reinforce
 from brainguided.executors import local_pool
 from brainguided.search import run_search
-from brainguided.spaces import SearchSpace, small_space
+from brainguided.spaces import PlainSpace, small_space
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def always_die(architecture, task, *, seed):
 
 def few():
     """Return a space so small that proposals repeat."""
-    return SearchSpace("few", 3, (1, 3), (1,), (8,))
+    return PlainSpace("few", 3, (1, 3), (1,), (8,))
 
 
 def controller(name="reinforce", seed=3, space=None):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from brainguided.controllers import Controller, RandomSearch, Reinforce, zoph2017_reinforce
-from brainguided.spaces import SearchSpace, small_space, zoph2017_space
+from brainguided.spaces import PlainSpace, small_space, zoph2017_space
 
 CONTROLLERS = {
     "random": RandomSearch,
@@ -22,7 +22,7 @@ SPACES = {
     "small": small_space(),
     "strides": zoph2017_space(4, strides=(1, 2, 3)),
     "skips": zoph2017_space(5, skips=True),
-    "one": SearchSpace("one", 1, (3,), (3,), (8,)),
+    "one": PlainSpace("one", 1, (3,), (3,), (8,)),
 }
 every = pytest.mark.parametrize("make", CONTROLLERS.values(), ids=CONTROLLERS)
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -202,7 +202,7 @@ def test_reinforce_learns_to_always_take_what_is_rewarded():
 
 def test_reinforce_follows_the_gradient_of_the_expected_reward():
     """In a space of one decision the summed steps are those of the softmax policy gradient."""
-    space = SearchSpace("coin", 2, (3,), (3,), (8,))
+    space = PlainSpace("coin", 2, (3,), (3,), (8,))
     controller = Reinforce(space, seed=0, entropy_weight=0.0)
     proposals = controller.ask(64)
     deep = np.array([architecture.depth - 1.0 for architecture in proposals])
@@ -218,7 +218,7 @@ def test_reinforce_follows_the_gradient_of_the_expected_reward():
 
 def test_the_log_probability_is_that_of_the_draws():
     """Sampling step by step and scoring at once agree: frequencies follow the scores."""
-    space = SearchSpace("small", 2, (1, 3), (3,), (8,), (1, 2), ("none",), max_downsampling=2)
+    space = PlainSpace("small", 2, (1, 3), (3,), (8,), (1, 2), ("none",), max_downsampling=2)
     controller = Reinforce(space, seed=0)
     generator = torch.Generator().manual_seed(0)
     for parameter in controller._policy.parameters():

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from brainguided.architecture import Architecture, ConvLayer
+from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.evaluation import Evaluation, Task, evaluate, train_candidate
 from brainguided.images import images_from_stimuli
 from brainguided.preprocessing import Preprocessing
@@ -19,7 +19,7 @@ from brainguided.training import Training
 from neural_data.objects import simulate_objects
 from neural_data.simulate import simulate_macaque
 
-ARCHITECTURE = Architecture(
+ARCHITECTURE = PlainArchitecture(
     (ConvLayer(3, 3, 8, stride=2), ConvLayer(3, 3, 12, pool="max"), ConvLayer(3, 3, 16))
 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from brainguided.architecture import Architecture, ConvLayer
+from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.network import build_network, count_parameters
 from brainguided.spaces import small_space, zoph2017_space
 
-CHAIN = Architecture(
+CHAIN = PlainArchitecture(
     (
         ConvLayer(3, 5, 8, stride=2, pool="max"),
         ConvLayer(1, 7, 12, pool="avg"),
@@ -68,7 +68,7 @@ def test_random_architectures_build_run_and_train(space, size) -> None:
 
 
 def test_layers_fed_by_several_are_concatenated_and_unused_outputs_reach_the_classifier() -> None:
-    architecture = Architecture(
+    architecture = PlainArchitecture(
         (
             ConvLayer(3, 3, 4, inputs=(0,)),
             ConvLayer(3, 3, 6, stride=2, inputs=(0,)),
@@ -77,7 +77,7 @@ def test_layers_fed_by_several_are_concatenated_and_unused_outputs_reach_the_cla
     )
     network = build_network(architecture, n_classes=2, seed=0)
     assert network.layer3.conv.in_channels == 3 + 4
-    assert network.outputs == (2, 3)
+    assert architecture.outputs == (2, 3)
     assert network.classifier.in_features == 6 + 8
     assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 2)
 

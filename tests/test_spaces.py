@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from brainguided.architecture import Architecture, ConvLayer
-from brainguided.spaces import SearchSpace, small_space, zoph2017_space
+from brainguided.architectures import ConvLayer, PlainArchitecture
+from brainguided.spaces import PlainSpace, small_space, zoph2017_space
 
-TINY = SearchSpace(
+TINY = PlainSpace(
     "tiny", 3, (1, 3), (1,), (4,), strides=(1, 2), pools=("none", "max"), max_downsampling=4
 )
-TINY_SKIPS = SearchSpace("tiny skips", 3, (1, 3), (1,), (4,), skips=True)
+TINY_SKIPS = PlainSpace("tiny skips", 3, (1, 3), (1,), (4,), skips=True)
 ALL = [
     small_space(),
     small_space(20),
@@ -126,7 +126,7 @@ def test_without_skips_every_layer_is_fed_by_the_one_before():
 def test_with_skips_a_layer_without_inputs_is_fed_by_the_image():
     space = zoph2017_space(3, skips=True)
     layers = tuple(ConvLayer(3, 3, 24, inputs=inputs) for inputs in [(0,), (0,), (1, 2)])
-    architecture = Architecture(layers)
+    architecture = PlainArchitecture(layers)
     assert space.decode(space.encode(architecture)) == architecture
 
 
@@ -149,7 +149,7 @@ def test_the_same_seed_draws_the_same_architecture():
 
 
 def test_an_architecture_from_elsewhere_is_refused_with_every_reason():
-    foreign = Architecture(
+    foreign = PlainArchitecture(
         (ConvLayer(7, 1, 8), ConvLayer(1, 1, 9, inputs=(0, 1)), *[ConvLayer(1, 1, 8)] * 2)
     )
     with pytest.raises(ValueError) as caught:
@@ -162,13 +162,13 @@ def test_an_architecture_from_elsewhere_is_refused_with_every_reason():
 
 
 def test_too_much_downsampling_is_refused():
-    deep = Architecture((ConvLayer(1, 1, 8, stride=2, pool="max"),) * 2)
+    deep = PlainArchitecture((ConvLayer(1, 1, 8, stride=2, pool="max"),) * 2)
     with pytest.raises(ValueError, match="it downsamples by 16, at most 8"):
         small_space().encode(deep)
 
 
 def test_image_and_layers_together_are_refused_with_skips():
-    mixed = Architecture((ConvLayer(3, 3, 24), ConvLayer(3, 3, 24, inputs=(0, 1))))
+    mixed = PlainArchitecture((ConvLayer(3, 3, 24), ConvLayer(3, 3, 24, inputs=(0, 1))))
     with pytest.raises(ValueError, match="the image feeds only layers with no other input"):
         zoph2017_space(skips=True).encode(mixed)
 

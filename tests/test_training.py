@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from brainguided.architecture import Architecture, ConvLayer
+from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.network import build_network
 from brainguided.training import (
     DivergedError,
@@ -17,7 +17,7 @@ from brainguided.training import (
     train_network,
 )
 
-TINY = Architecture((ConvLayer(3, 3, 8, stride=2), ConvLayer(3, 3, 8, stride=2)))
+TINY = PlainArchitecture((ConvLayer(3, 3, 8, stride=2), ConvLayer(3, 3, 8, stride=2)))
 
 
 def make_task(n: int = 256, seed: int = 0):

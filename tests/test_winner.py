@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.comparisons import compare_rdms
 from brainguided.controllers import RandomSearch
 from brainguided.evaluation import Task

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.spaces import SearchSpace
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.controllers.contract import check_ask, check_seed, check_tell
 from brainguided.spaces import SearchSpace
 

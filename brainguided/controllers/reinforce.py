@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from brainguided.architecture import Architecture
+from brainguided.architectures import Architecture
 from brainguided.controllers.contract import check_ask, check_seed, check_tell
 from brainguided.spaces import SearchSpace
 from brainguided.training import single_thread

@@ -1,15 +1,17 @@
-"""Architectures: one choice out of a search space, as frozen data and one line of JSON."""
+"""Plain architectures: convolutional layers one after the other, with skip connections."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
+
+from brainguided.architectures.canonical import canonical_wiring
+from brainguided.architectures.contract import Architecture, is_count, key_problems, refuse
+from brainguided.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step
 
 POOLS = ("none", "max", "avg")
 _FIELDS = ("filters", "inputs", "kernel_height", "kernel_width", "pool", "stride")
-_LARGEST = 100_000  # beyond this a size is a typing error, not an architecture
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,11 @@ class ConvLayer:
 
     def __post_init__(self) -> None:
         problems = _layer_problems({name: getattr(self, name) for name in _FIELDS})
-        if problems:
-            raise ValueError("Not a convolutional layer:" + _listed(problems))
+        refuse(problems, "a convolutional layer")
 
 
 @dataclass(frozen=True)
-class Architecture:
+class PlainArchitecture(Architecture):
     """Hold a feed-forward convolutional architecture: what was chosen, nothing of how it is built.
 
     Two architectures are equal exactly when their JSON is.
@@ -67,20 +68,21 @@ class Architecture:
 
     Examples
     --------
-    >>> architecture = Architecture((ConvLayer(3, 3, 16), ConvLayer(5, 5, 32, stride=2)))
+    >>> architecture = PlainArchitecture((ConvLayer(3, 3, 16), ConvLayer(5, 5, 32, stride=2)))
     >>> architecture.depth, architecture.layers[1].inputs, architecture.outputs
     (2, (1,), (2,))
     >>> Architecture.from_json(architecture.to_json()) == architecture
     True
     """
 
+    kind: ClassVar[str] = "plain"
     layers: tuple[ConvLayer, ...]
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, tuple) or not all(
             isinstance(layer, ConvLayer) for layer in self.layers
         ):
-            raise ValueError("Architecture expects a tuple of ConvLayer: (layer, layer, ...).")
+            raise ValueError("PlainArchitecture expects a tuple of ConvLayer: (layer, layer, ...).")
         layers = tuple(
             layer if layer.inputs else replace(layer, inputs=(number - 1,))
             for number, layer in enumerate(self.layers, 1)
@@ -88,8 +90,7 @@ class Architecture:
         problems = [] if layers else ["it has no layers; at least one is needed"]
         for number, layer in enumerate(layers, 1):
             problems += _wiring_problems(number, layer.inputs)
-        if problems:
-            raise ValueError("Not an architecture:" + _listed(problems))
+        refuse(problems, "an architecture")
         object.__setattr__(self, "layers", layers)
 
     @property
@@ -103,40 +104,43 @@ class Architecture:
         used = {source for layer in self.layers for source in layer.inputs}
         return tuple(number for number in range(1, self.depth + 1) if number not in used)
 
-    @property
-    def key(self) -> str:
-        """SHA-256 of the JSON in hexadecimal: equal for equal architectures only."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+    @cached_property
+    def canonical(self) -> str:
+        """The layers in an order that does not depend on how parallel ones are numbered."""
+        labels = [
+            f"{layer.kernel_height}x{layer.kernel_width},{layer.filters},{layer.stride},{layer.pool}"
+            for layer in self.layers
+        ]
+        edges = [[("", source - 1) for source in layer.inputs] for layer in self.layers]
+        return f"plain {canonical_wiring(labels, edges)}"
 
-    def to_json(self) -> str:
-        """Return the canonical JSON: one line, keys sorted, no spaces."""
-        layers = [{name: getattr(layer, name) for name in _FIELDS} for layer in self.layers]
-        return json.dumps(
-            {"kind": "plain", "layers": layers}, sort_keys=True, separators=(",", ":")
-        )
+    def to_blueprint(self, n_classes: int, in_channels: int = 3) -> Blueprint:
+        """Return the layers ``layer1`` ... ``layerN``: all observed, after ReLU and pooling."""
+        draft = Draft(in_channels)
+        names = ["image"]
+        for number, layer in enumerate(self.layers, 1):
+            kernel = (layer.kernel_height, layer.kernel_width)
+            steps: list[tuple[str, Step]] = [
+                ("conv", Conv(layer.filters, kernel, (layer.stride, layer.stride))),
+                ("norm", Norm()),
+                ("relu", Relu(alone=True)),
+            ]
+            if layer.pool != "none":
+                steps.append(("pool", Pool(layer.pool, 2, 2)))
+            inputs = [names[source] for source in layer.inputs]
+            names.append(draft.add(f"layer{number}", inputs, *steps))
+        return draft.finish([names[k] for k in self.outputs], n_classes, names[1:])
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the layers as plain data."""
+        return {
+            "layers": [{name: getattr(layer, name) for name in _FIELDS} for layer in self.layers]
+        }
 
     @classmethod
-    def from_json(cls, text: str) -> Architecture:
-        """Read an architecture from its JSON, refusing whatever is not exactly one.
-
-        Parameters
-        ----------
-        text : str
-            As `to_json` writes it; spaces and the order of keys do not matter. Every key of a
-            layer has to be there: a file says what was evaluated, not what a default is today.
-
-        Raises
-        ------
-        ValueError
-            Not JSON, unknown or missing keys, bad values; every problem is listed.
-        """
-        try:
-            data = json.loads(text, object_pairs_hook=_refuse_repeated_keys)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"Not the JSON of an architecture: {error}.") from error
-        problems = _document_problems(data)
-        if problems:
-            raise ValueError("Not the JSON of an architecture:" + _listed(problems))
+    def from_data(cls, data: dict[str, Any]) -> PlainArchitecture:
+        """Return the architecture that `to_data` wrote."""
+        refuse(_document_problems(data))
         return cls(
             tuple(
                 ConvLayer(**{**layer, "inputs": tuple(layer["inputs"])}) for layer in data["layers"]
@@ -144,20 +148,8 @@ class Architecture:
         )
 
 
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"repeated key {', '.join(map(repr, repeated))}")
-    return dict(pairs)
-
-
-def _document_problems(data: Any) -> list[str]:
-    if not isinstance(data, dict):
-        return [f"it is a {type(data).__name__}, expected an object with 'kind' and 'layers'"]
-    problems = _key_problems(data, ("kind", "layers"), "")
-    if "kind" in data and data["kind"] != "plain":
-        problems.append(f"kind is {data['kind']!r}, expected 'plain'")
+def _document_problems(data: dict[str, Any]) -> list[str]:
+    problems = key_problems(data, ("layers",))
     layers = data.get("layers", [])
     if not isinstance(layers, list):
         problems.append(f"layers is a {type(layers).__name__}, expected a list")
@@ -168,7 +160,7 @@ def _document_problems(data: Any) -> list[str]:
         if not isinstance(layer, dict):
             problems.append(f"layer {number} is a {type(layer).__name__}, expected an object")
             continue
-        problems += _key_problems(layer, _FIELDS, f"layer {number}: ")
+        problems += key_problems(layer, _FIELDS, f"layer {number}: ")
         known = {name: value for name, value in layer.items() if name in _FIELDS}
         if isinstance(known.get("inputs"), list):
             known["inputs"] = tuple(known["inputs"])
@@ -179,35 +171,18 @@ def _document_problems(data: Any) -> list[str]:
     return problems
 
 
-def _key_problems(data: dict[str, Any], expected: tuple[str, ...], where: str) -> list[str]:
-    unknown = sorted(set(data) - set(expected))
-    missing = sorted(set(expected) - set(data))
-    problems = []
-    if unknown:
-        names = ", ".join(map(repr, unknown))
-        problems.append(f"{where}unknown key {names}; known: {', '.join(sorted(expected))}")
-    if missing:
-        problems.append(f"{where}missing key {', '.join(map(repr, missing))}")
-    return problems
-
-
-def _is_count(value: Any, smallest: int) -> bool:
-    # bool is a subclass of int, and numpy integers would not survive the JSON
-    return type(value) is int and smallest <= value <= _LARGEST
-
-
 def _layer_problems(values: dict[str, Any]) -> list[str]:
     problems = []
     for name in ("kernel_height", "kernel_width"):
-        if name in values and not (_is_count(values[name], 1) and values[name] % 2):
+        if name in values and not (is_count(values[name], 1) and values[name] % 2):
             problems.append(f"{name} is {values[name]!r}, expected an odd positive int")
     for name in ("filters", "stride"):
-        if name in values and not _is_count(values[name], 1):
+        if name in values and not is_count(values[name], 1):
             problems.append(f"{name} is {values[name]!r}, expected a positive int")
     if "pool" in values and values["pool"] not in POOLS:
         problems.append(f"pool is {values['pool']!r}, expected one of {', '.join(POOLS)}")
     inputs = values.get("inputs", ())
-    if not isinstance(inputs, tuple) or not all(_is_count(source, 0) for source in inputs):
+    if not isinstance(inputs, tuple) or not all(is_count(source, 0) for source in inputs):
         problems.append(f"inputs is {inputs!r}, expected whole numbers, 0 for the image")
     elif list(inputs) != sorted(set(inputs)):
         problems.append(f"inputs is {inputs!r}, expected ascending without repeats")
@@ -221,7 +196,3 @@ def _wiring_problems(number: int, inputs: tuple[int, ...]) -> list[str]:
     if late:
         return [f"layer {number}: fed by layer {late[0]}, expected only 0 to {number - 1}"]
     return []
-
-
-def _listed(problems: list[str]) -> str:
-    return "".join(f"\n  - {problem}" for problem in problems)

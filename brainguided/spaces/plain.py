@@ -1,30 +1,22 @@
-"""Search spaces: everything that may be chosen, as a fixed sequence of decisions."""
+"""Plain spaces: convolutional layers one after the other, with or without skip connections."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-
-from brainguided.architecture import POOLS, Architecture, ConvLayer
+from brainguided.architectures import Architecture, ConvLayer, PlainArchitecture
+from brainguided.architectures.plain import POOLS
+from brainguided.spaces.contract import Decision, SearchSpace, refuse_foreign, refuse_space
 
 _CHOICES = ("kernel_height", "kernel_width", "filters", "stride", "pool")
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Hold one decision: its name, e.g. "layer3.filters", and the options to choose from."""
-
-    name: str
-    options: tuple[int | str, ...]
-
-
-@dataclass(frozen=True)
-class SearchSpace:
+@dataclass(frozen=True, repr=False)
+class PlainSpace(SearchSpace):
     """Hold a space of plain convolutional architectures as a sequence of decisions.
 
     The sequence has a fixed length: the depth first; then for each of `max_depth` layers the
@@ -59,6 +51,7 @@ class SearchSpace:
     .. [1] Zoph & Le 2017, Neural architecture search with reinforcement learning, section 3.3.
     """
 
+    kind: ClassVar[str] = "plain"
     name: str
     max_depth: int
     kernel_heights: tuple[int, ...]
@@ -70,10 +63,7 @@ class SearchSpace:
     max_downsampling: int | None = None
 
     def __post_init__(self) -> None:
-        problems = _space_problems(self)
-        if problems:
-            listed = "".join(f"\n  - {problem}" for problem in problems)
-            raise ValueError(f"Not a search space:{listed}")
+        refuse_space(_space_problems(self))
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
@@ -104,23 +94,7 @@ class SearchSpace:
         return tuple(places)
 
     def legal(self, prefix: Sequence[int]) -> tuple[bool, ...]:
-        """Return which options of the next decision may be taken after these actions.
-
-        Parameters
-        ----------
-        prefix : sequence of int
-            The actions taken so far, fewer than there are decisions.
-
-        Returns
-        -------
-        tuple of bool
-            One for each option of the decision at position ``len(prefix)``; never all False.
-
-        Raises
-        ------
-        ValueError
-            No decision is left.
-        """
+        """Return which options of the next decision may be taken after these actions."""
         position = len(prefix)
         if position >= len(self.decisions):
             raise ValueError(
@@ -147,52 +121,28 @@ class SearchSpace:
             if self._places[position][1] in ("stride", "pool") and action
         )
 
-    def decode(self, actions: Sequence[int]) -> Architecture:
-        """Return the architecture that a full sequence of actions stands for.
-
-        Raises
-        ------
-        ValueError
-            The sequence has the wrong length or takes an option that is not legal.
-        """
-        if len(actions) != len(self.decisions):
-            raise ValueError(
-                f"{len(actions)} actions were given; the space '{self.name}' has "
-                f"{len(self.decisions)} decisions."
-            )
+    def _read(self, actions: tuple[int, ...]) -> PlainArchitecture:
         values: list[dict[str, Any]] = [{} for _ in range(self.max_depth)]
         sources: list[list[int]] = [[] for _ in range(self.max_depth)]
-        taken: list[int] = []
         for action, decision, (layer, kind) in zip(
             actions, self.decisions, self._places, strict=True
         ):
-            mask = self.legal(taken)
-            if not (0 <= action < len(mask) and mask[action]):
-                legal = [number for number, allowed in enumerate(mask) if allowed]
-                raise ValueError(
-                    f"Action {action} for '{decision.name}' is not legal after {taken}; "
-                    f"legal are {legal}."
-                )
             if kind in _CHOICES:
                 values[layer - 1][kind] = decision.options[action]
             elif layer and action:
                 sources[layer - 1].append(int(kind.removeprefix("from_layer")))
-            taken.append(int(action))
         layers = []
-        for number in range(1, taken[0] + 2):
+        for number in range(1, actions[0] + 2):
             inputs = tuple(sources[number - 1]) or (0,) if self.skips else (number - 1,)
             layers.append(ConvLayer(**values[number - 1], inputs=inputs))
-        return Architecture(tuple(layers))
+        return PlainArchitecture(tuple(layers))
 
     def encode(self, architecture: Architecture) -> tuple[int, ...]:
-        """Return the one sequence of actions that stands for an architecture.
-
-        Raises
-        ------
-        ValueError
-            The architecture is not in this space; every reason is listed.
-        """
-        problems = []
+        """Return the one sequence of actions that stands for an architecture."""
+        problems: list[str] = []
+        if not isinstance(architecture, PlainArchitecture):
+            refuse_foreign(architecture, PlainArchitecture, self.name, problems)
+        assert isinstance(architecture, PlainArchitecture)
         if architecture.depth > self.max_depth:
             problems.append(f"it has {architecture.depth} layers, at most {self.max_depth} here")
         actions: list[int] = [architecture.depth - 1]
@@ -223,27 +173,7 @@ class SearchSpace:
             reached = self._downsampling(actions)
             if reached > self.max_downsampling:
                 problems.append(f"it downsamples by {reached}, at most {self.max_downsampling}")
-        if problems:
-            listed = "".join(f"\n  - {problem}" for problem in problems)
-            raise ValueError(f"The architecture is not in the space '{self.name}':{listed}")
-        return tuple(actions)
-
-    def sample(self, seed: int | np.random.Generator) -> Architecture:
-        """Draw an architecture: each decision in turn, uniformly among its legal options.
-
-        The depth is therefore uniform. Where `max_downsampling` masks options this is not quite
-        uniform over architectures.
-        """
-        return self.decode(self.sample_actions(seed))
-
-    def sample_actions(self, seed: int | np.random.Generator) -> tuple[int, ...]:
-        """Draw the actions of one architecture, as `sample` does."""
-        generator = np.random.default_rng(seed)
-        actions: list[int] = []
-        # A fixed number of draws an architecture, whatever is masked
-        for draw in generator.random(len(self.decisions)):
-            legal = [number for number, allowed in enumerate(self.legal(actions)) if allowed]
-            actions.append(legal[int(draw * len(legal))])
+        refuse_foreign(architecture, PlainArchitecture, self.name, problems)
         return tuple(actions)
 
     @cached_property
@@ -265,13 +195,6 @@ class SearchSpace:
             total += sum(counts.values())
         return total
 
-    def describe(self) -> dict[str, Any]:
-        """Return the settings of the space as plain data fit for JSON."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
-
 
 def _factor(option: int | str) -> int:
     """Return by what a stride or a pooling divides the size of the image."""
@@ -280,7 +203,7 @@ def _factor(option: int | str) -> int:
     return option
 
 
-def _space_problems(space: SearchSpace) -> list[str]:
+def _space_problems(space: PlainSpace) -> list[str]:
     problems = []
     if type(space.max_depth) is not int or space.max_depth < 1:
         problems.append(f"max_depth is {space.max_depth!r}, expected a positive int")
@@ -314,7 +237,7 @@ def _space_problems(space: SearchSpace) -> list[str]:
     return problems
 
 
-def small_space(max_depth: int = 10) -> SearchSpace:
+def small_space(max_depth: int = 10) -> PlainSpace:
     """Return a space fit for a CPU: kernels 1-5, 8-32 filters, strides 1-2, optional pooling.
 
     Strides and poolings together divide the image by at most 8, so that 32 pixels never become
@@ -333,7 +256,7 @@ def small_space(max_depth: int = 10) -> SearchSpace:
     >>> space.n_architectures
     41688
     """
-    return SearchSpace(
+    return PlainSpace(
         name=f"small-{max_depth}",
         max_depth=max_depth,
         kernel_heights=(1, 3, 5),
@@ -347,7 +270,7 @@ def small_space(max_depth: int = 10) -> SearchSpace:
 
 def zoph2017_space(
     max_depth: int = 10, *, skips: bool = False, strides: tuple[int, ...] = (1,)
-) -> SearchSpace:
+) -> PlainSpace:
     """Return the plain convolutional space of Zoph & Le 2017 [1]_.
 
     Filter height and width in {1, 3, 5, 7}, number of filters in {24, 36, 48, 64}, no pooling.
@@ -364,7 +287,7 @@ def zoph2017_space(
     ----------
     .. [1] Zoph & Le 2017, Neural architecture search with reinforcement learning, section 4.1.
     """
-    return SearchSpace(
+    return PlainSpace(
         name=f"zoph2017-{max_depth}",
         max_depth=max_depth,
         kernel_heights=(1, 3, 5, 7),

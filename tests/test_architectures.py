@@ -7,10 +7,10 @@ import pickle
 
 import pytest
 
-from brainguided.architecture import Architecture, ConvLayer
+from brainguided.architectures import Architecture, ConvLayer, PlainArchitecture
 from brainguided.spaces import small_space, zoph2017_space
 
-TWO = Architecture((ConvLayer(3, 1, 16), ConvLayer(5, 5, 32, stride=2, pool="max")))
+TWO = PlainArchitecture((ConvLayer(3, 1, 16), ConvLayer(5, 5, 32, stride=2, pool="max")))
 
 
 def test_the_json_is_one_sorted_line_without_spaces():
@@ -46,13 +46,13 @@ def test_spaces_and_key_order_in_json_do_not_matter_for_the_key():
 
 def test_empty_inputs_mean_the_layer_before():
     written_out = (ConvLayer(3, 1, 16, inputs=(0,)), ConvLayer(5, 5, 32, 2, "max", inputs=(1,)))
-    assert Architecture(written_out) == TWO
-    assert Architecture(written_out).key == TWO.key
+    assert PlainArchitecture(written_out) == TWO
+    assert PlainArchitecture(written_out).key == TWO.key
 
 
 def test_outputs_are_the_layers_that_feed_nothing():
     layers = tuple(ConvLayer(3, 3, 8, inputs=inputs) for inputs in [(0,), (0,), (1,), (1, 3)])
-    assert Architecture(layers).outputs == (2, 4)
+    assert PlainArchitecture(layers).outputs == (2, 4)
 
 
 def test_a_layer_lists_all_its_problems_at_once():
@@ -75,12 +75,12 @@ def test_a_layer_lists_all_its_problems_at_once():
 )
 def test_an_architecture_that_cannot_be_is_refused(layers, message):
     with pytest.raises(ValueError, match=message):
-        Architecture(layers)
+        PlainArchitecture(layers)
 
 
 def test_foreign_json_lists_all_its_problems_at_once():
     data = json.loads(TWO.to_json())
-    data["kind"], data["name"] = "cell", "x"
+    data["name"] = "x"
     del data["layers"][0]["pool"]
     data["layers"][0]["filters"] = 1.5
     data["layers"][1]["dilation"] = 2
@@ -90,7 +90,6 @@ def test_foreign_json_lists_all_its_problems_at_once():
     text = str(caught.value)
     for part in (
         "unknown key 'name'",
-        "kind is 'cell'",
         "layer 1: missing key 'pool'",
         "layer 1: filters is 1.5",
         "layer 2: unknown key 'dilation'",

@@ -1,0 +1,76 @@
+"""The space of NAS-Bench-201."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from brainguided.architectures import Architecture, NASBench201Architecture
+from brainguided.architectures.contract import count_problems
+from brainguided.architectures.nasbench201 import EDGES, OPERATIONS
+from brainguided.spaces.contract import Decision, SearchSpace, refuse_foreign, refuse_space
+
+
+@dataclass(frozen=True, repr=False)
+class NASBench201Space(SearchSpace):
+    """Hold the space of NAS-Bench-201: one of five operations on each of six edges.
+
+    Parameters
+    ----------
+    name : str
+    n_cells, filters : int
+        See `NASBench201Architecture`; the same for all architectures.
+    """
+
+    kind: ClassVar[str] = "nasbench201"
+    name: str = "nasbench201"
+    n_cells: int = 5
+    filters: int = 16
+
+    def __post_init__(self) -> None:
+        refuse_space(count_problems(self, "n_cells", "filters"))
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The operation of every edge."""
+        return tuple(Decision(f"edge{start}{end}.operation", OPERATIONS) for start, end in EDGES)
+
+    def _read(self, actions: tuple[int, ...]) -> NASBench201Architecture:
+        operations = tuple(OPERATIONS[action] for action in actions)
+        return NASBench201Architecture(operations, self.n_cells, self.filters)
+
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """Return the one sequence of actions that stands for an architecture."""
+        problems = []
+        if isinstance(architecture, NASBench201Architecture):
+            for name in ("n_cells", "filters"):
+                if getattr(architecture, name) != getattr(self, name):
+                    problems.append(
+                        f"{name} is {getattr(architecture, name)}, {getattr(self, name)} here"
+                    )
+        refuse_foreign(architecture, NASBench201Architecture, self.name, problems)
+        assert isinstance(architecture, NASBench201Architecture)
+        return tuple(OPERATIONS.index(operation) for operation in architecture.operations)
+
+
+def nasbench201_space(*, n_cells: int = 5, filters: int = 16) -> NASBench201Space:
+    """Return the space of Dong & Yang 2020 [1]_.
+
+    Parameters
+    ----------
+    n_cells : int
+        Cells a stage; 5 in the benchmark, fewer for a CPU.
+    filters : int
+        Of the first stage; 16 in the benchmark.
+
+    References
+    ----------
+    .. [1] Dong & Yang 2020, NAS-Bench-201, section 2.1.
+
+    Examples
+    --------
+    >>> nasbench201_space().n_architectures
+    15625
+    """
+    return NASBench201Space(n_cells=n_cells, filters=filters)
