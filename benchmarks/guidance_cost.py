@@ -15,6 +15,7 @@ import numpy as np
 
 from brainguided import (
     ConvLayer,
+    PlainArchitecture,
     Task,
     Teacher,
     Training,

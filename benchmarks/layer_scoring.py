@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from brainguided import ConvLayer, build_network
+from brainguided import ConvLayer, PlainArchitecture, build_network
 from brainguided.activations import stream_distances
 from brainguided.preprocessing import images_to_tensor
 

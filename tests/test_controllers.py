@@ -10,18 +10,57 @@ import numpy as np
 import pytest
 import torch
 
-from brainguided.controllers import Controller, RandomSearch, Reinforce, zoph2017_reinforce
-from brainguided.spaces import PlainSpace, small_space, zoph2017_space
+from brainguided.controllers import (
+    PPO,
+    Controller,
+    Limits,
+    LocalSearch,
+    OptunaSearch,
+    RandomSearch,
+    RegularizedEvolution,
+    Reinforce,
+    nasnet_ppo,
+    tpe,
+    zoph2017_reinforce,
+)
+from brainguided.spaces import (
+    PlainSpace,
+    nasbench201_space,
+    nasnet_space,
+    pnas_space,
+    small_space,
+    zoph2017_space,
+)
+
+optuna = pytest.importorskip("optuna")
+
+
+def optuna_random(space, *, seed=0, **settings):
+    """Any sampler by instance: Optuna's own random one."""
+    sampler = optuna.samplers.RandomSampler(seed=seed if type(seed) is int and seed > 0 else 0)
+    return OptunaSearch(space, sampler, seed=seed, **settings)
+
 
 CONTROLLERS = {
     "random": RandomSearch,
     "reinforce": Reinforce,
     "zoph2017 reinforce": zoph2017_reinforce,
+    "ppo": PPO,
+    "nasnet ppo": nasnet_ppo,
+    "evolution": RegularizedEvolution,
+    "local": LocalSearch,
+    "tpe": tpe,
+    "optuna random": optuna_random,
 }
+LEARNING = [name for name in CONTROLLERS if "random" not in name]
+FAST = [name for name in LEARNING if name not in ("zoph2017 reinforce", "nasnet ppo")]
 SPACES = {
     "small": small_space(),
     "strides": zoph2017_space(4, strides=(1, 2, 3)),
     "skips": zoph2017_space(5, skips=True),
+    "pnas": pnas_space(n_blocks=2),
+    "nasnet": nasnet_space(n_blocks=2),
+    "nasbench201": nasbench201_space(),
     "one": PlainSpace("one", 1, (3,), (3,), (8,)),
 }
 every = pytest.mark.parametrize("make", CONTROLLERS.values(), ids=CONTROLLERS)
@@ -45,7 +84,10 @@ def play(controller, rounds=4, n=6, reward=depth_reward):
 @every
 @every_space
 def test_every_proposal_is_in_the_space(make, space):
-    for architecture in play(make(space, seed=0)):
+    def reward(architecture):
+        return int(architecture.key[:4], 16) / 1000
+
+    for architecture in play(make(space, seed=0), reward=reward):
         assert space.decode(space.encode(architecture)) == architecture
 
 
@@ -91,12 +133,147 @@ def test_replaying_the_rewards_rebuilds_the_controller(make):
     assert first.ask(5) == again.ask(5)
 
 
+def scrambled(controller, rounds=6):
+    """Keep proposals open, tell them in odd portions and orders, with failures and repeats."""
+    generator = np.random.default_rng(0)
+    seen, waiting = [], []
+    for number in range(rounds):
+        asked = controller.ask(3 + number % 3)
+        seen += asked
+        waiting += asked
+        order = generator.permutation(len(waiting))[: int(generator.integers(1, 8))]
+        told = [waiting[k] for k in order]
+        waiting = [a for k, a in enumerate(waiting) if k not in order]
+        controller.tell(
+            told, [None if k % 4 == 0 else depth_reward(a) for k, a in zip(order, told)]
+        )
+    return seen, waiting
+
+
 @every
-def test_asking_twice_without_telling_is_refused(make):
+def test_results_in_any_order_with_failures_are_learnt_and_repeatable(make):
+    first, second = make(small_space(), seed=2), make(small_space(), seed=2)
+    (seen, left), (again, _) = scrambled(first), scrambled(second)
+    assert seen == again
+    first.tell(left[::-1], [0.5] * len(left))
+    second.tell(left[::-1], [0.5] * len(left))
+    assert first.ask(4) == second.ask(4)
+
+
+@every
+def test_only_failures_and_repeated_architectures_are_survived(make):
+    space = PlainSpace("few", 2, (1, 3), (1,), (8,))
+    controller = make(space, seed=0)
+    for _ in range(4):
+        proposals = controller.ask(9)
+        controller.tell(proposals, [None] * 9)
+    proposals = controller.ask(9)  # more than there are architectures
+    for proposal in proposals[::-1]:
+        controller.tell([proposal], [1.0])
+
+
+@every
+def test_the_state_saved_in_the_middle_goes_on_identically(make):
+    controller, copy = make(small_space(), seed=2), make(small_space(), seed=2)
+    _, waiting = scrambled(controller)
+    state = controller.save_state()
+    if state is None:  # then it is rebuilt by replay
+        assert isinstance(controller, OptunaSearch)
+        return
+    copy.restore_state(json.loads(json.dumps(state)))
+    for one in (controller, copy):
+        one.tell(waiting, [depth_reward(a) for a in waiting])
+    assert play(controller) == play(copy)
+
+
+@every
+def test_unique_proposals_never_repeat_while_there_are_others(make):
+    space = PlainSpace("few", 2, (1, 3), (1, 3), (8,))  # 4 + 16
+    controller = make(space, seed=1, unique=True)
+    seen = play(controller, 4, 4)
+    assert len({a.canonical_key for a in seen}) == 16
+    controller.tell(controller.ask(12), [0.0] * 12)  # and then repeats are better than no end
+
+
+@every
+def test_unique_counts_isomorphic_cells_as_one(make):
+    seen = play(make(pnas_space(n_blocks=1), seed=1, unique=True), 10, 6, lambda a: 0.0)
+    assert len({a.canonical_key for a in seen}) == 60
+
+
+@every
+def test_limits_hold_for_every_proposal(make):
+    limits = Limits(max_parameters=5000, max_multiply_adds=2_000_000, n_classes=5)
+    for architecture in play(make(small_space(), seed=0, limits=limits)):
+        assert architecture.count_parameters(5) <= 5000
+        assert architecture.count_multiply_adds(32, 5) <= 2_000_000
+    assert make(small_space(), limits=limits).describe()["limits"]["max_parameters"] == 5000
+
+
+@every
+def test_limits_that_nothing_meets_are_refused(make):
+    with pytest.raises(ValueError, match="is within Limits"):
+        make(small_space(), seed=0, limits=Limits(max_parameters=1)).ask(1)
+
+
+def test_limits_list_all_their_problems():
+    with pytest.raises(ValueError) as caught:
+        Limits(max_parameters=0, max_multiply_adds=1.5, n_classes=None)
+    assert all(name in str(caught.value) for name in ("max_parameters", "adds", "n_classes"))
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_a_warm_start_is_learnt_from(name):
+    """After 150 earlier candidates, the first proposals are better than chance."""
+    space = small_space()
+    earlier = [space.sample(seed) for seed in range(150)]
+    rewards = [depth_reward(architecture) for architecture in earlier]
+    warm = CONTROLLERS[name](space, seed=0)
+    warm.warm_start(earlier, rewards)
+    proposals = warm.ask(30)
+    assert warm.describe()["warm_start"] != CONTROLLERS[name](space, seed=0).describe()
+    warm.tell(proposals, [depth_reward(architecture) for architecture in proposals])
+    if name in ("zoph2017 reinforce", "nasnet ppo"):  # a hundred candidates move them by a hair
+        return
+    assert np.mean([depth_reward(a) for a in proposals]) > 0.6  # 0.55 by chance
+
+
+@every
+def test_a_warm_start_after_asking_or_from_elsewhere_is_refused(make):
     controller = make(small_space(), seed=0)
-    controller.ask(2)
-    with pytest.raises(ValueError, match="2 proposals were asked for and not told yet"):
-        controller.ask(2)
+    with pytest.raises(ValueError, match="expected a finite one"):
+        controller.warm_start([small_space().sample(0)], [float("nan")])
+    with pytest.raises(ValueError, match="not in the space"):
+        controller.warm_start([pnas_space().sample(0)], [0.0])
+    controller.ask(1)
+    with pytest.raises(ValueError, match="before the first ask"):
+        controller.warm_start([small_space().sample(0)], [0.0])
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in LEARNING if n not in ("zoph2017 reinforce", "nasnet ppo")]
+)
+def test_a_planted_optimum_is_found(name):
+    """Of 768 architectures one is best, and every decision towards it is rewarded."""
+    space = PlainSpace(
+        "planted",
+        1,
+        (1, 3, 5, 7),
+        (1, 3, 5, 7),
+        (8, 16, 24, 32),
+        (1, 2, 3, 4),
+        ("none", "max", "avg"),
+    )
+    best = (0, 1, 2, 3, 0, 2)
+
+    def reward(architecture):
+        return sum(a == b for a, b in zip(space.encode(architecture), best, strict=True)) / 6
+
+    found = 0
+    for seed in range(5):
+        seen = play(CONTROLLERS[name](space, seed=seed), 25, 8, reward)
+        found += max(map(reward, seen)) == 1
+    assert found >= 4
 
 
 @every
@@ -108,14 +285,16 @@ def test_asking_for_nothing_is_refused(make):
 @every
 def test_telling_other_architectures_is_refused_and_changes_nothing(make):
     controller = make(small_space(), seed=0)
-    with pytest.raises(ValueError, match="nothing was asked for"):
+    with pytest.raises(ValueError, match="nothing was told"):
         controller.tell([], [])
     proposals = controller.ask(3)
-    with pytest.raises(ValueError, match="not the 3 last asked for"):
-        controller.tell(proposals[::-1], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="architecture 1 is not open"):
+        controller.tell([proposals[0], pnas_space().sample(0)], [1.0, 2.0])
     with pytest.raises(ValueError, match="2 rewards were told for 3"):
         controller.tell(proposals, [1.0, 2.0])
     controller.tell(proposals, [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="architecture 0 is not open"):
+        controller.tell(proposals[:1], [0.1])
     untouched = make(small_space(), seed=0)
     untouched.tell(untouched.ask(3), [0.1, 0.2, 0.3])
     assert controller.ask(3) == untouched.ask(3)
@@ -139,7 +318,9 @@ def test_equal_and_extreme_rewards_are_survived(make, reward):
 
 @every
 def test_the_first_proposals_are_spread_over_the_space(make):
-    proposals = make(small_space(), seed=0).ask(200)
+    proposals = []
+    for seed in range(20):
+        proposals += make(small_space(), seed=seed).ask(10)
     assert len({architecture.key for architecture in proposals}) > 190
     assert {architecture.depth for architecture in proposals} == set(range(1, 11))
 
@@ -200,14 +381,87 @@ def test_reinforce_learns_to_always_take_what_is_rewarded():
     assert np.mean([architecture.depth for architecture in controller.ask(50)]) > 8.5
 
 
+def test_late_results_weigh_what_the_present_policy_would_give_them():
+    """Off-policy results give, on average, the gradient of the present policy."""
+    space = PlainSpace("coin", 2, (3,), (3,), (8,))
+    settings = {"learning_rate": 1e-9, "baseline_decay": 0.0, "entropy_weight": 0.0}
+    controller = Reinforce(space, seed=0, batch_size=4000, bias_rate=1.0, **settings)
+    proposals = controller.ask(4000)  # from a fair coin
+    with torch.no_grad():
+        controller._policy.bias[0] += torch.tensor([0.0, 0.5])  # the policy moved meanwhile
+    before = controller._policy.bias.detach().clone()
+    rewards = [float(architecture.depth) for architecture in proposals]
+    controller.tell(proposals, rewards)
+    step = (controller._policy.bias.detach() - before)[0]
+    p = 1 / (1 + np.exp(-0.5))
+    centred = (np.array(rewards) - np.mean(rewards)) / np.std(rewards)
+    good, bad = centred.max(), centred.min()
+    expected = p * (1 - p) * (good - bad)  # of E_p[A log p], by the weighted sample
+    assert float(step[1]) == pytest.approx(expected, rel=0.05)
+
+
+def test_ppo_takes_no_step_beyond_its_clip():
+    space = PlainSpace("coin", 2, (3,), (3,), (8,))
+    settings = {"bias_rate": 0.1, "entropy_weight": 0.0, "learning_rate": 1e-9, "batch_size": 64}
+
+    def chance_after(clip):
+        controller = PPO(space, seed=0, epochs=50, clip=clip, **settings)
+        proposals = controller.ask(64)
+        controller.tell(proposals, [float(a.depth == 1) for a in proposals])
+        return float(controller._policy.score([[0]])[0].detach().exp())
+
+    assert 0.58 < chance_after(0.2) < 0.66  # of 0.5, by a fifth and the step that passes it
+    assert chance_after(0.9) > 0.8
+
+
+def test_nasnet_has_the_settings_of_the_paper():
+    description = nasnet_ppo(pnas_space(), seed=0).describe()
+    assert (description["hidden"], description["batch_size"]) == (100, 20)
+    assert (description["learning_rate"], description["baseline_decay"]) == (3.5e-4, 0.95)
+    assert description["entropy_weight"] == 1e-5
+
+
+def test_evolution_is_the_algorithm_of_the_paper():
+    """Parents are the best of the sample; the oldest die, however good."""
+    space = small_space()
+    controller = RegularizedEvolution(space, seed=0, population=4, sample=4)
+    first = controller.ask(4)
+    controller.tell(first, [0.0, 3.0, 1.0, 2.0])
+    for child in controller.ask(5):
+        changed = np.array(space.encode(child)) != np.array(space.encode(first[1]))
+        assert changed.any()
+        assert child in space.neighbours(first[1]) or child.depth > first[1].depth
+    for _ in range(2):  # two more, and the two oldest are gone
+        controller.tell([controller._open[0].architecture], [0.5])
+    assert first[1] not in [architecture for architecture, _ in controller._living]
+
+
+def test_local_search_climbs_to_a_local_optimum_and_starts_anew():
+    space = nasbench201_space()
+    target = space.encode(space.sample(9))
+
+    def reward(architecture):
+        return sum(a == b for a, b in zip(space.encode(architecture), target, strict=True))
+
+    controller = LocalSearch(space, seed=0, initial=2)
+    seen = []
+    for _ in range(200):
+        (proposal,) = controller.ask(1)
+        seen.append(proposal)
+        controller.tell([proposal], [float(reward(proposal))])
+    rewards = [reward(proposal) for proposal in seen]
+    top = rewards.index(6)
+    assert top < 80
+    assert min(rewards[top + 1 :]) < 5  # neighbours of the optimum have 5: it began again
+
+
 def test_reinforce_follows_the_gradient_of_the_expected_reward():
     """In a space of one decision the summed steps are those of the softmax policy gradient."""
     space = PlainSpace("coin", 2, (3,), (3,), (8,))
     controller = Reinforce(space, seed=0, entropy_weight=0.0)
     proposals = controller.ask(64)
     deep = np.array([architecture.depth - 1.0 for architecture in proposals])
-    taken, legal = controller._rollout
-    log_p, _ = controller._policy.score(taken, legal)
+    log_p = controller._policy.score([space.encode(a) for a in proposals])[0].sum(0)
     advantages = torch.from_numpy((deep - deep.mean()) / deep.std()).float()
     (advantages * log_p).mean().backward()
     got = controller._policy.bias.grad[0].numpy()
@@ -225,7 +479,10 @@ def test_the_log_probability_is_that_of_the_draws():
         # Large, so that every decision depends much on those before
         parameter.data.normal_(generator=generator)
     proposals = controller.ask(20_000)
-    log_p, _ = controller._policy.score(*controller._rollout)
+    log_p = controller._policy.score([space.encode(a) for a in proposals])[0].sum(0)
+    np.testing.assert_allclose(
+        [proposal.memo[1] for proposal in controller._open], log_p.detach(), atol=1e-4
+    )
     probability = {a.key: float(p.exp()) for a, p in zip(proposals, log_p.detach(), strict=True)}
     keys, counts = np.unique([a.key for a in proposals], return_counts=True)
     for key, count in zip(keys, counts, strict=True):
@@ -238,6 +495,15 @@ def test_the_settings_of_the_paper_are_its_own():
     description = zoph2017_reinforce(zoph2017_space(), seed=0).describe()
     assert (description["hidden"], description["bias_rate"]) == ([35, 35], 0.0)
     assert (description["learning_rate"], description["entropy_weight"]) == (6e-4, 0.0)
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="sample is 9"):
+        RegularizedEvolution(small_space(), population=5, sample=9)
+    with pytest.raises(ValueError, match="initial is 0"):
+        LocalSearch(small_space(), initial=0)
+    with pytest.raises(ValueError, match="clip is 1"):
+        PPO(small_space(), clip=1.0)
 
 
 def test_reinforce_refuses_all_bad_settings_at_once():

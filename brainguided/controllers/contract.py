@@ -1,78 +1,300 @@
-"""What every controller has to offer, and the check of what it is told."""
+"""What every controller offers, and all that does not depend on the algorithm."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from brainguided.architectures import Architecture
+from brainguided.controllers.limits import Limits
 from brainguided.spaces import SearchSpace
 
+_TRIES = 50  # of a controller for one proposal, before one is drawn uniformly
+_DRAWS = 300
 
-class Controller(Protocol):
-    """Propose architectures and learn from their rewards, in turns: ask, tell, ask, tell.
 
-    Asking again before the last proposals were told is refused: the algorithms here learn from
-    whole rounds, and a round lost silently would not be noticed.
+@dataclass(frozen=True)
+class Proposal:
+    """Hold an architecture and what the controller wants to remember of how it came to it.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    memo : list or None
+        Plain data fit for JSON; None for an architecture that the controller did not think of.
     """
 
-    @property
-    def space(self) -> SearchSpace:
-        """The space proposals are taken from."""
+    architecture: Architecture
+    memo: Any = None
 
-    @property
-    def seed(self) -> int:
-        """Seed of everything random in the controller."""
+
+class Controller(ABC):
+    """Propose architectures and learn from their rewards: ask, tell, ask, tell.
+
+    Any number of proposals may be open at a time, and they may be told in any order and in any
+    portions. What is proposed depends on the settings, the seed and the order of asking and
+    telling alone.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        What proposals are taken from.
+    seed : int
+        Seed of everything random.
+    unique : bool
+        Whether architectures that are open, were proposed before or were part of a warm start are
+        avoided, isomorphic ones included; a space that has no more of others repeats itself.
+    limits : Limits, optional
+        Size of candidates; larger ones are not proposed.
+    """
+
+    def __init__(
+        self, space: SearchSpace, *, seed: int, unique: bool = False, limits: Limits | None = None
+    ) -> None:
+        check_seed(seed)
+        self.space = space
+        self.seed = seed
+        self.unique = unique
+        self.limits = limits
+        self._generator = np.random.default_rng(seed)
+        self._open: list[Proposal] = []
+        self._seen: set[str] = set()
+        self._lowest: float | None = None
+        self._asked = False
+        self._warm = ""
+
+    @abstractmethod
+    def _propose(self, n: int) -> list[Proposal]:
+        """Return `n` proposals, whatever was proposed before."""
+
+    @abstractmethod
+    def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
+        """Learn from proposals and their rewards."""
+
+    @abstractmethod
+    def _settings(self) -> dict[str, Any]:
+        """Return the name of the algorithm and its settings as plain data fit for JSON."""
 
     def ask(self, n: int) -> list[Architecture]:
-        """Return `n` proposals; the same may come twice."""
+        """Return `n` proposals; the same may come twice unless `unique`.
 
-    def tell(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
-        """Learn the rewards (finite, higher is better) of all architectures of the last `ask`."""
+        Raises
+        ------
+        ValueError
+            `n` is less than 1, or no architecture within the limits was found.
+        """
+        if n < 1:
+            raise ValueError(f"ask({n}): expected at least one architecture to ask for.")
+        self._asked = True
+        found: list[Proposal] = []
+        tries = 0
+        while len(found) < n:
+            for proposal in self._propose(n - len(found)):
+                tries += 1
+                if self._admit(proposal.architecture):
+                    found.append(proposal)
+                else:
+                    self._reject(proposal)
+            if tries > _TRIES * n:
+                found += [self._draw_admitted() for _ in range(n - len(found))]
+        self._open += found
+        return [proposal.architecture for proposal in found]
+
+    def _admit(self, architecture: Architecture) -> bool:
+        """Return whether an architecture may be proposed, and remember that it was."""
+        if self.limits is not None and not self.limits.admit(architecture):
+            return False
+        if self.unique:
+            key = architecture.canonical_key[:20]
+            if key in self._seen:
+                return False
+            self._seen.add(key)
+        return True
+
+    def _draw_admitted(self) -> Proposal:
+        """Return an architecture drawn uniformly, a repeated one if others cannot be found."""
+        repeated = None
+        for _ in range(_DRAWS):
+            architecture = self.space.sample(self._generator)
+            if self._admit(architecture):
+                return Proposal(architecture)
+            if self.limits is None or self.limits.admit(architecture):
+                repeated = architecture
+        if repeated is None:
+            raise ValueError(
+                f"None of {_DRAWS} architectures drawn from the space '{self.space.name}' is "
+                f"within {self.limits}. Allow larger ones, or take a smaller space."
+            )
+        return Proposal(repeated)
+
+    def tell(self, architectures: Sequence[Architecture], rewards: Sequence[float | None]) -> None:
+        """Learn the rewards of open proposals, in any order.
+
+        Parameters
+        ----------
+        architectures : sequence of Architecture
+            Some or all of those asked for and not told yet.
+        rewards : sequence of float or None
+            Finite, higher is better; None for a failed evaluation, which counts as the lowest
+            reward seen so far (0 if there is none).
+
+        Raises
+        ------
+        ValueError
+            An architecture is not open, or a reward is not finite; nothing is learnt then.
+        """
+        problems = []
+        if len(rewards) != len(architectures):
+            problems.append(
+                f"{len(rewards)} rewards were told for {len(architectures)} architectures"
+            )
+        bad = [k for k, r in enumerate(rewards) if r is not None and not math.isfinite(r)]
+        if bad:
+            problems.append(
+                f"reward {bad[0]} is {rewards[bad[0]]}, expected a finite number, or None for a "
+                "failed evaluation"
+            )
+        left = list(self._open)
+        told = []
+        for number, architecture in enumerate(architectures):
+            place = next((k for k, p in enumerate(left) if p.architecture == architecture), None)
+            if place is None:
+                problems.append(
+                    f"architecture {number} is not open: it was not asked for, or was told already"
+                )
+                break
+            told.append(left.pop(place))
+        if not architectures:
+            problems.append("nothing was told; call ask(n) first, then tell what it returned")
+        if problems:
+            raise ValueError("tell was refused:" + "".join(f"\n  - {text}" for text in problems))
+        self._open = left
+        known = [float(reward) for reward in rewards if reward is not None]
+        if known:
+            self._lowest = min(known) if self._lowest is None else min(self._lowest, *known)
+        lowest = 0.0 if self._lowest is None else self._lowest
+        self._learn(
+            [
+                (proposal, lowest if reward is None else float(reward))
+                for proposal, reward in zip(told, rewards, strict=True)
+            ]
+        )
+
+    def warm_start(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
+        """Learn from an earlier search of the same space before the first `ask`.
+
+        Parameters
+        ----------
+        architectures : sequence of Architecture
+            All in the space; in the order in which they were evaluated.
+        rewards : sequence of float
+            Finite; on the same scale as those of this search.
+
+        Raises
+        ------
+        ValueError
+            Something was asked for already, an architecture is not in the space, or a reward is
+            not finite.
+        """
+        if self._asked:
+            raise ValueError("warm_start comes before the first ask; make a new controller.")
+        if len(architectures) != len(rewards) or not all(map(math.isfinite, rewards)):
+            raise ValueError(
+                f"{len(architectures)} architectures were given with {len(rewards)} rewards; "
+                "expected a finite one for each."
+            )
+        digest = hashlib.sha256(self._warm.encode())
+        for architecture, reward in zip(architectures, rewards, strict=True):
+            self.space.encode(architecture)
+            if self.unique:
+                self._seen.add(architecture.canonical_key[:20])
+            digest.update(f"{architecture.key} {float(reward)!r}".encode())
+        if rewards:
+            lowest = min(rewards) if self._lowest is None else min(self._lowest, *rewards)
+            self._lowest = float(lowest)
+            self._warm = digest.hexdigest()
+            self._recall(list(architectures), [float(reward) for reward in rewards])
+
+    def _recall(self, architectures: list[Architecture], rewards: list[float]) -> None:
+        """Learn from an earlier search; by default as if its candidates had been proposed."""
+        self._learn(
+            [(Proposal(a), reward) for a, reward in zip(architectures, rewards, strict=True)]
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all settings as plain data fit for JSON."""
+        settings = self._settings()
+        common: dict[str, Any] = {"name": settings.pop("name"), "seed": self.seed}
+        if self.unique:
+            common["unique"] = True
+        if self.limits is not None:
+            common["limits"] = self.limits.describe()
+        if self._warm:
+            common["warm_start"] = self._warm
+        return {**common, **settings}
+
+    def save_state(self) -> dict[str, Any] | None:
+        """Return all that was learnt as plain data fit for JSON; None where that is not possible.
+
+        A new controller with the same settings that is given it by `restore_state` goes on
+        exactly as this one. Without it a controller is brought to the same state by asking and
+        telling it again all that it was.
+        """
+        own = self._save()
+        if own is None:
+            return None
+        return {
+            "own": own,
+            "generator": self._generator.bit_generator.state,
+            "open": [[p.architecture.to_json(), p.memo] for p in self._open],
+            "seen": sorted(self._seen),
+            "lowest": self._lowest,
+            "warm": self._warm,
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Bring a new controller to the state that `save_state` returned."""
+        self._generator.bit_generator.state = state["generator"]
+        self._open = [Proposal(Architecture.from_json(text), memo) for text, memo in state["open"]]
+        self._seen = set(state["seen"])
+        self._lowest = state["lowest"]
+        self._warm = state["warm"]
+        self._asked = True
+        self._restore(state["own"])
+
+    def _save(self) -> dict[str, Any] | None:
+        """Return what the algorithm itself has learnt."""
+        return None
+
+    def _restore(self, own: dict[str, Any]) -> None:
+        """Take back what `_save` returned."""
+        raise NotImplementedError(f"{type(self).__name__} saves no state.")
+
+    def _reject(self, proposal: Proposal) -> None:
+        """Hear that a proposal was not made after all."""
+        return None
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: Any) -> None:
     """Refuse a seed that numpy and torch would not both take."""
     if type(seed) is not int or not 0 <= seed < 2**63:
         raise ValueError(f"seed is {seed!r}; expected a whole number, 0 or larger.")
 
 
-def check_ask(n: int, pending: Sequence[Architecture]) -> None:
-    """Refuse to ask for nothing, or again before the last proposals were told."""
-    if n < 1:
-        raise ValueError(f"ask({n}): expected at least one architecture to ask for.")
-    if pending:
-        raise ValueError(
-            f"{len(pending)} proposals were asked for and not told yet: "
-            "call tell(architectures, rewards) before asking again."
-        )
+def pack(array: np.ndarray) -> dict[str, Any]:
+    """Return an array as plain data fit for JSON, every bit of it."""
+    text = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "base64": text}
 
 
-def check_tell(
-    pending: Sequence[Architecture],
-    architectures: Sequence[Architecture],
-    rewards: Sequence[float],
-) -> None:
-    """Refuse rewards that are not finite or are not those of the last proposals, in their order."""
-    problems = []
-    if not pending:
-        problems.append("nothing was asked for, or it was told already; call ask(n) first")
-    elif list(architectures) != list(pending):
-        problems.append(
-            f"{len(architectures)} architectures were told that are not the "
-            f"{len(pending)} last asked for, in the same order"
-        )
-    if len(rewards) != len(architectures):
-        problems.append(f"{len(rewards)} rewards were told for {len(architectures)} architectures")
-    bad = [number for number, reward in enumerate(rewards) if not math.isfinite(reward)]
-    if bad:
-        problems.append(
-            f"reward {bad[0]} is {rewards[bad[0]]}, expected a finite number; "
-            "tell a failed evaluation the lowest reward seen"
-        )
-    if problems:
-        raise ValueError("tell was refused:" + "".join(f"\n  - {text}" for text in problems))
+def unpack(data: dict[str, Any]) -> np.ndarray:
+    """Return the array that `pack` packed."""
+    raw = base64.b64decode(data["base64"])
+    return np.frombuffer(raw, dtype=data["dtype"]).reshape(data["shape"]).copy()

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from brainguided.architectures import Architecture
-from brainguided.controllers.contract import check_ask, check_seed, check_tell
+from brainguided.controllers.contract import Controller, Proposal
+from brainguided.controllers.limits import Limits
 from brainguided.spaces import SearchSpace
 
 
-class RandomSearch:
+class RandomSearch(Controller):
     """Draw architectures uniformly over decisions and learn nothing from their rewards.
 
     Parameters
     ----------
     space : SearchSpace
     seed : int
+    unique : bool
+        Whether to avoid architectures proposed before.
+    limits : Limits, optional
 
     Examples
     --------
@@ -30,24 +31,27 @@ class RandomSearch:
     3
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int = 0) -> None:
-        check_seed(seed)
-        self.space = space
-        self.seed = seed
-        self._generator = np.random.default_rng(seed)
-        self._pending: list[Architecture] = []
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        unique: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(space, seed=seed, unique=unique, limits=limits)
 
-    def ask(self, n: int) -> list[Architecture]:
-        """Return `n` architectures drawn independently of each other."""
-        check_ask(n, self._pending)
-        self._pending = [self.space.sample(self._generator) for _ in range(n)]
-        return list(self._pending)
+    def _propose(self, n: int) -> list[Proposal]:
+        return [Proposal(self.space.sample(self._generator)) for _ in range(n)]
 
-    def tell(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
-        """Check the rewards of the last proposals and forget them."""
-        check_tell(self._pending, architectures, rewards)
-        self._pending = []
+    def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
+        pass
 
-    def describe(self) -> dict[str, Any]:
-        """Return the settings as plain data."""
-        return {"name": "random", "seed": self.seed}
+    def _settings(self) -> dict[str, Any]:
+        return {"name": "random"}
+
+    def _save(self) -> dict[str, Any]:
+        return {}
+
+    def _restore(self, own: dict[str, Any]) -> None:
+        pass

@@ -1,0 +1,130 @@
+"""Local search: from the best candidate to its neighbours, until none is better.
+
+After White, Nolen & Savani 2021, "Exploring the loss landscape in neural architecture search".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from brainguided.architectures import Architecture
+from brainguided.controllers.contract import Controller, Proposal
+from brainguided.controllers.limits import Limits
+from brainguided.spaces import SearchSpace
+
+
+class LocalSearch(Controller):
+    """Climb: try the neighbours of the best candidate in random order, go on from a better one.
+
+    It starts from the best of `initial` candidates drawn uniformly. When all neighbours were
+    tried and none is better, it starts anew from others drawn [1]_. Neighbours are not tried
+    twice in a climb.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    seed : int
+    initial : int
+        Candidates drawn before each climb.
+    unique : bool
+        Whether to avoid architectures proposed before.
+    limits : Limits, optional
+
+    Raises
+    ------
+    ValueError
+        `initial` is less than 1.
+
+    References
+    ----------
+    .. [1] White, Nolen & Savani 2021, Exploring the loss landscape in neural architecture search,
+       algorithm 1, with the better neighbour taken at once.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        initial: int = 10,
+        unique: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        if type(initial) is not int or initial < 1:
+            raise ValueError(f"initial is {initial!r}; expected a whole number, at least 1.")
+        super().__init__(space, seed=seed, unique=unique, limits=limits)
+        self.initial = initial
+        self._begin()
+
+    def _begin(self) -> None:
+        self._best: tuple[Architecture, float] | None = None
+        self._drawn = 0  # for this climb
+        self._told = 0
+        self._tried: set[str] = set()
+        self._queue: list[Architecture] = []  # neighbours of the best, not yet proposed
+
+    def _propose(self, n: int) -> list[Proposal]:
+        return [Proposal(self._step()) for _ in range(n)]
+
+    def _step(self) -> Architecture:
+        if self._drawn < self.initial or self._best is None:
+            self._drawn += 1
+            architecture = self.space.sample(self._generator)
+            self._tried.add(architecture.canonical_key)
+            return architecture
+        if self._queue:
+            return self._queue.pop()
+        if any(p.architecture.canonical_key in self._tried for p in self._open):
+            return self.space.mutate(self._best[0], self._generator)  # until the last are told
+        self._begin()
+        return self._step()
+
+    def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
+        for proposal, reward in results:
+            self._told += 1
+            if self._best is None or reward > self._best[1]:
+                self._best = (proposal.architecture, reward)
+                self._queue = []
+                if self._told >= self.initial:
+                    self._line_up()
+            elif self._told == self.initial:
+                self._line_up()
+
+    def _line_up(self) -> None:
+        """Queue the neighbours of the best in random order."""
+        assert self._best is not None
+        found: dict[str, Architecture] = {}
+        for neighbour in self.space.neighbours(self._best[0]):
+            if neighbour.canonical_key not in self._tried:
+                found.setdefault(neighbour.canonical_key, neighbour)
+        self._tried |= found.keys()
+        order = self._generator.permutation(len(found))
+        neighbours = list(found.values())
+        self._queue = [neighbours[int(k)] for k in order]
+
+    def _recall(self, architectures: list[Architecture], rewards: list[float]) -> None:
+        super()._recall(architectures, rewards)
+        self._drawn += len(rewards)
+        if self._told >= self.initial and not self._queue:
+            self._line_up()
+
+    def _settings(self) -> dict[str, Any]:
+        return {"name": "local", "initial": self.initial}
+
+    def _save(self) -> dict[str, Any]:
+        best = None if self._best is None else [self._best[0].to_json(), self._best[1]]
+        return {
+            "best": best,
+            "drawn": self._drawn,
+            "told": self._told,
+            "tried": sorted(self._tried),
+            "queue": [architecture.to_json() for architecture in self._queue],
+        }
+
+    def _restore(self, own: dict[str, Any]) -> None:
+        best = own["best"]
+        self._best = None if best is None else (Architecture.from_json(best[0]), best[1])
+        self._drawn, self._told = own["drawn"], own["told"]
+        self._tried = set(own["tried"])
+        self._queue = [Architecture.from_json(text) for text in own["queue"]]

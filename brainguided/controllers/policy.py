@@ -1,0 +1,227 @@
+"""The recurrent policy that REINFORCE and PPO learn: it writes an architecture step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from brainguided.controllers.contract import pack, unpack
+from brainguided.spaces import SearchSpace
+
+
+class Policy(nn.Module):
+    """Hold an LSTM that reads the option taken last and weighs those of the next decision.
+
+    Illegal options have probability 0; decisions with one option are taken without asking it.
+    Softmax weights are the sum of one set for the decision and one for its kind (all kernel
+    heights, say), so that what is learnt for one layer is a first guess for the others.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    hidden, layers : int
+        Size and number of the LSTM's layers.
+    init : float
+        Weights start uniform in +-init, the biases of the softmax at 0.
+    seed : int
+    """
+
+    def __init__(
+        self, space: SearchSpace, *, hidden: int, layers: int, init: float, seed: int
+    ) -> None:
+        super().__init__()
+        sizes = [len(decision.options) for decision in space.decisions]
+        self.space = space
+        self.positions = [place for place, size in enumerate(sizes) if size > 1]
+        self.sizes = [sizes[place] for place in self.positions]
+        kinds = [space.decisions[place].name.split(".")[-1] for place in self.positions]
+        kinds = ["from" if kind.startswith("from") else kind.rstrip("12") for kind in kinds]
+        names = sorted(set(kinds))
+        self.kinds = [names.index(kind) for kind in kinds]
+        # Token 0 begins a sequence; then every option of every decision has one
+        self.tokens = np.cumsum([1, *self.sizes])
+        n, widest = len(self.sizes), max(self.sizes, default=1)
+        self.masked = type(space).legal is not SearchSpace.legal
+        self.possible = np.arange(widest) < np.array(self.sizes).reshape(-1, 1)
+
+        def weights(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(*shape))
+
+        self.embedding = weights(int(self.tokens[-1]), hidden)
+        # Its own initialisation would draw from the global generator
+        self.lstm = nn.LSTM(hidden, hidden, layers, device="meta").to_empty(device="cpu")
+        self.weight = weights(n, widest, hidden)
+        self.kind_weight = weights(len(names), widest, hidden)
+        self.bias = weights(n, widest)
+        self.kind_bias = weights(len(names), widest)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.uniform_(-init, init, generator=generator)
+            self.bias.zero_()
+            self.kind_bias.zero_()
+
+    def _head(self) -> tuple[Tensor, Tensor]:
+        """Return softmax weights (decision, option, unit) and biases (decision, option)."""
+        return self.weight + self.kind_weight[self.kinds], self.bias + self.kind_bias[self.kinds]
+
+    def _legal(self, actions: Sequence[Sequence[int]], place: int) -> np.ndarray:
+        """Return what is legal at a place after the actions before it: (n, option)."""
+        legal = np.repeat(self.possible[place][None], len(actions), 0)
+        if self.masked:
+            position = self.positions[place]
+            for row, taken in enumerate(actions):
+                legal[row, : self.sizes[place]] = self.space.legal(taken[:position])
+        return legal
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: np.random.Generator) -> tuple[list[list[int]], np.ndarray]:
+        """Return the actions of all decisions for `n` architectures, and the log-probability of
+        each one asked for: (n, decision)."""
+        actions = [[0] * len(self.space.decisions) for _ in range(n)]
+        chances = np.zeros((n, len(self.sizes)))
+        draws = generator.random((len(self.sizes), n, 1))
+        weight, bias = self._head()
+        rows = np.arange(n)
+        token, state = torch.zeros(n, dtype=torch.int64), None
+        for place, position in enumerate(self.positions):
+            output, state = self.lstm(self.embedding[token][None], state)
+            logits = (output[0] @ weight[place].T + bias[place]).double().numpy()
+            logits = np.where(self._legal(actions, place), logits, -np.inf)
+            cumulative = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)
+            total = cumulative[:, -1:]
+            # At most the last legal option, whatever the rounding of the sum
+            choices = (cumulative <= draws[place] * total).sum(axis=1)
+            best = logits.max(axis=1)
+            chances[:, place] = logits[rows, choices] - best - np.log(total[:, 0])
+            for row, choice in zip(actions, choices.tolist(), strict=True):
+                row[position] = choice
+            token = torch.from_numpy(choices) + int(self.tokens[place])
+        return actions, chances
+
+    def score(self, actions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities (decision, n) of what was taken and entropies of the choices."""
+        n = len(actions)
+        if not self.positions:  # a space of one architecture leaves nothing to learn
+            nothing = self.bias.sum() * torch.zeros(1, n)
+            return nothing, nothing
+        table = np.array(actions, dtype=np.int64)
+        taken = torch.from_numpy(np.ascontiguousarray(table[:, self.positions].T))
+        legal = torch.from_numpy(
+            np.stack([self._legal(actions, place) for place in range(len(self.sizes))])
+        )
+        starts = torch.from_numpy(self.tokens[:-1])[:, None]
+        tokens = torch.cat([torch.zeros_like(taken[:1]), (taken + starts)[:-1]])
+        output, _ = self.lstm(self.embedding[tokens])
+        weight, bias = self._head()
+        logits = torch.einsum("dnh,doh->dno", output, weight) + bias[:, None]
+        log_p = torch.log_softmax(logits.masked_fill(~legal, -math.inf), -1)
+        chosen = log_p.gather(-1, taken[..., None])[..., 0]
+        entropy = -(log_p.exp() * log_p.masked_fill(~legal, 0.0)).sum(-1)
+        return chosen, entropy
+
+    def make_optimizers(
+        self, learning_rate: float, bias_rate: float
+    ) -> list[torch.optim.Optimizer]:
+        """Return Adam for the weights and, with a `bias_rate`, plain gradient steps for biases."""
+        biases = [self.bias, self.kind_bias] if bias_rate else []
+        weights = [p for p in self.parameters() if all(p is not bias for bias in biases)]
+        optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(weights, lr=learning_rate)]
+        if biases:
+            optimizers.append(torch.optim.SGD(biases, lr=bias_rate))
+        return optimizers
+
+    def save(self, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
+        """Return weights and the optimizers' moments as plain data."""
+        moments = [
+            {
+                name: pack(value.numpy()) if isinstance(value, Tensor) else value
+                for name, value in optimizer.state.get(parameter, {}).items()
+            }
+            for optimizer in optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        ]
+        return {
+            "weights": [pack(parameter.detach().numpy()) for parameter in self.parameters()],
+            "moments": moments,
+        }
+
+    def restore(self, own: dict[str, Any], optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Take back what `save` returned."""
+        with torch.no_grad():
+            for parameter, data in zip(self.parameters(), own["weights"], strict=True):
+                parameter.copy_(torch.from_numpy(unpack(data)))
+        moments = iter(own["moments"])
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    found = {
+                        name: torch.from_numpy(unpack(value)) if isinstance(value, dict) else value
+                        for name, value in next(moments).items()
+                    }
+                    if found:
+                        optimizer.state[parameter] = found
+
+
+class Baseline:
+    """Hold moving averages of the rewards and of their variance, by which advantages are scaled.
+
+    Parameters
+    ----------
+    decay : float
+        Weight of the past, 0 to below 1, an update.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.mean: float | None = None
+        self.variance = 0.0
+
+    def compute_advantages(self, rewards: np.ndarray) -> np.ndarray:
+        """Return rewards relative to the average, in SD of rewards; then move both averages."""
+        if self.mean is None:
+            self.mean, self.variance = float(rewards.mean()), float(rewards.var())
+        deviations = rewards - self.mean
+        scale = math.sqrt(self.variance)
+        kept = self.decay
+        self.variance = kept * self.variance + (1 - kept) * float((deviations**2).mean())
+        self.mean = kept * self.mean + (1 - kept) * float(rewards.mean())
+        # Rewards that were all the same so far have no scale, and teach nothing or little
+        return deviations / scale if scale > 0 else np.sign(deviations)
+
+
+def say_problems(
+    name: str,
+    hidden: int | tuple[int, ...],
+    positive: dict[str, float],
+    natural: dict[str, float],
+    fractions: dict[str, float],
+    whole: dict[str, int],
+) -> None:
+    """Refuse settings that are out of range, all at once."""
+    problems = []
+    sizes = hidden if isinstance(hidden, tuple) else (hidden,)
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+        problems.append(f"hidden is {sizes!r}, expected whole numbers, at least 1")
+    elif len(set(sizes)) > 1:
+        problems.append(f"hidden is {sizes!r}, expected layers of the same size")
+    for key, value in positive.items():
+        if not (math.isfinite(value) and value > 0):
+            problems.append(f"{key} is {value!r}, expected a positive number")
+    for key, value in natural.items():
+        if not (math.isfinite(value) and value >= 0):
+            problems.append(f"{key} is {value!r}, expected 0 or a positive number")
+    for key, value in fractions.items():
+        if not 0 <= value < 1:
+            problems.append(f"{key} is {value!r}, expected 0 to below 1")
+    for key, value in whole.items():
+        if type(value) is not int or value < 1:
+            problems.append(f"{key} is {value!r}, expected a whole number, at least 1")
+    if problems:
+        raise ValueError(f"{name}:" + "".join(f"\n  - {problem}" for problem in problems))
