@@ -1,7 +1,8 @@
 """The journal: the record of a search on disk, one SQLite file.
 
 What depends only on the search itself (tables ``search``, ``event`` and ``evaluation``) is kept
-apart from what depends on time and place (``timing``, ``session``). The first three come out of a
+apart from what depends on time and place (``timing``, ``session``) and from what only saves time
+(``snapshot``: what the controller had learnt, now and then). The first three come out of a
 plain SELECT the same, row for row, however many workers there were and however often the search
 was killed and resumed.
 """
@@ -22,51 +23,22 @@ from typing import Any
 
 import xarray as xr
 
+from brainguided.journal_file import (
+    APPLICATION_ID,
+    FILE_NAME,
+    FORMAT,
+    JournalError,
+    cause,
+    connect_to_read,
+    connect_to_write,
+    one_error,
+    take_lock,
+)
 from brainguided.records import Attempt, Timing, build_run, export_run
 
-FILE_NAME = "journal.db"
-FORMAT = 1
-APPLICATION_ID = 0x62674A31  # "bgJ1"
-_TABLES = """
-CREATE TABLE search (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    config TEXT NOT NULL
-);
-CREATE TABLE event (
-    seq INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('ask', 'tell')),
-    round INTEGER NOT NULL,
-    payload TEXT NOT NULL,
-    UNIQUE (round, kind)
-);
-CREATE TABLE evaluation (
-    candidate INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    architecture TEXT NOT NULL, key TEXT NOT NULL, seed INTEGER NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'lost')),
-    reason TEXT NOT NULL,
-    performance REAL, guidance REAL, reward REAL,
-    similarity TEXT NOT NULL, history TEXT NOT NULL,
-    n_parameters INTEGER, examples INTEGER, duplicate_of INTEGER,
-    PRIMARY KEY (candidate, attempt)
-) WITHOUT ROWID;
-CREATE TABLE timing (
-    candidate INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    seconds REAL NOT NULL, started REAL NOT NULL, finished REAL NOT NULL,
-    host TEXT NOT NULL, pid INTEGER NOT NULL,
-    PRIMARY KEY (candidate, attempt)
-) WITHOUT ROWID;
-CREATE TABLE session (
-    id INTEGER PRIMARY KEY, started REAL NOT NULL, workers TEXT NOT NULL,
-    host TEXT NOT NULL, pid INTEGER NOT NULL, versions TEXT NOT NULL
-);
-"""
-_NAMES = {"search", "event", "evaluation", "timing", "session"}
+__all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
 _COLUMNS = tuple(column.name for column in fields(Attempt))
 _JSON = ("similarity", "history")
-
-
-class JournalError(ValueError):
-    """A journal that cannot be read, written or resumed as it is."""
 
 
 class Journal:
@@ -100,19 +72,19 @@ class Journal:
         made = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = _lock(folder)
+            lock = take_lock(folder, _holder)
         except (OSError, sqlite3.Error) as error:
             if made:
                 with suppress(OSError):
                     folder.rmdir()
             raise JournalError(
-                f"A run cannot be written into {folder} ({_cause(error)}). "
+                f"A run cannot be written into {folder} ({cause(error)}). "
                 "Choose a folder that can be written, with --out or out=."
             ) from error
         path = folder / FILE_NAME
         try:
-            with _one_error(path):
-                return cls(_connect_to_write(path), path, lock)
+            with one_error(path):
+                return cls(connect_to_write(path), path, lock)
         except BaseException:
             lock.close()
             raise
@@ -133,16 +105,16 @@ class Journal:
             raise FileNotFoundError(
                 f"{path} does not exist. Give the folder of a search, as given to --out or out=."
             )
-        with _one_error(path):
+        with one_error(path):
             address = f"{path.resolve().as_uri()}?mode=ro"
             try:
-                return cls(_connect_to_read(address, path), path, None)
+                return cls(connect_to_read(address, path), path, None)
             except sqlite3.OperationalError:
                 # A folder that cannot be written holds no shared-memory file. Without a log
                 # beside it the file itself is complete.
                 if path.with_name(f"{FILE_NAME}-wal").exists():
                     raise
-                return cls(_connect_to_read(f"{address}&immutable=1", path), path, None)
+                return cls(connect_to_read(f"{address}&immutable=1", path), path, None)
 
     def close(self) -> None:
         """Close the file and let another driver have it."""
@@ -178,12 +150,12 @@ class Journal:
                 (time.time(), workers, platform.node(), os.getpid(), _dump(versions)),
             )
 
-    def rounds(self) -> list[tuple[list[str], list[float] | None]]:
+    def rounds(self, since: int = 0) -> list[tuple[list[str], list[float] | None]]:
         """Return, for every round, what was proposed (JSON) and the rewards told, if they were."""
         payloads = {
             (number, kind): json.loads(payload)
             for number, kind, payload in self._connection.execute(
-                "SELECT round, kind, payload FROM event ORDER BY seq"
+                "SELECT round, kind, payload FROM event WHERE round >= ? ORDER BY seq", (since,)
             )
         }
         return [
@@ -191,6 +163,38 @@ class Journal:
             for (number, kind), payload in payloads.items()
             if kind == "ask"
         ]
+
+    @property
+    def n_asked(self) -> int:
+        """Number of candidates proposed so far."""
+        row = self._connection.execute(
+            "SELECT payload FROM event WHERE kind = 'ask' ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return 0
+        payload = json.loads(row[0])
+        return payload["first_candidate"] + len(payload["architectures"])
+
+    @property
+    def n_results(self) -> int:
+        """Number of candidates that have ended."""
+        query = "SELECT count(*) FROM evaluation WHERE outcome != 'lost'"
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def snapshot(self) -> tuple[int, int, dict[str, Any]] | None:
+        """Return the rounds and candidates told and the controller's state then, if one is kept."""
+        row = self._connection.execute("SELECT round, told, state FROM snapshot").fetchone()
+        return None if row is None else (row[0], row[1], json.loads(row[2]))
+
+    def summaries(self, before: int) -> list[tuple[int, str, str, str, float | None, bool]]:
+        """Return candidate, key, outcome, reason, reward and whether it is a duplicate, of every
+        result below a candidate."""
+        rows = self._connection.execute(
+            "SELECT candidate, key, outcome, reason, reward, duplicate_of IS NOT NULL "
+            "FROM evaluation WHERE outcome != 'lost' AND candidate < ? ORDER BY candidate",
+            (before,),
+        )
+        return [(*row[:5], bool(row[5])) for row in rows]
 
     def record_ask(self, number: int, first: int, architectures: Sequence[str]) -> None:
         """Record the proposals of a round, whose first candidate is `first`."""
@@ -216,8 +220,12 @@ class Journal:
         first: int,
         rewards: Sequence[float],
         duplicates: Sequence[Attempt],
+        state: dict[str, Any] | None = None,
     ) -> None:
-        """Record the end of a round at once: duplicates, rewards of failures, what was told."""
+        """Record the end of a round at once: duplicates, rewards of failures, what was told.
+
+        `state`, of the controller after it, replaces the one kept before.
+        """
         with self._transaction():
             for duplicate in duplicates:
                 self._insert(duplicate)
@@ -231,16 +239,27 @@ class Journal:
                 "INSERT INTO event VALUES (?, 'tell', ?, ?)",
                 (2 * number + 1, number, _dump(payload)),
             )
+            if state is not None:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)",
+                    (number + 1, first + len(rewards), _dump(state)),
+                )
 
     def results(self) -> list[Attempt]:
         """Return the final attempt of every candidate that has one, by candidate."""
         return [attempt for attempt in self.attempts() if attempt.outcome != "lost"]
 
-    def attempts(self) -> list[Attempt]:
-        """Return every attempt, by candidate and attempt."""
+    def result(self, candidate: int) -> Attempt:
+        """Return the final attempt of one candidate."""
+        return next(a for a in self.attempts(candidate, 1) if a.outcome != "lost")
+
+    def attempts(self, since: int = 0, n: int | None = None) -> list[Attempt]:
+        """Return every attempt at `n` candidates (default: all) from a candidate on, in order."""
         names = ", ".join(_COLUMNS)
         rows = self._connection.execute(
-            f"SELECT {names} FROM evaluation ORDER BY candidate, attempt"
+            f"SELECT {names} FROM evaluation WHERE candidate >= ? AND candidate < ? "
+            "ORDER BY candidate, attempt",
+            (since, 2**62 if n is None else since + n),
         )
         return [_attempt(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
@@ -300,26 +319,6 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-def _cause(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _lock(folder: Path) -> sqlite3.Connection:
-    """Take the lock of a run folder; the operating system frees it when the process dies."""
-    connection = sqlite3.connect(folder / "journal.lock", timeout=0, isolation_level=None)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        connection.close()
-        if "locked" not in str(error):
-            raise
-        raise JournalError(
-            f"Another search is writing into {folder}{_holder(folder)}. "
-            "Wait for it to end, or choose another folder."
-        ) from error
-    return connection
-
-
 def _holder(folder: Path) -> str:
     try:
         with Journal.read(folder) as journal:
@@ -329,69 +328,3 @@ def _holder(folder: Path) -> str:
     except (OSError, ValueError):
         return ""
     return f" (process {row[0]} on {row[1]})" if row else ""
-
-
-def _connect_to_read(address: str, path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, isolation_level=None)
-    try:
-        _check(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect_to_write(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        # A driver killed in its first moment leaves an empty file
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        new = tables == 0 and _pragma(connection, "application_id") == 0
-        if not new:
-            _check(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if new:
-            connection.executescript(
-                f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {FORMAT}; {_TABLES} COMMIT;"
-            )
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> Any:
-    return connection.execute(f"PRAGMA {name}").fetchone()[0]
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse what is not an intact journal of this format."""
-    if _pragma(connection, "application_id") != APPLICATION_ID:
-        raise JournalError(
-            f"{path} is not the journal of a search but another or an empty SQLite file. "
-            "Give the folder of a search, or an empty one."
-        )
-    found = _pragma(connection, "user_version")
-    if found != FORMAT:
-        raise JournalError(
-            f"{path} has format {found}, this version of brainguided knows format {FORMAT}. "
-            "Open it with the version that wrote it (table 'session', column 'versions')."
-        )
-    verdict = _pragma(connection, "quick_check")
-    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if verdict != "ok" or not names >= _NAMES:
-        missing = ", ".join(sorted(_NAMES - names))
-        raise sqlite3.DatabaseError(f"missing tables: {missing}" if missing else verdict)
-
-
-@contextmanager
-def _one_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise JournalError(
-            f"{path} cannot be opened as a journal ({error}). "
-            "Restore it from a copy, or start the search again in another folder."
-        ) from error

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
-import platform
-import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    wait,
-)
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,35 +17,14 @@ import xarray as xr
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
+from brainguided.dispatch import SearchError, evaluate_round
 from brainguided.journal import Journal, JournalError
 from brainguided.records import Attempt, Timing
 
+__all__ = ["SearchError", "run_search"]
 _log = logging.getLogger(__name__)
-_ATTEMPTS = 3  # of a candidate whose worker dies
 _WINDOW = 40  # evaluations watched for failures
-_EARNED = (  # what is recorded of an Evaluation
-    "outcome",
-    "reason",
-    "performance",
-    "guidance",
-    "reward",
-    "similarity",
-    "history",
-    "n_parameters",
-    "examples",
-)
-
-
-class SearchError(RuntimeError):
-    """A search that cannot go on."""
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What comes back from a worker: plain data that every process can unpickle."""
-
-    values: dict[str, Any]
-    timing: Timing
+_SNAPSHOT = 500  # candidates between two saved states of the controller
 
 
 def run_search(
@@ -140,22 +109,19 @@ def run_search(
         journal.begin_session(workers=_describe_workers(executor))
         try:
             while search.told < candidates:
-                _refuse_failures(journal.results()[: search.told])
+                _refuse_failures(search.recent)
                 proposals = search.propose(min(round_size, candidates - search.told))
-                for attempt, timing in _evaluate_round(
-                    search.open_jobs(), executor, evaluate, task
-                ):
+                for attempt, timing in evaluate_round(search.open_jobs(), executor, evaluate, task):
                     journal.record_attempt(attempt, timing)
                     _log_attempt(attempt, timing, candidates)
                 search.conclude(proposals)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"Stopped after {len(journal.results())} of {candidates} candidates. "
+                f"Stopped after {journal.n_results} of {candidates} candidates. "
                 f"Nothing is lost: the same call goes on in {Path(out)}."
             ) from None
-        results = journal.results()
-        if not any(result.outcome == "done" for result in results):
-            _refuse_failures(results, limit=0)
+        if search.lowest is None:
+            _refuse_failures(search.recent, limit=0)
         journal.export()
         return journal.to_xarray()
 
@@ -175,6 +141,10 @@ class _Search:
         self.rounds = 0  # told
         self.told = 0  # candidates in them
         self.pending: list[Architecture] = []  # proposed and logged, not told
+        self.first: dict[str, int] = {}  # of those told, the first candidate with each key
+        self.lowest: float | None = None  # reward of those told
+        self.recent: deque[tuple[str, str]] = deque(maxlen=_WINDOW)  # outcomes and reasons
+        self._saved = 0  # candidates told in the last snapshot
 
     def resume(self, config: dict[str, Any], candidates: int) -> None:
         """Bring the controller to where the journal is."""
@@ -183,14 +153,18 @@ class _Search:
             self.journal.begin(config)
             return
         _refuse_other(known, config, self.journal.path)
-        rounds = self.journal.rounds()
-        logged = sum(len(proposals) for proposals, _ in rounds)
+        logged = self.journal.n_asked
         if logged > candidates:
             raise JournalError(
                 f"{self.journal.path} already holds {logged} candidates, "
                 f"{candidates} were asked for. Ask for {logged} or more, or use another folder."
             )
-        for number, (texts, rewards) in enumerate(rounds):
+        snapshot = self.journal.snapshot()
+        if snapshot is not None:
+            self.rounds, self.told, state = snapshot
+            self.controller.restore_state(state)
+            self._saved = self.told
+        for number, (texts, rewards) in enumerate(self.journal.rounds(self.rounds), self.rounds):
             proposals = self.controller.ask(len(texts))
             for place, (proposal, text) in enumerate(zip(proposals, texts, strict=True)):
                 if proposal.to_json() != text:
@@ -206,6 +180,17 @@ class _Search:
             else:
                 self.controller.tell(proposals, rewards)
                 self.rounds, self.told = number + 1, self.told + len(texts)
+        for row in self.journal.summaries(self.told):
+            self._remember(*row)
+
+    def _remember(
+        self, candidate: int, key: str, outcome: str, reason: str, reward: float | None, old: bool
+    ) -> None:
+        self.first.setdefault(key, candidate)
+        if not old:
+            self.recent.append((outcome, reason))
+        if outcome == "done" and reward is not None:
+            self.lowest = reward if self.lowest is None else min(self.lowest, reward)
 
     def propose(self, n: int) -> list[Architecture]:
         """Return the open round, asking the controller for `n` candidates if there is none."""
@@ -217,14 +202,14 @@ class _Search:
 
     def open_jobs(self) -> list[Attempt]:
         """Return the attempts to make in the open round; duplicates and finished ones need none."""
-        attempts = self.journal.attempts()
+        attempts = self.journal.attempts(self.told)
         finished = {a.candidate for a in attempts if a.outcome != "lost"}
         made = Counter(a.candidate for a in attempts)
-        known = {a.key for a in attempts if a.candidate < self.told}
+        met: set[str] = set()
         jobs = []
         for candidate, architecture in enumerate(self.pending, self.told):
             key = architecture.key
-            if key not in known and candidate not in finished:
+            if key not in self.first and key not in met and candidate not in finished:
                 jobs.append(
                     Attempt(
                         candidate=candidate,
@@ -235,21 +220,23 @@ class _Search:
                         outcome="lost",
                     )
                 )
-            known.add(key)
+            met.add(key)
         return jobs
 
     def conclude(self, proposals: Sequence[Architecture]) -> None:
         """Answer duplicates, give failures their reward, log and tell the round."""
-        results = {result.candidate: result for result in self.journal.results()}
-        first: dict[str, Attempt] = {}
-        for result in results.values():
-            first.setdefault(result.key, result)
-        rewards = [r.reward for r in results.values() if r.outcome == "done"]
-        lowest = min((reward for reward in rewards if reward is not None), default=0.0)
+        here = [a for a in self.journal.attempts(self.told) if a.outcome != "lost"]
+        results = {result.candidate: result for result in here}
+        for result in here:
+            self._remember(
+                result.candidate, result.key, result.outcome, result.reason, result.reward, False
+            )
+        lowest = 0.0 if self.lowest is None else self.lowest
         told: list[float] = []
         duplicates: list[Attempt] = []
         for candidate, architecture in enumerate(proposals, self.told):
-            result = first[architecture.key]
+            earlier = self.first[architecture.key]
+            result = results.get(earlier) or self.journal.result(earlier)
             if candidate not in results:
                 duplicates.append(
                     replace(
@@ -262,99 +249,26 @@ class _Search:
                 )
             done = result.outcome == "done" and result.reward is not None
             told.append(result.reward if done else lowest)  # type: ignore[arg-type]
-        self.journal.record_tell(self.rounds, self.told, told, duplicates)
         self.controller.tell(proposals, told)
         self.rounds, self.told, self.pending = self.rounds + 1, self.told + len(proposals), []
+        state = None
+        if self.told - self._saved >= _SNAPSHOT:
+            state, self._saved = self.controller.save_state(), self.told
+        first = self.told - len(proposals)
+        self.journal.record_tell(self.rounds - 1, first, told, duplicates, state)
 
 
 def _candidate_seed(seed: int, candidate: int) -> int:
     return int(np.random.SeedSequence((seed, candidate)).generate_state(1)[0])
 
 
-def _evaluate_round(
-    jobs: list[Attempt], executor: Executor | None, evaluate: Callable[..., Any], task: Any
-) -> Iterator[tuple[Attempt, Timing | None]]:
-    """Yield every attempt as it ends; lost ones are made again until they were made 3 times."""
-    if executor is None:
-        for job in jobs:
-            yield _finish(job, _run_one(evaluate, job.architecture, task, job.seed))
-        return
-    running: dict[Future[_Outcome], Attempt] = {}
-
-    def submit(job: Attempt) -> None:
-        try:
-            future = executor.submit(_run_one, evaluate, job.architecture, task, job.seed)
-        except BrokenExecutor as error:
-            raise SearchError(
-                "The executor is broken and takes no more work. Start the same search again to "
-                "go on; local_pool survives the death of a worker."
-            ) from error
-        running[future] = job
-
-    try:
-        for job in jobs:
-            submit(job)
-        while running:
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                job = running.pop(future)
-                try:
-                    outcome = future.result()
-                except (BrokenExecutor, CancelledError):
-                    if job.attempt >= _ATTEMPTS:
-                        yield replace(job, outcome="failed", reason="lost"), None
-                    else:
-                        yield replace(job, outcome="lost", reason="lost"), None
-                        submit(replace(job, attempt=job.attempt + 1))
-                else:
-                    yield _finish(job, outcome)
-    finally:
-        for future in running:
-            future.cancel()
-
-
-def _run_one(evaluate: Callable[..., Any], architecture: str, task: Any, seed: int) -> _Outcome:
-    """Evaluate one candidate, in whatever process; an exception becomes a failed outcome."""
-    started, clock = time.time(), time.perf_counter()
-    try:
-        evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed)
-        values = {name: getattr(evaluation, name) for name in _EARNED}
-    except Exception as error:
-        text = " ".join(str(error).split())
-        values = {"outcome": "failed", "reason": f"error: {type(error).__name__}: {text}"}
-    seconds = time.perf_counter() - clock
-    return _Outcome(values, Timing(seconds, started, time.time(), platform.node(), os.getpid()))
-
-
-def _finish(job: Attempt, outcome: _Outcome) -> tuple[Attempt, Timing]:
-    """Return the attempt with its results as plain finite numbers."""
-    values = _plain(outcome.values)
-    if values["outcome"] == "done" and values["reward"] is None:
-        values |= {"outcome": "failed", "reason": "nan"}
-    if values["outcome"] == "failed":
-        values["reward"] = None
-    return replace(job, **values), outcome.timing
-
-
-def _plain(value: Any) -> Any:
-    """Return the same as JSON would give it back, with None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _refuse_failures(results: Sequence[Attempt], *, limit: int = _WINDOW // 2) -> None:
-    """Stop when more than `limit` of the last evaluations failed."""
-    window = [result for result in results if result.duplicate_of is None][-_WINDOW:]
-    failed = [result for result in window if result.outcome == "failed"]
-    if len(failed) > limit:
-        reason, times = Counter(result.reason for result in failed).most_common(1)[0]
+def _refuse_failures(recent: Sequence[tuple[str, str]], *, limit: int = _WINDOW // 2) -> None:
+    """Stop when more than `limit` of the last evaluations, duplicates aside, failed."""
+    reasons = [reason for outcome, reason in recent if outcome == "failed"]
+    if len(reasons) > limit:
+        reason, times = Counter(reasons).most_common(1)[0]
         raise SearchError(
-            f"{len(failed)} of the last {len(window)} evaluations failed, {times} of them with "
+            f"{len(reasons)} of the last {len(recent)} evaluations failed, {times} of them with "
             f"'{reason}'. Correct the cause, then start again in another folder."
         )
 

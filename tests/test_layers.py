@@ -18,7 +18,7 @@ OWNERS = {
         "recorded_activations", "similarity", "teacher", "training", "winner",
     },
     "matplotlib": {"plot", "report", "commands"},
-    "sqlite3": {"journal"},
+    "sqlite3": {"journal", "journal_file"},
 }  # fmt: skip
 
 

@@ -1,0 +1,145 @@
+"""The file of a journal: its tables, how it is opened and locked, and what is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "journal.db"
+FORMAT = 2
+APPLICATION_ID = 0x62674A31  # "bgJ1"
+_TABLES = """
+CREATE TABLE search (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    config TEXT NOT NULL
+);
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('ask', 'tell')),
+    round INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    UNIQUE (round, kind)
+);
+CREATE TABLE evaluation (
+    candidate INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    architecture TEXT NOT NULL, key TEXT NOT NULL, seed INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'lost')),
+    reason TEXT NOT NULL,
+    performance REAL, guidance REAL, reward REAL,
+    similarity TEXT NOT NULL, history TEXT NOT NULL,
+    n_parameters INTEGER, examples INTEGER, duplicate_of INTEGER,
+    PRIMARY KEY (candidate, attempt)
+) WITHOUT ROWID;
+CREATE TABLE timing (
+    candidate INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    seconds REAL NOT NULL, started REAL NOT NULL, finished REAL NOT NULL,
+    host TEXT NOT NULL, pid INTEGER NOT NULL,
+    PRIMARY KEY (candidate, attempt)
+) WITHOUT ROWID;
+CREATE TABLE snapshot (
+    id INTEGER PRIMARY KEY CHECK (id = 1), round INTEGER NOT NULL, told INTEGER NOT NULL,
+    state TEXT NOT NULL
+);
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY, started REAL NOT NULL, workers TEXT NOT NULL,
+    host TEXT NOT NULL, pid INTEGER NOT NULL, versions TEXT NOT NULL
+);
+"""
+_NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read, written or resumed as it is."""
+
+
+def cause(error: Exception) -> str:
+    """Return what the operating system says is wrong."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def take_lock(folder: Path, say_holder: Callable[[Path], str]) -> sqlite3.Connection:
+    """Take the lock of a run folder; the operating system frees it when the process dies."""
+    connection = sqlite3.connect(folder / "journal.lock", timeout=0, isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        connection.close()
+        if "locked" not in str(error):
+            raise
+        raise JournalError(
+            f"Another search is writing into {folder}{say_holder(folder)}. "
+            "Wait for it to end, or choose another folder."
+        ) from error
+    return connection
+
+
+def connect_to_read(address: str, path: Path) -> sqlite3.Connection:
+    """Open a journal for reading."""
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    try:
+        _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_write(path: Path) -> sqlite3.Connection:
+    """Open a journal for writing, or begin one."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        # A driver killed in its first moment leaves an empty file
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        new = tables == 0 and _pragma(connection, "application_id") == 0
+        if not new:
+            _check(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if new:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
+                f"PRAGMA user_version = {FORMAT}; {_TABLES} COMMIT;"
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is not an intact journal of this format."""
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise JournalError(
+            f"{path} is not the journal of a search but another or an empty SQLite file. "
+            "Give the folder of a search, or an empty one."
+        )
+    found = _pragma(connection, "user_version")
+    if found != FORMAT:
+        raise JournalError(
+            f"{path} has format {found}, this version of brainguided knows format {FORMAT}. "
+            "Open it with the version that wrote it (table 'session', column 'versions')."
+        )
+    verdict = _pragma(connection, "quick_check")
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if verdict != "ok" or not names >= _NAMES:
+        missing = ", ".join(sorted(_NAMES - names))
+        raise sqlite3.DatabaseError(f"missing tables: {missing}" if missing else verdict)
+
+
+@contextmanager
+def one_error(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into one of ours, with the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalError(
+            f"{path} cannot be opened as a journal ({error}). "
+            "Restore it from a copy, or start the search again in another folder."
+        ) from error
