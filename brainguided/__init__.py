@@ -53,6 +53,7 @@ _HOMES = {
     "brainguided.network": ("build_network",),
     "brainguided.noise": ("compute_noise_precision",),
     "brainguided.plot": (
+        "plot_anytime",
         "plot_correspondence",
         "plot_depth",
         "plot_rdm_mds",
@@ -74,6 +75,7 @@ _HOMES = {
         "rdms_from_dissimilarities",
     ),
     "brainguided.recorded_activations": ("load_activations", "record_activations"),
+    "brainguided.replay": ("replay_search", "run_replays", "summarize_replays"),
     "brainguided.report": ("write_report",),
     "brainguided.runfile": ("load_run",),
     "brainguided.search": ("SearchError", "run_search"),
@@ -90,6 +92,7 @@ _HOMES = {
         "small_space",
         "zoph2017_space",
     ),
+    "brainguided.tables": ("Table", "load_table", "table_from_run"),
     "brainguided.teacher": ("Target", "Teacher"),
     "brainguided.time_courses": ("compute_similarity_over_time",),
     "brainguided.training": ("Training", "train_network"),

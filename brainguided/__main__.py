@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from brainguided import __version__
-from brainguided.commands import correspondences, imports, recordings, searches
+from brainguided.commands import correspondences, imports, recordings, replays, searches
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"brainguided {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     searches.add_verbs(verbs)
+    replays.add_verbs(verbs)
     imports.add_verbs(verbs)
     recordings.add_verbs(verbs)
     correspondences.add_verbs(verbs)

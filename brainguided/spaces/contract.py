@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from math import prod
@@ -52,6 +52,18 @@ class SearchSpace(ABC):
         ValueError
             The architecture is not in this space; every reason is listed.
         """
+
+    def parse(self, text: str) -> Architecture:
+        """Read an architecture of this space from text: its JSON.
+
+        Raises
+        ------
+        ValueError
+            It cannot be read, or is not in the space.
+        """
+        architecture = Architecture.from_json(text)
+        self.encode(architecture)
+        return architecture
 
     def legal(self, prefix: Sequence[int]) -> tuple[bool, ...]:
         """Return which options of the next decision may be taken after these actions.
@@ -197,6 +209,25 @@ class SearchSpace(ABC):
             for name, value in asdict(self).items()  # type: ignore[call-overload]
         }
         return {"kind": self.kind, **settings}
+
+    @staticmethod
+    def from_description(description: Mapping[str, Any]) -> SearchSpace:
+        """Return the space that `describe` described.
+
+        Raises
+        ------
+        ValueError
+            It is no description of a space.
+        """
+        kinds = {kind.kind: kind for kind in SearchSpace.__subclasses__()}
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in description.items()}
+        kind = settings.pop("kind", None)
+        if kind not in kinds:
+            raise ValueError(f"The kind of a space is {kind!r}; expected one of {sorted(kinds)}.")
+        try:
+            return kinds[kind](**settings)
+        except TypeError as error:
+            raise ValueError(f"Not the description of a space: {error}.") from error
 
     def __repr__(self) -> str:
         given = ", ".join(

@@ -40,6 +40,12 @@ class NASBench201Space(SearchSpace):
         operations = tuple(OPERATIONS[action] for action in actions)
         return NASBench201Architecture(operations, self.n_cells, self.filters)
 
+    def parse(self, text: str) -> Architecture:
+        """Read an architecture from its JSON, six digits or the notation of the benchmark."""
+        if text.lstrip().startswith("{"):
+            return super().parse(text)
+        return NASBench201Architecture.from_text(text, n_cells=self.n_cells, filters=self.filters)
+
     def encode(self, architecture: Architecture) -> tuple[int, ...]:
         """Return the one sequence of actions that stands for an architecture."""
         problems = []

@@ -1,0 +1,179 @@
+"""The verb replay: searches on a table, at no cost."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from brainguided.commands.options import add_verb, add_workers, say, whole
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verb of this module to the command line."""
+    one = add_verb(
+        verbs,
+        "replay",
+        replay,
+        example="brainguided replay nasbench201.csv --space nasbench201 --architecture ops \\\n"
+        "    --reward val_12 --cost seconds_12 --score test_200 --budget 12000 \\\n"
+        "    --controller random evolution reinforce --seeds 100 --out replays",
+    )
+    one.add_argument(
+        "table", metavar="TABLE", type=Path, help="CSV file (.gz too), or the folder of a run"
+    )
+    one.add_argument("--space", help="of a CSV table: e.g. nasbench201, pnas, small")
+    one.add_argument("--architecture", metavar="COL", help="column of the architectures")
+    one.add_argument(
+        "--reward",
+        metavar="COL",
+        nargs="+",
+        required=True,
+        help="column that searches are told; of a run: P, TG, P+TG, P+0.5*TG; several compare",
+    )
+    one.add_argument("--cost", metavar="COL", help="column of the cost of an evaluation")
+    one.add_argument("--score", metavar="COL", help="column by which outcomes are judged")
+    one.add_argument("--units", default="s", help="of the cost (%(default)s)")
+    one.add_argument("--step", type=whole, help="of a run: the checkpoint of P and TG")
+    one.add_argument("--budget", type=float, required=True, help="cost that a search may spend")
+    one.add_argument("--controller", metavar="NAME", nargs="+", required=True)
+    one.add_argument("--seeds", type=whole, default=100, help="searches of each (%(default)s)")
+    one.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        default=[],
+        help="settings of the space, e.g. n_blocks=5 n_cells=1",
+    )
+    one.add_argument(
+        "--nearest",
+        action="store_true",
+        help="give architectures that the table lacks the results of the nearest one",
+    )
+    one.add_argument("--out", type=Path, help="folder for replay.nc, replay.csv and replay.png")
+    add_workers(one)
+
+
+def replay(arguments: argparse.Namespace) -> None:
+    """Search on a table of architectures that were evaluated before, many times over."""
+    from brainguided.executors import local_pool
+    from brainguided.replay import run_replays, summarize_replays
+
+    space = _make_space(arguments)
+    makers = _find_makers(arguments.controller)
+    tables = _load_tables(arguments, space)
+    first = next(iter(tables.values()))
+    nearest = arguments.nearest or arguments.table.is_dir()
+    if nearest and not first.is_complete:
+        say(
+            f"The table holds {len(first.actions)} of {space.n_architectures} architectures; "
+            "others are given the results of the nearest."
+        )
+    started = time.monotonic()
+    with local_pool(arguments.workers) as executor:
+        replays = run_replays(
+            tables,
+            makers,
+            budget=arguments.budget,
+            seeds=arguments.seeds,
+            nearest=nearest,
+            executor=executor,
+        )
+    summary = summarize_replays(replays)
+    say(f"{replays['score'].size} searches in {time.monotonic() - started:.0f} s.")
+    print(
+        f"{'search':<24} {'n':>5} {'mean':>9} {'sd':>7} {'95 % interval':>19} {'evaluations':>12}"
+    )
+    for name in map(str, replays["search"].values):
+        one, n = summary.sel(search=name), replays.sizes["seed"]
+        evaluations = float(replays["evaluations"].sel(search=name).mean())
+        interval = f"{float(one['lower']):.3f} to {float(one['upper']):.3f}"
+        print(
+            f"{name:<24} {n:>5} {float(one['mean']):>9.3f} {float(one['sd']):>7.3f} "
+            f"{interval:>19} {evaluations:>12.1f}"
+        )
+    if arguments.out is not None:
+        for path in _write(replays, summary, arguments.out):
+            print(path)
+
+
+def _make_space(arguments: argparse.Namespace) -> Any:
+    from brainguided.journal import Journal
+    from brainguided.names import SPACES
+    from brainguided.spaces import SearchSpace
+
+    if arguments.table.is_dir():
+        with Journal.read(arguments.table) as journal:
+            return SearchSpace.from_description((journal.config or {}).get("space", {}))
+    if arguments.space not in SPACES:
+        raise ValueError(f"--space {arguments.space}: expected one of {', '.join(SPACES)}.")
+    settings: dict[str, Any] = {}
+    for text in arguments.set:
+        key, found, value = text.partition("=")
+        if not found:
+            raise ValueError(f"--set {text}: expected KEY=VALUE, e.g. n_cells=1.")
+        settings[key] = int(value) if value.lstrip("-").isdigit() else value
+    try:
+        return SPACES[arguments.space](**settings)
+    except TypeError as error:
+        raise ValueError(f"--set: {error}.") from error
+
+
+def _find_makers(names: list[str]) -> dict[str, Any]:
+    from brainguided.names import CONTROLLERS
+
+    unknown = [name for name in names if name not in CONTROLLERS]
+    if unknown:
+        known = ", ".join(CONTROLLERS)
+        raise ValueError(f"--controller {', '.join(unknown)}: expected out of {known}.")
+    return {name: partial(CONTROLLERS[name]) for name in names}
+
+
+def _load_tables(arguments: argparse.Namespace, space: Any) -> dict[str, Any]:
+    from brainguided.tables import load_table, table_from_run
+
+    if arguments.table.is_dir():
+        return {
+            reward: table_from_run(
+                arguments.table,
+                space,
+                reward=reward,
+                step=arguments.step,
+                score=arguments.score or "performance",
+            )
+            for reward in arguments.reward
+        }
+    missing = [
+        f"--{name}" for name in ("architecture", "cost", "score") if not getattr(arguments, name)
+    ]
+    if missing:
+        raise ValueError(f"A CSV table also needs {', '.join(missing)}: the names of its columns.")
+    return {
+        reward: load_table(
+            arguments.table,
+            space,
+            architecture=arguments.architecture,
+            reward=reward,
+            cost=arguments.cost,
+            score=arguments.score,
+            units=arguments.units,
+        )
+        for reward in arguments.reward
+    }
+
+
+def _write(replays: Any, summary: Any, folder: Path) -> list[Path]:
+    """Write the searches, their summary and the figure."""
+    from brainguided.plot import plot_anytime
+    from neural_data.netcdf import write_netcdf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    table = summary[["mean", "sd", "lower", "upper"]].to_dataframe()
+    table["evaluations"] = replays["evaluations"].mean("seed").to_series()
+    table.to_csv(folder / "replay.csv", lineterminator="\n")
+    figure: Any = plot_anytime(summary).figure
+    figure.savefig(folder / "replay.png", dpi=300)
+    written = write_netcdf(replays, folder / "replay.nc")
+    return [written, folder / "replay.csv", folder / "replay.png"]

@@ -1,0 +1,54 @@
+"""The names of spaces and controllers as they stand in run files and on the command line.
+
+They have a meaning there and nowhere else; a program takes the functions and classes themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from brainguided.controllers import (
+    PPO,
+    Controller,
+    LocalSearch,
+    RandomSearch,
+    RegularizedEvolution,
+    Reinforce,
+    nasnet_ppo,
+    tpe,
+    zoph2017_reinforce,
+)
+from brainguided.spaces import (
+    SearchSpace,
+    enas_macro_space,
+    enas_micro_space,
+    nasbench201_space,
+    nasnet_space,
+    pnas_space,
+    recurrent_space,
+    residual_space,
+    small_space,
+    zoph2017_space,
+)
+
+SPACES: dict[str, Callable[..., SearchSpace]] = {
+    "small": small_space,
+    "zoph2017": zoph2017_space,
+    "pnas": pnas_space,
+    "nasnet": nasnet_space,
+    "enas-micro": enas_micro_space,
+    "enas-macro": enas_macro_space,
+    "nasbench201": nasbench201_space,
+    "residual": residual_space,
+    "recurrent": recurrent_space,
+}
+CONTROLLERS: dict[str, Callable[..., Controller]] = {
+    "reinforce": Reinforce,
+    "random": RandomSearch,
+    "zoph2017": zoph2017_reinforce,
+    "ppo": PPO,
+    "nasnet": nasnet_ppo,
+    "tpe": tpe,
+    "evolution": RegularizedEvolution,
+    "local": LocalSearch,
+}

@@ -1,0 +1,62 @@
+"""The anytime curves of searches: what each had found at what cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from brainguided.plot.style import COLOURS, COLUMN, LABEL, TICK, new_figure, strip_axes
+
+
+def plot_anytime(summary: xr.Dataset, *, axes: Axes | None = None) -> Axes:
+    """Draw the mean score of the incumbent against the cost, with 95 % intervals.
+
+    Parameters
+    ----------
+    summary : Dataset (search, cost)
+        From `replay.summarize_replays`.
+    axes : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    axes = new_figure(COLUMN, 2.7).add_subplot() if axes is None else axes
+    cost = summary["cost"].to_numpy()
+    for number, name in enumerate(summary["search"].values):
+        one = summary.sel(search=name)
+        colour = COLOURS[number % len(COLOURS)]
+        dash = "-" if number < len(COLOURS) else "--"
+        final = float(one["mean"])
+        axes.plot(
+            cost,
+            one["curve_mean"],
+            color=colour,
+            linestyle=dash,
+            linewidth=1.2,
+            label=f"{name} {final:.2f}",
+        )
+        axes.fill_between(
+            cost, one["curve_lower"], one["curve_upper"], color=colour, alpha=0.2, linewidth=0
+        )
+    late = summary["curve_mean"].isel(cost=slice(len(cost) // 8, None)).to_numpy()
+    if np.isfinite(late).any():  # the first evaluations would flatten all that matters
+        low, high = np.nanmin(late), np.nanmax(late)
+        room = 0.08 * (high - low) or 0.01
+        axes.set_ylim(low - room, high + room)
+    units = summary["cost"].attrs.get("units", "")
+    axes.set_xlabel(f"cost ({units})" if units else "cost", fontsize=LABEL)
+    axes.set_ylabel("score of the incumbent", fontsize=LABEL)
+    strip_axes(axes)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.01),
+        ncols=2,
+        fontsize=TICK,
+        frameon=False,
+        borderaxespad=0.2,
+        handlelength=1.2,
+        columnspacing=1.0,
+    )
+    return axes
