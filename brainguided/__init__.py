@@ -54,6 +54,7 @@ _HOMES = {
     "brainguided.noise": ("compute_noise_precision",),
     "brainguided.plot": (
         "plot_anytime",
+        "plot_architecture",
         "plot_correspondence",
         "plot_depth",
         "plot_rdm_mds",

@@ -1,22 +1,24 @@
 """Searches described in a file: RUN.toml, read and checked before any work starts.
 
-The names that may stand in such a file (of spaces, controllers, image sets) have a meaning here
-and nowhere else; a program takes the functions and classes themselves.
+The names of spaces and controllers that may stand in such a file are in `names`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from brainguided.controllers import RandomSearch, Reinforce, zoph2017_reinforce
+from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
+from brainguided.controllers.limits import Limits
 from brainguided.evaluation import Task
 from brainguided.images import ImageSet, images_from_stimuli, load_images
+from brainguided.journal import Journal
+from brainguided.names import CONTROLLERS, SPACES
 from brainguided.settings_files import (
     RunFileError,
     check_keys,
@@ -25,21 +27,17 @@ from brainguided.settings_files import (
     refuse_file,
     say_unknown,
 )
-from brainguided.spaces import SearchSpace, small_space, zoph2017_space
+from brainguided.spaces import SearchSpace
 from brainguided.teacherfile import check_teacher, join_teachers
 from brainguided.training import Training
 from neural_data.objects import simulate_objects
 
-_SPACES: dict[str, Callable[..., SearchSpace]] = {"small": small_space, "zoph2017": zoph2017_space}
-_CONTROLLERS: dict[str, Callable[..., Controller]] = dict(
-    reinforce=Reinforce, random=RandomSearch, zoph2017=zoph2017_reinforce
-)
 _OBJECTS = 64  # in the built-in images
 _TRAIN_SEED, _VALIDATION_SEED = 1, 2
 _DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
 
 _TOP = {"seed": "whole", "candidates": "whole", "round_size": "whole"}
-_SPACE = {"preset": "text", "max_depth": "whole"}
+_LIMITS = {"max_parameters": "whole", "max_multiply_adds": "whole"}
 _TRAINING = {
     "steps": "whole",
     "checkpoints": "wholes",
@@ -94,11 +92,18 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             candidates = 60                      # required
             round_size = 8
             [space]
-            preset = "small"                     # or "zoph2017"
-            max_depth = 10                       # zoph2017 also: skips = true, strides = [1, 2]
+            preset = "small"                     # zoph2017, pnas, nasnet, enas-micro, enas-macro,
+            max_depth = 10                       # nasbench201, residual, recurrent; with the
+                                                 # settings of their functions
             [controller]
-            name = "reinforce"                   # or "zoph2017", "random"
+            name = "reinforce"                   # ppo, tpe, evolution, local, random, and the
+                                                 # papers' settings: zoph2017, nasnet
             learning_rate = 0.01                 # or another of its settings
+            unique = true                        # avoids what was proposed before
+            warm_start = "runs/first"            # folder of an earlier run of the same space
+            [limits]
+            max_parameters = 500000              # larger candidates are never proposed
+            max_multiply_adds = 20000000         # for one image
             [task]
             images = "objects"                   # built-in, or a path: .npz, folder of classes
             n_train = 6400
@@ -137,7 +142,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             problems.append(f"{key} is {value}, expected {lowest} or more")
     space = _make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0)
-    controller = _make_controller(tables["controller"], space, seed, problems)
+    limits = _make_limits(tables["limits"], problems)
+    controller = _make_controller(tables["controller"], space, seed, limits, problems)
+    earlier = _find_earlier(tables["controller"], path.parent, problems)
     training = _make_training(tables["task"], path.parent, problems)
     for number, entry in enumerate(tables["teacher"], 1):
         check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
@@ -146,6 +153,11 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     assert controller is not None
     teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
     images = _load_task_images(tables["task"], path.parent)
+    if limits is not None:
+        size, n_classes = images.image_size, len(images.classes)
+        controller.limits = replace(limits, n_classes=n_classes, image_size=size)
+    if earlier is not None:
+        _warm_start(controller, earlier)
     task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
     candidates, round_size = (tables["top"].get(key, 8) for key in ("candidates", "round_size"))
     return Run(space, controller, task, candidates, round_size, seed)
@@ -180,7 +192,13 @@ def write_demo(
 
 def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     """Return the tables of a file, those absent or of a wrong kind as empty ones."""
-    tables: dict[str, Any] = {"space": {}, "controller": {}, "task": {}, "teacher": []}
+    tables: dict[str, Any] = {
+        "space": {},
+        "controller": {},
+        "limits": {},
+        "task": {},
+        "teacher": [],
+    }
     top = dict(content)
     for name in tables:
         if name not in top:
@@ -195,7 +213,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
             continue
         tables[name] = given
     for name in [name for name, value in top.items() if isinstance(value, dict | list)]:
-        known = [*_TOP, "[space]", "[controller]", "[task]", "[[teacher]]"]
+        known = [*_TOP, "[space]", "[controller]", "[limits]", "[task]", "[[teacher]]"]
         problems.append(say_unknown("", name, known))
         del top[name]
     return {**tables, "top": top}
@@ -211,45 +229,91 @@ def _choose(
     return name if isinstance(name, str) and name in choices else None
 
 
+def _settings(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the settings of a function, named by their defaults, and what each has to be."""
+    kinds = {bool: "truth", int: "whole", float: "number", str: "text", tuple: "wholes"}
+    return {
+        name: kinds[type(setting.default)]
+        for name, setting in signature(function).parameters.items()
+        if type(setting.default) in kinds and name != "seed"
+    }
+
+
 def _make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None:
     where = "[space] "
-    name = _choose(where, table, "preset", _SPACES, problems)
-    extra = {"skips": "truth", "strides": "wholes"} if name != "small" else {}
-    before = check_keys(where, table, {**_SPACE, **extra})
-    problems += before
-    if before or name is None:
+    name = _choose(where, table, "preset", SPACES, problems)
+    if name is None:
         return None
-    given = {key: value for key, value in table.items() if key != "preset"}
-    if "strides" in given:
-        given["strides"] = tuple(given["strides"])
+    before = check_keys(where, table, {"preset": "text", **_settings(SPACES[name])})
+    problems += before
+    if before:
+        return None
+    given = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in table.items()
+        if key != "preset"
+    }
     try:
-        return _SPACES[name](**given)
+        return SPACES[name](**given)
     except ValueError as cause:
         problems += nest_problems(where, cause)
+    return None
+
+
+def _make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
+    before = check_keys("[limits] ", table, _LIMITS)
+    problems += before
+    if before or not table:
+        return None
+    try:
+        return Limits(**table)
+    except ValueError as cause:
+        problems += nest_problems("[limits] ", cause)
     return None
 
 
 def _make_controller(
-    table: dict[str, Any], space: SearchSpace | None, seed: Any, problems: list[str]
+    table: dict[str, Any],
+    space: SearchSpace | None,
+    seed: Any,
+    limits: Limits | None,
+    problems: list[str],
 ) -> Controller | None:
     where = "[controller] "
-    name = _choose(where, table, "name", _CONTROLLERS, problems)
+    name = _choose(where, table, "name", CONTROLLERS, problems)
     if name is None:
         return None
-    known = {"name": "text"}
-    for setting in list(signature(_CONTROLLERS[name]).parameters.values())[1:]:
-        if setting.name != "seed":
-            known[setting.name] = "whole" if type(setting.default) is int else "number"
+    known = {"name": "text", "warm_start": "text", **_settings(CONTROLLERS[name])}
     before = check_keys(where, table, known)
     problems += before
-    given = {key: value for key, value in table.items() if key != "name"}
+    given = {key: value for key, value in table.items() if key not in ("name", "warm_start")}
     if before or space is None or type(seed) is not int or seed < 0:
         return None
     try:
-        return _CONTROLLERS[name](space, seed=seed, **given)
-    except ValueError as cause:
-        problems += nest_problems(where, cause)
+        return CONTROLLERS[name](space, seed=seed, limits=limits, **given)
+    except (ValueError, ImportError) as cause:
+        problems += nest_problems(where, ValueError(str(cause)))
     return None
+
+
+def _find_earlier(table: dict[str, Any], folder: Path, problems: list[str]) -> Path | None:
+    """Return the folder of the run that a controller starts from."""
+    given = table.get("warm_start")
+    if not isinstance(given, str):
+        return None
+    if not (folder / given).is_dir():
+        problems.append(f"[controller] warm_start: {folder / given} is no folder of a run")
+    return folder / given
+
+
+def _warm_start(controller: Controller, earlier: Path) -> None:
+    """Tell a controller of the candidates of an earlier run that succeeded."""
+    with Journal.read(earlier) as journal:
+        done = [r for r in journal.results() if r.outcome == "done" and r.duplicate_of is None]
+    controller.warm_start(
+        [Architecture.from_json(result.architecture) for result in done],
+        [float(result.reward) for result in done if result.reward is not None],
+    )
 
 
 def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> Training:

@@ -9,6 +9,7 @@ figure with ``axes.figure.savefig("figure.pdf")``.
 from __future__ import annotations
 
 from brainguided.plot.anytime import plot_anytime
+from brainguided.plot.architecture import plot_architecture
 from brainguided.plot.correspondence import plot_correspondence, plot_depth
 from brainguided.plot.mds import plot_rdm_mds, plot_stimulus_mds
 from brainguided.plot.rdm_figure import plot_rdms
@@ -24,6 +25,7 @@ from brainguided.plot.time_course import plot_similarity_over_time
 
 __all__ = [
     "plot_anytime",
+    "plot_architecture",
     "plot_correspondence",
     "plot_depth",
     "plot_rdm_mds",
