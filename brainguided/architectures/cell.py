@@ -79,7 +79,8 @@ class CellArchitecture(Architecture):
     """Hold a cell and how it is stacked: [cell x N] - stride-2 cell - [cell x N] - ... three times.
 
     The output of a cell is the concatenation of its blocks that feed no other block. Filters
-    double where the map halves. Observed are the outputs of all cells, ``cell1`` ... [1]_.
+    double where the map halves. Observed are the outputs of all cells, ``cell1`` ... [1]_; also
+    where a cell reads only the one before the previous, so that some are not trained.
 
     Parameters
     ----------
