@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -146,6 +148,80 @@ def load_images(
         pool.classes,
         f"{path.name}, {n_train} training and {n_validation} validation images, seed {seed}",
     )
+
+
+def load_test_images(
+    path: str | Path, *, classes: Sequence[str], image_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Load the test part of a classification task, which `load_images` never reads.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `load_images`, with ``x_test, y_test``, ``test_jpeg ...`` or ``test/CLASS/*.png``.
+    classes : sequence of str
+        Those of the training part; a folder has to have one of each.
+    image_size : int
+        Pixels to which they are resized.
+
+    Returns
+    -------
+    (ndarray (image, y, x, channel) of uint8, ndarray (image,) of int64)
+        Images and labels.
+
+    Raises
+    ------
+    ValueError
+        There is no test part, or it does not fit the classes.
+    """
+    path = Path(path)
+    check_test_part(path)
+    if path.is_dir():
+        folder = path / "test"
+        files = [
+            (file, k)
+            for k, name in enumerate(classes)
+            for file in sorted((folder / name).glob("*"))
+            if file.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        pool = _Pool(np.array([k for _, k in files]), tuple(classes), [f for f, _ in files])
+    else:
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {k: file[k] for k in file.files if k.startswith(("x_test", "y_test"))}
+                arrays |= {k: file[k] for k in file.files if k.startswith("test_")}
+        except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"The test images of {path} cannot be read: {error}") from None
+        if "x_test" in arrays:
+            pool = _Pool(_labels(arrays["y_test"], path), tuple(classes), arrays["x_test"])
+            _check_arrays(path, "test", pool)
+        else:
+            encoded = [
+                (arrays["test_jpeg"], a, b) for a, b in pairwise(arrays["test_offset"].tolist())
+            ]
+            pool = _Pool(_labels(arrays["test_label"], path), tuple(classes), encoded)
+    missing = [name for k, name in enumerate(classes) if k not in set(pool.labels.tolist())]
+    if missing or len(pool.labels) != len(pool.images) or pool.labels.max() >= len(classes):
+        raise ValueError(
+            f"The test part of {path} has {len(pool.images)} images and {len(pool.labels)} labels, "
+            f"none of {missing[:5]}; expected some of each of {len(classes)} classes and no others."
+        )
+    return pool.read(np.arange(len(pool.labels)), image_size), pool.labels
+
+
+def check_test_part(path: str | Path) -> None:
+    """Raise ValueError for images without a test part, of which nothing is read."""
+    path = Path(path)
+    found = (path / "test").is_dir()
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+        found = {"x_test", "y_test"} <= names or {"test_jpeg", "test_offset", "test_label"} <= names
+    if not found:
+        raise ValueError(
+            f"{path} has no test part; add x_test and y_test (or test_jpeg, test_offset and "
+            "test_label), or a folder test/ with one folder for each class."
+        )
 
 
 def images_from_stimuli(

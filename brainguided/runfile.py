@@ -8,15 +8,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
 from brainguided.controllers.limits import Limits
 from brainguided.evaluation import Task
-from brainguided.images import ImageSet, images_from_stimuli, load_images
+from brainguided.images import (
+    ImageSet,
+    check_test_part,
+    images_from_stimuli,
+    load_images,
+    load_test_images,
+)
 from brainguided.journal import Journal
 from brainguided.names import CONTROLLERS, SPACES
 from brainguided.settings_files import (
@@ -33,7 +42,7 @@ from brainguided.training import Training
 from neural_data.objects import simulate_objects
 
 _OBJECTS = 64  # in the built-in images
-_TRAIN_SEED, _VALIDATION_SEED = 1, 2
+_TRAIN_SEED, _VALIDATION_SEED, _TEST_SEED = 1, 2, 3
 _DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
 
 _TOP = {"seed": "whole", "candidates": "whole", "round_size": "whole"}
@@ -67,6 +76,10 @@ class Run:
         As for `run_search`.
     seed : int
         Seed of the controller.
+    load_test : callable
+        Reads the test images and their labels: for `run_finalists`, which does so last.
+    check_test : callable
+        Raises ValueError where there are none, without reading any.
     """
 
     space: SearchSpace
@@ -75,6 +88,8 @@ class Run:
     candidates: int
     round_size: int
     seed: int
+    load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
+    check_test: Callable[[], None]
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
@@ -160,7 +175,8 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         _warm_start(controller, earlier)
     task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
     candidates, round_size = (tables["top"].get(key, 8) for key in ("candidates", "round_size"))
-    return Run(space, controller, task, candidates, round_size, seed)
+    load_test, check_test = _find_test(tables["task"], path.parent, images)
+    return Run(space, controller, task, candidates, round_size, seed, load_test, check_test)
 
 
 def write_demo(
@@ -352,3 +368,23 @@ def _load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:
         number = given.get(key, _DEFAULTS[key]) // _OBJECTS
         parts.append(simulate_objects(number, size=size, seed=seed))
     return images_from_stimuli(*parts)
+
+
+def _find_test(
+    table: dict[str, Any], folder: Path, images: ImageSet
+) -> tuple[Callable[[], tuple[np.ndarray, np.ndarray]], Callable[[], None]]:
+    """Return what reads the test images and what checks that there are some."""
+    given = table.get("images", "objects")
+    if given != "objects":
+        path, size = folder / given, images.image_size
+        read = partial(load_test_images, path, classes=images.classes, image_size=size)
+        return read, partial(check_test_part, path)
+    number = table.get("n_validation", _DEFAULTS["n_validation"]) // _OBJECTS
+    return partial(_draw_test_objects, number, images), lambda: None
+
+
+def _draw_test_objects(number: int, images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
+    stimuli = simulate_objects(number, size=images.image_size, seed=_TEST_SEED)
+    index = {name: k for k, name in enumerate(images.classes)}
+    labels = [index[str(name)] for name in stimuli["category"].values]
+    return stimuli["image"].values, np.array(labels, dtype=np.int64)

@@ -13,11 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OWNERS = {
     "torch": {
-        "activations", "controllers", "correspondence", "evaluation", "executors", "hooks",
+        "activations", "controllers", "correspondence", "evaluation", "executors", "export",
+        "finalists", "hooks",
         "images", "layers", "modelfile", "network", "preprocessing", "pretrained",
         "recorded_activations", "similarity", "teacher", "training", "winner",
     },
-    "matplotlib": {"plot", "report", "commands"},
+    "matplotlib": {"plot", "report", "model_card", "commands"},
     "sqlite3": {"journal", "journal_file"},
 }  # fmt: skip
 

@@ -1,12 +1,15 @@
-"""The verbs of a search: demo, search, report."""
+"""The verbs of a search: demo, search, report, finalists."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
+
+_RUN_FILE = "run_file.txt"  # where the run file lies, seen from the run folder
 
 
 def add_verbs(verbs: Any) -> None:
@@ -18,6 +21,18 @@ def add_verbs(verbs: Any) -> None:
 
     one = add_verb(verbs, "report", report, example="brainguided report runs/first")
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
+
+    one = add_verb(
+        verbs,
+        "finalists",
+        finalists,
+        example="brainguided finalists runs/first --top 10 --steps 5000",
+    )
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder")
+    one.add_argument("--top", type=whole, default=10, help="candidates (%(default)s)")
+    one.add_argument("--steps", type=whole, required=True, help="SGD steps of the long training")
+    one.add_argument("--run", type=Path, help="run file, if it is no longer where it was")
+    add_workers(one)
 
     one = add_verb(verbs, "demo", demo, example="brainguided demo --out demo")
     one.add_argument("--out", type=Path, default=Path("demo"), help="run folder (%(default)s)")
@@ -56,6 +71,8 @@ def search(arguments: argparse.Namespace) -> None:
             out=arguments.out,
             executor=executor,
         )
+    place = os.path.relpath(arguments.run_file, arguments.out)
+    (arguments.out / _RUN_FILE).write_text(f"{place}\n", encoding="utf-8")
     say("Training the winner again for its RDMs.")
     save_winner(arguments.out, run.task)
     report(arguments)
@@ -67,3 +84,43 @@ def report(arguments: argparse.Namespace) -> None:
 
     written = write_report(arguments.out)
     print(describe_winner(arguments.out), *written, sep="\n")
+
+
+def finalists(arguments: argparse.Namespace) -> None:
+    """Train the best candidates longer, choose on validation, test the winner once."""
+    from brainguided.executors import local_pool
+    from brainguided.finalists import run_finalists
+    from brainguided.model_card import write_model_card
+    from brainguided.runfile import load_run
+
+    run_file = arguments.run
+    if run_file is None:
+        note = arguments.out / _RUN_FILE
+        if not note.is_file():
+            raise FileNotFoundError(
+                f"{note} does not say where the run file is (has the search ended?); give it with "
+                "--run RUN.toml."
+            )
+        run_file = arguments.out / note.read_text(encoding="utf-8").strip()
+    say("Loading the data.")
+    run = load_run(run_file)
+    run.check_test()
+    say(
+        f"Training finalists, workers: {arguments.workers}. Ctrl-C stops; the same command goes on."
+    )
+    with local_pool(arguments.workers) as executor:
+        record = run_finalists(
+            arguments.out,
+            run.task,
+            run.load_test,
+            steps=arguments.steps,
+            top=arguments.top,
+            executor=executor,
+        )
+    attrs = record.attrs
+    print(
+        f"winner: candidate {attrs['winner']}, test accuracy {attrs['test_accuracy']:.4f} "
+        f"({attrs['test_images']} images); {attrs['examples']} training images in all"
+    )
+    folder = arguments.out / "finalists"
+    print(*write_model_card(arguments.out), folder / "winner_network.py", sep="\n")
