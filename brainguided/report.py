@@ -18,8 +18,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from brainguided import __version__
+from brainguided.architectures import Architecture
 from brainguided.journal import Journal, JournalError
-from brainguided.plot import plot_correspondence, plot_rdms, plot_search
+from brainguided.plot import plot_architecture, plot_correspondence, plot_rdms, plot_search
 from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdm import rdms_from_dissimilarities, upper_triangle
@@ -52,8 +53,9 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
     Returns
     -------
     list of path
-        ``search.png``, and where the run has them ``correspondence.png`` (similarity of the
-        winner's layers to every area) and ``rdms.png`` (RDMs of every area beside the winner's
+        ``search.png``, ``architecture.png`` (that of the winner), and where the run has them
+        ``correspondence.png`` (similarity of the winner's layers to every area) and
+        ``rdms.png`` (RDMs of every area beside the winner's
         layers; only where ``winner_rdms_*.nc`` belong to the present winner, else an earlier
         ``rdms.png`` is removed), and ``report.html``, which holds all figures.
 
@@ -81,6 +83,8 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
     winner = find_winner(results)
     figures = {"search.png": _draw_search(run)}
     remarks = []
+    if winner is not None:
+        figures["architecture.png"] = _draw_architecture(winner)
     if winner is not None and winner.similarity:
         figures["correspondence.png"] = _draw_correspondence(run, winner)
         stored, problem = _load_winner_rdms(folder, winner)
@@ -91,7 +95,7 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
     drawn = {name: _to_png(figure) for name, figure in figures.items()}
     page = _build_page(folder, results, run, config, drawn, remarks)
     written = [_write_bytes(folder / name, content) for name, content in drawn.items()]
-    for name in {"rdms.png", "correspondence.png"} - drawn.keys():
+    for name in {"rdms.png", "correspondence.png", "architecture.png"} - drawn.keys():
         (folder / name).unlink(missing_ok=True)
     return [*written, _write_bytes(folder / "report.html", page.encode("utf-8"))]
 
@@ -124,6 +128,16 @@ def describe_winner(out: str | os.PathLike[str]) -> str:
 def _draw_search(run: xr.Dataset) -> Figure:
     figure = Figure(figsize=(COLUMN * 1.3, 2.9), layout="constrained")
     plot_search(run, axes=figure.add_subplot())
+    return figure
+
+
+def _draw_architecture(winner: Attempt) -> Figure:
+    axes = plot_architecture(Architecture.from_json(winner.architecture))
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    from matplotlib import pyplot
+
+    pyplot.close(figure)  # it can still be saved
     return figure
 
 
@@ -227,6 +241,7 @@ def _build_page(
         body.append(_describe_winner(winner))
     body += [f'<p class="note">{escape(remark)}</p>' for remark in remarks]
     captions = {
+        "architecture.png": "Architecture of the winner.",
         "rdms.png": "RDMs of each area and of the winner's layers, as percentiles; the layer most "
         "similar to the area (r: Pearson correlation of the RDMs) is framed.",
         "correspondence.png": "RDM similarity (Pearson r) of the winner's layers to each area. The "
@@ -298,12 +313,15 @@ def _describe_winner(winner: Attempt) -> str:
         ["trainable parameters", winner.n_parameters],
     ]
     earned += [[f"layer most like {area}", layer] for area, layer in winner.best_layers.items()]
-    layers = json.loads(winner.architecture).get("layers", [])
-    settings = list(dict.fromkeys(name for layer in layers for name in layer))
+    architecture = json.loads(winner.architecture)
     areas = list(winner.similarity)
+    layers = architecture["layers"] if architecture["kind"] == "plain" else []
+    names = [f"layer{position}" for position in range(1, len(layers) + 1)]
+    names = names or list(next(iter(winner.similarity.values()), ()))
+    settings = list(dict.fromkeys(name for layer in layers for name in layer))
     rows = []
-    for position, layer in enumerate(layers, 1):
-        name = f"layer{position}"
+    for position, name in enumerate(names):
+        layer = layers[position] if layers else {}
         similarity = [winner.similarity[area].get(name) for area in areas]
         shown = ["undefined" if r is None else f"{r:.3f}" for r in similarity]
         shown = [

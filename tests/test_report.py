@@ -17,12 +17,12 @@ from brainguided.controllers.random_search import RandomSearch
 from brainguided.journal import Journal, JournalError
 from brainguided.report import write_report
 from brainguided.search import run_search
-from brainguided.spaces import small_space
+from brainguided.spaces import pnas_space, small_space
 from neural_data.dissimilarities import save_dissimilarities
 from neural_data.errors import RecordingError
 
 AREAS = ("V4", "IT")
-FIGURES = ["search.png", "correspondence.png", "rdms.png", "report.html"]
+FIGURES = ["search.png", "architecture.png", "correspondence.png", "rdms.png", "report.html"]
 
 
 class Task:
@@ -114,7 +114,7 @@ def run_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_finished_run_gives_three_figures_and_a_page(run_folder: Path) -> None:
+def test_a_finished_run_gives_four_figures_and_a_page(run_folder: Path) -> None:
     written = write_report(run_folder)
     assert sorted(path.name for path in written) == sorted(FIGURES)
     for path in written[:-1]:
@@ -126,7 +126,7 @@ def test_a_finished_run_gives_three_figures_and_a_page(run_folder: Path) -> None
 
 def test_the_page_holds_its_images_and_needs_nothing_else(run_folder: Path) -> None:
     page = write_report(run_folder)[-1].read_text(encoding="utf-8")
-    assert page.count('src="data:image/png;base64,') == 3
+    assert page.count('src="data:image/png;base64,') == 4
     assert "<script" not in page
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
@@ -156,7 +156,7 @@ def test_an_interrupted_run_is_reported_without_rdms_and_says_so(run_folder: Pat
     write_report(run_folder)
     (run_folder / "winner_rdms_IT.nc").unlink()
     written = write_report(run_folder)
-    assert [path.name for path in written] == ["search.png", "correspondence.png", "report.html"]
+    assert [path.name for path in written] == [name for name in FIGURES if name != "rdms.png"]
     assert not (run_folder / "rdms.png").exists()
     assert "were not saved for IT" in written[-1].read_text(encoding="utf-8")
 
@@ -168,10 +168,25 @@ def test_rdms_of_an_earlier_winner_are_not_shown(run_folder: Path) -> None:
     assert "not those of candidate" in written[-1].read_text(encoding="utf-8")
 
 
+def test_a_winner_of_cells_is_reported_cell_by_cell(tmp_path: Path) -> None:
+    def earn_cells(architecture: Any, task: Any, *, seed: int) -> SimpleNamespace:
+        names = architecture.to_blueprint(10).observed
+        similarity = {"IT": {name: k / 10 for k, name in enumerate(names)}}
+        return SimpleNamespace(
+            **{**vars(earn(small_space(3).sample(0), task, seed=seed)), "similarity": similarity}
+        )
+
+    controller = RandomSearch(pnas_space(filters=4), seed=2)
+    run_search(controller, Task(), candidates=4, out=tmp_path, evaluate=earn_cells)
+    page = write_report(tmp_path)[-1].read_text(encoding="utf-8")
+    assert "<td>cell8</td><td>0.700 (best)</td>" in page
+    assert (tmp_path / "architecture.png").exists()
+
+
 def test_a_run_without_teacher_is_reported(tmp_path: Path) -> None:
     search(tmp_path, Task(teacher=False))
     written = write_report(tmp_path)
-    assert [path.name for path in written] == ["search.png", "report.html"]
+    assert [path.name for path in written] == ["search.png", "architecture.png", "report.html"]
     assert "there was no teacher" in written[-1].read_text(encoding="utf-8")
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from fake_task import FakeTask, evaluate
 
-from brainguided.controllers import RandomSearch, Reinforce
+from brainguided.controllers import Limits, RandomSearch, Reinforce
+from brainguided.names import CONTROLLERS, SPACES
 from brainguided.runfile import RunFileError, load_run, write_demo
+from brainguided.search import run_search
+from brainguided.spaces import pnas_space
 from neural_data.dissimilarities import save_dissimilarities
 from neural_data.errors import AlignmentError, RecordingError
 from neural_data.recording import recording_from_arrays, save_recording
@@ -229,3 +233,62 @@ def test_the_demonstration_is_a_run_file_of_its_own(tmp_path: Path) -> None:
     assert write_demo(path, candidates=5, steps=7, seed=2) == path
     with pytest.raises(RunFileError, match="in another folder"):
         write_demo(path, candidates=5, steps=8, seed=2)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space_stands_under_its_name(tmp_path: Path, name: str) -> None:
+    run = load_run(write(tmp_path, SMALL + f'[space]\npreset = "{name}"\n'))
+    assert run.space == SPACES[name]()
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_every_controller_stands_under_its_name(tmp_path: Path, name: str) -> None:
+    run = load_run(write(tmp_path, SMALL + f'[controller]\nname = "{name}"\nunique = true\n'))
+    assert run.controller.describe() == CONTROLLERS[name](run.space, unique=True).describe()
+
+
+def test_settings_of_spaces_and_controllers_are_given_by_name(tmp_path: Path) -> None:
+    text = '[space]\npreset = "pnas"\nn_blocks = 3\nstem = "imagenet"\nstem_cells = 1\n'
+    text += '[controller]\nname = "ppo"\nepochs = 2\nclip = 0.1\n'
+    run = load_run(write(tmp_path, SMALL + text))
+    assert run.space == pnas_space(n_blocks=3, stem="imagenet", stem_cells=1)
+    assert run.controller.describe()["epochs"] == 2
+    text = '[space]\npreset = "residual"\nwidths = [4, 8]\nn_block = 3\nn_stages = "two"\n'
+    text += '[controller]\nname = "evolution"\nsample = 30\n[limits]\nmax_parameters = 0\nx = 1\n'
+    with pytest.raises(RunFileError) as caught:
+        load_run(write(tmp_path, SMALL + text))
+    for part in ("[space] 'n_block' is unknown", "n_stages is 'two'", "[limits] 'x' is unknown"):
+        assert part in str(caught.value)
+    text = '[controller]\nname = "evolution"\nsample = 30\n[limits]\nmax_parameters = 0\n'
+    with pytest.raises(RunFileError) as caught:
+        load_run(write(tmp_path, SMALL + text))
+    for part in ("[limits] max_parameters is 0", "[controller] sample is 30"):
+        assert part in str(caught.value)
+
+
+def test_limits_count_the_classes_and_pixels_of_the_images(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL + "[limits]\nmax_parameters = 9000\n"))
+    assert run.controller.limits == Limits(max_parameters=9000, n_classes=8, image_size=32)
+    proposals = run.controller.ask(5)
+    assert all(proposal.count_parameters(8) <= 9000 for proposal in proposals)
+
+
+def test_a_controller_starts_from_an_earlier_run(tmp_path: Path) -> None:
+    first = load_run(write(tmp_path, SMALL + '[controller]\nname = "evolution"\n'))
+    earlier = tmp_path / "first"
+    run_search(first.controller, FakeTask(), candidates=9, out=earlier, evaluate=evaluate)
+    text = SMALL + '[controller]\nname = "evolution"\nwarm_start = "first"\n'
+    again = load_run(write(tmp_path, text))
+    assert len(again.controller._living) == 9
+    with pytest.raises(RunFileError, match=r"warm_start: .*second is no folder"):
+        load_run(write(tmp_path, text.replace("first", "second")))
+
+
+def test_test_images_are_those_of_no_other_part(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL))
+    run.check_test()
+    images, labels = run.load_test()
+    assert len(images) == len(labels) == 64
+    others = [*run.task.images.train_images, *run.task.images.validation_images]
+    seen = {image.tobytes() for image in others}
+    assert not [image for image in images if image.tobytes() in seen]

@@ -11,7 +11,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import fake_task
@@ -20,9 +22,17 @@ import pytest
 import xarray as xr
 from fake_task import FakeTask, controller, few
 
+from brainguided.controllers import (
+    PPO,
+    LocalSearch,
+    RandomSearch,
+    RegularizedEvolution,
+    Reinforce,
+    tpe,
+)
 from brainguided.executors import local_pool
 from brainguided.journal import Journal, JournalError
-from brainguided.search import SearchError, run_search
+from brainguided.search import SearchError, _Search, run_search
 from brainguided.spaces import small_space
 
 HERE = Path(__file__).parent
@@ -408,3 +418,66 @@ def test_a_second_driver_is_refused_while_one_runs(tmp_path):
 
 def test_few_is_few():
     assert few().n_architectures == 14
+
+
+CONTROLLERS = {
+    "reinforce": Reinforce,
+    "ppo": PPO,
+    "evolution": RegularizedEvolution,
+    "local": LocalSearch,
+    "random": RandomSearch,
+    "tpe": tpe,
+}
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_a_search_resumed_from_a_saved_state_is_the_undisturbed_one(tmp_path, monkeypatch, name):
+    from brainguided import search as module
+
+    make = CONTROLLERS[name]
+    search(tmp_path / "whole", 60, proposer=make(small_space(3), seed=2))
+    monkeypatch.setattr(module, "_SNAPSHOT", 10)
+    for candidates in (25, 40, 60):
+        search(tmp_path / "parts", candidates, proposer=make(small_space(3), seed=2))
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    with Journal.read(tmp_path / "parts") as journal:
+        saved = journal.snapshot()
+    assert (saved is None) == (name == "tpe")  # which is rebuilt by replay
+
+
+def test_a_saved_state_spares_the_replay_of_what_was_before(tmp_path, monkeypatch):
+    from brainguided import search as module
+
+    monkeypatch.setattr(module, "_SNAPSHOT", 16)
+    asked = []
+
+    class Watched(RandomSearch):
+        def ask(self, n):
+            asked.append(n)
+            return super().ask(n)
+
+    search(tmp_path / "random", 40, proposer=RandomSearch(few(), seed=2))
+    search(tmp_path / "random", 50, proposer=Watched(few(), seed=2))
+    assert sum(asked) == 10
+
+
+def test_the_driver_holds_little_for_each_candidate(tmp_path):
+    """Of 3000 candidates, not more than what distinguishes them."""
+    search(tmp_path, 400, proposer=RandomSearch(small_space(4), seed=2))
+    tracemalloc.start()
+    try:
+        proposer = RandomSearch(small_space(4), seed=2)
+        with Journal.open(tmp_path) as journal:
+            inner = _Search(proposer, journal)
+            inner.resume(journal.config, 400)
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(150):
+                inner.propose(8)
+                for job in inner.open_jobs():
+                    done = replace(job, outcome="done", reward=0.5, similarity={}, history=())
+                    journal.record_attempt(done)
+                inner.conclude(inner.pending)
+            grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown / 1200 < 600  # bytes: a key of 64 letters and its place

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-SESSION, OWN_DATA, RECORDINGS, LAYERS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SESSION, OWN_DATA, SPACES, RECORDINGS, LAYERS = re.findall(
+    r"```python\n(.*?)```", README, re.DOTALL
+)
 RUN_FILE = re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1)
 
 
@@ -52,6 +54,13 @@ def test_the_recordings_of_the_readme_are_selected_and_saved(tmp_path) -> None:
     printed = run([sys.executable, "recordings.py"], tmp_path)
     assert "select_reliable_sites(above=0.3" in printed
     assert (tmp_path / "assembly.nc").is_file()
+
+
+def test_the_spaces_of_the_readme_are_sampled_drawn_and_searched(tmp_path) -> None:
+    (tmp_path / "spaces.py").write_text(SPACES, encoding="utf-8")
+    printed = run([sys.executable, "spaces.py"], tmp_path)
+    assert "('cell1', 'cell2', 'cell3', 'cell4', 'cell5')" in printed
+    assert (tmp_path / "cell.png").stat().st_size > 10_000
 
 
 def test_the_layers_of_the_readme_are_mapped_to_areas(tmp_path) -> None:

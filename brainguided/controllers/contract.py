@@ -17,7 +17,7 @@ from brainguided.controllers.limits import Limits
 from brainguided.spaces import SearchSpace
 
 _TRIES = 50  # of a controller for one proposal, before one is drawn uniformly
-_DRAWS = 300
+_DRAWS = 2000
 
 
 @dataclass(frozen=True)
