@@ -1,4 +1,4 @@
-"""Evaluate the candidates of one round, here or wherever an executor puts them."""
+"""Evaluate candidates here or wherever an executor puts them, each until it ended in some way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -24,6 +25,7 @@ from brainguided.architectures import Architecture
 from brainguided.records import Attempt, Timing
 
 _ATTEMPTS = 3  # of a candidate whose worker dies
+_LOOK = 0.5  # s between two looks at deadlines
 _EARNED = (  # what is recorded of an Evaluation
     "outcome",
     "reason",
@@ -35,6 +37,7 @@ _EARNED = (  # what is recorded of an Evaluation
     "n_parameters",
     "examples",
 )
+Ended = tuple[Attempt, Timing | None]
 
 
 class SearchError(RuntimeError):
@@ -49,46 +52,122 @@ class _Outcome:
     timing: Timing
 
 
-def evaluate_round(
-    jobs: list[Attempt], executor: Executor | None, evaluate: Callable[..., Any], task: Any
-) -> Iterator[tuple[Attempt, Timing | None]]:
-    """Yield every attempt as it ends; lost ones are made again until they were made 3 times."""
-    if executor is None:
-        for job in jobs:
-            yield _finish(job, _run_one(evaluate, job.architecture, task, job.seed))
-        return
-    running: dict[Future[_Outcome], Attempt] = {}
+class Dispatcher:
+    """Hold the attempts that wait or run; use it as a context manager.
 
-    def submit(job: Attempt) -> None:
-        try:
-            future = executor.submit(_run_one, evaluate, job.architecture, task, job.seed)
-        except BrokenExecutor as error:
-            raise SearchError(
-                "The executor is broken and takes no more work. Start the same search again to "
-                "go on; local_pool survives the death of a worker."
-            ) from error
-        running[future] = job
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor or None
+        None evaluates in this process, one by one. Attempts are handed over only as there are
+        workers for them, where it says how many (``workers``).
+    evaluate : callable
+    task : Task
+    timeout : float, optional
+        Seconds that an evaluation may run. Then it has failed, and the executor is asked to end
+        it (``kill(future)``), where it can.
+    """
 
-    try:
-        for job in jobs:
-            submit(job)
-        while running:
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                job = running.pop(future)
-                try:
-                    outcome = future.result()
-                except (BrokenExecutor, CancelledError):
-                    if job.attempt >= _ATTEMPTS:
-                        yield replace(job, outcome="failed", reason="lost"), None
-                    else:
-                        yield replace(job, outcome="lost", reason="lost"), None
-                        submit(replace(job, attempt=job.attempt + 1))
-                else:
-                    yield _finish(job, outcome)
-    finally:
-        for future in running:
+    def __init__(
+        self,
+        executor: Executor | None,
+        evaluate: Callable[..., Any],
+        task: Any,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        self._executor = executor
+        self._evaluate = evaluate
+        self._task = task
+        self._timeout = timeout
+        self._waiting: deque[Attempt] = deque()
+        self._running: dict[Future[_Outcome], Attempt] = {}
+        self._since: dict[Future[_Outcome], float] = {}  # seen running
+
+    @property
+    def slots(self) -> int:
+        """How many evaluations run at a time, as far as is known."""
+        if self._executor is None:
+            return 1
+        count = getattr(self._executor, "workers", getattr(self._executor, "_max_workers", None))
+        return count if isinstance(count, int) and count > 0 else 1_000_000
+
+    def __enter__(self) -> Dispatcher:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for future in self._running:
             future.cancel()
+
+    def submit(self, job: Attempt) -> None:
+        """Add an attempt, to run when its turn comes."""
+        self._waiting.append(job)
+        self._hand_over()
+
+    def wait(self) -> list[Ended]:
+        """Return attempts that ended, at least one; lost ones are made again, at most twice.
+
+        Raises
+        ------
+        SearchError
+            The executor takes no more work.
+        """
+        if self._executor is None:
+            job = self._waiting.popleft()
+            return [_finish(job, _run_one(self._evaluate, job.architecture, self._task, job.seed))]
+        ended: list[Ended] = []
+        while not ended:
+            self._hand_over()
+            look = None if self._timeout is None else _LOOK
+            done, _ = wait(self._running, timeout=look, return_when=FIRST_COMPLETED)
+            for future in done:
+                ended.append(self._conclude(future))
+            ended += self._end_late()
+        return ended
+
+    def _hand_over(self) -> None:
+        if self._executor is None:
+            return
+        while self._waiting and len(self._running) < self.slots:
+            job = self._waiting.popleft()
+            try:
+                future = self._executor.submit(
+                    _run_one, self._evaluate, job.architecture, self._task, job.seed
+                )
+            except BrokenExecutor as error:
+                raise SearchError(
+                    "The executor is broken and takes no more work. Start the same search again "
+                    "to go on; local_pool survives the death of a worker."
+                ) from error
+            self._running[future] = job
+
+    def _conclude(self, future: Future[_Outcome]) -> Ended:
+        job = self._running.pop(future)
+        self._since.pop(future, None)
+        try:
+            return _finish(job, future.result())
+        except (BrokenExecutor, CancelledError):
+            if job.attempt >= _ATTEMPTS:
+                return replace(job, outcome="failed", reason="lost"), None
+            self._waiting.appendleft(replace(job, attempt=job.attempt + 1))
+            return replace(job, outcome="lost", reason="lost"), None
+
+    def _end_late(self) -> list[Ended]:
+        """Give up evaluations that have run too long."""
+        if self._timeout is None:
+            return []
+        ended: list[Ended] = []
+        now = time.monotonic()
+        for future, job in list(self._running.items()):
+            if future.done() or not future.running():
+                continue
+            if now - self._since.setdefault(future, now) <= self._timeout:
+                continue
+            del self._running[future], self._since[future]
+            kill = getattr(self._executor, "kill", None)
+            if kill is not None:
+                kill(future)
+            ended.append((replace(job, outcome="failed", reason="timeout"), None))
+        return ended
 
 
 def _run_one(evaluate: Callable[..., Any], architecture: str, task: Any, seed: int) -> _Outcome:
@@ -104,7 +183,7 @@ def _run_one(evaluate: Callable[..., Any], architecture: str, task: Any, seed: i
     return _Outcome(values, Timing(seconds, started, time.time(), platform.node(), os.getpid()))
 
 
-def _finish(job: Attempt, outcome: _Outcome) -> tuple[Attempt, Timing]:
+def _finish(job: Attempt, outcome: _Outcome) -> Ended:
     """Return the attempt with its results as plain finite numbers."""
     values = _plain(outcome.values)
     if values["outcome"] == "done" and values["reward"] is None:

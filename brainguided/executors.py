@@ -39,7 +39,8 @@ def local_pool(workers: int) -> Executor:
     -------
     concurrent.futures.Executor
         Best used in a ``with`` block: on an error inside it, or Ctrl-C, tasks that wait are
-        cancelled and running workers are killed.
+        cancelled and running workers are killed. ``kill(future)`` ends a task that runs too long:
+        its worker is killed and replaced.
 
     Raises
     ------
@@ -70,6 +71,12 @@ class _LocalPool(Executor):
             future: Future[_T] = Future()
             self._queue.put((future, fn, args, kwargs))
         return future
+
+    def kill(self, future: Future[Any]) -> None:
+        """Kill the worker that is at a task, if one is."""
+        for slot in self._slots:
+            if slot.future is future:
+                slot.kill()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         with self._closing:
@@ -109,6 +116,7 @@ class _Slot:
     def __init__(self, tasks: queue.SimpleQueue[_Work | None]) -> None:
         self._tasks = tasks
         self._pid: int | None = None
+        self.future: Future[Any] | None = None
         self.thread = threading.Thread(target=self._serve, name="brainguided-slot", daemon=True)
         self.thread.start()
 
@@ -124,12 +132,17 @@ class _Slot:
         pid = 0
         while (work := self._tasks.get()) is not None:
             future, function, arguments, keywords = work
-            if not future.set_running_or_notify_cancel():
-                continue
+            running = False
             try:
                 if worker is None:
                     worker, pid = _start_worker()
-                self._pid = pid
+                    # What a task imports belongs to the start of the worker, not to its time
+                    known = [x for x in (function, *arguments) if callable(x)]
+                    worker.submit(_import_modules, known).result()
+                running = future.set_running_or_notify_cancel()
+                if not running:
+                    continue
+                self._pid, self.future = pid, future
                 result = worker.submit(function, *arguments, **keywords).result()
             except BrokenExecutor as error:
                 if worker is not None:
@@ -137,17 +150,26 @@ class _Slot:
                 worker = None
                 lost = BrokenExecutor(f"The worker process {pid or ''} died: killed, or no memory.")
                 lost.__cause__ = error
-                future.set_exception(lost)
+                _fail(future, lost, running)
             except BaseException as error:
-                future.set_exception(error)
+                _fail(future, error, running)
             else:
                 future.set_result(result)
                 del result
             finally:
-                self._pid = None
+                self._pid = self.future = None
             del future, function, arguments, keywords, work
         if worker is not None:
             worker.shutdown(wait=True)
+
+
+def _fail(future: Future[Any], error: BaseException, running: bool) -> None:
+    if running or future.set_running_or_notify_cancel():
+        future.set_exception(error)
+
+
+def _import_modules(functions: list[Callable[..., Any]]) -> None:
+    """Unpickling the functions was all."""
 
 
 def _start_worker() -> tuple[ProcessPoolExecutor, int]:

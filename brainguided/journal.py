@@ -14,7 +14,7 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -150,19 +150,25 @@ class Journal:
                 (time.time(), workers, platform.node(), os.getpid(), _dump(versions)),
             )
 
-    def rounds(self, since: int = 0) -> list[tuple[list[str], list[float] | None]]:
-        """Return, for every round, what was proposed (JSON) and the rewards told, if they were."""
-        payloads = {
-            (number, kind): json.loads(payload)
-            for number, kind, payload in self._connection.execute(
-                "SELECT round, kind, payload FROM event WHERE round >= ? ORDER BY seq", (since,)
-            )
-        }
+    def events(self, since: int = 0) -> list[tuple[str, dict[str, Any]]]:
+        """Return what was asked and told, in its order, from event number `since` on.
+
+        An "ask" holds ``first_candidate`` and ``architectures`` (JSON), a "tell" ``candidates``
+        and ``rewards``.
+        """
         return [
-            (payload["architectures"], payloads.get((number, "tell"), {}).get("rewards"))
-            for (number, kind), payload in payloads.items()
-            if kind == "ask"
+            (kind, json.loads(payload))
+            for kind, payload in self._connection.execute(
+                "SELECT kind, payload FROM event WHERE seq >= ? ORDER BY seq", (since,)
+            )
         ]
+
+    def told(self) -> list[int]:
+        """Return the candidates whose results were told, in that order."""
+        payloads = self._connection.execute(
+            "SELECT payload FROM event WHERE kind = 'tell' ORDER BY seq"
+        )
+        return [candidate for (text,) in payloads for candidate in json.loads(text)["candidates"]]
 
     @property
     def n_asked(self) -> int:
@@ -181,27 +187,25 @@ class Journal:
         query = "SELECT count(*) FROM evaluation WHERE outcome != 'lost'"
         return int(self._connection.execute(query).fetchone()[0])
 
-    def snapshot(self) -> tuple[int, int, dict[str, Any]] | None:
-        """Return the rounds and candidates told and the controller's state then, if one is kept."""
-        row = self._connection.execute("SELECT round, told, state FROM snapshot").fetchone()
-        return None if row is None else (row[0], row[1], json.loads(row[2]))
+    def snapshot(self) -> tuple[int, dict[str, Any]] | None:
+        """Return the number of events before it and the state that was kept, if one was."""
+        row = self._connection.execute("SELECT seq, state FROM snapshot").fetchone()
+        return None if row is None else (row[0], json.loads(row[1]))
 
-    def summaries(self, before: int) -> list[tuple[int, str, str, str, float | None, bool]]:
-        """Return candidate, key, outcome, reason, reward and whether it is a duplicate, of every
-        result below a candidate."""
+    def summaries(self) -> dict[int, tuple[str, str, str, float | None, int | None]]:
+        """Return key, outcome, reason, reward and `duplicate_of` of every result."""
         rows = self._connection.execute(
-            "SELECT candidate, key, outcome, reason, reward, duplicate_of IS NOT NULL "
-            "FROM evaluation WHERE outcome != 'lost' AND candidate < ? ORDER BY candidate",
-            (before,),
+            "SELECT candidate, key, outcome, reason, reward, duplicate_of "
+            "FROM evaluation WHERE outcome != 'lost' ORDER BY candidate"
         )
-        return [(*row[:5], bool(row[5])) for row in rows]
+        return {row[0]: tuple(row[1:]) for row in rows}
 
-    def record_ask(self, number: int, first: int, architectures: Sequence[str]) -> None:
-        """Record the proposals of a round, whose first candidate is `first`."""
+    def record_ask(self, seq: int, first: int, architectures: Sequence[str]) -> None:
+        """Record as event `seq` the proposals that begin with candidate `first`."""
         payload = {"first_candidate": first, "architectures": list(architectures)}
         with self._transaction():
             self._connection.execute(
-                "INSERT INTO event VALUES (?, 'ask', ?, ?)", (2 * number, number, _dump(payload))
+                "INSERT INTO event VALUES (?, 'ask', ?)", (seq, _dump(payload))
             )
 
     def record_attempt(self, attempt: Attempt, timing: Timing | None = None) -> None:
@@ -216,33 +220,30 @@ class Journal:
 
     def record_tell(
         self,
-        number: int,
-        first: int,
-        rewards: Sequence[float],
+        seq: int,
+        rewards: Mapping[int, float],
         duplicates: Sequence[Attempt],
         state: dict[str, Any] | None = None,
     ) -> None:
-        """Record the end of a round at once: duplicates, rewards of failures, what was told.
+        """Record as event `seq` what was told: duplicates, rewards of failures, all at once.
 
-        `state`, of the controller after it, replaces the one kept before.
+        `state`, of the search after it, replaces the one kept before.
         """
         with self._transaction():
             for duplicate in duplicates:
                 self._insert(duplicate)
-            for candidate, reward in enumerate(rewards, first):
+            for candidate, reward in rewards.items():
                 self._connection.execute(
                     "UPDATE evaluation SET reward = ? WHERE candidate = ? AND outcome = 'failed'",
                     (reward, candidate),
                 )
-            payload = {"first_candidate": first, "rewards": list(rewards)}
+            payload = {"candidates": list(rewards), "rewards": list(rewards.values())}
             self._connection.execute(
-                "INSERT INTO event VALUES (?, 'tell', ?, ?)",
-                (2 * number + 1, number, _dump(payload)),
+                "INSERT INTO event VALUES (?, 'tell', ?)", (seq, _dump(payload))
             )
             if state is not None:
                 self._connection.execute(
-                    "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)",
-                    (number + 1, first + len(rewards), _dump(state)),
+                    "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)", (seq + 1, _dump(state))
                 )
 
     def results(self) -> list[Attempt]:

@@ -19,9 +19,7 @@ CREATE TABLE search (
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('ask', 'tell')),
-    round INTEGER NOT NULL,
-    payload TEXT NOT NULL,
-    UNIQUE (round, kind)
+    payload TEXT NOT NULL
 );
 CREATE TABLE evaluation (
     candidate INTEGER NOT NULL, attempt INTEGER NOT NULL,
@@ -40,8 +38,7 @@ CREATE TABLE timing (
     PRIMARY KEY (candidate, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE snapshot (
-    id INTEGER PRIMARY KEY CHECK (id = 1), round INTEGER NOT NULL, told INTEGER NOT NULL,
-    state TEXT NOT NULL
+    id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, state TEXT NOT NULL
 );
 CREATE TABLE session (
     id INTEGER PRIMARY KEY, started REAL NOT NULL, workers TEXT NOT NULL,

@@ -28,6 +28,7 @@ from brainguided.images import (
 )
 from brainguided.journal import Journal
 from brainguided.names import CONTROLLERS, SPACES
+from brainguided.orders import Batch, Completion, Index, Order
 from brainguided.settings_files import (
     RunFileError,
     check_keys,
@@ -45,7 +46,15 @@ _OBJECTS = 64  # in the built-in images
 _TRAIN_SEED, _VALIDATION_SEED, _TEST_SEED = 1, 2, 3
 _DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
 
-_TOP = {"seed": "whole", "candidates": "whole", "round_size": "whole"}
+_TOP = {
+    "seed": "whole",
+    "candidates": "whole",
+    "order": "text",
+    "round_size": "whole",
+    "lag": "whole",
+    "timeout": "number",
+}
+_ORDERS = ("batch", "completion", "index")
 _LIMITS = {"max_parameters": "whole", "max_multiply_adds": "whole"}
 _TRAINING = {
     "steps": "whole",
@@ -72,7 +81,9 @@ class Run:
         Newly made: hand it to `run_search` once.
     task : Task
         Images, teacher and training.
-    candidates, round_size : int
+    candidates : int
+    order : Order
+    timeout : float or None
         As for `run_search`.
     seed : int
         Seed of the controller.
@@ -86,7 +97,8 @@ class Run:
     controller: Controller
     task: Task
     candidates: int
-    round_size: int
+    order: Order
+    timeout: float | None
     seed: int
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
     check_test: Callable[[], None]
@@ -105,7 +117,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
             seed = 1
             candidates = 60                      # required
-            round_size = 8
+            order = "batch"                      # rounds; or "completion": no worker waits; or
+            round_size = 8                       # "index" with a lag, e.g. lag = 24: nearly so,
+                                                 # and the same result whatever the workers
+            timeout = 3600                       # s that a candidate may take
             [space]
             preset = "small"                     # zoph2017, pnas, nasnet, enas-micro, enas-macro,
             max_depth = 10                       # nasbench201, residual, recurrent; with the
@@ -152,9 +167,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     problems += check_keys("", tables["top"], _TOP)
     if "candidates" not in tables["top"]:
         problems.append("candidates is missing: how many architectures to evaluate, e.g. 60")
-    for key, lowest in (("candidates", 1), ("round_size", 1), ("seed", 0)):
+    for key, lowest in (("candidates", 1), ("round_size", 1), ("seed", 0), ("lag", 0)):
         if type(value := tables["top"].get(key, lowest)) is int and value < lowest:
             problems.append(f"{key} is {value}, expected {lowest} or more")
+    order = _make_order(tables["top"], problems)
     space = _make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0)
     limits = _make_limits(tables["limits"], problems)
@@ -174,9 +190,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     if earlier is not None:
         _warm_start(controller, earlier)
     task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
-    candidates, round_size = (tables["top"].get(key, 8) for key in ("candidates", "round_size"))
+    candidates, timeout = tables["top"]["candidates"], tables["top"].get("timeout")
     load_test, check_test = _find_test(tables["task"], path.parent, images)
-    return Run(space, controller, task, candidates, round_size, seed, load_test, check_test)
+    return Run(space, controller, task, candidates, order, timeout, seed, load_test, check_test)
 
 
 def write_demo(
@@ -243,6 +259,27 @@ def _choose(
     if isinstance(name, str) and name not in choices:
         problems.append(say_unknown(f"{where}{key} ", name, list(choices)))
     return name if isinstance(name, str) and name in choices else None
+
+
+def _make_order(table: dict[str, Any], problems: list[str]) -> Order:
+    """Return the order of asking and telling, with the settings that belong to it."""
+    name, given = table.get("order", "batch"), {k for k in ("round_size", "lag") if k in table}
+    timeout = table.get("timeout", 1)
+    if type(timeout) in (int, float) and timeout <= 0:
+        problems.append(f"timeout is {timeout}, expected a positive number of seconds")
+    if isinstance(name, str) and name not in _ORDERS:
+        problems.append(say_unknown("order ", name, list(_ORDERS)))
+        return Batch()
+    if name == "index" and "lag" not in given:
+        problems.append("lag is missing: about three times the number of workers, e.g. 24")
+    for key, owner in (("round_size", "batch"), ("lag", "index")):
+        if key in given and name != owner:
+            problems.append(f"{key} belongs to the order '{owner}', not to '{name}'")
+    if problems:
+        return Batch()
+    if name == "index":
+        return Index(table["lag"])
+    return Completion() if name == "completion" else Batch(table.get("round_size", 8))
 
 
 def _settings(function: Callable[..., Any]) -> dict[str, str]:

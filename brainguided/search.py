@@ -17,8 +17,9 @@ import xarray as xr
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
-from brainguided.dispatch import SearchError, evaluate_round
+from brainguided.dispatch import Dispatcher, SearchError
 from brainguided.journal import Journal, JournalError
+from brainguided.orders import Batch, Order
 from brainguided.records import Attempt, Timing
 
 __all__ = ["SearchError", "run_search"]
@@ -34,14 +35,17 @@ def run_search(
     candidates: int,
     out: str | os.PathLike[str],
     round_size: int = 8,
+    order: Order | None = None,
     executor: Executor | None = None,
     evaluate: Callable[..., Any] | None = None,
+    timeout: float | None = None,
 ) -> xr.Dataset:
     """Search for the architecture with the highest reward, or resume a search.
 
-    Rounds of `round_size` candidates are asked for, evaluated and told, whatever the number of
-    workers, so that the result does not depend on it. Every evaluation is in the journal as soon
-    as it ends. The same call on the same folder goes on where the last one stopped: the
+    By default rounds of `round_size` candidates are asked for, evaluated and told, whatever the
+    number of workers, so that the result does not depend on it; see `order` for others. Every
+    evaluation is in the journal as soon as it ends. The same call on the same folder goes on where
+    the last one stopped: its saved state is taken up, and where there is none or later events, the
     controller is rebuilt by asking and telling it again what the journal holds.
 
     Parameters
@@ -58,12 +62,18 @@ def run_search(
         The run folder.
     round_size : int
         Candidates between two lessons of the controller.
+    order : Order, optional
+        `orders.Completion` keeps all workers busy and tells each result as it comes;
+        `orders.Index` nearly so, with the same result whatever the workers; default:
+        ``orders.Batch(round_size)``.
     executor : concurrent.futures.Executor, optional
         Where evaluations run, e.g. `local_pool(2)`; default: in this process, one by one.
     evaluate : callable, optional
         ``evaluate(architecture, task, seed=...)`` returning an `Evaluation`; default:
         `evaluation.evaluate`. Candidate k has the seed
         ``SeedSequence((controller.seed, k)).generate_state(1)[0]``.
+    timeout : float, optional
+        Seconds that an evaluation may run; one that takes longer has failed. Needs an executor.
 
     Returns
     -------
@@ -88,9 +98,11 @@ def run_search(
     lowest reward seen by the end of its round (0 if there is none). An evaluation whose worker
     dies is tried again, at most twice.
     """
-    for name, number in (("candidates", candidates), ("round_size", round_size)):
-        if type(number) is not int or number < 1:
-            raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
+    if type(candidates) is not int or candidates < 1:
+        raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout is {timeout!r}; expected a positive number of seconds.")
+    order = Batch(round_size) if order is None else order
     evaluate = evaluate or _load_evaluate()
     config = json.loads(
         json.dumps(
@@ -99,7 +111,7 @@ def run_search(
                 "space": controller.space.describe(),
                 "task": task.describe(),
                 "seed": controller.seed,
-                "round_size": round_size,
+                **order.describe(),
             }
         )
     )
@@ -108,13 +120,8 @@ def run_search(
         search.resume(config, candidates)
         journal.begin_session(workers=_describe_workers(executor))
         try:
-            while search.told < candidates:
-                _refuse_failures(search.recent)
-                proposals = search.propose(min(round_size, candidates - search.told))
-                for attempt, timing in evaluate_round(search.open_jobs(), executor, evaluate, task):
-                    journal.record_attempt(attempt, timing)
-                    _log_attempt(attempt, timing, candidates)
-                search.conclude(proposals)
+            with Dispatcher(executor, evaluate, task, timeout=timeout) as dispatcher:
+                _drive(search, order, dispatcher, candidates)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Stopped after {journal.n_results} of {candidates} candidates. "
@@ -126,6 +133,34 @@ def run_search(
         return journal.to_xarray()
 
 
+def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: int) -> None:
+    """Ask, evaluate and tell in the order given until all candidates were told."""
+    for job in search.open_jobs():
+        dispatcher.submit(job)
+    while search.told < candidates:
+        _refuse_failures(search.recent)
+        wanted = order.count_to_ask(
+            asked=search.asked,
+            told=search.told,
+            running=search.asked - search.told - len(search.arrived),
+            slots=dispatcher.slots,
+        )
+        wanted = min(wanted, candidates - search.asked)
+        if wanted > 0:
+            for job in search.propose(wanted):
+                dispatcher.submit(job)
+            continue
+        group = order.choose_to_tell(search.arrived, asked=search.asked, told=search.told)
+        if group:
+            search.conclude(group)
+            continue
+        for attempt, timing in dispatcher.wait():
+            search.journal.record_attempt(attempt, timing)
+            _log_attempt(attempt, timing, candidates)
+            if attempt.outcome != "lost":
+                search.arrive(attempt)
+
+
 def _load_evaluate() -> Callable[..., Any]:
     from brainguided.evaluation import evaluate  # torch, which workers with their own do not need
 
@@ -133,17 +168,21 @@ def _load_evaluate() -> Callable[..., Any]:
 
 
 class _Search:
-    """Hold a controller and a journal that agree on the rounds so far."""
+    """Hold a controller and a journal that agree on what was asked and told."""
 
     def __init__(self, controller: Controller, journal: Journal) -> None:
         self.controller = controller
         self.journal = journal
-        self.rounds = 0  # told
-        self.told = 0  # candidates in them
-        self.pending: list[Architecture] = []  # proposed and logged, not told
-        self.first: dict[str, int] = {}  # of those told, the first candidate with each key
+        self.events = 0  # asks and tells so far
+        self.asked = 0
+        self.told = 0
+        self.open: dict[int, Architecture] = {}  # asked for, not told
+        self.arrived: dict[int, None] = {}  # of those open, with a result, in the order they came
         self.lowest: float | None = None  # reward of those told
-        self.recent: deque[tuple[str, str]] = deque(maxlen=_WINDOW)  # outcomes and reasons
+        self.recent: deque[tuple[str, str]] = deque(maxlen=_WINDOW)  # outcomes and reasons, told
+        self._owner: dict[str, int] = {}  # the first candidate with each key
+        self._results: dict[int, Attempt] = {}  # of those arrived
+        self._followers: dict[int, list[int]] = {}  # duplicates of candidates that are running
         self._saved = 0  # candidates told in the last snapshot
 
     def resume(self, config: dict[str, Any], candidates: int) -> None:
@@ -161,101 +200,142 @@ class _Search:
             )
         snapshot = self.journal.snapshot()
         if snapshot is not None:
-            self.rounds, self.told, state = snapshot
-            self.controller.restore_state(state)
-            self._saved = self.told
-        for number, (texts, rewards) in enumerate(self.journal.rounds(self.rounds), self.rounds):
-            proposals = self.controller.ask(len(texts))
-            for place, (proposal, text) in enumerate(zip(proposals, texts, strict=True)):
-                if proposal.to_json() != text:
-                    raise JournalError(
-                        f"{self.journal.path} cannot be resumed: in round {number} the controller "
-                        f"now proposes another candidate {self.told + place} than it did. The "
-                        "controller was used before, or another version of brainguided or torch "
-                        "wrote the journal (table 'session'). Make a new controller, or start in "
-                        "another folder."
-                    )
-            if rewards is None:
-                self.pending = proposals
+            self.events, state = snapshot
+            self.controller.restore_state(state["controller"])
+            self.asked, self.told, self._saved = state["asked"], state["told"], state["told"]
+            for candidate, text in state["open"]:
+                self.open[candidate] = Architecture.from_json(text)
+        for kind, payload in self.journal.events(self.events):
+            if kind == "ask":
+                self._replay_ask(payload["architectures"])
             else:
-                self.controller.tell(proposals, rewards)
-                self.rounds, self.told = number + 1, self.told + len(texts)
-        for row in self.journal.summaries(self.told):
-            self._remember(*row)
+                told = [self.open.pop(candidate) for candidate in payload["candidates"]]
+                self.controller.tell(told, payload["rewards"])
+                self.told += len(told)
+            self.events += 1
+        summaries = self.journal.summaries()
+        for candidate, (key, *_) in summaries.items():
+            self._owner.setdefault(key, candidate)
+        for candidate in self.journal.told():
+            _, outcome, reason, reward, duplicate_of = summaries[candidate]
+            self._count(outcome, reason, reward, duplicate_of is not None)
+        for candidate, architecture in self.open.items():
+            owner = self._owner.setdefault(architecture.key, candidate)
+            self._owner[architecture.key] = min(owner, candidate)
+        for candidate, architecture in self.open.items():
+            owner = self._owner[architecture.key]
+            if owner in summaries:
+                self.arrived[candidate] = None
+                if owner == candidate:
+                    self._results[candidate] = self.journal.result(candidate)
+            elif owner != candidate:
+                self._followers.setdefault(owner, []).append(candidate)
 
-    def _remember(
-        self, candidate: int, key: str, outcome: str, reason: str, reward: float | None, old: bool
-    ) -> None:
-        self.first.setdefault(key, candidate)
-        if not old:
+    def _replay_ask(self, texts: Sequence[str]) -> None:
+        """Ask again for what the journal says was proposed."""
+        for text, proposal in zip(texts, self.controller.ask(len(texts)), strict=True):
+            if proposal.to_json() != text:
+                raise JournalError(
+                    f"{self.journal.path} cannot be resumed: in event {self.events} the controller "
+                    f"now proposes another candidate {self.asked} than it did. The "
+                    "controller was used before, or another version of brainguided or torch "
+                    "wrote the journal (table 'session'). Make a new controller, or start in "
+                    "another folder."
+                )
+            self.open[self.asked] = proposal
+            self.asked += 1
+
+    def _count(self, outcome: str, reason: str, reward: float | None, duplicate: bool) -> None:
+        if not duplicate:
             self.recent.append((outcome, reason))
         if outcome == "done" and reward is not None:
             self.lowest = reward if self.lowest is None else min(self.lowest, reward)
 
-    def propose(self, n: int) -> list[Architecture]:
-        """Return the open round, asking the controller for `n` candidates if there is none."""
-        if not self.pending:
-            self.pending = self.controller.ask(n)
-            texts = [proposal.to_json() for proposal in self.pending]
-            self.journal.record_ask(self.rounds, self.told, texts)
-        return self.pending
-
     def open_jobs(self) -> list[Attempt]:
-        """Return the attempts to make in the open round; duplicates and finished ones need none."""
-        attempts = self.journal.attempts(self.told)
-        finished = {a.candidate for a in attempts if a.outcome != "lost"}
-        made = Counter(a.candidate for a in attempts)
-        met: set[str] = set()
+        """Return the attempts to make of candidates that were open in the journal."""
+        made = Counter(a.candidate for a in self.journal.attempts(min(self.open, default=0)))
+        return [
+            self._make_job(candidate, made[candidate] + 1)
+            for candidate, architecture in self.open.items()
+            if candidate not in self.arrived and self._owner[architecture.key] == candidate
+        ]
+
+    def _make_job(self, candidate: int, attempt: int) -> Attempt:
+        architecture = self.open[candidate]
+        return Attempt(
+            candidate=candidate,
+            attempt=attempt,
+            architecture=architecture.to_json(),
+            key=architecture.key,
+            seed=_candidate_seed(self.controller.seed, candidate),
+            outcome="lost",
+        )
+
+    def propose(self, n: int) -> list[Attempt]:
+        """Ask for `n` candidates; return the attempts to make, none of duplicates."""
+        proposals = self.controller.ask(n)
+        texts = [proposal.to_json() for proposal in proposals]
+        self.journal.record_ask(self.events, self.asked, texts)
+        self.events += 1
         jobs = []
-        for candidate, architecture in enumerate(self.pending, self.told):
-            key = architecture.key
-            if key not in self.first and key not in met and candidate not in finished:
-                jobs.append(
-                    Attempt(
-                        candidate=candidate,
-                        attempt=made[candidate] + 1,
-                        architecture=architecture.to_json(),
-                        key=key,
-                        seed=_candidate_seed(self.controller.seed, candidate),
-                        outcome="lost",
-                    )
-                )
-            met.add(key)
+        for proposal in proposals:
+            candidate, self.asked = self.asked, self.asked + 1
+            self.open[candidate] = proposal
+            owner = self._owner.setdefault(proposal.key, candidate)
+            if owner == candidate:
+                jobs.append(self._make_job(candidate, 1))
+            elif owner in self.open and owner not in self._results:
+                self._followers.setdefault(owner, []).append(candidate)
+            else:
+                self.arrived[candidate] = None
         return jobs
 
-    def conclude(self, proposals: Sequence[Architecture]) -> None:
-        """Answer duplicates, give failures their reward, log and tell the round."""
-        here = [a for a in self.journal.attempts(self.told) if a.outcome != "lost"]
-        results = {result.candidate: result for result in here}
-        for result in here:
-            self._remember(
-                result.candidate, result.key, result.outcome, result.reason, result.reward, False
-            )
-        lowest = 0.0 if self.lowest is None else self.lowest
-        told: list[float] = []
+    def arrive(self, attempt: Attempt) -> None:
+        """Take the result of a candidate, and with it those of its duplicates."""
+        self._results[attempt.candidate] = attempt
+        followers = self._followers.pop(attempt.candidate, [])
+        self.arrived |= dict.fromkeys([attempt.candidate, *followers])
+
+    def conclude(self, group: Sequence[int]) -> None:
+        """Answer duplicates, give failures their reward, log and tell these candidates."""
+        found: dict[int, Attempt] = {}
         duplicates: list[Attempt] = []
-        for candidate, architecture in enumerate(proposals, self.told):
-            earlier = self.first[architecture.key]
-            result = results.get(earlier) or self.journal.result(earlier)
-            if candidate not in results:
-                duplicates.append(
-                    replace(
-                        result,
-                        candidate=candidate,
-                        attempt=1,
-                        duplicate_of=result.candidate,
-                        examples=0,
-                    )
+        for candidate in group:
+            owner = self._owner[self.open[candidate].key]
+            result = self._results.get(owner) or found.get(owner) or self.journal.result(owner)
+            if candidate != owner:
+                result = replace(
+                    result, candidate=candidate, attempt=1, duplicate_of=owner, examples=0
                 )
-            done = result.outcome == "done" and result.reward is not None
-            told.append(result.reward if done else lowest)  # type: ignore[arg-type]
-        self.controller.tell(proposals, told)
-        self.rounds, self.told, self.pending = self.rounds + 1, self.told + len(proposals), []
+                duplicates.append(result)
+            found[candidate] = result
+            self._count(result.outcome, result.reason, result.reward, candidate != owner)
+        lowest = 0.0 if self.lowest is None else self.lowest
+        rewards = {
+            candidate: result.reward
+            if result.outcome == "done" and result.reward is not None
+            else lowest
+            for candidate, result in found.items()
+        }
+        told = [self.open.pop(candidate) for candidate in group]
+        self.controller.tell(told, list(rewards.values()))
+        for candidate in group:
+            del self.arrived[candidate]
+            self._results.pop(candidate, None)
+        self.told += len(group)
         state = None
         if self.told - self._saved >= _SNAPSHOT:
-            state, self._saved = self.controller.save_state(), self.told
-        first = self.told - len(proposals)
-        self.journal.record_tell(self.rounds - 1, first, told, duplicates, state)
+            state, self._saved = self._save(), self.told
+        self.journal.record_tell(self.events, rewards, duplicates, state)
+        self.events += 1
+
+    def _save(self) -> dict[str, Any] | None:
+        """Return the state from which `resume` goes on; None if the controller has none."""
+        controller = self.controller.save_state()
+        if controller is None:
+            return None
+        still = [[candidate, proposal.to_json()] for candidate, proposal in self.open.items()]
+        return {"controller": controller, "asked": self.asked, "told": self.told, "open": still}
 
 
 def _candidate_seed(seed: int, candidate: int) -> int:

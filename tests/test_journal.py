@@ -65,7 +65,7 @@ def fill(folder):
     journal.record_attempt(replace(LAST, attempt=2), replace(TIMING, seconds=2.5))
     journal.record_attempt(FIRST, TIMING)
     duplicate = replace(FIRST, candidate=3, duplicate_of=0, examples=0)
-    journal.record_tell(0, 0, [0.7, 0.1, 0.7, 0.7], [duplicate])
+    journal.record_tell(1, {0: 0.7, 1: 0.1, 2: 0.7, 3: 0.7}, [duplicate])
     return journal
 
 
@@ -80,9 +80,10 @@ def test_what_was_recorded_is_read_back(tmp_path):
         assert results[3].duplicate_of == 0
         assert [row.candidate for row in journal.attempts()] == [0, 1, 2, 2, 3]
         assert journal.seconds() == {0: 1.5, 1: 1.5, 2: 2.5}
-        ((asked, told),) = journal.rounds()
-        assert asked[:2] == [FIRST.architecture, BROKEN.architecture]
-        assert told == [0.7, 0.1, 0.7, 0.7]
+        (_, asked), (_, told) = journal.events()
+        assert asked["architectures"][:2] == [FIRST.architecture, BROKEN.architecture]
+        assert told == {"candidates": [0, 1, 2, 3], "rewards": [0.7, 0.1, 0.7, 0.7]}
+        assert journal.told() == [0, 1, 2, 3]
 
 
 def test_a_plain_select_comes_in_the_order_of_candidates(tmp_path):
@@ -280,7 +281,7 @@ def test_a_half_written_round_is_undone(tmp_path):
         before = journal.attempts()
         duplicate = replace(FIRST, candidate=9, duplicate_of=0)
         with pytest.raises(ValueError, match="not JSON compliant"):
-            journal.record_tell(1, 9, [float("nan")], [duplicate])
+            journal.record_tell(2, {9: float("nan")}, [duplicate])
         assert journal.attempts() == before
         with pytest.raises(JournalError, match="cannot be written"):
             journal.record_attempt(FIRST, TIMING)

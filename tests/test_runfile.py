@@ -11,6 +11,7 @@ from fake_task import FakeTask, evaluate
 
 from brainguided.controllers import Limits, RandomSearch, Reinforce
 from brainguided.names import CONTROLLERS, SPACES
+from brainguided.orders import Batch, Completion, Index
 from brainguided.runfile import RunFileError, load_run, write_demo
 from brainguided.search import run_search
 from brainguided.spaces import pnas_space
@@ -69,7 +70,7 @@ def test_defaults_are_the_small_space_and_reinforce_without_a_teacher(tmp_path: 
     run = load_run(write(tmp_path, SMALL))
     assert isinstance(run.controller, Reinforce)
     assert (run.space.name, run.controller.space) == ("small-10", run.space)
-    assert (run.seed, run.candidates, run.round_size) == (0, 4, 8)
+    assert (run.seed, run.candidates, run.order) == (0, 4, Batch(8))
     assert run.task.teacher is None
     assert run.task.training.steps == 2
     assert len(run.task.images.classes) == 8
@@ -82,7 +83,7 @@ def test_settings_reach_what_they_are_of(tmp_path: Path) -> None:
         '[controller]\nname = "reinforce"\nlearning_rate = 1\nhidden = 8\n'
     )
     run = load_run(write(tmp_path, text))
-    assert (run.seed, run.controller.seed, run.round_size) == (3, 3, 2)
+    assert (run.seed, run.controller.seed, run.order) == (3, 3, Batch(2))
     assert (run.space.max_depth, run.space.skips, run.space.strides) == (3, True, (1, 2))
     assert run.controller.describe()["learning_rate"] == 1
     assert run.task.alpha == 2
@@ -161,7 +162,7 @@ simulated = false
     message = str(caught.value)
     for part in (
         "RUN.toml cannot be used",
-        "'rounds' is unknown; did you mean 'round_size'? Known: seed, candidates, round_size",
+        "'rounds' is unknown; did you mean 'round_size'? Known: seed, candidates, order",
         "seed is 'x', expected a whole number",
         "candidates is missing",
         "round_size is 0, expected 1 or more",
@@ -292,3 +293,18 @@ def test_test_images_are_those_of_no_other_part(tmp_path: Path) -> None:
     others = [*run.task.images.train_images, *run.task.images.validation_images]
     seen = {image.tobytes() for image in others}
     assert not [image for image in images if image.tobytes() in seen]
+
+
+def test_orders_and_deadlines_are_chosen_in_the_file(tmp_path: Path) -> None:
+    assert load_run(write(tmp_path, 'order = "completion"\n' + SMALL)).order == Completion()
+    run = load_run(write(tmp_path, 'order = "index"\nlag = 6\ntimeout = 60\n' + SMALL))
+    assert (run.order, run.timeout) == (Index(6), 60)
+    for text, message in (
+        ('order = "index"\n', "lag is missing"),
+        ('order = "completion"\nround_size = 4\n', "round_size belongs to the order 'batch'"),
+        ('order = "random"\n', "order 'random' is unknown"),
+        ("timeout = -1\n", "timeout is -1"),
+        ("lag = 3\n", "lag belongs to the order 'index', not to 'batch'"),
+    ):
+        with pytest.raises(RunFileError, match=message):
+            load_run(write(tmp_path, text + SMALL))

@@ -154,7 +154,8 @@ def test_a_short_last_round_stays_short_when_the_search_is_extended(tmp_path):
     search(tmp_path, 7)
     search(tmp_path, 15)
     with Journal.read(tmp_path) as journal:
-        assert [len(asked) for asked, _ in journal.rounds()] == [5, 2, 5, 3]
+        asked = [payload["architectures"] for kind, payload in journal.events() if kind == "ask"]
+        assert [len(texts) for texts in asked] == [5, 2, 5, 3]
 
 
 def test_a_finished_search_run_again_evaluates_nothing(tmp_path):
@@ -170,7 +171,8 @@ def test_the_run_and_its_files_agree_with_the_journal(tmp_path):
     run = search(tmp_path)
     with Journal.read(tmp_path) as journal:
         xr.testing.assert_identical(journal.to_xarray(), run)
-        told = [reward for _, rewards in journal.rounds() for reward in rewards]
+        tells = [payload for kind, payload in journal.events() if kind == "tell"]
+        told = [reward for payload in tells for reward in payload["rewards"]]
     assert told == run["reward"].values.tolist()
     best = int(np.argmax(run["reward"].values))
     assert json.loads((tmp_path / "winner.json").read_text())["candidate"] == best
@@ -389,7 +391,7 @@ def test_a_controller_that_proposes_something_else_is_refused(tmp_path):
     search(tmp_path, 5)
     used = controller()
     used.tell(used.ask(1), [1.0])
-    with pytest.raises(JournalError, match=r"in round 0 the controller now proposes another"):
+    with pytest.raises(JournalError, match=r"in event 0 the controller now proposes another"):
         search(tmp_path, 10, proposer=used)
 
 
@@ -462,22 +464,25 @@ def test_a_saved_state_spares_the_replay_of_what_was_before(tmp_path, monkeypatc
 
 
 def test_the_driver_holds_little_for_each_candidate(tmp_path):
-    """Of 3000 candidates, not more than what distinguishes them."""
-    search(tmp_path, 400, proposer=RandomSearch(small_space(4), seed=2))
-    tracemalloc.start()
-    try:
-        proposer = RandomSearch(small_space(4), seed=2)
-        with Journal.open(tmp_path) as journal:
-            inner = _Search(proposer, journal)
-            inner.resume(journal.config, 400)
-            before = tracemalloc.get_traced_memory()[0]
-            for _ in range(150):
-                inner.propose(8)
-                for job in inner.open_jobs():
-                    done = replace(job, outcome="done", reward=0.5, similarity={}, history=())
+    """Of thousands of candidates, not more than what distinguishes them."""
+    proposer = RandomSearch(small_space(4), seed=2)
+    with Journal.open(tmp_path) as journal:
+        inner = _Search(proposer, journal)
+
+        def play(rounds):
+            for _ in range(rounds):
+                for job in inner.propose(8):
+                    done = replace(job, outcome="done", reward=0.5)
                     journal.record_attempt(done)
-                inner.conclude(inner.pending)
+                    inner.arrive(done)
+                inner.conclude(sorted(inner.arrived))
+
+        play(50)
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            play(150)
             grown = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
+        finally:
+            tracemalloc.stop()
     assert grown / 1200 < 600  # bytes: a key of 64 letters and its place

@@ -67,7 +67,8 @@ def search(arguments: argparse.Namespace) -> None:
             run.controller,
             run.task,
             candidates=run.candidates,
-            round_size=run.round_size,
+            order=run.order,
+            timeout=run.timeout,
             out=arguments.out,
             executor=executor,
         )

@@ -1,0 +1,122 @@
+"""When a search asks for candidates and when it tells their results.
+
+An order is plain logic without time: what it decides depends on counts and on which results have
+arrived. The driver of a search and its simulation ask the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Order(Protocol):
+    """Decide how many candidates are asked for next, and which results are told next."""
+
+    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
+        """Return how many candidates to ask for at once; 0 to wait.
+
+        Parameters
+        ----------
+        asked, told, running : int
+            Candidates so far; running are those asked for whose results have not arrived.
+        slots : int
+            Evaluations that can run at a time.
+        """
+
+    def choose_to_tell(self, arrived: Collection[int], *, asked: int, told: int) -> list[int]:
+        """Return which of the arrived candidates are told next, together.
+
+        `arrived` holds those not yet told, in the order in which they came.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as plain data fit for JSON."""
+
+
+def _check(name: str, value: Any, lowest: int) -> None:
+    if type(value) is not int or value < lowest:
+        raise ValueError(f"{name} is {value!r}; expected a whole number, at least {lowest}.")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Ask for rounds, and tell each when all of it has arrived.
+
+    The journal is the same whatever the workers; workers wait for the slowest of a round.
+
+    Parameters
+    ----------
+    round_size : int
+        Candidates between two lessons of the controller.
+    """
+
+    round_size: int = 8
+
+    def __post_init__(self) -> None:
+        _check("round_size", self.round_size, 1)
+
+    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
+        """Return a round where none is open."""
+        return self.round_size if asked == told else 0
+
+    def choose_to_tell(self, arrived: Collection[int], *, asked: int, told: int) -> list[int]:
+        """Return the whole round, once it is there."""
+        return sorted(arrived) if asked > told and len(arrived) == asked - told else []
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        return {"round_size": self.round_size}
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Ask for a candidate whenever a worker is free, and tell each result as it comes.
+
+    No worker waits. The order of results is logged, so a journal replays and resumes exactly; but
+    another run of the same search has another order, and so other candidates.
+    """
+
+    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
+        """Return the number of free workers, once every result that is there was told."""
+        return max(0, slots - running) if asked - told == running else 0
+
+    def choose_to_tell(self, arrived: Collection[int], *, asked: int, told: int) -> list[int]:
+        """Return the result that came first."""
+        return [next(iter(arrived))] if arrived else []
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        return {"order": "completion"}
+
+
+@dataclass(frozen=True)
+class Index:
+    """Ask for candidate k after exactly the results of candidates 0 to k - lag - 1.
+
+    The journal is the same whatever the workers, their speed and restarts, and workers seldom
+    wait where the lag is about three times their number.
+
+    Parameters
+    ----------
+    lag : int
+        0 evaluates one candidate at a time.
+    """
+
+    lag: int
+
+    def __post_init__(self) -> None:
+        _check("lag", self.lag, 0)
+
+    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
+        """Return 1 while the next candidate may be asked for: always single ones."""
+        return int(asked <= told + self.lag)
+
+    def choose_to_tell(self, arrived: Collection[int], *, asked: int, told: int) -> list[int]:
+        """Return the next candidate by number, once it is there and no other may be asked for."""
+        return [told] if told in arrived else []
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        return {"order": "index", "lag": self.lag}
