@@ -6,11 +6,20 @@ import argparse
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from brainguided import __version__
-from brainguided.commands import correspondences, imports, recordings, replays, searches
+from brainguided.commands import (
+    correspondences,
+    imports,
+    recordings,
+    replays,
+    searches,
+    simulations,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(given)
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("brainguided").setLevel(logging.INFO)
+    with suppress(ValueError):  # outside the main thread
+        # What a cluster sends before it takes the machine away ends as Ctrl-C does
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         arguments.verb(arguments)
     except KeyboardInterrupt as stop:
@@ -34,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs, in the order in which a lab meets them."""
     parser = argparse.ArgumentParser(
@@ -45,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"brainguided {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     searches.add_verbs(verbs)
+    simulations.add_verbs(verbs)
     replays.add_verbs(verbs)
     imports.add_verbs(verbs)
     recordings.add_verbs(verbs)

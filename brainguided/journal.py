@@ -264,6 +264,22 @@ class Journal:
         )
         return [_attempt(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
+    def timings(self) -> list[Timing]:
+        """Return when and where every attempt ran."""
+        rows = self._connection.execute("SELECT seconds, started, finished, host, pid FROM timing")
+        return [Timing(*row) for row in rows]
+
+    def last_session(self) -> tuple[float, str, str, int] | None:
+        """Return start, workers, host and process of the last driver."""
+        query = "SELECT started, workers, host, pid FROM session ORDER BY id DESC LIMIT 1"
+        return self._connection.execute(query).fetchone()
+
+    @property
+    def n_examples(self) -> int:
+        """Number of training images processed."""
+        row = self._connection.execute("SELECT sum(examples) FROM evaluation").fetchone()
+        return int(row[0] or 0)
+
     def seconds(self) -> dict[int, float]:
         """Return the time that each candidate took, all attempts together; s."""
         rows = self._connection.execute(

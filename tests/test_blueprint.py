@@ -149,6 +149,21 @@ def test_a_cell_of_one_block_has_the_layers_of_the_paper():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["pnas", "enas micro"])
+def test_a_cell_of_stride_two_halves_the_map_once_whatever_its_wiring(name):
+    for seed in range(6):
+        network = build_network(SPACES[name].sample(seed), n_classes=5, seed=0)
+        sides = []
+        with observe_layers(
+            network,
+            network.observed_layers,
+            lambda n, x, sides=sides: sides.append(x.shape[-1]),
+            n_stimuli=1,
+        ):
+            network(torch.zeros(1, 3, 32, 32))
+        assert sorted(sides, reverse=True) == [32, 16, 16, 8, 8]
+
+
 def test_pnas_networks_of_two_repeats_show_eight_cells():
     architecture = pnas_space(filters=4).sample(0)
     assert len(architecture.to_blueprint(10).observed) == 8

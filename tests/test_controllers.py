@@ -196,6 +196,19 @@ def test_unique_proposals_never_repeat_while_there_are_others(make):
 
 
 @every
+def test_a_saved_state_remembers_what_was_proposed(make):
+    space = PlainSpace("few", 2, (1, 3), (1, 3), (8,))
+    controller, copy = make(space, seed=1, unique=True), make(space, seed=1, unique=True)
+    seen = play(controller, 3, 4)
+    state = controller.save_state()
+    if state is None:
+        return
+    copy.restore_state(json.loads(json.dumps(state)))
+    seen += play(copy, 2, 4)
+    assert len({a.canonical_key for a in seen}) == 20
+
+
+@every
 def test_unique_counts_isomorphic_cells_as_one(make):
     seen = play(make(pnas_space(n_blocks=1), seed=1, unique=True), 10, 6, lambda a: 0.0)
     assert len({a.canonical_key for a in seen}) == 60

@@ -1,0 +1,106 @@
+"""The verbs simulate and status: how long a search would take, and how far one is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from brainguided.commands.options import add_verb, natural, whole
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this module to the command line."""
+    one = add_verb(verbs, "status", status, example="brainguided status runs/first")
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder; it is only read")
+
+    one = add_verb(
+        verbs,
+        "simulate",
+        simulate,
+        example="brainguided simulate --workers 40 --candidates 1000 \\\n"
+        "    --durations lognormal:600,0.5 --order index --lag 120",
+    )
+    one.add_argument("--workers", type=whole, required=True)
+    one.add_argument("--clusters", type=whole, default=1, help="of equal size (%(default)s)")
+    one.add_argument("--candidates", type=whole, required=True)
+    one.add_argument(
+        "--durations",
+        required=True,
+        metavar="RUN|lognormal:MEDIAN,SIGMA",
+        help="folder of a run whose durations are drawn, or a distribution; s",
+    )
+    one.add_argument("--order", choices=("batch", "completion", "index"), default="completion")
+    one.add_argument("--round-size", type=whole, default=8, help="of batch (%(default)s)")
+    one.add_argument("--lag", type=natural, help="of index; default: three times the workers")
+    one.add_argument("--timeout", type=float, help="deadline of an evaluation, s")
+    for name in ("lost", "memory", "nan", "hang"):
+        one.add_argument(f"--{name}", type=float, default=0.0, help="probability (%(default)s)")
+    one.add_argument(
+        "--outage",
+        metavar="START,END",
+        help="s between which one of the clusters is gone",
+    )
+    one.add_argument("--seed", type=natural, default=0)
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    """Run a search on a virtual clock: predict its time on machines that are not at hand."""
+    from brainguided.orders import Batch, Completion, Index
+    from brainguided.simulation import Faults, simulate_search
+
+    lag = 3 * arguments.workers if arguments.lag is None else arguments.lag
+    orders: dict[str, Any] = {
+        "batch": Batch(arguments.round_size),
+        "completion": Completion(),
+        "index": Index(lag),
+    }
+    outage = None
+    if arguments.outage:
+        start, end = _read_numbers(arguments.outage, "--outage START,END")
+        outage = (start, end, -(-arguments.workers // arguments.clusters))
+    found = simulate_search(
+        orders[arguments.order],
+        _read_durations(arguments.durations),
+        candidates=arguments.candidates,
+        workers=arguments.workers,
+        faults=Faults(arguments.lost, arguments.memory, arguments.nan, arguments.hang, outage),
+        timeout=arguments.timeout,
+        seed=arguments.seed,
+    )
+    rate = arguments.candidates / found.makespan
+    outcomes = ", ".join(f"{number} {name}" for name, number in found.outcomes.items() if number)
+    print(f"makespan {found.makespan:.1f} s ({found.makespan / 3600:.2f} h)")
+    print(f"utilisation {found.utilisation:.1%}, after warm-up {found.warm_utilisation:.1%}")
+    print(f"candidates a second {rate:.4g}; attempts {found.attempts}; outcomes: {outcomes}")
+    print(f"results told between a proposal and its own, on average: {found.staleness:.1f}")
+
+
+def status(arguments: argparse.Namespace) -> None:
+    """Say how far a search is, from another shell, without disturbing it."""
+    from brainguided.status import describe_status
+
+    print(describe_status(arguments.out))
+
+
+def _read_durations(text: str) -> Any:
+    from brainguided.journal import Journal
+    from brainguided.simulation import draw_lognormal, draw_observed
+
+    if text.startswith("lognormal:"):
+        median, sigma = _read_numbers(text.removeprefix("lognormal:"), "lognormal:MEDIAN,SIGMA")
+        return draw_lognormal(median, sigma)
+    if not Path(text).is_dir():
+        raise ValueError(
+            f"--durations {text}: expected the folder of a run, or lognormal:MEDIAN,SIGMA."
+        )
+    with Journal.read(text) as journal:
+        return draw_observed(list(journal.seconds().values()))
+
+
+def _read_numbers(text: str, expected: str) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{text!r} cannot be read; expected {expected}.") from None
+    return first, second
