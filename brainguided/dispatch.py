@@ -145,6 +145,8 @@ class Dispatcher:
         self._since.pop(future, None)
         try:
             return _finish(job, future.result())
+        except MemoryError:  # said by the executor: again would end the same
+            return replace(job, outcome="failed", reason="memory"), None
         except (BrokenExecutor, CancelledError):
             if job.attempt >= _ATTEMPTS:
                 return replace(job, outcome="failed", reason="lost"), None

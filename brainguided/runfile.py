@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
-from brainguided.controllers.limits import Limits
 from brainguided.evaluation import Task
 from brainguided.images import (
     ImageSet,
@@ -27,8 +25,8 @@ from brainguided.images import (
     load_test_images,
 )
 from brainguided.journal import Journal
-from brainguided.names import CONTROLLERS, SPACES
-from brainguided.orders import Batch, Completion, Index, Order
+from brainguided.orders import Order
+from brainguided.run_parts import make_controller, make_limits, make_order, make_space
 from brainguided.settings_files import (
     RunFileError,
     check_keys,
@@ -54,8 +52,7 @@ _TOP = {
     "lag": "whole",
     "timeout": "number",
 }
-_ORDERS = ("batch", "completion", "index")
-_LIMITS = {"max_parameters": "whole", "max_multiply_adds": "whole"}
+_RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
 _TRAINING = {
     "steps": "whole",
     "checkpoints": "wholes",
@@ -87,6 +84,8 @@ class Run:
         As for `run_search`.
     seed : int
         Seed of the controller.
+    ray : dict
+        Settings of `ray_executor`: what an evaluation takes.
     load_test : callable
         Reads the test images and their labels: for `run_finalists`, which does so last.
     check_test : callable
@@ -100,6 +99,7 @@ class Run:
     order: Order
     timeout: float | None
     seed: int
+    ray: dict[str, Any]
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
     check_test: Callable[[], None]
 
@@ -134,6 +134,11 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             [limits]
             max_parameters = 500000              # larger candidates are never proposed
             max_multiply_adds = 20000000         # for one image
+            [ray]                                # with --ray: what a candidate takes
+            cpus = 1
+            gpus = 0.25
+            resources = {siteA = 1}              # as given to ray start
+            labels = {gpu = "a100"}
             [task]
             images = "objects"                   # built-in, or a path: .npz, folder of classes
             n_train = 6400
@@ -170,11 +175,12 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     for key, lowest in (("candidates", 1), ("round_size", 1), ("seed", 0), ("lag", 0)):
         if type(value := tables["top"].get(key, lowest)) is int and value < lowest:
             problems.append(f"{key} is {value}, expected {lowest} or more")
-    order = _make_order(tables["top"], problems)
-    space = _make_space(tables["space"], problems)
+    order = make_order(tables["top"], problems)
+    space = make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0)
-    limits = _make_limits(tables["limits"], problems)
-    controller = _make_controller(tables["controller"], space, seed, limits, problems)
+    limits = make_limits(tables["limits"], problems)
+    problems += check_keys("[ray] ", tables["ray"], _RAY)
+    controller = make_controller(tables["controller"], space, seed, limits, problems)
     earlier = _find_earlier(tables["controller"], path.parent, problems)
     training = _make_training(tables["task"], path.parent, problems)
     for number, entry in enumerate(tables["teacher"], 1):
@@ -192,7 +198,18 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
     candidates, timeout = tables["top"]["candidates"], tables["top"].get("timeout")
     load_test, check_test = _find_test(tables["task"], path.parent, images)
-    return Run(space, controller, task, candidates, order, timeout, seed, load_test, check_test)
+    return Run(
+        space,
+        controller,
+        task,
+        candidates,
+        order,
+        timeout,
+        seed,
+        tables["ray"],
+        load_test,
+        check_test,
+    )
 
 
 def write_demo(
@@ -228,6 +245,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         "space": {},
         "controller": {},
         "limits": {},
+        "ray": {},
         "task": {},
         "teacher": [],
     }
@@ -245,108 +263,10 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
             continue
         tables[name] = given
     for name in [name for name, value in top.items() if isinstance(value, dict | list)]:
-        known = [*_TOP, "[space]", "[controller]", "[limits]", "[task]", "[[teacher]]"]
+        known = [*_TOP, "[space]", "[controller]", "[limits]", "[ray]", "[task]", "[[teacher]]"]
         problems.append(say_unknown("", name, known))
         del top[name]
     return {**tables, "top": top}
-
-
-def _choose(
-    where: str, table: dict[str, Any], key: str, choices: dict[str, Any], problems: list[str]
-) -> str | None:
-    """Return the name chosen, the first by default; None if it is none of those known."""
-    name = table.get(key, next(iter(choices)))
-    if isinstance(name, str) and name not in choices:
-        problems.append(say_unknown(f"{where}{key} ", name, list(choices)))
-    return name if isinstance(name, str) and name in choices else None
-
-
-def _make_order(table: dict[str, Any], problems: list[str]) -> Order:
-    """Return the order of asking and telling, with the settings that belong to it."""
-    name, given = table.get("order", "batch"), {k for k in ("round_size", "lag") if k in table}
-    timeout = table.get("timeout", 1)
-    if type(timeout) in (int, float) and timeout <= 0:
-        problems.append(f"timeout is {timeout}, expected a positive number of seconds")
-    if isinstance(name, str) and name not in _ORDERS:
-        problems.append(say_unknown("order ", name, list(_ORDERS)))
-        return Batch()
-    if name == "index" and "lag" not in given:
-        problems.append("lag is missing: about three times the number of workers, e.g. 24")
-    for key, owner in (("round_size", "batch"), ("lag", "index")):
-        if key in given and name != owner:
-            problems.append(f"{key} belongs to the order '{owner}', not to '{name}'")
-    if problems:
-        return Batch()
-    if name == "index":
-        return Index(table["lag"])
-    return Completion() if name == "completion" else Batch(table.get("round_size", 8))
-
-
-def _settings(function: Callable[..., Any]) -> dict[str, str]:
-    """Return the settings of a function, named by their defaults, and what each has to be."""
-    kinds = {bool: "truth", int: "whole", float: "number", str: "text", tuple: "wholes"}
-    return {
-        name: kinds[type(setting.default)]
-        for name, setting in signature(function).parameters.items()
-        if type(setting.default) in kinds and name != "seed"
-    }
-
-
-def _make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None:
-    where = "[space] "
-    name = _choose(where, table, "preset", SPACES, problems)
-    if name is None:
-        return None
-    before = check_keys(where, table, {"preset": "text", **_settings(SPACES[name])})
-    problems += before
-    if before:
-        return None
-    given = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in table.items()
-        if key != "preset"
-    }
-    try:
-        return SPACES[name](**given)
-    except ValueError as cause:
-        problems += nest_problems(where, cause)
-    return None
-
-
-def _make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
-    before = check_keys("[limits] ", table, _LIMITS)
-    problems += before
-    if before or not table:
-        return None
-    try:
-        return Limits(**table)
-    except ValueError as cause:
-        problems += nest_problems("[limits] ", cause)
-    return None
-
-
-def _make_controller(
-    table: dict[str, Any],
-    space: SearchSpace | None,
-    seed: Any,
-    limits: Limits | None,
-    problems: list[str],
-) -> Controller | None:
-    where = "[controller] "
-    name = _choose(where, table, "name", CONTROLLERS, problems)
-    if name is None:
-        return None
-    known = {"name": "text", "warm_start": "text", **_settings(CONTROLLERS[name])}
-    before = check_keys(where, table, known)
-    problems += before
-    given = {key: value for key, value in table.items() if key not in ("name", "warm_start")}
-    if before or space is None or type(seed) is not int or seed < 0:
-        return None
-    try:
-        return CONTROLLERS[name](space, seed=seed, limits=limits, **given)
-    except (ValueError, ImportError) as cause:
-        problems += nest_problems(where, ValueError(str(cause)))
-    return None
 
 
 def _find_earlier(table: dict[str, Any], folder: Path, problems: list[str]) -> Path | None:

@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: isinstance(v, list) and all(type(x) is int for x in v),
         "a list of whole numbers",
     ),
+    "table": (lambda v: isinstance(v, dict), "a table in braces"),
     "texts": (
         lambda v: isinstance(v, list) and bool(v) and all(isinstance(x, str) for x in v),
         "a list of texts in quotes",

@@ -17,6 +17,13 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "search", search, example="brainguided search RUN.toml --out runs/first")
     one.add_argument("run_file", metavar="RUN.toml", type=Path, help="settings of the search")
     one.add_argument("--out", type=Path, required=True, help="run folder; an old one is resumed")
+    one.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        nargs="?",
+        const="local",
+        help="run on Ray: on this machine, or in the cluster at HOST:PORT or 'auto'",
+    )
     add_workers(one)
 
     one = add_verb(verbs, "report", report, example="brainguided report runs/first")
@@ -54,15 +61,13 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def search(arguments: argparse.Namespace) -> None:
     """Run a search or go on with one, then save its winner and the report."""
-    from brainguided.executors import local_pool
     from brainguided.runfile import load_run
     from brainguided.search import run_search
     from brainguided.winner import save_winner
 
     say("Loading the data.")
     run = load_run(arguments.run_file)
-    say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
-    with local_pool(arguments.workers) as executor:
+    with _open_executor(arguments, run.ray) as executor:
         run_search(
             run.controller,
             run.task,
@@ -77,6 +82,27 @@ def search(arguments: argparse.Namespace) -> None:
     say("Training the winner again for its RDMs.")
     save_winner(arguments.out, run.task)
     report(arguments)
+
+
+def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
+    """Return where candidates are evaluated, and say so."""
+    from brainguided.executors import local_pool
+
+    address = getattr(arguments, "ray", None)
+    if address is None:
+        say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
+        return local_pool(arguments.workers)
+    from brainguided.ray_executor import ray_executor
+
+    if address == "local":
+        executor = ray_executor(workers=arguments.workers, **needs)
+    else:
+        executor = ray_executor(address, **needs)
+    say(
+        f"Searching on Ray ({address}), candidates at a time: {executor.workers}. Ctrl-C stops; "
+        "the same command goes on."
+    )
+    return executor
 
 
 def report(arguments: argparse.Namespace) -> None:

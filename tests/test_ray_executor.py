@@ -1,0 +1,111 @@
+"""Ray behind the interface of an executor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from concurrent.futures import BrokenExecutor
+
+import fake_task
+import numpy as np
+import pytest
+from fake_task import FakeTask
+
+from brainguided.controllers import Reinforce
+from brainguided.orders import Completion, Index
+from brainguided.ray_executor import ray_executor
+from brainguided.search import run_search
+from brainguided.spaces import small_space
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with ray_executor(workers=2) as executor:
+        yield executor
+
+
+def add(a, b=1):
+    return a + b
+
+
+def fail(text):
+    raise KeyError(text)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def niceness():
+    return os.nice(0)
+
+
+def test_results_and_errors_come_back_as_they_are(executor):
+    assert executor.submit(add, 1, b=2).result(60) == 3
+    with pytest.raises(KeyError, match="gone"):
+        executor.submit(fail, "gone").result(60)
+    assert executor.submit(niceness).result(60) == os.nice(0)
+    assert executor.workers == 2
+
+
+def test_many_tasks_come_back(executor):
+    futures = [executor.submit(add, k) for k in range(300)]
+    assert [future.result(60) for future in futures] == list(range(1, 301))
+
+
+def test_a_killed_worker_costs_its_task_only(executor):
+    lost = executor.submit(die)
+    others = [executor.submit(add, k) for k in range(5)]
+    with pytest.raises(BrokenExecutor, match="WorkerCrashed"):
+        lost.result(60)
+    assert [future.result(60) for future in others] == [1, 2, 3, 4, 5]
+
+
+def test_large_arguments_are_shared_not_sent_again(executor):
+    array = np.zeros(5_000_000)
+    futures = [executor.submit(np.sum, array) for _ in range(20)]
+    assert [future.result(60) for future in futures] == [0.0] * 20
+    assert len([kept for kept, _ in executor._shared.values() if kept is array]) == 1
+
+
+def test_a_task_that_runs_too_long_is_killed(executor):
+    late = executor.submit(time.sleep, 600)
+    time.sleep(1)
+    executor.kill(late)
+    started = time.monotonic()
+    assert executor.submit(add, 1).result(60) == 2
+    assert executor.submit(add, 1).result(60) == 2
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("order", [Index(4), Completion()], ids=["index", "completion"])
+def test_a_search_on_ray_is_the_search(executor, tmp_path, order):
+    settings = {"candidates": 24, "order": order, "evaluate": fake_task.evaluate}
+    task = FakeTask(failing=5)
+
+    def make():
+        return Reinforce(small_space(3), seed=3)
+
+    run_search(make(), task, executor=executor, out=tmp_path / "ray", **settings)
+    run_search(make(), task, out=tmp_path / "here", **settings)
+
+    def content(name):
+        file = sqlite3.connect(tmp_path / name / "journal.db")
+        found = file.execute("SELECT * FROM evaluation").fetchall()
+        file.close()
+        return found
+
+    if isinstance(order, Index):
+        assert content("ray") == content("here")
+    assert len(content("ray")) == 24
+
+
+def test_impossible_requests_are_refused():
+    with pytest.raises(ValueError, match="cpus is -1"):
+        ray_executor(cpus=-1)
+    with pytest.raises(ValueError, match="no end of places"):
+        ray_executor(cpus=0)
