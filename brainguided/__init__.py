@@ -80,7 +80,7 @@ _HOMES = {
     ),
     "brainguided.recorded_activations": ("load_activations", "record_activations"),
     "brainguided.orders": ("Batch", "Completion", "Index"),
-    "brainguided.ray_executor": ("ray_executor",),
+    "brainguided.on_ray": ("ray_executor",),
     "brainguided.replay": ("replay_search", "run_replays", "summarize_replays"),
     "brainguided.report": ("write_report",),
     "brainguided.runfile": ("load_run",),

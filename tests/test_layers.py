@@ -19,7 +19,7 @@ OWNERS = {
         "recorded_activations", "similarity", "teacher", "training", "winner",
     },
     "matplotlib": {"plot", "report", "model_card", "commands"},
-    "ray": {"ray_executor"},
+    "ray": {"on_ray"},
     "sqlite3": {"journal", "journal_file"},
 }  # fmt: skip
 

@@ -92,7 +92,7 @@ def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
     if address is None:
         say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
         return local_pool(arguments.workers)
-    from brainguided.ray_executor import ray_executor
+    from brainguided.on_ray import ray_executor
 
     if address == "local":
         executor = ray_executor(workers=arguments.workers, **needs)

@@ -14,8 +14,8 @@ import pytest
 from fake_task import FakeTask
 
 from brainguided.controllers import Reinforce
+from brainguided.on_ray import ray_executor
 from brainguided.orders import Completion, Index
-from brainguided.ray_executor import ray_executor
 from brainguided.search import run_search
 from brainguided.spaces import small_space
 

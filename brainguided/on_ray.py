@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-_SETTINGS = {  # read by Ray when it is imported
+ENVIRONMENT = {  # read by Ray when it is imported
     "RAY_USAGE_STATS_ENABLED": "0",  # no reports to anyone
     "RAY_task_oom_retries": "0",  # running out of memory is a result, not to be repeated for ever
     "RAY_worker_niceness": "0",  # as every other process, not behind them
@@ -38,7 +38,7 @@ class RayExecutor(Executor):
         labels: Mapping[str, str],
         object_store_memory: int,
     ) -> None:
-        for name, value in _SETTINGS.items():
+        for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         if address is not None:
             os.environ.setdefault("RAY_AUTH_MODE", "token")

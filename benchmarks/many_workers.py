@@ -1,0 +1,154 @@
+"""How busy are 40 workers? Sleeping evaluations on the local pool, or on three Ray nodes.
+
+    python benchmarks/many_workers.py --engine pool --seconds 0.5
+    python benchmarks/many_workers.py --engine ray --seconds 2 --sigma 0.5
+    python benchmarks/many_workers.py --engine ray --seconds 2 --sigma 0.5 --order index --lag 120
+
+Nothing is trained. The Ray nodes are three raylets on this machine (14 + 13 + 13 CPUs); with
+``--kill`` one of them is killed in the middle, with ``--join`` the third comes late. The last line
+compares with what `simulate_search` predicts for the same durations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from brainguided.controllers import RandomSearch
+from brainguided.executors import local_pool
+from brainguided.journal import Journal
+from brainguided.orders import Batch, Completion, Index
+from brainguided.search import run_search
+from brainguided.simulation import simulate_search
+from brainguided.spaces import small_space
+
+
+class Sleep:
+    """Hold how long evaluations take."""
+
+    def __init__(self, seconds: float, sigma: float) -> None:
+        self.seconds, self.sigma = seconds, sigma
+
+    def describe(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "sigma": self.sigma}
+
+    def draw(self, seed: int) -> float:
+        generator = np.random.default_rng(seed)
+        return float(self.seconds * np.exp(self.sigma * generator.normal()))
+
+
+def evaluate(architecture: Any, task: Sleep, *, seed: int) -> SimpleNamespace:
+    time.sleep(task.draw(seed))
+    reward = int(architecture.key[:6], 16) / 16**6
+    return SimpleNamespace(
+        outcome="done", reason="", performance=reward, guidance=None, reward=reward,
+        similarity={}, history=(), n_parameters=1, examples=1,
+    )  # fmt: skip
+
+
+def start_cluster(kill: float, join: float) -> tuple[Any, Any]:
+
+    from brainguided.on_ray import ENVIRONMENT, ray_executor
+
+    # Before Ray is imported; nodes and driver have to agree on tokens
+    for name, value in {**ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():
+        os.environ.setdefault(name, value)
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 14})
+    second = cluster.add_node(num_cpus=13)
+    if not join:
+        cluster.add_node(num_cpus=13)
+    cluster.wait_for_nodes()
+    executor = ray_executor(cluster.address)
+
+    def disturb() -> None:
+        if join:
+            time.sleep(join)
+            cluster.add_node(num_cpus=13)
+        if kill:
+            time.sleep(kill)
+            cluster.remove_node(second, allow_graceful=False)
+
+    threading.Thread(target=disturb, daemon=True).start()
+    return executor, cluster
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--engine", choices=("pool", "ray"), default="pool")
+    parser.add_argument("--workers", type=int, default=40)
+    parser.add_argument("--candidates", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--sigma", type=float, default=0.0)
+    parser.add_argument("--order", choices=("completion", "index", "batch"), default="completion")
+    parser.add_argument("--lag", type=int, default=120)
+    parser.add_argument("--kill", type=float, default=0.0, help="s after which a node is killed")
+    parser.add_argument("--join", type=float, default=0.0, help="s after which one joins")
+    options = parser.parse_args()
+    orders: dict[str, Any] = {
+        "completion": Completion(), "index": Index(options.lag), "batch": Batch(options.workers),
+    }  # fmt: skip
+    order, task = orders[options.order], Sleep(options.seconds, options.sigma)
+    out = tempfile.mkdtemp()
+    cluster: Any = None
+    if options.engine == "pool":
+        executor: Any = local_pool(options.workers)
+    else:
+        executor, cluster = start_cluster(options.kill, options.join)
+    with executor:
+        list(executor.map(time.sleep, [2.0] * options.workers))  # every worker is there
+        started = time.perf_counter()
+        run_search(
+            RandomSearch(small_space(), seed=0),
+            task,
+            candidates=options.candidates,
+            out=out,
+            order=order,
+            executor=executor,
+            evaluate=evaluate,
+        )
+        elapsed = time.perf_counter() - started
+    with Journal.read(out) as journal:
+        results, attempts, times = journal.results(), journal.attempts(), journal.timings()
+    begin, end = min(t.started for t in times), max(t.finished for t in times)
+    low, high = begin + 0.25 * (end - begin), begin + 0.9 * (end - begin)
+    busy = sum(max(0.0, min(t.finished, high) - max(t.started, low)) for t in times)
+    warm = busy / (high - low) / options.workers
+    work = sum(task.draw(r.seed) for r in results if r.duplicate_of is None)
+    draws = iter([task.draw(r.seed) for r in results])
+    predicted = simulate_search(
+        order,
+        lambda generator: next(draws),
+        candidates=options.candidates,
+        workers=options.workers,
+    )
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"{len(results)} results, {len(attempts)} attempts, {elapsed:.1f} s; work {work:.0f} s: "
+        f"{work / elapsed:.1f} times sequential, "
+        f"utilisation {work / elapsed / options.workers:.1%}, "
+        f"between a quarter and nine tenths of the time {warm:.1%}"
+    )
+    print(
+        f"driver {memory:.2f} GiB; simulated makespan {predicted.makespan:.1f} s "
+        f"({predicted.makespan / elapsed - 1:+.1%})"
+    )
+    if cluster is not None:
+        with suppress(AttributeError):  # of a node that is gone
+            cluster.shutdown()
+    shutil.rmtree(out)
+
+
+if __name__ == "__main__":
+    main()
