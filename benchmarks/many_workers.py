@@ -5,8 +5,8 @@
     python benchmarks/many_workers.py --engine ray --seconds 2 --sigma 0.5 --order index --lag 120
 
 Nothing is trained. The Ray nodes are three raylets on this machine (14 + 13 + 13 CPUs); with
-``--kill`` one of them is killed in the middle, with ``--join`` the third comes late. The last line
-compares with what `simulate_search` predicts for the same durations.
+``--kill`` one of them is killed in the middle. The last line compares with what `simulate_search`
+predicts for the same durations.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def evaluate(architecture: Any, task: Sleep, *, seed: int) -> SimpleNamespace:
     )  # fmt: skip
 
 
-def start_cluster(kill: float, join: float) -> tuple[Any, Any]:
+def start_cluster(kill: float) -> tuple[Any, Any]:
 
     from brainguided.on_ray import ENVIRONMENT, ray_executor
 
@@ -67,20 +67,16 @@ def start_cluster(kill: float, join: float) -> tuple[Any, Any]:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 14})
     second = cluster.add_node(num_cpus=13)
-    if not join:
-        cluster.add_node(num_cpus=13)
+    cluster.add_node(num_cpus=13)
     cluster.wait_for_nodes()
     executor = ray_executor(cluster.address)
 
     def disturb() -> None:
-        if join:
-            time.sleep(join)
-            cluster.add_node(num_cpus=13)
-        if kill:
-            time.sleep(kill)
-            cluster.remove_node(second, allow_graceful=False)
+        time.sleep(kill)
+        cluster.remove_node(second, allow_graceful=False)
 
-    threading.Thread(target=disturb, daemon=True).start()
+    if kill:
+        threading.Thread(target=disturb, daemon=True).start()
     return executor, cluster
 
 
@@ -94,7 +90,6 @@ def main() -> None:
     parser.add_argument("--order", choices=("completion", "index", "batch"), default="completion")
     parser.add_argument("--lag", type=int, default=120)
     parser.add_argument("--kill", type=float, default=0.0, help="s after which a node is killed")
-    parser.add_argument("--join", type=float, default=0.0, help="s after which one joins")
     options = parser.parse_args()
     orders: dict[str, Any] = {
         "completion": Completion(), "index": Index(options.lag), "batch": Batch(options.workers),
@@ -105,7 +100,7 @@ def main() -> None:
     if options.engine == "pool":
         executor: Any = local_pool(options.workers)
     else:
-        executor, cluster = start_cluster(options.kill, options.join)
+        executor, cluster = start_cluster(options.kill)
     with executor:
         list(executor.map(time.sleep, [2.0] * options.workers))  # every worker is there
         started = time.perf_counter()

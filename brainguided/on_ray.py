@@ -40,7 +40,7 @@ class RayExecutor(Executor):
     ) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        if address is not None:
+        if address is not None:  # on one machine Ray makes a token by itself
             os.environ.setdefault("RAY_AUTH_MODE", "token")
         self._ray = _import_ray()
         before = signal.getsignal(signal.SIGTERM)
@@ -193,8 +193,9 @@ def ray_executor(
     """Return an executor that runs tasks on Ray. Needs the extra ``ray``.
 
     Without an address Ray is started on this machine, for this process alone: no dashboard, no
-    usage reports, nothing that listens beyond this machine, other clusters on it untouched. With
-    one, tasks run in that cluster; nodes that join later are used, those that are lost cost what
+    usage reports, other clusters on it untouched. Ray's own ports are open to the network, but
+    answer only those who have the token of this user (``~/.ray/auth_token``, made if it is
+    missing). With an address tasks run in that cluster; nodes that join later are used, those that are lost cost what
     they were at (that future raises `concurrent.futures.BrokenExecutor`). Retries are left to the
     caller.
 

@@ -194,6 +194,19 @@ def test_a_finalist_that_fails_costs_itself_only(tmp_path, monkeypatch):
     assert "the loss is nan" in write_model_card(tmp_path)[0].read_text()
 
 
+def test_the_winner_is_the_best_on_validation_not_the_one_of_the_search(tmp_path, monkeypatch):
+    from brainguided import finalists
+
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
+    train = finalists._train_long
+    earned = iter([0.2, 0.9, 0.5])
+    monkeypatch.setattr(finalists, "_train_long", lambda *a: (next(earned), train(*a)[1]))
+    record = run_finalists(tmp_path, task, read_test, steps=2, top=3)
+    assert record.attrs["winner"] == int(record["candidate"][1])
+    assert float(record["reward"][1]) <= float(record["reward"][0])
+
+
 def test_isomorphic_candidates_are_one_finalist():
     architectures = [SPACE.sample(seed) for seed in range(3)]
     block = architectures[0].normal[0]
