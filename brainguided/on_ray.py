@@ -195,9 +195,9 @@ def ray_executor(
     Without an address Ray is started on this machine, for this process alone: no dashboard, no
     usage reports, other clusters on it untouched. Ray's own ports are open to the network, but
     answer only those who have the token of this user (``~/.ray/auth_token``, made if it is
-    missing). With an address tasks run in that cluster; nodes that join later are used, those that are lost cost what
-    they were at (that future raises `concurrent.futures.BrokenExecutor`). Retries are left to the
-    caller.
+    missing). With an address tasks run in that cluster; nodes that join later are used, those that
+    are lost cost what they were at (that future raises `concurrent.futures.BrokenExecutor`).
+    Retries are left to the caller.
 
     Parameters
     ----------
