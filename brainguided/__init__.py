@@ -80,6 +80,7 @@ _HOMES = {
     ),
     "brainguided.recorded_activations": ("load_activations", "record_activations"),
     "brainguided.orders": ("Batch", "Completion", "Index"),
+    "brainguided.on_folder": ("folder_executor",),
     "brainguided.on_ray": ("ray_executor",),
     "brainguided.replay": ("replay_search", "run_replays", "summarize_replays"),
     "brainguided.report": ("write_report",),
@@ -104,6 +105,7 @@ _HOMES = {
     "brainguided.time_courses": ("compute_similarity_over_time",),
     "brainguided.training": ("Training", "train_network"),
     "brainguided.winner": ("save_winner",),
+    "brainguided.worker": ("serve_folder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)

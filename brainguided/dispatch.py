@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import platform
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import (
@@ -17,16 +19,19 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brainguided.architectures import Architecture
+from brainguided.attempt_log import capture_output, shorten, write_log
 from brainguided.records import Attempt, Timing
 
+_log = logging.getLogger(__name__)
 _ATTEMPTS = 3  # of a candidate whose worker dies
 _LOOK = 0.5  # s between two looks at deadlines
-_EARNED = (  # what is recorded of an Evaluation
+EARNED = (  # what is recorded of an Evaluation
     "outcome",
     "reason",
     "performance",
@@ -45,11 +50,12 @@ class SearchError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class Outcome:
     """What comes back from a worker: plain data that every process can unpickle."""
 
     values: dict[str, Any]
     timing: Timing
+    log: str = ""
 
 
 class Dispatcher:
@@ -65,6 +71,8 @@ class Dispatcher:
     timeout : float, optional
         Seconds that an evaluation may run. Then it has failed, and the executor is asked to end
         it (``kill(future)``), where it can.
+    logs : Path, optional
+        Folder of the logs of attempts that failed or said something.
     """
 
     def __init__(
@@ -74,14 +82,16 @@ class Dispatcher:
         task: Any,
         *,
         timeout: float | None = None,
+        logs: Path | None = None,
     ) -> None:
+        self._logs = logs
         self._executor = executor
         self._evaluate = evaluate
         self._task = task
         self._timeout = timeout
         self._waiting: deque[Attempt] = deque()
-        self._running: dict[Future[_Outcome], Attempt] = {}
-        self._since: dict[Future[_Outcome], float] = {}  # seen running
+        self._running: dict[Future[Outcome], Attempt] = {}
+        self._since: dict[Future[Outcome], float] = {}  # seen running
 
     @property
     def slots(self) -> int:
@@ -113,7 +123,8 @@ class Dispatcher:
         """
         if self._executor is None:
             job = self._waiting.popleft()
-            return [_finish(job, _run_one(self._evaluate, job.architecture, self._task, job.seed))]
+            found = run_attempt(self._evaluate, job.architecture, self._task, job.seed)
+            return [self._finish(job, found)]
         ended: list[Ended] = []
         while not ended:
             self._hand_over()
@@ -130,9 +141,7 @@ class Dispatcher:
         while self._waiting and len(self._running) < self.slots:
             job = self._waiting.popleft()
             try:
-                future = self._executor.submit(
-                    _run_one, self._evaluate, job.architecture, self._task, job.seed
-                )
+                future = self._submit(self._executor, job)
             except BrokenExecutor as error:
                 raise SearchError(
                     "The executor is broken and takes no more work. Start the same search again "
@@ -140,18 +149,46 @@ class Dispatcher:
                 ) from error
             self._running[future] = job
 
-    def _conclude(self, future: Future[_Outcome]) -> Ended:
+    def _submit(self, executor: Executor, job: Attempt) -> Future[Outcome]:
+        """Hand one attempt over; some executors take no functions, but attempts as they are."""
+        whole = getattr(executor, "submit_attempt", None)
+        if whole is not None:
+            future: Future[Outcome] = whole(job, self._task)
+            return future
+        return executor.submit(
+            run_attempt, self._evaluate, job.architecture, self._task, job.seed, True
+        )
+
+    def _conclude(self, future: Future[Outcome]) -> Ended:
         job = self._running.pop(future)
         self._since.pop(future, None)
         try:
-            return _finish(job, future.result())
-        except MemoryError:  # said by the executor: again would end the same
-            return replace(job, outcome="failed", reason="memory"), None
-        except (BrokenExecutor, CancelledError):
+            return self._finish(job, future.result())
+        except MemoryError as error:  # said by the executor: again would end the same
+            return self._note(replace(job, outcome="failed", reason="memory"), str(error))
+        except (BrokenExecutor, CancelledError) as error:
             if job.attempt >= _ATTEMPTS:
-                return replace(job, outcome="failed", reason="lost"), None
+                return self._note(replace(job, outcome="failed", reason="lost"), str(error))
             self._waiting.appendleft(replace(job, attempt=job.attempt + 1))
-            return replace(job, outcome="lost", reason="lost"), None
+            return self._note(replace(job, outcome="lost", reason="lost"), str(error))
+
+    def _finish(self, job: Attempt, outcome: Outcome) -> Ended:
+        """Return the attempt with its results as plain finite numbers."""
+        values = plain(outcome.values)
+        if values["outcome"] == "done" and values["reward"] is None:
+            values |= {"outcome": "failed", "reason": "nan"}
+        if values["outcome"] == "failed":
+            values["reward"] = None
+        return self._note(replace(job, **values), outcome.log, outcome.timing)
+
+    def _note(self, attempt: Attempt, text: str, timing: Timing | None = None) -> Ended:
+        """Write the log of an attempt that has ended."""
+        if self._logs is not None:
+            try:
+                write_log(self._logs, attempt, timing, text)
+            except OSError as error:  # the journal matters more, and says what is wrong
+                _log.warning("The log of candidate %d is lost: %s", attempt.candidate, error)
+        return attempt, timing
 
     def _end_late(self) -> list[Ended]:
         """Give up evaluations that have run too long."""
@@ -168,39 +205,44 @@ class Dispatcher:
             kill = getattr(self._executor, "kill", None)
             if kill is not None:
                 kill(future)
-            ended.append((replace(job, outcome="failed", reason="timeout"), None))
+            late = replace(job, outcome="failed", reason="timeout")
+            ended.append(self._note(late, f"ended after {self._timeout:g} s"))
         return ended
 
 
-def _run_one(evaluate: Callable[..., Any], architecture: str, task: Any, seed: int) -> _Outcome:
-    """Evaluate one candidate, in whatever process; an exception becomes a failed outcome."""
+def run_attempt(
+    evaluate: Callable[..., Any],
+    architecture: str,
+    task: Any,
+    seed: int,
+    capture: bool = False,
+) -> Outcome:
+    """Evaluate one candidate, in whatever process; an exception becomes a failed outcome.
+
+    With `capture` what is printed goes into the log of the attempt.
+    """
     started, clock = time.time(), time.perf_counter()
-    try:
-        evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed)
-        values = {name: getattr(evaluation, name) for name in _EARNED}
-    except Exception as error:
-        text = " ".join(str(error).split())
-        values = {"outcome": "failed", "reason": f"error: {type(error).__name__}: {text}"}
+    with capture_output(capture) as output:
+        try:
+            evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed)
+            values = {name: getattr(evaluation, name) for name in EARNED}
+        except Exception as error:
+            text = " ".join(str(error).split())
+            memory = isinstance(error, MemoryError)
+            reason = "memory" if memory else f"error: {type(error).__name__}: {text}"
+            values = {"outcome": "failed", "reason": reason}
+            traceback.print_exc(file=output)
     seconds = time.perf_counter() - clock
-    return _Outcome(values, Timing(seconds, started, time.time(), platform.node(), os.getpid()))
+    timing = Timing(seconds, started, time.time(), platform.node(), os.getpid())
+    return Outcome(values, timing, shorten(output.getvalue()))
 
 
-def _finish(job: Attempt, outcome: _Outcome) -> Ended:
-    """Return the attempt with its results as plain finite numbers."""
-    values = _plain(outcome.values)
-    if values["outcome"] == "done" and values["reward"] is None:
-        values |= {"outcome": "failed", "reason": "nan"}
-    if values["outcome"] == "failed":
-        values["reward"] = None
-    return replace(job, **values), outcome.timing
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return the same as JSON would give it back, with None for numbers that are not finite."""
     if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ from brainguided.training import (
     single_thread,
     train_network,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,8 +227,10 @@ def _evaluate(
         reason = "nan"
     except (MemoryError, RuntimeError) as error:
         reason = "memory" if _is_memory(error) else reason or _say(error)
+        _log.debug("the candidate failed", exc_info=True)
     except Exception as error:  # a candidate must never end a search
         reason = reason or _say(error)
+        _log.debug("the candidate failed", exc_info=True)
     outcome = "failed" if reason else "done"
     evaluation = Evaluation(
         architecture,

@@ -73,7 +73,9 @@ class _LocalPool(Executor):
         return future
 
     def kill(self, future: Future[Any]) -> None:
-        """Kill the worker that is at a task, if one is."""
+        """Kill the worker that is at a task, or cancel a task that has not begun."""
+        if future.cancel():
+            return
         for slot in self._slots:
             if slot.future is future:
                 slot.kill()
@@ -94,7 +96,7 @@ class _LocalPool(Executor):
         if kind is not None:
             self.shutdown(wait=False, cancel_futures=True)
             for slot in self._slots:
-                slot.kill()
+                slot.stop()
         self.shutdown(wait=True)
 
     def _cancel_waiting(self) -> None:
@@ -116,9 +118,15 @@ class _Slot:
     def __init__(self, tasks: queue.SimpleQueue[_Work | None]) -> None:
         self._tasks = tasks
         self._pid: int | None = None
+        self._stopped = False
         self.future: Future[Any] | None = None
         self.thread = threading.Thread(target=self._serve, name="brainguided-slot", daemon=True)
         self.thread.start()
+
+    def stop(self) -> None:
+        """Kill the worker if it is at a task, and let it begin no other."""
+        self._stopped = True
+        self.kill()
 
     def kill(self) -> None:
         """Kill the worker if it is at a task."""
@@ -139,10 +147,13 @@ class _Slot:
                     # What a task imports belongs to the start of the worker, not to its time
                     known = [x for x in (function, *arguments) if callable(x)]
                     worker.submit(_import_modules, known).result()
+                # The worker may be stopped while it starts: first it can be killed, then it begins
+                self._pid, self.future = pid, future
+                if self._stopped:
+                    future.cancel()
                 running = future.set_running_or_notify_cancel()
                 if not running:
                     continue
-                self._pid, self.future = pid, future
                 result = worker.submit(function, *arguments, **keywords).result()
             except BrokenExecutor as error:
                 if worker is not None:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import xarray as xr
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
+from brainguided.differences import find_differences
 from brainguided.dispatch import Dispatcher, SearchError
 from brainguided.journal import Journal, JournalError
 from brainguided.orders import Batch, Order
@@ -120,7 +121,8 @@ def run_search(
         search.resume(config, candidates)
         journal.begin_session(workers=_describe_workers(executor))
         try:
-            with Dispatcher(executor, evaluate, task, timeout=timeout) as dispatcher:
+            logs = Path(out) / "logs"
+            with Dispatcher(executor, evaluate, task, timeout=timeout, logs=logs) as dispatcher:
                 _drive(search, order, dispatcher, candidates)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
@@ -354,30 +356,12 @@ def _refuse_failures(recent: Sequence[tuple[str, str]], *, limit: int = _WINDOW 
 
 
 def _refuse_other(known: dict[str, Any], config: dict[str, Any], path: Path) -> None:
-    before, now = dict(_flatten(known)), dict(_flatten(config))
-    different = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-    differences = [
-        f"\n  - {n}: {before.get(n, 'nothing')} in the journal, {now.get(n, 'nothing')} now"
-        for n in different
-    ]
+    differences = find_differences(known, config, ("in the journal", "now"))
     if differences:
         raise JournalError(
             f"{path} belongs to another search; use the same settings or another folder:"
             + "".join(differences)
         )
-
-
-def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested settings with their dotted names."""
-    inner: Any = ()
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        inner = enumerate(value)
-    if not inner:
-        yield name, json.dumps(value)
-    for key, item in inner:
-        yield from _flatten(item, f"{name}.{key}" if name else str(key))
 
 
 def _describe_workers(executor: Executor | None) -> str:

@@ -1,4 +1,4 @@
-"""The verbs of a search: demo, search, report, finalists."""
+"""The verbs of a search: demo, search, worker, report, finalists."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
 
+_JOBS = "jobs"  # in the run folder, where workers find candidates
 _RUN_FILE = "run_file.txt"  # where the run file lies, seen from the run folder
 
 
@@ -23,6 +24,22 @@ def add_verbs(verbs: Any) -> None:
         nargs="?",
         const="local",
         help="run on Ray: on this machine, or in the cluster at HOST:PORT or 'auto'",
+    )
+    one.add_argument(
+        "--folder",
+        action="store_true",
+        help="leave candidates in the run folder for 'brainguided worker DIR' on other machines",
+    )
+    add_workers(one)
+
+    one = add_verb(verbs, "worker", worker, example="brainguided worker runs/first --workers 8")
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder of 'search --folder'")
+    one.add_argument("--run", type=Path, help="run file, if it or its data lie elsewhere here")
+    one.add_argument(
+        "--idle",
+        type=float,
+        default=3600.0,
+        help="s without anything to do after which it ends (%(default)s)",
     )
     add_workers(one)
 
@@ -65,6 +82,8 @@ def search(arguments: argparse.Namespace) -> None:
     from brainguided.search import run_search
     from brainguided.winner import save_winner
 
+    if getattr(arguments, "folder", False) and arguments.ray is not None:
+        raise ValueError("--ray and --folder are two ways to spread a search; give one of them.")
     say("Loading the data.")
     run = load_run(arguments.run_file)
     with _open_executor(arguments, run.ray) as executor:
@@ -77,17 +96,56 @@ def search(arguments: argparse.Namespace) -> None:
             out=arguments.out,
             executor=executor,
         )
-    place = os.path.relpath(arguments.run_file, arguments.out)
-    (arguments.out / _RUN_FILE).write_text(f"{place}\n", encoding="utf-8")
+    _note_run_file(arguments)
     say("Training the winner again for its RDMs.")
     save_winner(arguments.out, run.task)
     report(arguments)
+
+
+def worker(arguments: argparse.Namespace) -> None:
+    """Evaluate candidates of a search that runs with --folder, here or on another machine."""
+    from brainguided.runfile import load_run
+    from brainguided.worker import serve_folder
+
+    say("Loading the data.")
+    run = load_run(arguments.run or _find_run_file(arguments.out))
+    say(f"Working for {arguments.out}, workers: {arguments.workers}. Ctrl-C stops.")
+    ended = serve_folder(
+        arguments.out / _JOBS, run.task, workers=arguments.workers, idle=arguments.idle
+    )
+    print(f"{ended} evaluations ended here")
+
+
+def _note_run_file(arguments: argparse.Namespace) -> None:
+    """Write down where the run file is, seen from the run folder."""
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    place = os.path.relpath(arguments.run_file, arguments.out)
+    (arguments.out / _RUN_FILE).write_text(f"{place}\n", encoding="utf-8")
+
+
+def _find_run_file(out: Path) -> Path:
+    note = out / _RUN_FILE
+    if not note.is_file():
+        raise FileNotFoundError(
+            f"{note} does not say where the run file is (has the search begun, or for finalists "
+            "ended?); give it with --run RUN.toml."
+        )
+    return out / note.read_text(encoding="utf-8").strip()
 
 
 def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
     """Return where candidates are evaluated, and say so."""
     from brainguided.executors import local_pool
 
+    if getattr(arguments, "folder", False):
+        from brainguided.on_folder import folder_executor
+
+        _note_run_file(arguments)
+        say(
+            "Searching; candidates wait for workers, on any machine that sees this folder:\n"
+            f"    brainguided worker {arguments.out}\nCtrl-C stops; the same command goes on."
+        )
+        return folder_executor(arguments.out / _JOBS)
     address = getattr(arguments, "ray", None)
     if address is None:
         say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
@@ -120,15 +178,7 @@ def finalists(arguments: argparse.Namespace) -> None:
     from brainguided.model_card import write_model_card
     from brainguided.runfile import load_run
 
-    run_file = arguments.run
-    if run_file is None:
-        note = arguments.out / _RUN_FILE
-        if not note.is_file():
-            raise FileNotFoundError(
-                f"{note} does not say where the run file is (has the search ended?); give it with "
-                "--run RUN.toml."
-            )
-        run_file = arguments.out / note.read_text(encoding="utf-8").strip()
+    run_file = arguments.run or _find_run_file(arguments.out)
     say("Loading the data.")
     run = load_run(run_file)
     run.check_test()

@@ -1,0 +1,40 @@
+"""Where two nested settings differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+
+def find_differences(
+    before: dict[str, Any], now: dict[str, Any], where: tuple[str, str]
+) -> list[str]:
+    """Return a line for every setting that differs, each beginning with a new line.
+
+    Parameters
+    ----------
+    before, now : dict
+        Plain data.
+    where : (str, str)
+        What the two are, e.g. "in the journal".
+    """
+    first, second = dict(_flatten(before)), dict(_flatten(now))
+    return [
+        f"\n  - {n}: {first.get(n, 'nothing')} {where[0]}, {second.get(n, 'nothing')} {where[1]}"
+        for n in sorted({*first, *second})
+        if first.get(n) != second.get(n)
+    ]
+
+
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested settings with their dotted names."""
+    inner: Any = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        inner = enumerate(value)
+    if not inner:
+        yield name, json.dumps(value)
+    for key, item in inner:
+        yield from _flatten(item, f"{name}.{key}" if name else str(key))

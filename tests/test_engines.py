@@ -1,0 +1,392 @@
+"""What every engine keeps to: the local pool, Ray, a folder of jobs, and executors of others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import fake_task
+import numpy as np
+import pytest
+from fake_task import FakeTask, few
+
+from brainguided.controllers import RandomSearch, Reinforce
+from brainguided.executors import local_pool
+from brainguided.job_folder import list_claims, list_jobs, place_claim
+from brainguided.journal import Journal, JournalError
+from brainguided.on_folder import folder_executor
+from brainguided.orders import Batch, Completion, Index
+from brainguided.search import run_search
+from brainguided.spaces import small_space
+
+HERE = Path(__file__).parent
+SERVE = (
+    "import sys, fake_task, test_engines; from brainguided.worker import serve_folder;"
+    "place, name, workers, marks = sys.argv[1:];"
+    "evaluate = getattr(test_engines, name, None) or getattr(fake_task, name);"
+    "serve_folder(place, fake_task.FakeTask(marks=marks, failing=5), workers=int(workers),"
+    " evaluate=evaluate, idle=60)"
+)
+
+
+def raise_memory(architecture, task, *, seed):
+    if architecture.depth == 1:
+        raise MemoryError("too large")
+    return fake_task.evaluate(architecture, task, seed=seed)
+
+
+def speak(architecture, task, *, seed):
+    print(f"seed {seed} speaks")
+    return fake_task.evaluate(architecture, task, seed=seed)
+
+
+def hang(architecture, task, *, seed):
+    if architecture.depth == 1:
+        time.sleep(600)
+    return fake_task.evaluate(architecture, task, seed=seed)
+
+
+def start_worker(folder, evaluate="evaluate", workers=2, marks=""):
+    environment = os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(folder), evaluate, str(workers), str(marks)],
+        env=environment,
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def make_engine(name, out, evaluate, marks=""):
+    """Yield an executor with two workers."""
+    if name == "pool":
+        with local_pool(2) as executor:
+            yield executor
+    elif name == "ray":
+        pytest.importorskip("ray")
+        from brainguided.on_ray import ray_executor
+
+        with ray_executor(workers=2) as executor:
+            yield executor
+    elif name == "dask":
+        client_of = pytest.importorskip("distributed").Client
+        with client_of(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, set_as_default=False
+        ) as client:
+            yield client.get_executor(pure=False)
+    else:
+        worker = start_worker(out / "jobs", evaluate, marks=marks)
+        with folder_executor(out / "jobs", silence=5) as executor:
+            yield executor
+        assert worker.wait(30) == 0, "the worker ends with the search"
+
+
+def search(name, out, evaluate="evaluate", *, order=None, candidates=12, timeout=None, space=None):
+    marks = out / "marks"
+    marks.mkdir(parents=True, exist_ok=True)
+    function = globals().get(evaluate) or getattr(fake_task, evaluate)
+    with make_engine(name, out, evaluate, marks) as executor:
+        return run_search(
+            RandomSearch(space or few(), seed=3),
+            FakeTask(failing=5, marks=str(marks)),
+            candidates=candidates,
+            out=out,
+            order=order or Batch(6),
+            executor=executor,
+            evaluate=function,
+            timeout=timeout,
+        )
+
+
+def content(folder):
+    file = sqlite3.connect(folder / "journal.db")
+    found = [
+        file.execute(f"SELECT * FROM {table}").fetchall()
+        for table in ("search", "event", "evaluation")
+    ]
+    file.close()
+    return found
+
+
+ENGINES = ["pool", "folder", "ray"]
+
+
+@pytest.mark.parametrize("order", [Batch(6), Index(5)])
+@pytest.mark.parametrize("name", [*ENGINES, "dask"])
+def test_every_engine_writes_the_same_journal(tmp_path, name, order):
+    search(name, tmp_path / "there", order=order, candidates=18, space=small_space(3))
+    run_search(
+        RandomSearch(small_space(3), seed=3), FakeTask(failing=5), candidates=18,
+        out=tmp_path / "here", order=order, evaluate=fake_task.evaluate,
+    )  # fmt: skip
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+@pytest.mark.parametrize("name", [*ENGINES, "dask"])
+def test_an_error_keeps_its_type_and_its_traceback_is_in_the_log(tmp_path, name):
+    run = search(name, tmp_path, space=small_space(3))
+    failed = np.flatnonzero(run["outcome"].values == "failed")
+    reasons = [str(run["reason"].values[k]) for k in failed]
+    wrong = [k for k, why in zip(failed, reasons, strict=True) if "error: ValueError: a" in why]
+    assert wrong
+    logs = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert len(logs) == len(failed)
+    for k in wrong:
+        text = logs[f"candidate_{k:07d}_attempt_1.log"]
+        assert "Traceback" in text
+        assert "fake_task.py" in text
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_an_evaluation_prints_is_in_the_log_of_its_attempt(tmp_path, name, capsys):
+    run = search(name, tmp_path, "speak", candidates=6, space=small_space(3))
+    for k, seed in enumerate(run["seed"].values):
+        text = (tmp_path / "logs" / f"candidate_{k:07d}_attempt_1.log").read_text()
+        assert f"seed {seed} speaks" in text
+    assert "speaks" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_killed_worker_costs_one_attempt(tmp_path, name):
+    search(name, tmp_path, "die_once", space=small_space(3))
+    with Journal.read(tmp_path) as journal:
+        made, results = journal.attempts(), journal.results()
+    lost = [attempt.candidate for attempt in made if attempt.outcome == "lost"]
+    died = {r.candidate for r in results if int(r.key[:8], 16) % 3 == 0 and r.duplicate_of is None}
+    assert died
+    assert sorted(lost) == sorted(died)
+    assert len(results) == 12
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_candidate_that_kills_every_worker_ends_after_three(tmp_path, name):
+    run = search(name, tmp_path, "always_die", candidates=8)
+    with Journal.read(tmp_path) as journal:
+        made = journal.attempts()
+    poison = {a.candidate for a in made if a.outcome == "failed" and a.reason == "lost"}
+    assert poison
+    assert len(poison) < run.sizes["candidate"]
+    first = [a for a in made if a.candidate == min(poison)]
+    assert [a.outcome for a in first] == ["lost", "lost", "failed"]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_out_of_memory_is_not_tried_again(tmp_path, name):
+    run = search(name, tmp_path, "raise_memory")
+    assert "memory" in run["reason"].values
+    with Journal.read(tmp_path) as journal:
+        assert {attempt.attempt for attempt in journal.attempts()} == {1}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_deadline_ends_what_hangs(tmp_path, name):
+    started = time.monotonic()
+    run = search(name, tmp_path, "hang", timeout=3)
+    assert time.monotonic() - started < 120
+    assert "timeout" in run["reason"].values
+    assert "done" in run["outcome"].values
+
+
+def test_a_second_driver_on_one_run_folder_is_refused(tmp_path):
+    search("pool", tmp_path, candidates=6)
+    with Journal.open(tmp_path), pytest.raises(JournalError, match="Another search is writing"):
+        run_search(
+            RandomSearch(few(), seed=3), FakeTask(failing=5), candidates=12, out=tmp_path,
+            order=Batch(6), evaluate=fake_task.evaluate,
+        )  # fmt: skip
+
+
+DRIVE = """
+import sys, fake_task, test_engines
+from brainguided.on_folder import folder_executor
+from brainguided.controllers import Reinforce
+from brainguided.orders import Index
+from brainguided.search import run_search
+from brainguided.spaces import small_space
+out, marks = sys.argv[1:]
+with folder_executor(out + "/jobs", silence=5) as executor:
+    run_search(Reinforce(small_space(3), seed=3), fake_task.FakeTask(failing=5, marks=marks),
+               candidates=40, out=out, order=Index(6), executor=executor)
+"""
+
+
+def test_results_that_ended_without_their_driver_are_taken_up(tmp_path):
+    """The driver is killed again and again; nothing is evaluated twice."""
+    out, marks = tmp_path / "out", tmp_path / "marks"
+    marks.mkdir()
+    worker = start_worker(out / "jobs", workers=2, marks=marks)
+    environment = os.environ | {"PYTHONPATH": str(HERE)}
+    for _ in range(4):
+        driver = subprocess.Popen(
+            [sys.executable, "-c", DRIVE, str(out), str(marks)], env=environment
+        )
+        wanted = count(out) + 4
+        deadline = time.monotonic() + 60
+        while count(out) < wanted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    subprocess.run(
+        [sys.executable, "-c", DRIVE, str(out), str(marks)], env=environment, check=True, timeout=90
+    )
+    assert worker.wait(30) == 0
+    run_search(
+        Reinforce(small_space(3), seed=3), FakeTask(failing=5), candidates=40,
+        out=tmp_path / "here", order=Index(6), evaluate=fake_task.evaluate,
+    )  # fmt: skip
+    assert content(out) == content(tmp_path / "here")
+    seeds = [line.split()[0] for line in (marks / "evaluated").read_text().splitlines()]
+    assert len(seeds) == len(set(seeds))
+
+
+def count(folder):
+    try:
+        with Journal.read(folder) as journal:
+            return journal.n_results
+    except (OSError, ValueError):
+        return 0
+
+
+def test_a_frozen_worker_is_given_up_and_one_that_comes_late_goes_on(tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    frozen = start_worker(tmp_path / "jobs", "hang", workers=1, marks=marks)
+    late = None
+    try:
+        with folder_executor(tmp_path / "jobs", silence=4) as executor:
+            future = executor.submit_attempt(attempt(0), FakeTask(failing=5, marks=str(marks)))
+            deadline = time.monotonic() + 60
+            while not future.running() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            frozen.send_signal(signal.SIGSTOP)
+            with pytest.raises(Exception, match="Nothing was heard of worker"):
+                future.result(60)
+            late = start_worker(tmp_path / "jobs", workers=1, marks=marks)
+            again = executor.submit_attempt(attempt(0, 2), FakeTask(failing=5, marks=str(marks)))
+            assert again.result(60).values["outcome"] == "done"
+            frozen.send_signal(signal.SIGCONT)
+        assert late.wait(30) == 0
+        assert frozen.wait(30) == 0, "what was taken away is killed, and the worker ends"
+    finally:
+        for process in (frozen, late):
+            if process is not None and process.poll() is None:
+                process.kill()
+    assert not list_jobs(tmp_path / "jobs", "results")
+
+
+def attempt(candidate, number=1, depth=1):
+    from brainguided.records import Attempt
+
+    architectures = RandomSearch(small_space(3), seed=0).ask(200)
+    found = next(
+        a for a in architectures if a.depth == depth and int(a.key[:8], 16) % 5 not in (0, 1)
+    )
+    return Attempt(
+        candidate=candidate, attempt=number, architecture=found.to_json(), key=found.key,
+        seed=7, outcome="lost",
+    )  # fmt: skip
+
+
+def test_a_worker_that_is_told_to_stop_gives_back_what_it_has(tmp_path):
+    jobs = tmp_path / "jobs"
+    first = start_worker(jobs, "hang", workers=1)
+    with folder_executor(jobs, silence=30) as executor:
+        future = executor.submit_attempt(attempt(0), FakeTask(failing=5))
+        deadline = time.monotonic() + 60
+        while not list_claims(jobs) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        first.send_signal(signal.SIGINT)
+        first.wait(20)
+        assert not list_claims(jobs)
+        second = start_worker(jobs, workers=1)
+        assert future.result(60).values["outcome"] == "done"
+    assert second.wait(30) == 0
+
+
+def test_a_worker_with_another_task_refuses(tmp_path):
+    from brainguided.worker import serve_folder
+
+    with folder_executor(tmp_path) as executor:
+        future = executor.submit_attempt(attempt(0), FakeTask(failing=5))
+        with pytest.raises(ValueError, match=r"failing: 5 in the search, 0 of this worker"):
+            serve_folder(tmp_path, FakeTask(), evaluate=fake_task.evaluate)
+        assert list_jobs(tmp_path, "waiting") == ["0000000-1"]
+        future.cancel()
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ('{"values": {"outcome": "done"}}', "is that of another job"),
+        ('{"architecture": %s, "seed": 7, "values": {"outcome": "perfect"}}', "is none"),
+        ('{"architecture": %s, "seed": 7, "values": {"outcome": "done", "x": 1}}', "is none"),
+        ('{"architecture": %s, "seed": 7, "val', "cannot be read"),
+    ],
+)
+def test_a_result_that_is_none_counts_as_lost(tmp_path, result, said):
+    job = attempt(0)
+    with folder_executor(tmp_path, silence=1) as executor:
+        future = executor.submit_attempt(job, FakeTask())
+        text = result.replace("%s", json.dumps(job.architecture))
+        (tmp_path / "results" / "0000000-1.json").write_text(text)
+        with pytest.raises(Exception, match=said):
+            future.result(20)
+
+
+def test_a_job_is_claimed_by_one_worker_only(tmp_path):
+    from brainguided.job_folder import claim_job, give_back, make_folder, place, write_json
+
+    make_folder(tmp_path)
+    write_json(place(tmp_path, "waiting", "0000001-1"), {"seed": 1})
+    assert claim_job(tmp_path, "0000001-1", "a")
+    assert not claim_job(tmp_path, "0000001-1", "b")
+    assert list_claims(tmp_path) == {"0000001-1": "a"}
+    assert place_claim(tmp_path, "0000001-1", "a").exists()
+    give_back(tmp_path, "0000001-1", "a")
+    assert list_jobs(tmp_path, "waiting") == ["0000001-1"]
+
+
+def test_functions_do_not_travel_by_folder(tmp_path):
+    with folder_executor(tmp_path) as executor, pytest.raises(TypeError, match="local_pool"):
+        executor.submit(len, [])
+    with pytest.raises(ValueError, match="silence"):
+        folder_executor(tmp_path, silence=0)
+
+
+def test_completion_by_folder_tells_each_once(tmp_path):
+    run = search("folder", tmp_path, order=Completion(), candidates=15, space=small_space(3))
+    assert run.sizes["candidate"] == 15
+    assert np.isfinite(run["reward"].values).all()
+
+
+def test_search_by_folder_from_the_command_line(tmp_path):
+    (tmp_path / "run.toml").write_text(
+        "candidates = 4\n[space]\nmax_depth = 2\n[task]\nn_train = 64\nn_validation = 64\n"
+        "steps = 3\nbatch_size = 32\n"
+    )
+    call = [sys.executable, "-m", "brainguided"]
+    search = subprocess.Popen(
+        [*call, "search", "run.toml", "--out", "run", "--folder"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "run_file.txt").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    worker = subprocess.run(
+        [*call, "worker", "run", "--workers", "1"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    _, said = search.communicate(timeout=60)
+    assert (search.returncode, worker.returncode) == (0, 0), said + worker.stderr
+    assert "brainguided worker run" in said
+    assert "evaluations ended here" in worker.stdout
+    assert (tmp_path / "run" / "report.html").exists()
