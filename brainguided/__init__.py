@@ -80,6 +80,7 @@ _HOMES = {
     ),
     "brainguided.recorded_activations": ("load_activations", "record_activations"),
     "brainguided.orders": ("Batch", "Completion", "Index"),
+    "brainguided.merge": ("merge_runs",),
     "brainguided.on_folder": ("folder_executor",),
     "brainguided.on_ray": ("ray_executor",),
     "brainguided.replay": ("replay_search", "run_replays", "summarize_replays"),

@@ -266,8 +266,14 @@ class Journal:
 
     def timings(self) -> list[Timing]:
         """Return when and where every attempt ran."""
-        rows = self._connection.execute("SELECT seconds, started, finished, host, pid FROM timing")
-        return [Timing(*row) for row in rows]
+        return list(self.timings_of_attempts().values())
+
+    def timings_of_attempts(self) -> dict[tuple[int, int], Timing]:
+        """Return when and where each attempt ran, by its candidate and number."""
+        rows = self._connection.execute(
+            "SELECT candidate, attempt, seconds, started, finished, host, pid FROM timing"
+        )
+        return {(row[0], row[1]): Timing(*row[2:]) for row in rows}
 
     def last_session(self) -> tuple[float, str, str, int] | None:
         """Return start, workers, host and process of the last driver."""

@@ -1,4 +1,4 @@
-"""The verbs of a search: demo, search, worker, report, finalists."""
+"""The verbs of a search: demo, search, worker, merge, report, finalists."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ def add_verbs(verbs: Any) -> None:
         help="s without anything to do after which it ends (%(default)s)",
     )
     add_workers(one)
+
+    one = add_verb(verbs, "merge", merge, example="brainguided merge runs/a runs/b --out runs/all")
+    one.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run folders; only read")
+    one.add_argument("--out", type=Path, required=True, help="new run folder")
 
     one = add_verb(verbs, "report", report, example="brainguided report runs/first")
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
@@ -114,6 +118,14 @@ def worker(arguments: argparse.Namespace) -> None:
         arguments.out / _JOBS, run.task, workers=arguments.workers, idle=arguments.idle
     )
     print(f"{ended} evaluations ended here")
+
+
+def merge(arguments: argparse.Namespace) -> None:
+    """Put the candidates of searches of the same task, made apart, into one run folder."""
+    from brainguided.merge import merge_runs
+
+    run = merge_runs(arguments.runs, arguments.out)
+    print(f"{run.sizes['candidate']} candidates of {len(arguments.runs)} runs in {arguments.out}")
 
 
 def _note_run_file(arguments: argparse.Namespace) -> None:
