@@ -101,6 +101,16 @@ class Dispatcher:
         count = getattr(self._executor, "workers", getattr(self._executor, "_max_workers", None))
         return count if isinstance(count, int) and count > 0 else 1_000_000
 
+    @property
+    def n_running(self) -> int:
+        """Attempts handed over that have not ended."""
+        return len(self._running)
+
+    @property
+    def n_waiting(self) -> int:
+        """Attempts for which there is no worker yet."""
+        return len(self._waiting)
+
     def __enter__(self) -> Dispatcher:
         return self
 

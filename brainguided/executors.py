@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 _Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_LEAST = 64 * 2**20  # bytes
 _environment_lock = threading.Lock()
 
 
-def local_pool(workers: int) -> Executor:
+def local_pool(workers: int, *, memory: int | None = None) -> Executor:
     """Return an executor that runs tasks in processes of this machine, one thread each.
 
     Unlike `concurrent.futures.ProcessPoolExecutor`, a worker that is killed costs only the task
@@ -34,6 +35,9 @@ def local_pool(workers: int) -> Executor:
     ----------
     workers : int
         Number of processes.
+    memory : int, optional
+        Bytes of data that each process may hold (Linux). What asks for more gets `MemoryError`,
+        or torch's RuntimeError, and does not drive other processes out.
 
     Returns
     -------
@@ -45,22 +49,26 @@ def local_pool(workers: int) -> Executor:
     Raises
     ------
     ValueError
-        `workers` is less than 1.
+        `workers` is less than 1, `memory` is less than 64 MiB, or this system cannot limit it.
     """
     if type(workers) is not int or workers < 1:
         raise ValueError(f"workers is {workers!r}; expected at least 1, e.g. the number of cores.")
-    return _LocalPool(workers)
+    if memory is not None and (type(memory) is not int or memory < _LEAST):
+        raise ValueError(f"memory is {memory!r}; expected bytes, at least {_LEAST}.")
+    if memory is not None and not sys.platform.startswith("linux"):
+        raise ValueError("Only Linux can limit the memory of processes; leave memory out.")
+    return _LocalPool(workers, memory)
 
 
 class _LocalPool(Executor):
     """Hold one queue and, for each worker, a thread that feeds it one task after the other."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, memory: int | None) -> None:
         self.workers = workers
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
-        self._slots = [_Slot(self._queue) for _ in range(workers)]
+        self._slots = [_Slot(self._queue, memory) for _ in range(workers)]
 
     def submit(
         self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
@@ -115,8 +123,9 @@ class _LocalPool(Executor):
 class _Slot:
     """Hold one place for a worker: its thread takes tasks and replaces a worker that died."""
 
-    def __init__(self, tasks: queue.SimpleQueue[_Work | None]) -> None:
+    def __init__(self, tasks: queue.SimpleQueue[_Work | None], memory: int | None) -> None:
         self._tasks = tasks
+        self._memory = memory
         self._pid: int | None = None
         self._stopped = False
         self.future: Future[Any] | None = None
@@ -143,7 +152,7 @@ class _Slot:
             running = False
             try:
                 if worker is None:
-                    worker, pid = _start_worker()
+                    worker, pid = _start_worker(self._memory)
                     # What a task imports belongs to the start of the worker, not to its time
                     known = [x for x in (function, *arguments) if callable(x)]
                     worker.submit(_import_modules, known).result()
@@ -183,9 +192,11 @@ def _import_modules(functions: list[Callable[..., Any]]) -> None:
     """Unpickling the functions was all."""
 
 
-def _start_worker() -> tuple[ProcessPoolExecutor, int]:
+def _start_worker(memory: int | None) -> tuple[ProcessPoolExecutor, int]:
     context = multiprocessing.get_context("spawn")
-    worker = ProcessPoolExecutor(1, mp_context=context, initializer=_begin_worker)
+    worker = ProcessPoolExecutor(
+        1, mp_context=context, initializer=_begin_worker, initargs=(memory,)
+    )
     with _one_thread():
         # The process is made by the first submit and inherits the environment of this moment
         started = worker.submit(os.getpid)
@@ -208,8 +219,12 @@ def _one_thread() -> Iterator[None]:
                     os.environ[name] = value
 
 
-def _begin_worker() -> None:
+def _begin_worker(memory: int | None) -> None:
     """Prepare a worker: one thread, Ctrl-C left to the driver, an end when the driver ends."""
+    if memory is not None:
+        import resource  # not on every system
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch = sys.modules.get("torch")
     if torch is not None:

@@ -19,7 +19,7 @@ ENVIRONMENT = {  # read by Ray when it is imported
     "RAY_worker_niceness": "0",  # as every other process, not behind them
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_STORE = 256 * 2**20  # bytes of shared memory on one machine
+STORE = 256 * 2**20  # bytes of shared memory on one machine
 _COUNT = 2.0  # s between two looks at the size of the cluster
 _SMALL = (str, int, float, bytes, type(None))
 
@@ -188,7 +188,7 @@ def ray_executor(
     gpus: float = 0,
     resources: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
-    object_store_memory: int = _STORE,
+    object_store_memory: int = STORE,
 ) -> RayExecutor:
     """Return an executor that runs tasks on Ray. Needs the extra ``ray``.
 

@@ -21,7 +21,8 @@ from brainguided.differences import find_differences
 from brainguided.dispatch import Dispatcher, SearchError
 from brainguided.journal import Journal, JournalError
 from brainguided.orders import Batch, Order
-from brainguided.records import Attempt, Timing
+from brainguided.progress import Progress
+from brainguided.records import Attempt
 
 __all__ = ["SearchError", "run_search"]
 _log = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: in
     """Ask, evaluate and tell in the order given until all candidates were told."""
     for job in search.open_jobs():
         dispatcher.submit(job)
+    progress = Progress(candidates, search.told + len(search.arrived))
     while search.told < candidates:
         _refuse_failures(search.recent)
         wanted = order.count_to_ask(
@@ -158,9 +160,19 @@ def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: in
             continue
         for attempt, timing in dispatcher.wait():
             search.journal.record_attempt(attempt, timing)
-            _log_attempt(attempt, timing, candidates)
             if attempt.outcome != "lost":
                 search.arrive(attempt)
+            _log.info(
+                "%s",
+                progress.describe(
+                    attempt,
+                    timing,
+                    done=search.told + len(search.arrived),
+                    running=dispatcher.n_running,
+                    waiting=dispatcher.n_waiting,
+                    workers=dispatcher.slots,
+                ),
+            )
 
 
 def _load_evaluate() -> Callable[..., Any]:
@@ -369,10 +381,3 @@ def _describe_workers(executor: Executor | None) -> str:
         return "this process"
     count = getattr(executor, "workers", getattr(executor, "_max_workers", "unknown"))
     return f"{type(executor).__name__.lstrip('_')}({count})"
-
-
-def _log_attempt(attempt: Attempt, timing: Timing | None, candidates: int) -> None:
-    earned = attempt.reason if attempt.reward is None else f"reward {attempt.reward:.4f}"
-    spent = "" if timing is None else f", {timing.seconds:.1f} s"
-    text = "candidate %d of %d (attempt %d) %s: %s%s"
-    _log.info(text, attempt.candidate, candidates, attempt.attempt, attempt.outcome, earned, spent)

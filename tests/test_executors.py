@@ -179,3 +179,19 @@ def test_no_process_outlives_a_killed_driver():
     while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [pid for pid in family if alive(pid)] == []
+
+
+def hold(n_bytes):
+    return len(bytearray(n_bytes))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits memory")
+def test_a_process_that_wants_more_than_its_memory_fails_and_lives():
+    with local_pool(1, memory=512 * 2**20) as pool:
+        first = pool.submit(os.getpid).result(60)
+        with pytest.raises(MemoryError):
+            pool.submit(hold, 2**30).result(60)
+        assert pool.submit(hold, 2**20).result(60) == 2**20
+        assert pool.submit(os.getpid).result(60) == first
+    with pytest.raises(ValueError, match="memory is 3; expected bytes"):
+        local_pool(1, memory=3)

@@ -260,7 +260,7 @@ def test_every_evaluation_is_logged_in_a_line(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "brainguided.search"):
         search(tmp_path, 5, proposer=Scripted(small_space()))
     assert len(caplog.messages) == 5
-    assert caplog.messages[0].startswith("candidate 0 of 5 (attempt 1) done: reward")
+    assert caplog.messages[0].startswith("candidate 0 (attempt 1) done: reward")
 
 
 # -- workers that die ---------------------------------------------------------------------------

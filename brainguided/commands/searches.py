@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ def add_verbs(verbs: Any) -> None:
         "--folder",
         action="store_true",
         help="leave candidates in the run folder for 'brainguided worker DIR' on other machines",
+    )
+    one.add_argument(
+        "--memory", type=float, metavar="GIB", help="that each process may hold (Linux)"
     )
     add_workers(one)
 
@@ -161,10 +165,15 @@ def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
     address = getattr(arguments, "ray", None)
     if address is None:
         say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
-        return local_pool(arguments.workers)
-    from brainguided.on_ray import ray_executor
+        memory = getattr(arguments, "memory", None)
+        _say_memory(arguments.workers, memory)
+        return local_pool(
+            arguments.workers, memory=None if memory is None else round(memory * 2**30)
+        )
+    from brainguided.on_ray import STORE, ray_executor
 
     if address == "local":
+        _say_memory(arguments.workers, None, store=STORE)
         executor = ray_executor(workers=arguments.workers, **needs)
     else:
         executor = ray_executor(address, **needs)
@@ -173,6 +182,25 @@ def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
         "the same command goes on."
     )
     return executor
+
+
+def _say_memory(workers: int, limit: float | None, *, store: int = 0) -> None:
+    """Say what processes will take: as much as this one has with the same data and libraries."""
+    if not sys.platform.startswith("linux"):
+        return
+    import resource
+
+    each = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    most = (workers + 1) * each + store / 2**30
+    text = f"Memory: about {most:.1f} of {there:.0f} GiB before training, {each:.2f} a process"
+    if store:
+        text += f", {store / 2**30:.2f} of them shared by Ray"
+    if limit is not None:
+        text += f"; no process may hold more than {limit:g}"
+    if most > there:
+        text += ". That is more than there is: give fewer --workers"
+    say(f"{text}.")
 
 
 def report(arguments: argparse.Namespace) -> None:
