@@ -5,20 +5,24 @@
     python benchmarks/many_workers.py --engine ray --seconds 2 --sigma 0.5 --order index --lag 120
 
 Nothing is trained. The Ray nodes are three raylets on this machine (14 + 13 + 13 CPUs); with
-``--kill`` one of them is killed in the middle. The last line compares with what `simulate_search`
-predicts for the same durations.
+``--kill`` one of them is killed in the middle, with ``--freeze`` another stops without a word,
+with ``--join`` one more comes late. The last line compares with what `simulate_search` predicts
+for the same durations.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import resource
 import shutil
+import signal
 import tempfile
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +35,8 @@ from brainguided.orders import Batch, Completion, Index
 from brainguided.search import run_search
 from brainguided.simulation import simulate_search
 from brainguided.spaces import small_space
+
+FROZEN: list[int] = []
 
 
 class Sleep:
@@ -56,8 +62,7 @@ def evaluate(architecture: Any, task: Sleep, *, seed: int) -> SimpleNamespace:
     )  # fmt: skip
 
 
-def start_cluster(kill: float) -> tuple[Any, Any]:
-
+def start_cluster(kill: float, freeze: float, join: float) -> tuple[Any, Any]:
     from brainguided.on_ray import ENVIRONMENT, ray_executor
 
     # Before Ray is imported; nodes and driver have to agree on tokens
@@ -67,17 +72,35 @@ def start_cluster(kill: float) -> tuple[Any, Any]:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 14})
     second = cluster.add_node(num_cpus=13)
-    cluster.add_node(num_cpus=13)
+    third = cluster.add_node(num_cpus=13)
     cluster.wait_for_nodes()
     executor = ray_executor(cluster.address)
 
-    def disturb() -> None:
-        time.sleep(kill)
-        cluster.remove_node(second, allow_graceful=False)
+    def stop() -> None:
+        # A machine that froze: the node and all its workers, not a word to anyone
+        raylet = third.all_processes["raylet"][0].process.pid
+        for pid in [*list_children(raylet), raylet]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                FROZEN.append(pid)
 
-    if kill:
-        threading.Thread(target=disturb, daemon=True).start()
+    actions = (
+        (kill, lambda: cluster.remove_node(second, allow_graceful=False)),
+        (freeze, stop),
+        (join, lambda: cluster.add_node(num_cpus=13)),
+    )
+    for delay, action in actions:
+        if delay:
+            timer = threading.Timer(delay, action)
+            timer.daemon = True
+            timer.start()
     return executor, cluster
+
+
+def list_children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    children = [int(child) for child in path.read_text().split()]
+    return [p for child in children for p in (child, *list_children(child))]
 
 
 def main() -> None:
@@ -89,7 +112,9 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=0.0)
     parser.add_argument("--order", choices=("completion", "index", "batch"), default="completion")
     parser.add_argument("--lag", type=int, default=120)
-    parser.add_argument("--kill", type=float, default=0.0, help="s after which a node is killed")
+    for name in ("kill", "freeze", "join"):
+        parser.add_argument(f"--{name}", type=float, default=0.0, help="s after which a node does")
+    parser.add_argument("--timeout", type=float, help="deadline of a candidate, s")
     options = parser.parse_args()
     orders: dict[str, Any] = {
         "completion": Completion(), "index": Index(options.lag), "batch": Batch(options.workers),
@@ -100,7 +125,7 @@ def main() -> None:
     if options.engine == "pool":
         executor: Any = local_pool(options.workers)
     else:
-        executor, cluster = start_cluster(options.kill)
+        executor, cluster = start_cluster(options.kill, options.freeze, options.join)
     with executor:
         list(executor.map(time.sleep, [2.0] * options.workers))  # every worker is there
         started = time.perf_counter()
@@ -112,6 +137,7 @@ def main() -> None:
             order=order,
             executor=executor,
             evaluate=evaluate,
+            timeout=options.timeout,
         )
         elapsed = time.perf_counter() - started
     with Journal.read(out) as journal:
@@ -135,10 +161,17 @@ def main() -> None:
         f"utilisation {work / elapsed / options.workers:.1%}, "
         f"between a quarter and nine tenths of the time {warm:.1%}"
     )
+    if options.order != "completion":
+        with Journal.read(out) as journal:
+            told = repr((journal.events(), [(r.candidate, r.outcome, r.reward) for r in results]))
+        print(f"events and results {hashlib.sha256(told.encode()).hexdigest()[:16]}")
     print(
         f"driver {memory:.2f} GiB; simulated makespan {predicted.makespan:.1f} s "
         f"({predicted.makespan / elapsed - 1:+.1%})"
     )
+    for pid in FROZEN:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     if cluster is not None:
         with suppress(AttributeError):  # of a node that is gone
             cluster.shutdown()

@@ -70,7 +70,8 @@ class Dispatcher:
     task : Task
     timeout : float, optional
         Seconds that an evaluation may run. Then it has failed, and the executor is asked to end
-        it (``kill(future)``), where it can.
+        it (``kill(future)``), where it can. If that returns True, its machine may have been lost:
+        then it is made again as other lost attempts.
     logs : Path, optional
         Folder of the logs of attempts that failed or said something.
     """
@@ -177,10 +178,14 @@ class Dispatcher:
         except MemoryError as error:  # said by the executor: again would end the same
             return self._note(replace(job, outcome="failed", reason="memory"), str(error))
         except (BrokenExecutor, CancelledError) as error:
-            if job.attempt >= _ATTEMPTS:
-                return self._note(replace(job, outcome="failed", reason="lost"), str(error))
-            self._waiting.appendleft(replace(job, attempt=job.attempt + 1))
-            return self._note(replace(job, outcome="lost", reason="lost"), str(error))
+            return self._try_again(job, str(error))
+
+    def _try_again(self, job: Attempt, why: str) -> Ended:
+        """Let an attempt that was lost be made again, unless it was the last."""
+        if job.attempt >= _ATTEMPTS:
+            return self._note(replace(job, outcome="failed", reason="lost"), why)
+        self._waiting.appendleft(replace(job, attempt=job.attempt + 1))
+        return self._note(replace(job, outcome="lost", reason="lost"), why)
 
     def _finish(self, job: Attempt, outcome: Outcome) -> Ended:
         """Return the attempt with its results as plain finite numbers."""
@@ -213,10 +218,12 @@ class Dispatcher:
                 continue
             del self._running[future], self._since[future]
             kill = getattr(self._executor, "kill", None)
-            if kill is not None:
-                kill(future)
-            late = replace(job, outcome="failed", reason="timeout")
-            ended.append(self._note(late, f"ended after {self._timeout:g} s"))
+            gone = kill is not None and kill(future) is True
+            text = f"ended after {self._timeout:g} s"
+            if gone:
+                ended.append(self._try_again(job, f"{text}; its machine may be lost"))
+            else:
+                ended.append(self._note(replace(job, outcome="failed", reason="timeout"), text))
         return ended
 
 

@@ -59,6 +59,8 @@ class RayExecutor(Executor):
         self._shared: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
         self._lock = threading.Lock()
         self._open: dict[Any, Future[Any]] = {}
+        self._dead = 0  # nodes that were lost, when last counted
+        self._dead_before: dict[Any, int] = {}  # when each task was handed over
         self._closed = False
         self._counted = (-_COUNT, 1)
         self._thread = threading.Thread(target=self._watch, name="brainguided-ray", daemon=True)
@@ -69,8 +71,9 @@ class RayExecutor(Executor):
         """How many tasks can run at a time, in the cluster as it is now."""
         when, count = self._counted
         if time.monotonic() - when >= _COUNT:
-            count = 0
-            for node in self._ray.nodes():
+            count, nodes = 0, self._ray.nodes()
+            self._dead = sum(not node["Alive"] for node in nodes)
+            for node in nodes:
                 if not node["Alive"] or not _fits(node.get("Labels", {}), self._labels):
                     continue
                 there = node["Resources"]
@@ -90,6 +93,7 @@ class RayExecutor(Executor):
             reference = self._call.remote(kwargs, *given)
             future.set_running_or_notify_cancel()
             self._open[reference] = future
+            self._dead_before[reference] = self._dead
         return future
 
     def _share(self, value: Any) -> Any:
@@ -100,13 +104,24 @@ class RayExecutor(Executor):
             self._shared[id(value)] = (value, self._ray.put(value))
         return self._shared[id(value)][1]
 
-    def kill(self, future: Future[Any]) -> None:
-        """End a task that runs too long, with its process; the caller no longer waits for it."""
+    def kill(self, future: Future[Any]) -> bool:
+        """End a task that runs too long, with its process; the caller no longer waits for it.
+
+        Returns
+        -------
+        bool
+            True if a node was lost since the task was handed over. Ray may wait for a node that
+            froze for ever; the task itself may then be as good as any.
+        """
+        dead = sum(not node["Alive"] for node in self._ray.nodes())
+        lost = False
         with self._lock:
             for reference, known in list(self._open.items()):
                 if known is future:
                     del self._open[reference]
+                    lost = dead > self._dead_before.pop(reference)
                     self._cancel(reference)
+        return lost
 
     def _cancel(self, reference: Any) -> None:
         with suppress(Exception):
@@ -134,6 +149,7 @@ class RayExecutor(Executor):
             for reference in ready:
                 with self._lock:
                     future = self._open.pop(reference, None)
+                    self._dead_before.pop(reference, None)
                 if future is not None:
                     self._finish(reference, future)
 

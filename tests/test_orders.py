@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import fake_task
 import pytest
@@ -226,3 +226,43 @@ def test_a_deadline_that_is_none_is_refused(tmp_path):
     for wrong in (lambda: Index(-1), lambda: Batch(0), lambda: Index(1.5)):
         with pytest.raises(ValueError, match="expected a whole number"):
             wrong()
+
+
+class Forgetful(Executor):
+    """Never ends the first attempt at a task; where it ran may have been lost."""
+
+    workers = 2
+
+    def __init__(self, lost):
+        self.lost = lost
+        self.forgotten = set()
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.set_running_or_notify_cancel()
+        if args[1] in self.forgotten or len(self.forgotten) >= 2:
+            future.set_result(fn(*args, **kwargs))
+        else:
+            self.forgotten.add(args[1])
+        return future
+
+    def kill(self, future):
+        return self.lost
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_late_candidate_whose_machine_may_be_lost_is_tried_again(tmp_path, lost):
+    run = run_search(
+        RandomSearch(small_space(3), seed=3),
+        FakeTask(),
+        candidates=4,
+        out=tmp_path,
+        executor=Forgetful(lost),
+        evaluate=fake_task.evaluate,
+        timeout=0.2,
+    )
+    assert (run["reason"].values == "timeout").sum() == (0 if lost else 2)
+    with Journal.read(tmp_path) as journal:
+        assert sum(a.outcome == "lost" for a in journal.attempts()) == (2 if lost else 0)
+        logs = sorted(path.name for path in (tmp_path / "logs").iterdir())
+    assert logs == [f"candidate_000000{k}_attempt_1.log" for k in (0, 1)]
