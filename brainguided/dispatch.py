@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 import platform
 import time
 import traceback
@@ -13,11 +14,11 @@ from collections.abc import Callable
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
-    CancelledError,
     Executor,
     Future,
     wait,
 )
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from brainguided.records import Attempt, Timing
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3  # of a candidate whose worker dies
 _LOOK = 0.5  # s between two looks at deadlines
+UNKNOWN_SLOTS = 1_000_000  # of an executor that does not say
+_SAID_BY = ("workers", "_max_workers", "num_workers")  # ours, the standard library's, mpi4py's
 EARNED = (  # what is recorded of an Evaluation
     "outcome",
     "reason",
@@ -43,6 +46,7 @@ EARNED = (  # what is recorded of an Evaluation
     "examples",
 )
 Ended = tuple[Attempt, Timing | None]
+_NOT_SENT = (pickle.PicklingError, TypeError, AttributeError, ImportError)
 
 
 class SearchError(RuntimeError):
@@ -69,9 +73,12 @@ class Dispatcher:
     evaluate : callable
     task : Task
     timeout : float, optional
-        Seconds that an evaluation may run. Then it has failed, and the executor is asked to end
-        it (``kill(future)``), where it can. If that returns True, its machine may have been lost:
+        Seconds that an evaluation may run, since it was seen running, or as the executor says
+        (``began(future)``). Then it has failed, and the executor is asked to end it
+        (``kill(future)``), where it can. If that returns True, its machine may have been lost:
         then it is made again as other lost attempts.
+    workers : int, optional
+        Attempts handed over at a time; default: what the executor says.
     logs : Path, optional
         Folder of the logs of attempts that failed or said something.
     """
@@ -83,13 +90,16 @@ class Dispatcher:
         task: Any,
         *,
         timeout: float | None = None,
+        workers: int | None = None,
         logs: Path | None = None,
     ) -> None:
         self._logs = logs
         self._executor = executor
         self._evaluate = evaluate
-        self._task = task
+        share = getattr(executor, "share", None)
+        self._task = task if share is None else share(task)
         self._timeout = timeout
+        self._workers = workers
         self._waiting: deque[Attempt] = deque()
         self._running: dict[Future[Outcome], Attempt] = {}
         self._since: dict[Future[Outcome], float] = {}  # seen running
@@ -99,8 +109,10 @@ class Dispatcher:
         """How many evaluations run at a time, as far as is known."""
         if self._executor is None:
             return 1
-        count = getattr(self._executor, "workers", getattr(self._executor, "_max_workers", None))
-        return count if isinstance(count, int) and count > 0 else 1_000_000
+        counts = [getattr(self._executor, name, None) for name in _SAID_BY]
+        known = [count for count in counts if isinstance(count, int) and count > 0]
+        count = known[0] if known else UNKNOWN_SLOTS
+        return count if self._workers is None else min(count, self._workers)
 
     @property
     def n_running(self) -> int:
@@ -125,7 +137,9 @@ class Dispatcher:
         self._hand_over()
 
     def wait(self) -> list[Ended]:
-        """Return attempts that ended, at least one; lost ones are made again, at most twice.
+        """Return attempts that ended; lost ones are made again, at most twice.
+
+        Returns after a moment, also with nothing, as there may be other workers by then.
 
         Raises
         ------
@@ -134,23 +148,25 @@ class Dispatcher:
         """
         if self._executor is None:
             job = self._waiting.popleft()
-            found = run_attempt(self._evaluate, job.architecture, self._task, job.seed)
+            try:
+                found = run_attempt(self._evaluate, job.architecture, self._task, job.seed)
+            except BrokenExecutor as error:
+                return [self._try_again(job, str(error))]
             return [self._finish(job, found)]
-        ended: list[Ended] = []
-        while not ended:
+        self._hand_over()
+        if not self._running:
+            time.sleep(_LOOK)
+        done, _ = wait(self._running, timeout=_LOOK, return_when=FIRST_COMPLETED)
+        ended = [self._conclude(future) for future in done] + self._end_late()
+        with suppress(SearchError):  # what has ended comes first; the next call says so again
             self._hand_over()
-            look = None if self._timeout is None else _LOOK
-            done, _ = wait(self._running, timeout=look, return_when=FIRST_COMPLETED)
-            for future in done:
-                ended.append(self._conclude(future))
-            ended += self._end_late()
         return ended
 
     def _hand_over(self) -> None:
         if self._executor is None:
             return
         while self._waiting and len(self._running) < self.slots:
-            job = self._waiting.popleft()
+            job = self._waiting[0]
             try:
                 future = self._submit(self._executor, job)
             except BrokenExecutor as error:
@@ -158,6 +174,7 @@ class Dispatcher:
                     "The executor is broken and takes no more work. Start the same search again "
                     "to go on; local_pool survives the death of a worker."
                 ) from error
+            self._waiting.popleft()
             self._running[future] = job
 
     def _submit(self, executor: Executor, job: Attempt) -> Future[Outcome]:
@@ -177,8 +194,10 @@ class Dispatcher:
             return self._finish(job, future.result())
         except MemoryError as error:  # said by the executor: again would end the same
             return self._note(replace(job, outcome="failed", reason="memory"), str(error))
-        except (BrokenExecutor, CancelledError) as error:
-            return self._try_again(job, str(error))
+        except _NOT_SENT:  # by mistake of the caller, and so for every candidate
+            raise
+        except Exception as error:  # of the executor: `evaluate` raises nothing
+            return self._try_again(job, f"{type(error).__name__}: {error}")
 
     def _try_again(self, job: Attempt, why: str) -> Ended:
         """Let an attempt that was lost be made again, unless it was the last."""
@@ -212,19 +231,30 @@ class Dispatcher:
         ended: list[Ended] = []
         now = time.monotonic()
         for future, job in list(self._running.items()):
-            if future.done() or not future.running():
+            began = None if future.done() else self._find_beginning(future, now)
+            if began is None or now - began <= self._timeout:
                 continue
-            if now - self._since.setdefault(future, now) <= self._timeout:
-                continue
-            del self._running[future], self._since[future]
-            kill = getattr(self._executor, "kill", None)
-            gone = kill is not None and kill(future) is True
+            del self._running[future]
+            self._since.pop(future, None)
+            kill = getattr(self._executor, "kill", Future.cancel)
+            gone = kill(future) is True and kill is not Future.cancel
             text = f"ended after {self._timeout:g} s"
             if gone:
                 ended.append(self._try_again(job, f"{text}; its machine may be lost"))
             else:
                 ended.append(self._note(replace(job, outcome="failed", reason="timeout"), text))
         return ended
+
+    def _find_beginning(self, future: Future[Outcome], now: float) -> float | None:
+        """Return when an evaluation began, on the clock of `time.monotonic`; None if it has not."""
+        began = getattr(self._executor, "began", None)
+        if began is not None:
+            found: float | None = began(future)
+            return found
+        # Executors that cannot kill often say of nothing that it runs
+        if future.running() or not hasattr(self._executor, "kill"):
+            return self._since.setdefault(future, now)
+        return None
 
 
 def run_attempt(
@@ -236,14 +266,17 @@ def run_attempt(
 ) -> Outcome:
     """Evaluate one candidate, in whatever process; an exception becomes a failed outcome.
 
-    With `capture` what is printed goes into the log of the attempt.
+    With `capture` what is printed goes into the log of the attempt. `BrokenExecutor` alone is
+    passed on: raised by `evaluate`, it says that a machine further on was lost.
     """
     started, clock = time.time(), time.perf_counter()
     with capture_output(capture) as output:
         try:
             evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed)
             values = {name: getattr(evaluation, name) for name in EARNED}
-        except Exception as error:
+        except BrokenExecutor:
+            raise
+        except (Exception, SystemExit) as error:
             text = " ".join(str(error).split())
             memory = isinstance(error, MemoryError)
             reason = "memory" if memory else f"error: {type(error).__name__}: {text}"

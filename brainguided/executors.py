@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -18,6 +20,14 @@ _Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _LEAST = 64 * 2**20  # bytes
 _environment_lock = threading.Lock()
+_kept: dict[int, Any] = {}  # in a worker: what was shared with it
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Stand for an object that each worker is sent once."""
+
+    token: int
 
 
 def local_pool(workers: int, *, memory: int | None = None) -> Executor:
@@ -44,7 +54,8 @@ def local_pool(workers: int, *, memory: int | None = None) -> Executor:
     concurrent.futures.Executor
         Best used in a ``with`` block: on an error inside it, or Ctrl-C, tasks that wait are
         cancelled and running workers are killed. ``kill(future)`` ends a task that runs too long:
-        its worker is killed and replaced.
+        its worker is killed and replaced. ``share(value)`` returns what to submit in the place of
+        a large argument that many tasks have: each worker is sent it once.
 
     Raises
     ------
@@ -68,7 +79,8 @@ class _LocalPool(Executor):
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
-        self._slots = [_Slot(self._queue, memory) for _ in range(workers)]
+        self._shared: dict[int, bytes] = {}
+        self._slots = [_Slot(self._queue, self._shared, memory) for _ in range(workers)]
 
     def submit(
         self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
@@ -79,6 +91,12 @@ class _LocalPool(Executor):
             future: Future[_T] = Future()
             self._queue.put((future, fn, args, kwargs))
         return future
+
+    def share(self, value: Any) -> Any:
+        """Return a small stand-in for an argument of many tasks, pickled now."""
+        token = len(self._shared)
+        self._shared[token] = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        return _Shared(token)
 
     def kill(self, future: Future[Any]) -> None:
         """Kill the worker that is at a task, or cancel a task that has not begun."""
@@ -123,8 +141,11 @@ class _LocalPool(Executor):
 class _Slot:
     """Hold one place for a worker: its thread takes tasks and replaces a worker that died."""
 
-    def __init__(self, tasks: queue.SimpleQueue[_Work | None], memory: int | None) -> None:
+    def __init__(
+        self, tasks: queue.SimpleQueue[_Work | None], shared: dict[int, bytes], memory: int | None
+    ) -> None:
         self._tasks = tasks
+        self._shared = shared
         self._memory = memory
         self._pid: int | None = None
         self._stopped = False
@@ -133,7 +154,7 @@ class _Slot:
         self.thread.start()
 
     def stop(self) -> None:
-        """Kill the worker if it is at a task, and let it begin no other."""
+        """Kill the worker if it starts or is at a task, and let it begin no other."""
         self._stopped = True
         self.kill()
 
@@ -152,10 +173,18 @@ class _Slot:
             running = False
             try:
                 if worker is None:
-                    worker, pid = _start_worker(self._memory)
-                    # What a task imports belongs to the start of the worker, not to its time
-                    known = [x for x in (function, *arguments) if callable(x)]
-                    worker.submit(_import_modules, known).result()
+                    known: set[int] = set()
+                    worker = _start_worker(self._memory)
+                    pid = self._pid = _find_pid(worker)
+                    if self._stopped:  # while the process was made, when it could not be killed
+                        self.kill()
+                    worker.submit(os.getpid).result()
+                # What a task has to load belongs to the start of the worker, not to its time
+                for token in {a.token for a in arguments if isinstance(a, _Shared)} - known:
+                    worker.submit(_keep, token, self._shared[token]).result()
+                    known.add(token)
+                modules = [x for x in (function, *arguments) if callable(x)]
+                worker.submit(_run, pickle.dumps((_load, (modules,), {}))).result()
                 # The worker may be stopped while it starts: first it can be killed, then it begins
                 self._pid, self.future = pid, future
                 if self._stopped:
@@ -163,7 +192,8 @@ class _Slot:
                 running = future.set_running_or_notify_cancel()
                 if not running:
                     continue
-                result = worker.submit(function, *arguments, **keywords).result()
+                payload = pickle.dumps((function, arguments, keywords))
+                result = worker.submit(_run, payload).result()
             except BrokenExecutor as error:
                 if worker is not None:
                     worker.shutdown(wait=False)
@@ -188,19 +218,39 @@ def _fail(future: Future[Any], error: BaseException, running: bool) -> None:
         future.set_exception(error)
 
 
-def _import_modules(functions: list[Callable[..., Any]]) -> None:
+def _load(functions: list[Callable[..., Any]]) -> None:
     """Unpickling the functions was all."""
 
 
-def _start_worker(memory: int | None) -> tuple[ProcessPoolExecutor, int]:
+def _keep(token: int, payload: bytes) -> None:
+    """Hold a shared object in this worker."""
+    _kept[token] = pickle.loads(payload)
+
+
+def _run(payload: bytes) -> Any:
+    """Run a task in this worker; one that cannot be unpickled fails as any other."""
+    function, arguments, keywords = pickle.loads(payload)
+    given = (_kept[a.token] if isinstance(a, _Shared) else a for a in arguments)
+    return function(*given, **keywords)
+
+
+def _start_worker(memory: int | None) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
     worker = ProcessPoolExecutor(
         1, mp_context=context, initializer=_begin_worker, initargs=(memory,)
     )
     with _one_thread():
         # The process is made by the first submit and inherits the environment of this moment
-        started = worker.submit(os.getpid)
-    return worker, started.result()
+        worker.submit(os.getpid)
+    return worker
+
+
+def _find_pid(worker: ProcessPoolExecutor) -> int:
+    """Return the process of a pool of one, without waiting until it can answer."""
+    processes = getattr(worker, "_processes", None)
+    if not processes:
+        return worker.submit(os.getpid).result()
+    return next(iter(processes))
 
 
 @contextmanager

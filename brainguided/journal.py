@@ -293,6 +293,25 @@ class Journal:
         )
         return {int(candidate): float(seconds) for candidate, seconds in rows}
 
+    def note_progress(
+        self, *, candidates: int, running: int, waiting: int, workers: int | None
+    ) -> None:
+        """Note how far the search is, for those who look on."""
+        row = (time.time(), candidates, running, waiting, workers)
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?, ?, ?)", row
+            )
+
+    def progress(self) -> tuple[float, int, int, int, int | None] | None:
+        """Return what was noted last: when (s since 1970), candidates wanted, running, waiting and
+        workers; None in a journal without."""
+        names = "SELECT count(*) FROM sqlite_master WHERE name = 'progress'"
+        if not self._connection.execute(names).fetchone()[0]:
+            return None
+        query = "SELECT at, candidates, running, waiting, workers FROM progress"
+        return self._connection.execute(query).fetchone()
+
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `records.build_run` for its variables."""
         return build_run(self.results(), seconds=self.seconds(), config=self.config or {})

@@ -45,6 +45,13 @@ CREATE TABLE session (
     host TEXT NOT NULL, pid INTEGER NOT NULL, versions TEXT NOT NULL
 );
 """
+# Of no other use than to say how far a search is; journals of before have none
+_PROGRESS = """
+CREATE TABLE IF NOT EXISTS progress (
+    id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL, candidates INTEGER NOT NULL,
+    running INTEGER NOT NULL, waiting INTEGER NOT NULL, workers INTEGER
+);
+"""
 _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
 
 
@@ -100,6 +107,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
                 f"PRAGMA user_version = {FORMAT}; {_TABLES} COMMIT;"
             )
+        connection.execute(_PROGRESS)
     except BaseException:
         connection.close()
         raise

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from brainguided.records import Attempt, Timing
+
+_HOSTS = 6  # named in a line
 
 
 class Progress:
@@ -24,7 +27,8 @@ class Progress:
         self._candidates = candidates
         self._before = done
         self._start = time.monotonic() if now is None else now
-        self._seconds = 0.0
+        self._seconds: Counter[str] = Counter()  # of each host
+        self._processes: dict[str, set[int]] = {}
         self._examples = 0
         self._failed = 0
 
@@ -36,7 +40,7 @@ class Progress:
         done: int,
         running: int,
         waiting: int,
-        workers: int,
+        workers: int | None,
         now: float | None = None,
     ) -> str:
         """Count an attempt that ended, and return the line.
@@ -47,12 +51,15 @@ class Progress:
         timing : Timing or None
         done, running, waiting : int
             Candidates that have ended, are evaluated, and have to wait.
-        workers : int
+        workers : int or None
+            Evaluations that run at a time, if that is known.
         now : float
             Clock, s.
         """
         elapsed = max((time.monotonic() if now is None else now) - self._start, 1e-9)
-        self._seconds += 0.0 if timing is None else timing.seconds
+        if timing is not None:
+            self._seconds[timing.host] += timing.seconds
+            self._processes.setdefault(timing.host, set()).add(timing.pid)
         self._examples += attempt.examples or 0
         self._failed += attempt.outcome == "failed"
         earned = attempt.reason if attempt.reward is None else f"reward {attempt.reward:.4f}"
@@ -67,19 +74,32 @@ class Progress:
         parts.append(f"{running} running")
         if waiting:
             parts.append(f"{waiting} waiting")
-        if workers < 1_000_000:
-            busy = min(1.0, self._seconds / (elapsed * workers))
-            parts.append(f"workers busy {busy:.0%}")
+        if workers is not None:
+            busy = min(1.0, self._seconds.total() / (elapsed * workers))
+            parts.append(f"workers busy {busy:.0%}{self._describe_hosts(elapsed)}")
         if self._examples:
             parts.append(f"{self._examples / elapsed:.0f} images/s")
         since = done - self._before
         left = self._candidates - done
         if since > 0 and left > 0:
-            parts.append(f"ends in about {_say_time(left * elapsed / since)}")
+            parts.append(f"ends in about {say_time(left * elapsed / since)}")
         return "; ".join(parts)
 
+    def _describe_hosts(self, elapsed: float) -> str:
+        """Say how busy the workers of each host were, the least busy first; nothing of one."""
+        if len(self._seconds) < 2:
+            return ""
+        busy = {
+            host: min(1.0, seconds / (elapsed * len(self._processes[host])))
+            for host, seconds in self._seconds.items()
+        }
+        shown = sorted(busy, key=lambda host: (busy[host], host))[:_HOSTS]
+        more = ", ..." if len(busy) > _HOSTS else ""
+        return " (" + ", ".join(f"{host} {busy[host]:.0%}" for host in shown) + f"{more})"
 
-def _say_time(seconds: float) -> str:
+
+def say_time(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -18,15 +19,16 @@ import xarray as xr
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
 from brainguided.differences import find_differences
-from brainguided.dispatch import Dispatcher, SearchError
+from brainguided.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.journal import Journal, JournalError
-from brainguided.orders import Batch, Order
+from brainguided.orders import Batch, Completion, Order
 from brainguided.progress import Progress
 from brainguided.records import Attempt
 
 __all__ = ["SearchError", "run_search"]
 _log = logging.getLogger(__name__)
 _WINDOW = 40  # evaluations watched for failures
+_NOTE = 2.0  # s between two notes of how far it is
 _SNAPSHOT = 500  # candidates between two saved states of the controller
 
 
@@ -41,6 +43,7 @@ def run_search(
     executor: Executor | None = None,
     evaluate: Callable[..., Any] | None = None,
     timeout: float | None = None,
+    workers: int | None = None,
 ) -> xr.Dataset:
     """Search for the architecture with the highest reward, or resume a search.
 
@@ -76,6 +79,9 @@ def run_search(
         ``SeedSequence((controller.seed, k)).generate_state(1)[0]``.
     timeout : float, optional
         Seconds that an evaluation may run; one that takes longer has failed. Needs an executor.
+    workers : int, optional
+        Evaluations that are handed over at a time. The executors of this package and the pools of
+        `concurrent.futures` say themselves how many they run; others, as Dask's, do not.
 
     Returns
     -------
@@ -88,8 +94,8 @@ def run_search(
     JournalError
         The folder or its journal cannot be used, or belongs to another search.
     SearchError
-        More than half of the last 40 evaluations failed, none succeeded at all, or the executor
-        is broken.
+        More than half of the last 40 evaluations since the start failed, none succeeded at all, or
+        the executor is broken. The same call goes on.
     KeyboardInterrupt
         As raised by Ctrl-C, with a message; what has ended is kept.
 
@@ -98,12 +104,14 @@ def run_search(
     An architecture that was proposed before is not evaluated again but has the results of the
     earlier candidate. A failed candidate, also one with a reward that is not finite, is told the
     lowest reward seen by the end of its round (0 if there is none). An evaluation whose worker
-    dies is tried again, at most twice.
+    dies, or that raises `concurrent.futures.BrokenExecutor`, is tried again, at most twice.
     """
     if type(candidates) is not int or candidates < 1:
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout is {timeout!r}; expected a positive number of seconds.")
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise ValueError(f"workers is {workers!r}; expected a whole number, at least 1.")
     order = Batch(round_size) if order is None else order
     evaluate = evaluate or _load_evaluate()
     config = json.loads(
@@ -117,13 +125,16 @@ def run_search(
             }
         )
     )
+    dispatcher = Dispatcher(
+        executor, evaluate, task, timeout=timeout, workers=workers, logs=Path(out) / "logs"
+    )
+    _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
         search = _Search(controller, journal)
         search.resume(config, candidates)
-        journal.begin_session(workers=_describe_workers(executor))
+        journal.begin_session(workers=_describe_workers(executor, dispatcher))
         try:
-            logs = Path(out) / "logs"
-            with Dispatcher(executor, evaluate, task, timeout=timeout, logs=logs) as dispatcher:
+            with dispatcher:
                 _drive(search, order, dispatcher, candidates)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
@@ -131,9 +142,27 @@ def run_search(
                 f"Nothing is lost: the same call goes on in {Path(out)}."
             ) from None
         if search.lowest is None:
-            _refuse_failures(search.recent, limit=0)
+            ended = [(outcome, why) for _, outcome, why, *_ in journal.summaries().values()]
+            _refuse_failures(ended, limit=0)
         journal.export()
         return journal.to_xarray()
+
+
+def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
+    """Refuse to fill workers whose number is unknown; say where many would be idle."""
+    if isinstance(order, Completion) and dispatcher.slots >= UNKNOWN_SLOTS:
+        raise ValueError(
+            "The executor does not say how many evaluations it runs at a time, which the order "
+            "'completion' has to know; give it as run_search(..., workers=40)."
+        )
+    if isinstance(order, Batch) and order.round_size < dispatcher.slots < UNKNOWN_SLOTS:
+        _log.warning(
+            "%d evaluations can run at a time, but rounds hold %d candidates: the others will be "
+            "idle. Larger rounds (round_size), or the orders 'index' and 'completion', keep them "
+            "busy.",
+            dispatcher.slots,
+            order.round_size,
+        )
 
 
 def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: int) -> None:
@@ -141,6 +170,7 @@ def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: in
     for job in search.open_jobs():
         dispatcher.submit(job)
     progress = Progress(candidates, search.told + len(search.arrived))
+    noted = -_NOTE
     while search.told < candidates:
         _refuse_failures(search.recent)
         wanted = order.count_to_ask(
@@ -158,6 +188,15 @@ def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: in
         if group:
             search.conclude(group)
             continue
+        slots = dispatcher.slots if dispatcher.slots < UNKNOWN_SLOTS else None
+        if time.monotonic() - noted >= _NOTE:
+            noted = time.monotonic()
+            search.journal.note_progress(
+                candidates=candidates,
+                running=dispatcher.n_running,
+                waiting=dispatcher.n_waiting,
+                workers=slots,
+            )
         for attempt, timing in dispatcher.wait():
             search.journal.record_attempt(attempt, timing)
             if attempt.outcome != "lost":
@@ -170,9 +209,10 @@ def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: in
                     done=search.told + len(search.arrived),
                     running=dispatcher.n_running,
                     waiting=dispatcher.n_waiting,
-                    workers=dispatcher.slots,
+                    workers=slots,
                 ),
             )
+    search.journal.note_progress(candidates=candidates, running=0, waiting=0, workers=None)
 
 
 def _load_evaluate() -> Callable[..., Any]:
@@ -193,7 +233,8 @@ class _Search:
         self.open: dict[int, Architecture] = {}  # asked for, not told
         self.arrived: dict[int, None] = {}  # of those open, with a result, in the order they came
         self.lowest: float | None = None  # reward of those told
-        self.recent: deque[tuple[str, str]] = deque(maxlen=_WINDOW)  # outcomes and reasons, told
+        # Outcomes and reasons of what was told since the start: what failed before may be mended
+        self.recent: deque[tuple[str, str]] = deque(maxlen=_WINDOW)
         self._owner: dict[str, int] = {}  # the first candidate with each key
         self._results: dict[int, Attempt] = {}  # of those arrived
         self._followers: dict[int, list[int]] = {}  # duplicates of candidates that are running
@@ -231,8 +272,8 @@ class _Search:
         for candidate, (key, *_) in summaries.items():
             self._owner.setdefault(key, candidate)
         for candidate in self.journal.told():
-            _, outcome, reason, reward, duplicate_of = summaries[candidate]
-            self._count(outcome, reason, reward, duplicate_of is not None)
+            _, outcome, _, reward, _ = summaries[candidate]
+            self._remember(outcome, reward)
         for candidate, architecture in self.open.items():
             owner = self._owner.setdefault(architecture.key, candidate)
             self._owner[architecture.key] = min(owner, candidate)
@@ -259,9 +300,7 @@ class _Search:
             self.open[self.asked] = proposal
             self.asked += 1
 
-    def _count(self, outcome: str, reason: str, reward: float | None, duplicate: bool) -> None:
-        if not duplicate:
-            self.recent.append((outcome, reason))
+    def _remember(self, outcome: str, reward: float | None) -> None:
         if outcome == "done" and reward is not None:
             self.lowest = reward if self.lowest is None else min(self.lowest, reward)
 
@@ -323,7 +362,9 @@ class _Search:
                 )
                 duplicates.append(result)
             found[candidate] = result
-            self._count(result.outcome, result.reason, result.reward, candidate != owner)
+            if candidate == owner:
+                self.recent.append((result.outcome, result.reason))
+            self._remember(result.outcome, result.reward)
         lowest = 0.0 if self.lowest is None else self.lowest
         rewards = {
             candidate: result.reward
@@ -363,7 +404,8 @@ def _refuse_failures(recent: Sequence[tuple[str, str]], *, limit: int = _WINDOW 
         reason, times = Counter(reasons).most_common(1)[0]
         raise SearchError(
             f"{len(reasons)} of the last {len(recent)} evaluations failed, {times} of them with "
-            f"'{reason}'. Correct the cause, then start again in another folder."
+            f"'{reason}'. Correct the cause, then start the same search again: it goes on after "
+            "them. They stay failed; to have them evaluated again, choose another folder."
         )
 
 
@@ -376,8 +418,9 @@ def _refuse_other(known: dict[str, Any], config: dict[str, Any], path: Path) -> 
         )
 
 
-def _describe_workers(executor: Executor | None) -> str:
+def _describe_workers(executor: Executor | None, dispatcher: Dispatcher) -> str:
     if executor is None:
         return "this process"
-    count = getattr(executor, "workers", getattr(executor, "_max_workers", "unknown"))
-    return f"{type(executor).__name__.lstrip('_')}({count})"
+    slots = dispatcher.slots
+    name = type(executor).__name__.lstrip("_")
+    return f"{name}({slots if slots < UNKNOWN_SLOTS else 'unknown'})"

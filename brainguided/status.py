@@ -7,8 +7,10 @@ import time
 from collections import Counter
 
 from brainguided.journal import Journal
+from brainguided.progress import say_time
 
 _RECENT = 20  # candidates by which the pace is judged
+_SILENT = 60.0  # s after which a search that says nothing may have been stopped
 
 
 def describe_status(out: str | os.PathLike[str], *, now: float | None = None) -> str:
@@ -24,9 +26,9 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     Returns
     -------
     str
-        A few lines: candidates asked for, running or waiting, done and failed (with reasons),
-        the best reward, the pace, images a second and the share of time that the workers of each
-        host were busy since the last start.
+        A few lines: candidates asked for, running, waiting, done and failed (with reasons), the
+        best reward, the pace and when it ends at that, images a second, and the share of time
+        that the workers of each host were busy since the last start.
 
     Raises
     ------
@@ -37,7 +39,8 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     with Journal.read(out) as journal:
         summaries = journal.summaries()
         asked, times, session = journal.n_asked, journal.timings(), journal.last_session()
-        examples = journal.n_examples
+        examples, noted = journal.n_examples, journal.progress()
+    asked = max(asked, len(summaries))  # a merged run holds no asking
     outcomes = Counter(outcome for _, outcome, _, _, _ in summaries.values())
     reasons = Counter(
         reason for _, outcome, reason, _, _ in summaries.values() if outcome == "failed"
@@ -47,7 +50,7 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     best = max((r for r in rewards if r is not None), default=None)
     failed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
     lines = [
-        f"asked for {asked}, running or waiting {asked - len(summaries)}, "
+        f"{_describe_open(asked, asked - len(summaries), noted, now)}, "
         f"done {outcomes['done']}, failed {outcomes['failed']}{f' ({failed})' if failed else ''}, "
         f"duplicates {duplicates}"
     ]
@@ -69,7 +72,11 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
             latest = sorted(t.finished for t in here)[-_RECENT:]
             if len(latest) > 1 and latest[-1] > latest[0]:
                 pace = (len(latest) - 1) / (latest[-1] - latest[0])
-                lines.append(f"pace of the last {len(latest)}: {pace * 60:.2f} a minute")
+                text = f"pace of the last {len(latest)}: {pace * 60:.2f} a minute"
+                left = 0 if noted is None else noted[1] - len(summaries)
+                if left > 0:
+                    text += f"; {left} candidates are left, at this pace {say_time(left / pace)}"
+                lines.append(text)
             for name in sorted({t.host for t in here}):
                 busy = sum(t.seconds for t in here if t.host == name)
                 pids = len({t.pid for t in here if t.host == name})
@@ -78,3 +85,17 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     if total and examples:
         lines.append(f"{examples} training images, {examples / total:.0f} a second and worker")
     return "\n".join(lines)
+
+
+def _describe_open(
+    asked: int, n_open: int, noted: tuple[float, int, int, int, int | None] | None, now: float
+) -> str:
+    """Say how many candidates have no result yet, and what the driver said of them last."""
+    if noted is None:
+        return f"asked for {asked}, running or waiting {n_open}"
+    at, candidates, running, waiting, workers = noted
+    text = f"asked for {asked} of {candidates}"
+    if now - at > _SILENT and n_open:
+        return f"{text}, open {n_open} (no sign of the search for {say_time(now - at)})"
+    text += f", running {running}" + ("" if workers is None else f" of {workers} at a time")
+    return f"{text}, waiting {waiting}"

@@ -195,3 +195,76 @@ def test_a_process_that_wants_more_than_its_memory_fails_and_lives():
         assert pool.submit(os.getpid).result(60) == first
     with pytest.raises(ValueError, match="memory is 3; expected bytes"):
         local_pool(1, memory=3)
+
+
+class Counted:
+    """Counts in a file how often it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __getstate__(self):
+        return {"path": self.path}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        with open(self.path, "a") as file:
+            file.write(f"{os.getpid()}\n")
+
+
+def use(counted, number):
+    time.sleep(0.05)
+    return type(counted).__name__, number
+
+
+def test_a_shared_argument_is_sent_once_to_each_worker(tmp_path):
+    counted = Counted(str(tmp_path / "unpickled"))
+    with local_pool(2) as pool:
+        stand_in = pool.share(counted)
+        futures = [pool.submit(use, stand_in, number) for number in range(12)]
+        assert [f.result() for f in futures] == [("Counted", number) for number in range(12)]
+        pids = (tmp_path / "unpickled").read_text().split()
+        assert len(pids) == len(set(pids)) == 2
+        with pytest.raises(BrokenExecutor):
+            pool.submit(die, 0).result()
+        assert [pool.submit(use, stand_in, n).result()[1] for n in range(6)] == list(range(6))
+    assert len((tmp_path / "unpickled").read_text().split()) == 3, "also to the one in its place"
+
+
+def test_what_a_worker_cannot_import_is_said(tmp_path, monkeypatch):
+    (tmp_path / "fleeting.py").write_text("def run():\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import fleeting
+
+    (tmp_path / "fleeting.py").unlink()
+    with local_pool(1) as pool:
+        with pytest.raises(ModuleNotFoundError, match="fleeting"):
+            pool.submit(fleeting.run).result()
+        assert pool.submit(square, 2).result() == 4
+
+
+def test_workers_that_start_can_be_stopped(tmp_path, monkeypatch):
+    """What is imported may take long; Ctrl-C does not wait for it."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import time\nif __name__ != 'here':\n    time.sleep(0 if FAST else 60)\n".replace(
+            "FAST", "__import__('os').environ.get('FAST')"
+        )
+        + "def run():\n    return 1\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("FAST", "1")
+    import slow_to_import
+
+    monkeypatch.delenv("FAST")
+    start = time.monotonic()
+    futures = []
+
+    def use(pool):
+        futures.append(pool.submit(slow_to_import.run))
+        time.sleep(4)
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"), local_pool(2) as pool:
+        use(pool)
+    assert time.monotonic() - start < 20
+    assert futures[0].done()

@@ -32,9 +32,23 @@ def test_the_line_counts_and_foresees():
 def test_nothing_is_foreseen_at_the_end_or_before_anything_ended():
     progress = Progress(5, 4, now=0.0)
     lost = progress.describe(
-        end(4, "lost", None), None, done=4, running=1, waiting=0, workers=1_000_000, now=1.0
+        end(4, "lost", None), None, done=4, running=1, waiting=0, workers=None, now=1.0
     )
     assert "ends in" not in lost
     assert "busy" not in lost
     done = progress.describe(end(4), None, done=5, running=0, waiting=0, workers=1, now=2.0)
     assert "ends in" not in done
+
+
+def test_several_hosts_are_told_apart_the_least_busy_first():
+    progress = Progress(20, 0, now=0.0)
+    for candidate, (host, pid) in enumerate((("north", 1), ("north", 2), ("south", 1))):
+        line = progress.describe(
+            end(candidate), Timing(6.0, 0.0, 6.0, host, pid), done=candidate + 1, running=3,
+            waiting=0, workers=3, now=10.0,
+        )  # fmt: skip
+    assert "workers busy 60% (north 60%, south 60%)" in line
+    line = progress.describe(
+        end(3), Timing(3.0, 6.0, 9.0, "south", 1), done=4, running=3, waiting=0, workers=3, now=10.0
+    )
+    assert "workers busy 70% (north 60%, south 90%)" in line

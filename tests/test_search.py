@@ -12,7 +12,13 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +38,7 @@ from brainguided.controllers import (
 )
 from brainguided.executors import local_pool
 from brainguided.journal import Journal, JournalError
+from brainguided.orders import Completion
 from brainguided.search import SearchError, _Search, run_search
 from brainguided.spaces import small_space
 
@@ -329,6 +336,72 @@ def test_any_executor_will_do(tmp_path):
     np.testing.assert_array_equal(run["reward"], search(tmp_path / "plain")["reward"])
 
 
+def test_an_evaluation_that_says_its_machine_was_lost_is_tried_again(tmp_path):
+    met = set()
+
+    def elsewhere(architecture, task, *, seed):
+        if seed not in met:
+            met.add(seed)
+            raise BrokenExecutor("the job was preempted")
+        return fake_task.evaluate(architecture, task, seed=seed)
+
+    run = search(tmp_path / "here", evaluate=elsewhere)
+    np.testing.assert_array_equal(run["reward"], search(tmp_path / "plain")["reward"])
+    met.clear()
+    with ThreadPoolExecutor(3) as threads:
+        there = search(tmp_path / "there", evaluate=elsewhere, executor=threads)
+    np.testing.assert_array_equal(run["reward"], there["reward"])
+    with Journal.read(tmp_path / "there") as journal:
+        made = journal.attempts()
+        assert {a.attempt for a in made if a.outcome == "done" and a.duplicate_of is None} == {2}
+
+
+class Silent(Executor):
+    """Threads of which nobody says how many there are."""
+
+    def __init__(self):
+        self.threads, self.running, self.most = ThreadPoolExecutor(20), 0, 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.running += 1
+        self.most = max(self.most, self.running)
+        future = self.threads.submit(fn, *args, **kwargs)
+        future.add_done_callback(self.end)
+        return future
+
+    def end(self, _):
+        self.running -= 1
+
+
+def test_an_executor_of_unknown_size_is_filled_with_as_many_as_the_user_says(tmp_path):
+    settings = {"order": Completion(), "executor": (executor := Silent())}
+    with pytest.raises(ValueError, match=r"does not say how many.*workers=40"):
+        search(tmp_path / "refused", **settings)
+    assert not (tmp_path / "refused").exists()
+    task = FakeTask(seconds=0.05)
+    run = search(tmp_path / "run", 30, task=task, workers=4, **settings)
+    assert run.sizes["candidate"] == 30
+    assert executor.most == 4
+    with Journal.read(tmp_path / "run") as journal:
+        asked = told = 0
+        for kind, payload in journal.events():
+            asked += len(payload["architectures"]) if kind == "ask" else 0
+            told += len(payload["candidates"]) if kind == "tell" else 0
+            assert asked - told <= 4, "nothing is proposed before it can run"
+    with pytest.raises(ValueError, match="workers is 0; expected a whole number"):
+        search(tmp_path / "refused", workers=0, executor=executor)
+
+
+def test_rounds_smaller_than_the_workers_are_pointed_out(tmp_path, caplog):
+    for round_size, said in ((5, "rounds hold 5 candidates: the others will be idle"), (6, "")):
+        caplog.clear()
+        with ThreadPoolExecutor(6) as threads:
+            search(tmp_path / str(round_size), round_size=round_size, executor=threads)
+        warned = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+        assert len(warned) == bool(said)
+        assert all(said in text for text in warned)
+
+
 def test_an_evaluation_that_cannot_be_sent_is_an_error_of_the_caller(tmp_path):
     with local_pool(1) as pool, pytest.raises(Exception, match="pickle"):
         search(tmp_path, executor=pool, evaluate=lambda a, t, *, seed: None)
@@ -350,6 +423,23 @@ def test_a_search_that_mostly_fails_is_stopped_with_the_reason(tmp_path):
         assert len(journal.results()) == 25
     with pytest.raises(SearchError, match=message):
         search(tmp_path, 200, proposer=Scripted(small_space()), evaluate=mostly)
+
+
+def test_a_search_that_was_stopped_by_failures_goes_on_once_their_cause_is_mended(tmp_path):
+    def broken(architecture, task, *, seed):
+        raise OSError("the disk of the images is gone")
+
+    settings = {"candidates": 60, "out": tmp_path}
+    rewards = fail_by_turns([1.0] * 20)
+    search(**settings | {"candidates": 20}, proposer=Scripted(small_space()), evaluate=rewards)
+    with pytest.raises(SearchError, match="start the same search again: it goes on after them"):
+        search(**settings, proposer=Scripted(small_space()), evaluate=broken)
+    run = search(**settings, proposer=Scripted(small_space()), evaluate=fail_by_turns([2.0] * 40))
+    failed = run["outcome"].values == "failed"
+    assert failed.sum() == 25
+    assert not failed[:20].any()
+    assert not failed[45:].any()
+    assert run["reward"].values[45:].tolist() == [2.0] * 15
 
 
 def test_failures_of_an_open_round_do_not_stop_a_search_that_is_resumed(tmp_path):

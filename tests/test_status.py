@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fake_task import FakeTask, controller, evaluate
 
 from brainguided.__main__ import main
+from brainguided.merge import merge_runs
 from brainguided.search import run_search
+from brainguided.spaces import small_space
 from brainguided.status import describe_status
 
 
@@ -26,7 +29,7 @@ def run(tmp_path):
 
 def test_the_status_counts_what_the_journal_holds(run, capsys):
     said = describe_status(run, now=time.time() + 60)
-    assert "asked for 20, running or waiting 0" in said
+    assert "asked for 20 of 20, running 0, waiting 0, done" in said
     assert "1 error: ValueError" in said or "error: ValueError" in said
     assert "best reward" in said
     assert "training images" in said
@@ -40,6 +43,47 @@ def test_the_status_of_a_search_that_runs_does_not_disturb_it(run):
 
     with Journal.open(run):
         assert "asked for 20" in describe_status(run)
+
+
+def test_the_status_says_what_runs_and_waits_and_when_it_ends(tmp_path):
+    said = []
+
+    def look(architecture, task, *, seed):
+        if len(said) < 30:
+            said.append(describe_status(tmp_path))
+        time.sleep(0.1)
+        return evaluate(architecture, task, seed=seed)
+
+    with ThreadPoolExecutor(2) as threads:
+        run_search(
+            controller(space=small_space(3)), FakeTask(), candidates=40, out=tmp_path,
+            evaluate=look, executor=threads,
+        )  # fmt: skip
+    running = [text for text in said if "of 40, running 2 of 2 at a time, waiting " in text]
+    assert running, said[-1]
+    assert "candidates are left, at this pace " in said[-1]
+
+
+def test_a_search_that_gives_no_sign_is_said_to_be_silent(tmp_path):
+    def stop(architecture, task, *, seed):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), ThreadPoolExecutor(2) as threads:
+        run_search(
+            controller(), FakeTask(), candidates=40, out=tmp_path, evaluate=stop, executor=threads
+        )
+    said = describe_status(tmp_path, now=time.time() + 7200)
+    assert "of 40, open 8 (no sign of the search for 2.0 h)" in said
+
+
+def test_the_status_of_a_merged_run_counts_its_candidates(tmp_path):
+    for seed in (1, 2):
+        run_search(
+            controller(seed=seed), FakeTask(), candidates=8, out=tmp_path / str(seed),
+            evaluate=evaluate,
+        )  # fmt: skip
+    merge_runs([tmp_path / "1", tmp_path / "2"], tmp_path / "all")
+    assert "asked for 16, running or waiting 0, done 16" in describe_status(tmp_path / "all")
 
 
 def test_the_status_of_nothing_is_refused(tmp_path, capsys):

@@ -44,7 +44,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=whole,
         default=cores,
-        help="processes; results do not depend on it (%(default)s)",
+        help="processes, one thread each (%(default)s)",
     )
 
 
