@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
@@ -20,7 +21,10 @@ ENVIRONMENT = {  # read by Ray when it is imported
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 STORE = 256 * 2**20  # bytes of shared memory on one machine
-_COUNT = 2.0  # s between two looks at the size of the cluster
+_COUNT = 1.0  # s between two looks at the nodes of the cluster
+_FETCH = 60.0  # s in which a result has to travel, or its node may be lost
+_PING = 5.0  # s in which a node has to run nothing at all, or it may be lost
+_SUSPECT = 60.0  # s for which a node that did not is given nothing
 _SMALL = (str, int, float, bytes, type(None))
 
 
@@ -36,6 +40,7 @@ class RayExecutor(Executor):
         gpus: float,
         resources: Mapping[str, float],
         labels: Mapping[str, str],
+        memory: int | None,
         object_store_memory: int,
     ) -> None:
         for name, value in ENVIRONMENT.items():
@@ -47,53 +52,95 @@ class RayExecutor(Executor):
         _start(self._ray, address, workers, cpus, gpus, object_store_memory)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray's own leaves at once, in the middle
-        self._needs = {"CPU": cpus, "GPU": gpus, **resources}
+        wanted = {"CPU": cpus, "GPU": gpus, "memory": memory or 0, **resources}
+        self._needs = {name: need for name, need in wanted.items() if need > 0}
+        self._labels = dict(labels)
         options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
         if resources:
             options["resources"] = dict(resources)
-        if labels:
-            options["label_selector"] = dict(labels)
-        self._labels = dict(labels)
-        self._call = self._ray.remote(_call).options(**options)
+        if memory is not None:
+            options["memory"] = memory
+        self._remote = self._ray.remote(_call)
+        self._options = options
+        elsewhere = options | ({"label_selector": self._labels} if labels else {})
+        self._anywhere = self._remote.options(**elsewhere)
+        self._memory = memory
         self._limit = workers if address is not None else None
         self._shared: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
         self._lock = threading.Lock()
-        self._open: dict[Any, Future[Any]] = {}
-        self._dead = 0  # nodes that were lost, when last counted
-        self._dead_before: dict[Any, int] = {}  # when each task was handed over
+        self._open: dict[Any, tuple[Future[Any], str | None]] = {}  # with the node that has each
+        self._places: dict[str, int] = {}  # how many tasks each node can run at a time
+        self._calls: dict[str, Any] = {}  # how to run on each node
+        self._suspects: dict[str, float] = {}  # nodes that did not answer, when
         self._closed = False
-        self._counted = (-_COUNT, 1)
+        self._problem: Exception | None = None
+        self._count_places()
+        if not self._places:
+            self._ray.shutdown()
+            raise ValueError(_say_offers(self._needs, self._labels, self._offers))
         self._thread = threading.Thread(target=self._watch, name="brainguided-ray", daemon=True)
         self._thread.start()
 
     @property
     def workers(self) -> int:
         """How many tasks can run at a time, in the cluster as it is now."""
-        when, count = self._counted
-        if time.monotonic() - when >= _COUNT:
-            count, nodes = 0, self._ray.nodes()
-            self._dead = sum(not node["Alive"] for node in nodes)
-            for node in nodes:
-                if not node["Alive"] or not _fits(node.get("Labels", {}), self._labels):
-                    continue
-                there = node["Resources"]
-                wanted = {name: need for name, need in self._needs.items() if need > 0}
-                count += min((int(there.get(n, 0) / need + 1e-9) for n, need in wanted.items()))
-            count = max(1, count if self._limit is None else min(count, self._limit))
-            self._counted = (time.monotonic(), count)
-        return count
+        count = sum(self._list_places().values())
+        return max(1, count if self._limit is None else min(count, self._limit))
+
+    def _list_places(self) -> dict[str, int]:
+        """Return how many tasks each node runs at a time, without nodes that do not answer."""
+        now = time.monotonic()
+        places, suspects = self._places, self._suspects
+        return {
+            node: n for node, n in places.items() if now - suspects.get(node, -_SUSPECT) >= _SUSPECT
+        }
+
+    def _count_places(self) -> None:
+        """Look which nodes there are."""
+        places = {}
+        self._offers = [node for node in self._ray.nodes() if node["Alive"]]
+        for node in self._offers:
+            if not _fits(node.get("Labels", {}), self._labels):
+                continue
+            there = node["Resources"]
+            n = min(int(there.get(name, 0) / need + 1e-9) for name, need in self._needs.items())
+            if n > 0:
+                places[node["NodeID"]] = n
+        self._places = places
+
+    def _choose_node(self) -> str | None:
+        """Return the node with most places left; None where there is none at all."""
+        places = self._list_places()
+        taken = Counter(node for _, node in self._open.values())
+        return max(places, key=lambda node: places[node] - taken[node], default=None)
+
+    def _find_call(self, node: str | None) -> Any:
+        if node is None:
+            return self._anywhere
+        if node not in self._calls:
+            self._calls[node] = self._place_on(node, self._options)
+        return self._calls[node]
+
+    def _place_on(self, node: str, options: dict[str, Any]) -> Any:
+        # We choose, so as to know what is lost with a node, of which Ray may say nothing
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        return self._remote.options(**options, scheduling_strategy=strategy)
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         """Run a function somewhere in the cluster; large arguments travel once a node."""
         with self._lock:
+            if self._problem is not None:
+                raise BrokenExecutor(f"Ray is gone: {_line(self._problem)}")
             if self._closed:
                 raise RuntimeError("The executor is shut down and takes no more work.")
             future: Future[_T] = Future()
             given = [self._share(argument) for argument in (fn, *args)]
-            reference = self._call.remote(kwargs, *given)
+            node = self._choose_node()
+            reference = self._find_call(node).remote(self._memory, kwargs, *given)
             future.set_running_or_notify_cancel()
-            self._open[reference] = future
-            self._dead_before[reference] = self._dead
+            self._open[reference] = future, node
         return future
 
     def _share(self, value: Any) -> Any:
@@ -110,26 +157,49 @@ class RayExecutor(Executor):
         Returns
         -------
         bool
-            True if a node was lost since the task was handed over. Ray may wait for a node that
-            froze for ever; the task itself may then be as good as any.
+            True if its node is gone or answers nothing: the task itself may then be as good as
+            any. A node that froze looks so before Ray counts it as dead.
         """
-        dead = sum(not node["Alive"] for node in self._ray.nodes())
-        lost = False
         with self._lock:
-            for reference, known in list(self._open.items()):
-                if known is future:
-                    del self._open[reference]
-                    lost = dead > self._dead_before.pop(reference)
-                    self._cancel(reference)
-        return lost
+            found = [(r, node) for r, (known, node) in self._open.items() if known is future]
+            for reference, _ in found:
+                del self._open[reference]
+                self._cancel(reference)
+        return any(node is not None and not self._answers(node) for _, node in found)
+
+    def _answers(self, node: str) -> bool:
+        """Return whether a node can run anything now; if not, it is given nothing for a while."""
+        if node not in self._list_places():
+            return False
+        try:
+            ping = self._place_on(node, {"num_cpus": 0, "max_retries": 0})
+            reference = ping.remote(None, {}, _do_nothing)
+            ready, _ = self._ray.wait([reference], timeout=_PING)
+            if ready:
+                self._ray.get(reference)
+                return True
+            self._cancel(reference)
+        except Exception:  # of Ray: the node died meanwhile
+            ready = []
+        self._suspects[node] = time.monotonic()
+        return False
 
     def _cancel(self, reference: Any) -> None:
         with suppress(Exception):
             self._ray.cancel(reference, force=True, recursive=True)
 
     def _watch(self) -> None:
-        """Hand results over as they come."""
+        """Hand results over as they come, and give up what is lost with a node."""
+        looked = time.monotonic()
         while True:
+            if time.monotonic() - looked >= _COUNT:
+                looked = time.monotonic()
+                try:
+                    self._count_places()
+                except Exception as error:  # the cluster itself is gone
+                    self._fail_all(error)
+                    return
+                self._give_up_lost()
             with self._lock:
                 references = list(self._open)
                 if self._closed and not references:
@@ -148,15 +218,33 @@ class RayExecutor(Executor):
                 return
             for reference in ready:
                 with self._lock:
-                    future = self._open.pop(reference, None)
-                    self._dead_before.pop(reference, None)
+                    future, _ = self._open.pop(reference, (None, None))
                 if future is not None:
                     self._finish(reference, future)
+
+    def _give_up_lost(self) -> None:
+        """Fail what was on nodes that are gone; Ray itself may wait for a frozen one for ever."""
+        places = self._places
+        with self._lock:
+            lost = [
+                (reference, future, node)
+                for reference, (future, node) in self._open.items()
+                if node is not None and node not in places
+            ]
+            for reference, _, _ in lost:
+                del self._open[reference]
+        for reference, future, node in lost:
+            ready, _ = self._ray.wait([reference], timeout=0)
+            if ready:  # it ended before its node did
+                self._finish(reference, future)
+                continue
+            self._cancel(reference)
+            future.set_exception(BrokenExecutor(f"The Ray node {node} was lost."))
 
     def _finish(self, reference: Any, future: Future[Any]) -> None:
         errors = self._ray.exceptions
         try:
-            result = self._ray.get(reference)
+            result = self._ray.get(reference, timeout=_FETCH)
         except errors.OutOfMemoryError as error:
             future.set_exception(MemoryError(f"Ray ended the task: {_line(error)}"))
         except errors.TaskCancelledError as error:
@@ -171,8 +259,8 @@ class RayExecutor(Executor):
 
     def _fail_all(self, error: Exception) -> None:
         with self._lock:
-            left, self._open, self._closed = dict(self._open), {}, True
-        for future in left.values():
+            left, self._open, self._problem = dict(self._open), {}, error
+        for future, _ in left.values():
             future.set_exception(BrokenExecutor(f"Ray is gone: {_line(error)}"))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -185,7 +273,7 @@ class RayExecutor(Executor):
         if cancel_futures:
             for reference in references:
                 self._cancel(reference)
-            for future in left.values():
+            for future, _ in left.values():
                 future.set_exception(CancelledError("The executor was shut down."))
         if wait:
             self._thread.join()
@@ -204,16 +292,18 @@ def ray_executor(
     gpus: float = 0,
     resources: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
+    memory: int | None = None,
     object_store_memory: int = STORE,
 ) -> RayExecutor:
     """Return an executor that runs tasks on Ray. Needs the extra ``ray``.
 
     Without an address Ray is started on this machine, for this process alone: no dashboard, no
-    usage reports, other clusters on it untouched. Ray's own ports are open to the network, but
-    answer only those who have the token of this user (``~/.ray/auth_token``, made if it is
-    missing). With an address tasks run in that cluster; nodes that join later are used, those that
-    are lost cost what they were at (that future raises `concurrent.futures.BrokenExecutor`).
-    Retries are left to the caller.
+    usage reports, other clusters on it untouched, nothing that listens beyond this machine, and
+    what listens answers only those who have the token of this user (``~/.ray/auth_token``, made
+    if it is missing). With an address tasks run in that cluster; nodes that join later are used,
+    those that are lost, also those that froze, cost what they were at (that future raises
+    `concurrent.futures.BrokenExecutor`). Each task is given to the node with most places left, as
+    if the cluster were ours alone. Retries are left to the caller.
 
     Parameters
     ----------
@@ -228,6 +318,9 @@ def ray_executor(
         Custom resources that a task takes, as given to ``ray start --resources``.
     labels : mapping of str to str, optional
         Labels that a node has to have, as given to ``ray start --labels``.
+    memory : int, optional
+        Bytes of data that a task may hold (Linux): no more tasks run on a node than it has memory
+        for, and what asks for more gets `MemoryError`, or torch's RuntimeError.
     object_store_memory : int
         Bytes of shared memory; only without an address.
 
@@ -238,7 +331,7 @@ def ray_executor(
     ConnectionError
         There is no cluster at the address.
     ValueError
-        A number is out of range.
+        A number is out of range, or no node offers what a task takes.
     """
     for name, value, lowest in (("cpus", cpus, 0), ("gpus", gpus, 0), ("workers", workers, 1)):
         if value is not None and not value >= lowest:
@@ -252,12 +345,24 @@ def ray_executor(
         gpus=gpus,
         resources=resources or {},
         labels=labels or {},
+        memory=memory,
         object_store_memory=object_store_memory,
     )
 
 
-def _call(keywords: dict[str, Any], function: Callable[..., Any], *arguments: Any) -> Any:
+def _call(
+    memory: int | None, keywords: dict[str, Any], function: Callable[..., Any], *arguments: Any
+) -> Any:
+    if memory is not None and sys.platform.startswith("linux"):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
     return function(*arguments, **keywords)
+
+
+def _do_nothing() -> None:
+    """Running at all is what is asked of it."""
 
 
 def _import_ray() -> Any:
@@ -286,9 +391,17 @@ def _start(
     settings: dict[str, Any] = {"num_cpus": max(1, round(count * cpus))}
     if gpus:
         settings["num_gpus"] = None
-    before = os.environ.get("PYTHONPATH")
-    # Workers find what this process can import, as those of multiprocessing do
-    os.environ["PYTHONPATH"] = os.pathsep.join(place for place in sys.path if place)
+    # Workers find what this process can import, as those of multiprocessing do; and Ray's parts
+    # talk to each other by way of 127.0.0.1, as where it knows one machine only
+    here = {
+        "PYTHONPATH": os.pathsep.join(place for place in sys.path if place),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
+    before = {name: os.environ.get(name) for name in here}
+    constants = ray._private.ray_constants
+    clusters = constants.ENABLE_RAY_CLUSTER
+    os.environ.update(here)
+    constants.ENABLE_RAY_CLUSTER = False
     try:
         ray.init(
             address="local",
@@ -298,14 +411,32 @@ def _start(
             **quiet,
         )
     finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+        constants.ENABLE_RAY_CLUSTER = clusters
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _fits(there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(there.get(name) == value for name, value in wanted.items())
+
+
+def _say_offers(
+    needs: Mapping[str, float], labels: Mapping[str, str], nodes: list[dict[str, Any]]
+) -> str:
+    """Say that no node is large enough or has the labels, and what each has."""
+    wanted = ", ".join(f"{name} {need:g}" for name, need in needs.items())
+    wanted += "".join(f", {name}={value}" for name, value in labels.items())
+    text = f"No node of the Ray cluster has what a candidate takes ({wanted}). There are:"
+    for node in nodes:
+        there = {k: v for k, v in node["Resources"].items() if not k.startswith("node:")}
+        said = ", ".join(f"{name} {value:g}" for name, value in sorted(there.items()))
+        own = {k: v for k, v in node.get("Labels", {}).items() if not k.startswith("ray.io/")}
+        said += "".join(f", {name}={value}" for name, value in own.items())
+        text += f"\n  - {node.get('NodeManagerHostname', 'a node')}: {said}"
+    return f"{text}\nTake less, or start nodes that have it: ray start --resources, --labels."
 
 
 def _line(error: BaseException) -> str:

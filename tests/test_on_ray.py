@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 
 import fake_task
 import numpy as np
@@ -50,6 +53,35 @@ def test_results_and_errors_come_back_as_they_are(executor):
         executor.submit(fail, "gone").result(60)
     assert executor.submit(niceness).result(60) == os.nice(0)
     assert executor.workers == 2
+
+
+def list_listening():
+    """Return the addresses on which something here listens, from /proc."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            _, address, _, state = line.split()[:4]
+            if state == "0A":
+                found.add(address)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs /proc")
+def test_nothing_listens_beyond_this_machine():
+    code = (
+        "import sys, time; from brainguided.on_ray import ray_executor\n"
+        "with ray_executor(workers=1) as executor:\n"
+        "    executor.submit(abs, -1).result(60); print('up', flush=True); sys.stdin.read()"
+    )
+    before = list_listening()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "up\n"
+    new = list_listening() - before
+    process.communicate()
+    assert new
+    assert [a for a in new if not a.split(":")[0].endswith("0100007F")] == []
 
 
 def test_many_tasks_come_back(executor):
@@ -102,6 +134,37 @@ def test_a_search_on_ray_is_the_search(executor, tmp_path, order):
     if isinstance(order, Index):
         assert content("ray") == content("here")
     assert len(content("ray")) == 24
+
+
+def hold(n_bytes):
+    return len(bytearray(n_bytes))
+
+
+def test_a_request_that_no_node_meets_is_refused_with_what_there_is():
+    code = (
+        "from brainguided.on_ray import ray_executor; import sys\n"
+        "try: ray_executor(workers=1, resources={'siteA': 1}, labels={'gpu': 'a100'})\n"
+        "except ValueError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "takes (CPU 1, siteA 1, gpu=a100). There are:\n  - " in said
+    assert "CPU 1" in said.splitlines()[1]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits memory")
+def test_a_task_that_wants_more_than_its_memory_fails_alone():
+    code = (
+        "from brainguided.on_ray import ray_executor; from test_on_ray import hold\n"
+        "with ray_executor(workers=1, memory=2**30) as executor:\n"
+        "    try: executor.submit(hold, 2**31).result(60)\n"
+        "    except MemoryError: print('memory')\n"
+        "    print(executor.submit(hold, 2**20).result(60), executor.workers)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+    )  # fmt: skip
+    assert done.stdout.split() == ["memory", str(2**20), "1"], done.stderr
 
 
 def test_impossible_requests_are_refused():
