@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from brainguided.training import (
     DivergedError,
     Training,
     compute_accuracy,
+    free_memory,
+    on_device,
     single_thread,
     train_network,
 )
@@ -82,7 +85,7 @@ class Task:
                 ),
             },
             "teacher": None if self.teacher is None else self.teacher.describe(),
-            "training": {**asdict(self.training), "checkpoints": list(self.training.checkpoints)},
+            "training": self.training.describe(),
             "alpha": float(self.alpha),
         }
 
@@ -172,7 +175,8 @@ def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation
 
     ``reward = P + alpha * TG`` [1]_, P the validation accuracy and TG the similarity to the
     teacher (see ``similarity.compute_guidance``). The result depends on the arguments alone:
-    torch runs on one thread and no global generator is used.
+    torch runs on one thread and no global generator is used. On a GPU it depends on the device
+    too, in the last digits: training, accuracy and RDMs are computed there.
 
     Parameters
     ----------
@@ -187,7 +191,8 @@ def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation
     -------
     Evaluation
         A candidate that cannot be built, diverges or runs out of memory is returned as failed,
-        with the reason; it raises nothing.
+        with the reason, and so is one where torch does not see ``task.training.device``; it
+        raises nothing.
 
     References
     ----------
@@ -197,7 +202,7 @@ def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation
 
 
 def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> BlueprintNetwork:
-    """Return the trained network of a candidate: the one that :func:`evaluate` scored.
+    """Return the trained network of a candidate, on the CPU: the one that `evaluate` scored.
 
     Raises
     ------
@@ -222,15 +227,22 @@ def _evaluate(
             network = build_network(architecture, n_classes=len(task.images.classes), seed=seed)
             earned["n_parameters"] = count_parameters(network)
             reason = ""
-            earned |= _train_and_score(network, task, seed)
-    except DivergedError:
+            with on_device(network, task.training.device):
+                earned |= _train_and_score(network, task, seed)
+    except DivergedError as error:
         reason = "nan"
+        made = task.training.steps if error.steps is None else error.steps
+        earned["examples"] = made * task.training.batch_size
     except (MemoryError, RuntimeError) as error:
         reason = "memory" if _is_memory(error) else reason or _say(error)
         _log.debug("the candidate failed", exc_info=True)
     except Exception as error:  # a candidate must never end a search
         reason = reason or _say(error)
         _log.debug("the candidate failed", exc_info=True)
+    if reason == "memory":  # only now that the error is gone nothing holds its tensors
+        network = None
+        gc.collect()
+        free_memory(task.training.device)
     outcome = "failed" if reason else "done"
     evaluation = Evaluation(
         architecture,

@@ -21,11 +21,11 @@ from brainguided.architectures import Architecture
 from brainguided.correspondence import Inference, compute_correspondence
 from brainguided.evaluation import Task, train_candidate
 from brainguided.export import export_network
-from brainguided.journal import Journal, JournalError
+from brainguided.journal import Journal, JournalError, refuse_other_task
 from brainguided.network import BlueprintNetwork, build_network, count_parameters
 from brainguided.preprocessing import Preprocessing
 from brainguided.records import Attempt
-from brainguided.training import compute_accuracy, single_thread, train_network
+from brainguided.training import compute_accuracy, on_device, single_thread, train_network
 from neural_data.netcdf import write_netcdf
 
 _log = logging.getLogger(__name__)
@@ -127,11 +127,7 @@ def run_finalists(
             raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
     with Journal.read(out) as journal:
         config, results = journal.config or {}, journal.results()
-    if config.get("task") != json.loads(json.dumps(task.describe())):
-        raise JournalError(
-            f"The run in {out} was made with another task than the one given; use the run "
-            "file and the data it was started with."
-        )
+    refuse_other_task(config, task.describe(), out)
     folder = Path(out) / "finalists"
     chosen = choose_finalists(results, top)
     if not chosen:
@@ -148,7 +144,7 @@ def run_finalists(
     if task.teacher is not None:
         _compare(winner, task, network, folder)
     _log.info("reading the test images")
-    test = _test_once(winner, network, load_test, folder)
+    test = _test_once(winner, network, load_test, folder, task.training.device)
     spent = {
         "examples_search": sum(result.examples or 0 for result in results),
         "examples_finalists": sum(finalist.examples for finalist in finalists),
@@ -201,7 +197,9 @@ def _train_all(
     missing = [result for result in chosen if result.candidate not in known]
     jobs: dict[Future[Any], Attempt] = {}
     if executor is not None:
-        jobs = {executor.submit(_train_long, r.architecture, task, r.seed): r for r in missing}
+        share = getattr(executor, "share", None)
+        given = task if share is None else share(task)
+        jobs = {executor.submit(_train_long, r.architecture, given, r.seed): r for r in missing}
     for item in as_completed(jobs) if executor is not None else missing:
         result = jobs[item] if isinstance(item, Future) else item
         try:
@@ -241,7 +239,7 @@ def _train_long(architecture: str, task: Task, seed: int) -> tuple[float, dict[s
     """Return validation accuracy and weights after the long training, in whatever process."""
     images = task.images
     network = _train(architecture, task, seed, images.train_images, images.train_labels)
-    with single_thread():
+    with single_thread(), on_device(network, task.training.device):
         performance = compute_accuracy(
             network,
             images.validation_images,
@@ -300,7 +298,7 @@ def _compare(winner: Finalist, task: Task, network: BlueprintNetwork, folder: Pa
         if path.exists():
             continue
         shown = network if when == "long" else train_candidate(architecture, task, seed=winner.seed)
-        with single_thread():
+        with single_thread(), on_device(shown, task.training.device):
             found = compute_correspondence(
                 shown.eval(), task.teacher, preprocessing=how, inference=_INFERENCE
             )
@@ -313,6 +311,7 @@ def _test_once(
     network: BlueprintNetwork,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
     folder: Path,
+    device: str,
 ) -> dict[str, Any]:
     """Return the test accuracy, computing it if that was never done."""
     path = folder / "test.json"
@@ -324,7 +323,7 @@ def _test_once(
             f"Test images are {images.dtype} {images.shape} with labels {labels.shape}; expected "
             "uint8 (n, y, x, 3) and (n,)."
         )
-    with single_thread():
+    with single_thread(), on_device(network, device):
         accuracy = compute_accuracy(network, images, labels)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     test = {

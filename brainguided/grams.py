@@ -99,7 +99,7 @@ def distances_from_moments(moments: GramMoments, measure: str = "correlation") -
 def to_numpy(values: Any) -> np.ndarray:
     """Return an array or tensor as float64 in numpy."""
     if hasattr(values, "detach"):
-        values = values.detach().double().cpu().numpy()
+        values = values.detach().cpu().numpy()  # not all devices have float64
     return np.asarray(values, dtype=float)
 
 

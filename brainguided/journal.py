@@ -23,6 +23,7 @@ from typing import Any
 
 import xarray as xr
 
+from brainguided.differences import find_differences
 from brainguided.journal_file import (
     APPLICATION_ID,
     FILE_NAME,
@@ -342,6 +343,30 @@ class Journal:
                 f"{self.path} cannot be written ({error}). Nothing before is lost: "
                 "make room, then start the same search again to resume it."
             ) from error
+
+
+def refuse_other_task(
+    config: Mapping[str, Any] | None, task: dict[str, Any], folder: str | os.PathLike[str]
+) -> None:
+    """Raise JournalError with every difference where a run was made with another task.
+
+    Parameters
+    ----------
+    config : mapping or None
+        Settings of the run.
+    task : dict
+        ``describe()`` of the task at hand.
+    folder : path
+        Of the run.
+    """
+    known, now = (config or {}).get("task", {}), json.loads(json.dumps(task))
+    if known == now:
+        return
+    differences = find_differences(known, now, ("in the journal", "now"))
+    raise JournalError(
+        f"The run in {folder} was made with another task than the one given; use the run file and "
+        "the data it was started with:" + "".join(differences)
+    )
 
 
 def _attempt(row: dict[str, Any]) -> Attempt:

@@ -61,6 +61,7 @@ _TRAINING = {
     "weight_decay": "number",
     "augment": "truth",
     "precision": "text",
+    "device": "text",
 }
 _IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
 _TASK = {**_IMAGES, **_TRAINING, "alpha": "number"}
@@ -136,7 +137,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             max_multiply_adds = 20000000         # for one image
             [ray]                                # with --ray: what a candidate takes
             cpus = 1
-            gpus = 0.25
+            gpus = 0.25                          # of use with device = "cuda" in [task]
             resources = {siteA = 1}              # as given to ray start
             labels = {gpu = "a100"}
             [task]
@@ -144,6 +145,8 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             n_train = 6400
             n_validation = 640
             steps = 200                          # and the other settings of `Training`
+            device = "cuda"                      # where candidates are trained and scored; "cpu"
+                                                 # if it is left out, "cuda:1", "mps"
             alpha = 1.0
             [[teacher]]                          # one for each source of recordings
             recording = "v4.nc"                  # or rdm = "it.nc", or simulated = true

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 PRECISIONS = ("float32", "bfloat16")
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class Training:
     precision : {"float32", "bfloat16"}
         Arithmetic of the training passes; weights stay float32. bfloat16 pays on processors
         with matrix units for it.
+    device : str
+        Where candidates are trained and scored: "cpu"; "cuda", or one card of several as
+        "cuda:1"; "mps". It is looked for when a candidate is evaluated, on the machine that does
+        so. Initial weights, order of images and augmentation are the same on every device;
+        what sums come to differs in the last digits.
     """
 
     steps: int = 200
@@ -46,6 +55,7 @@ class Training:
     weight_decay: float = 1e-4
     augment: bool = True
     precision: str = "float32"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         problems = []
@@ -64,14 +74,36 @@ class Training:
             )
         if self.precision not in PRECISIONS:
             problems.append(f"precision is {self.precision!r}; expected one of {PRECISIONS}")
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            problems.append(
+                f"device is {self.device!r}; expected 'cpu', 'cuda', one card as 'cuda:1', or 'mps'"
+            )
         if problems:
             raise ValueError(
                 "Unusable training settings:" + "".join(f"\n  - {p}" for p in problems)
             )
 
+    def describe(self) -> dict[str, Any]:
+        """Return the settings, ready for JSON.
+
+        The device stands there if it is not the CPU, and without the number of the card: a run
+        may go on on another card, not on another kind of device.
+        """
+        described = {**asdict(self), "checkpoints": list(self.checkpoints)}
+        kind = described.pop("device").partition(":")[0]
+        return described if kind == "cpu" else {**described, "device": kind}
+
 
 class DivergedError(ArithmeticError):
-    """The loss of a network became NaN or infinite."""
+    """The loss of a network became NaN or infinite.
+
+    Attributes
+    ----------
+    steps : int or None
+        SGD steps that were made, the last one included; None if all of them were.
+    """
+
+    steps: int | None = None
 
 
 def train_network(
@@ -88,7 +120,8 @@ def train_network(
     Parameters
     ----------
     network : torch.nn.Module
-        Classifier of images (image, channel, y, x) in -1..1.
+        Classifier of images (image, channel, y, x) in -1..1. It is trained on
+        ``training.device`` and is afterwards where it was before.
     images : ndarray (image, y, x, channel) of uint8
         Training images.
     labels : ndarray (image,) of int
@@ -109,6 +142,8 @@ def train_network(
     ------
     DivergedError
         If the loss is NaN or infinite.
+    RuntimeError
+        If torch does not see the device.
     ValueError
         If there are fewer images than one batch.
     """
@@ -117,7 +152,20 @@ def train_network(
             f"{len(images)} training images are fewer than one batch of {training.batch_size}; "
             "lower batch_size or give more images."
         )
+    with on_device(network, training.device):
+        return _train(network, images, labels, training, seed, on_checkpoint)
+
+
+def _train(
+    network: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    training: Training,
+    seed: int,
+    on_checkpoint: Callable[[int], None] | None,
+) -> np.ndarray:
     generator = np.random.default_rng(seed)
+    device = _find_device(network)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=training.learning_rate,
@@ -136,12 +184,15 @@ def train_network(
                 training.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
             )
         inputs = _to_inputs(images[batch], generator if training.augment else None)
-        with _autocast(training.precision):
-            logits = network(inputs)
-        loss = nn.functional.cross_entropy(logits.float(), torch.from_numpy(labels[batch]))
+        truth = torch.from_numpy(labels[batch]).to(device)
+        with _autocast(device, training.precision):
+            logits = network(inputs.to(device))
+        loss = nn.functional.cross_entropy(logits.float(), truth)
         losses[step] = loss.item()
         if not math.isfinite(losses[step]):
-            raise DivergedError(f"the loss is {losses[step]} at step {step}")
+            error = DivergedError(f"the loss is {losses[step]} at step {step}")
+            error.steps = step + 1
+            raise error
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -156,7 +207,7 @@ def compute_accuracy(
     Parameters
     ----------
     network : torch.nn.Module
-        Classifier.
+        Classifier; images are moved to where it is.
     images : ndarray (image, y, x, channel) of uint8
         Images it was not trained on.
     labels : ndarray (image,) of int
@@ -172,12 +223,13 @@ def compute_accuracy(
     correct = 0
     was_training = network.training
     network.eval()
-    with torch.no_grad(), _autocast(precision):
+    device = _find_device(network)
+    with torch.no_grad(), _autocast(device, precision):
         for start in range(0, len(images), 250):
-            logits = network(_to_inputs(images[start : start + 250], None)).float()
+            logits = network(_to_inputs(images[start : start + 250], None).to(device)).float()
             if not torch.isfinite(logits).all():
                 raise DivergedError("outputs of the trained network are not finite")
-            truth = torch.from_numpy(labels[start : start + 250])
+            truth = torch.from_numpy(labels[start : start + 250]).to(device)
             correct += int((logits.argmax(1) == truth).sum())
     network.train(was_training)
     return correct / len(images)
@@ -194,8 +246,89 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _autocast(precision: str) -> torch.autocast:
-    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+@contextmanager
+def on_device(network: nn.Module, device: str) -> Iterator[None]:
+    """Have a network on a device inside the block, and where it was before after it.
+
+    Inside the block cuDNN takes algorithms that give the same result every time, and float32 is
+    float32 (not TF32). At the end memory that torch keeps in reserve is given back to the device,
+    which other processes may share.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    device : str
+        As in :class:`Training`.
+
+    Raises
+    ------
+    RuntimeError
+        If torch does not see the device.
+    """
+    wanted, before = torch.device(device), _find_device(network)
+    if wanted.type == before.type and wanted.index in (None, before.index):
+        with _exact_cudnn(wanted):
+            yield
+        return
+    _require_device(device)
+    try:
+        with _exact_cudnn(wanted):
+            network.to(wanted)
+            yield
+    finally:
+        network.to(before)
+        free_memory(device)
+
+
+def free_memory(device: str) -> None:
+    """Give memory that torch keeps in reserve back to a device."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()
+
+
+def _require_device(device: str) -> None:
+    """Raise RuntimeError with what torch sees, if that is not the device."""
+    wanted = torch.device(device)
+    if wanted.type == "cuda":
+        seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (wanted.index or 0) < seen:
+            return
+        what = f"torch {torch.__version__} sees {seen or 'no'} CUDA device{'s' * (seen != 1)}"
+        if torch.version.cuda is None:
+            what += " (it was built without CUDA)"
+        if "CUDA_VISIBLE_DEVICES" in os.environ:
+            what += f" (CUDA_VISIBLE_DEVICES is {os.environ['CUDA_VISIBLE_DEVICES']!r})"
+    elif wanted.type == "mps":
+        if torch.backends.mps.is_available():
+            return
+        what = f"torch {torch.__version__} sees no MPS device"
+    else:
+        return
+    raise RuntimeError(
+        f"The device is {device!r}, but {what} on this machine. Evaluate where there is one (on "
+        "Ray: reserve it, e.g. gpus = 1 in [ray]), or set device = 'cpu'."
+    )
+
+
+def _exact_cudnn(device: torch.device) -> AbstractContextManager[None]:
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+
+
+def _find_device(network: nn.Module) -> torch.device:
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
+
+
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def _batches(n: int, training: Training, generator: np.random.Generator) -> Iterator[np.ndarray]:

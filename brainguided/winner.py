@@ -12,12 +12,13 @@ import xarray as xr
 from brainguided.activations import compute_layer_rdms
 from brainguided.architectures import Architecture
 from brainguided.evaluation import Task, train_candidate
-from brainguided.journal import Journal, JournalError
+from brainguided.journal import Journal, refuse_other_task
 from brainguided.network import BlueprintNetwork
 from brainguided.preprocessing import Preprocessing
 from brainguided.rdm import dissimilarities_from_rdms
 from brainguided.records import find_winner
 from brainguided.teacher import Target
+from brainguided.training import on_device
 from neural_data.dissimilarities import save_dissimilarities
 
 
@@ -54,11 +55,7 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
         winner = find_winner(journal.results())
     if winner is None:
         raise RuntimeError(f"No candidate of {folder} succeeded; there is no winner to save.")
-    if config is None or config["task"] != task.describe():
-        raise JournalError(
-            f"The run in {folder} was made with another task than the one given; use the run "
-            "file and the data it was started with."
-        )
+    refuse_other_task(config, task.describe(), folder)
     network = train_candidate(Architecture.from_json(winner.architecture), task, seed=winner.seed)
     weights = folder / "winner.pt"
     aside = folder / f".winner.pt.{os.getpid()}"
@@ -68,13 +65,14 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
     finally:
         aside.unlink(missing_ok=True)
     targets = [] if task.teacher is None else list(task.teacher)
-    return [weights] + [
-        save_dissimilarities(
-            _stack_rdms(network, target, task.images.image_size),
-            folder / f"winner_rdms_{target.area}.nc",
-        )
-        for target in targets
-    ]
+    with on_device(network, task.training.device):
+        return [weights] + [
+            save_dissimilarities(
+                _stack_rdms(network, target, task.images.image_size),
+                folder / f"winner_rdms_{target.area}.nc",
+            )
+            for target in targets
+        ]
 
 
 def _stack_rdms(network: BlueprintNetwork, target: Target, image_size: int) -> xr.Dataset:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
+import weakref
 from dataclasses import replace
 
 import pytest
 import torch
+from simulated_card import SimulatedCard, on_card
 
 from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.evaluation import Evaluation, Task, evaluate, train_candidate
@@ -98,6 +100,8 @@ def test_a_diverging_candidate_fails_with_its_reason(task) -> None:
     evaluation = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
     assert (evaluation.outcome, evaluation.reason, evaluation.reward) == ("failed", "nan", None)
     assert evaluation.n_parameters > 0
+    made, rest = divmod(evaluation.examples, 64)
+    assert (0 < made < 20, rest) == (True, 0), "what was trained in vain counts as well"
     with pytest.raises(RuntimeError, match="nan"):
         train_candidate(ARCHITECTURE, replace(task, training=training), seed=1)
 
@@ -106,8 +110,74 @@ def test_a_candidate_too_large_for_memory_fails_with_its_reason(task, monkeypatc
     def exhaust(*_args, **_kwargs):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9e15")
 
+    freed = []
     monkeypatch.setattr("brainguided.evaluation.train_network", exhaust)
+    monkeypatch.setattr("brainguided.evaluation.free_memory", freed.append)
     assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
+    assert freed == ["cpu"]
+
+
+def test_a_candidate_out_of_memory_leaves_nothing_behind(task, monkeypatch) -> None:
+    held = []
+
+    def exhaust(network, *_args, **_kwargs):
+        held.append(weakref.ref(network))
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def count(_device) -> None:
+        held.append(held[0]())
+
+    monkeypatch.setattr("brainguided.evaluation.train_network", exhaust)
+    monkeypatch.setattr("brainguided.evaluation.free_memory", count)
+    assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
+    assert held[1] is None
+
+
+def test_an_evaluation_on_a_device_runs_there_and_earns_the_same(task, evaluation) -> None:
+    training = on_card(replace(task.training, checkpoints=(0,)))
+    with SimulatedCard() as card:
+        found = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
+        network = train_candidate(ARCHITECTURE, replace(task, training=training), seed=1)
+    assert (found.outcome, found.reason) == ("done", "")
+    assert found.performance == evaluation.performance
+    assert found.guidance == pytest.approx(evaluation.guidance, abs=1e-6)
+    products = {"aten.convolution.default", "aten.addmm.default", "aten.mm.default"}
+    assert products <= set(card.there)
+    assert not products & set(card.here)
+    assert {value.device.type for value in network.state_dict().values()} == {"cpu"}
+
+
+def test_without_the_device_candidates_fail_and_say_what_torch_sees(task, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    elsewhere = replace(task, training=replace(task.training, device="cuda"))
+    evaluation = evaluate(ARCHITECTURE, elsewhere, seed=1)
+    assert (evaluation.outcome, evaluation.reward) == ("failed", None)
+    assert evaluation.reason.startswith("error: RuntimeError: The device is 'cuda', but torch ")
+    assert "sees no CUDA devices" in evaluation.reason
+    assert evaluation.reason.endswith("or set device = 'cpu'.")
+    with pytest.raises(RuntimeError, match="sees no CUDA devices"):
+        train_candidate(ARCHITECTURE, elsewhere, seed=1)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_nearly_the_evaluation_of_the_cpu(task) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    training = replace(task.training, checkpoints=(0,))
+    cpu = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
+    there = replace(task, training=replace(training, device="cuda"))
+    gpu, again = (evaluate(ARCHITECTURE, there, seed=1) for _ in range(2))
+    assert (gpu.outcome, gpu.reason) == ("done", "")
+    for k, tolerance in ((0, 1e-3), (1, 0.02)):  # before training; after it, where rounding grew
+        assert gpu.history[k]["guidance"] == pytest.approx(
+            cpu.history[k]["guidance"], abs=tolerance
+        )
+        assert gpu.history[k]["performance"] == pytest.approx(
+            cpu.history[k]["performance"], abs=0.01 + tolerance
+        )
+    assert again.reward == pytest.approx(gpu.reward, abs=0.01)
+    network = train_candidate(ARCHITECTURE, there, seed=1)
+    assert {value.device.type for value in network.state_dict().values()} == {"cpu"}
 
 
 def test_a_candidate_that_cannot_be_built_fails_with_its_reason(task, monkeypatch) -> None:
@@ -125,4 +195,7 @@ def test_describe_is_json_and_names_the_data(task) -> None:
     assert described["teacher"][0]["area"] == "V4"
     assert "simulated" in described["teacher"][0]["source"]
     assert described["alpha"] == 1.0
+    assert "device" not in described["training"]
+    there = replace(task, training=replace(task.training, device="cuda:1"))
+    assert there.describe()["training"] == {**described["training"], "device": "cuda"}
     assert task.describe() == task.describe()

@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from simulated_card import SimulatedCard, on_card
 
 from brainguided.__main__ import main
 from brainguided.controllers import RandomSearch
 from brainguided.evaluation import Task
-from brainguided.finalists import choose_finalists, run_finalists
+from brainguided.finalists import _train_long, choose_finalists, run_finalists
 from brainguided.images import check_test_part, images_from_stimuli, load_images, load_test_images
 from brainguided.journal import Journal, JournalError
 from brainguided.model_card import wilson_interval, write_model_card
@@ -82,6 +83,21 @@ def test_the_best_are_trained_longer_and_the_best_of_them_on_validation_wins(run
         assert torch.equal(saved["classifier.weight"], network.classifier.weight)
     top = int(np.argmax(record["performance"].values))
     assert record.attrs["winner"] == int(record["candidate"][top])
+
+
+def test_finalists_trained_on_a_device_come_back_as_arrays_of_the_same_numbers(run):
+    task = make_task(False)
+    with Journal.read(run) as journal:
+        result = journal.results()[0]
+    expected, weights = _train_long(result.architecture, task, result.seed)
+    there = replace(task, training=on_card(task.training))
+    with SimulatedCard() as card:
+        performance, found = _train_long(result.architecture, there, result.seed)
+    assert performance == expected
+    assert "aten.convolution.default" in card.there
+    assert "aten.convolution.default" not in card.here
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, weights[name])
 
 
 def test_costs_are_counted_in_images(run, record):

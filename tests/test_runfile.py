@@ -79,6 +79,7 @@ def test_defaults_are_the_small_space_and_reinforce_without_a_teacher(tmp_path: 
 def test_settings_reach_what_they_are_of(tmp_path: Path) -> None:
     text = (
         "seed = 3\nround_size = 2\n" + SMALL + "alpha = 2\ncheckpoints = [1]\naugment = false\n"
+        'device = "cuda:1"\n'
         '[space]\npreset = "zoph2017"\nmax_depth = 3\nskips = true\nstrides = [1, 2]\n'
         '[controller]\nname = "reinforce"\nlearning_rate = 1\nhidden = 8\n'
     )
@@ -89,6 +90,7 @@ def test_settings_reach_what_they_are_of(tmp_path: Path) -> None:
     assert run.task.alpha == 2
     assert run.task.training.checkpoints == (1,)
     assert not run.task.training.augment
+    assert run.task.training.device == "cuda:1"
 
 
 def test_random_search_can_be_chosen(tmp_path: Path) -> None:
@@ -185,6 +187,7 @@ simulated = false
     ("text", "message"),
     [
         (SMALL + "learning_rate = -1\n", r"\[task\] .*learning_rate is -1"),
+        (SMALL + 'device = "gpu"\n', r"\[task\] .*device is 'gpu'; expected 'cpu', 'cuda'"),
         (SMALL + "alpha = nan\n", r"\[task\] alpha is nan, expected a finite number"),
         (SMALL + "[space]\nmax_depth = 0\n", r"\[space\] .*max_depth"),
         (SMALL + "[space]\nskips = true\n", r"\[space\] 'skips' is unknown"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from simulated_card import SimulatedCard, on_card
 from torch import nn
 
 from brainguided.architectures import ConvLayer, PlainArchitecture
@@ -12,7 +13,9 @@ from brainguided.network import build_network
 from brainguided.training import (
     DivergedError,
     Training,
+    _exact_cudnn,
     compute_accuracy,
+    on_device,
     single_thread,
     train_network,
 )
@@ -106,8 +109,13 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
 
 def test_impossible_settings_are_refused_all_at_once() -> None:
     with pytest.raises(ValueError, match="steps is -1") as caught:
-        Training(steps=-1, batch_size=1, learning_rate=0, precision="half")
-    for part in ("batch_size is 1", "learning_rate is 0", "precision is 'half'"):
+        Training(steps=-1, batch_size=1, learning_rate=0, precision="half", device="gpu")
+    for part in (
+        "batch_size is 1",
+        "learning_rate is 0",
+        "precision is 'half'",
+        "device is 'gpu'; expected 'cpu', 'cuda', one card as 'cuda:1', or 'mps'",
+    ):
         assert part in str(caught.value)
     with pytest.raises(ValueError, match=r"checkpoints are \(300,\)"):
         Training(steps=200, checkpoints=(300,))
@@ -120,3 +128,77 @@ def test_single_thread_restores_the_number_of_threads() -> None:
     with single_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_a_device_is_checked_by_its_form_and_not_looked_for() -> None:
+    for device in ("cpu", "cuda", "cuda:1", "mps"):
+        assert Training(device=device).device == device
+    for device in ("cuda:", "cuda:x", "cuda:-1", "cpu:0", "CUDA", "meta", "", 0):
+        with pytest.raises(ValueError, match="device is "):
+            Training(device=device)
+
+
+def test_settings_say_their_device_only_where_it_is_not_the_cpu() -> None:
+    described = Training(checkpoints=(3, 5)).describe()
+    assert described == {
+        "steps": 200,
+        "checkpoints": [3, 5],
+        "batch_size": 128,
+        "learning_rate": 0.05,
+        "weight_decay": 1e-4,
+        "augment": True,
+        "precision": "float32",
+    }
+    assert Training(device="cuda").describe()["device"] == "cuda"
+    assert Training(device="cuda:1").describe() == Training(device="cuda").describe()
+
+
+def test_training_on_a_device_is_that_of_the_cpu_and_brings_the_network_back() -> None:
+    settings = Training(steps=4, batch_size=32, checkpoints=(2,))
+    expected, expected_losses = train(settings)
+    places = []
+    with SimulatedCard() as card:
+        network = build_network(TINY, n_classes=2, seed=0)
+        weight = network.classifier
+        losses = train_network(
+            network,
+            *make_task(),
+            training=on_card(settings),
+            seed=0,
+            on_checkpoint=lambda _: places.append(weight.weight.device.type),
+        )
+        assert compute_accuracy(network, *make_task(seed=9)) == compute_accuracy(
+            expected, *make_task(seed=9)
+        )
+    assert places == ["meta"]
+    assert {"aten.convolution.default", "aten.convolution_backward.default"} <= set(card.there)
+    assert "aten.convolution_backward.default" not in card.here
+    np.testing.assert_array_equal(losses, expected_losses)
+    for name, value in network.state_dict().items():
+        assert value.device.type == "cpu"
+        assert torch.equal(value, expected.state_dict()[name])
+
+
+def test_a_device_that_torch_does_not_see_is_an_error_that_says_what_it_sees(monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    seen = r"'cuda', but torch \S+ sees no CUDA devices.*\(CUDA_VISIBLE_DEVICES is ''\).*\[ray\]"
+    with pytest.raises(RuntimeError, match=seen):
+        train(Training(steps=1, batch_size=32, device="cuda"))
+    with pytest.raises(RuntimeError, match=r"'mps', but torch \S+ sees no MPS device"):
+        train(Training(steps=1, batch_size=32, device="mps"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(RuntimeError, match=r"'cuda:1', but torch \S+ sees 1 CUDA device "):
+        train(Training(steps=1, batch_size=32, device="cuda:1"))
+
+
+def test_cudnn_is_exact_on_cuda_only_and_afterwards_as_it_was() -> None:
+    cudnn = torch.backends.cudnn
+    before = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32)
+    with _exact_cudnn(torch.device("cuda:1")):
+        assert (cudnn.deterministic, cudnn.allow_tf32) == (True, False)
+    assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == before
+    with on_device(nn.Linear(2, 2), "cpu"):
+        assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == before
