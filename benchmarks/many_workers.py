@@ -62,7 +62,8 @@ def evaluate(architecture: Any, task: Sleep, *, seed: int) -> SimpleNamespace:
     )  # fmt: skip
 
 
-def start_cluster(kill: float, freeze: float, join: float) -> tuple[Any, Any]:
+def start_cluster() -> tuple[Any, Any, dict[str, Any]]:
+    """Return the executor, the cluster, and what may be done to its nodes."""
     from brainguided.on_ray import ENVIRONMENT, ray_executor
 
     # Before Ray is imported; nodes and driver have to agree on tokens
@@ -84,17 +85,12 @@ def start_cluster(kill: float, freeze: float, join: float) -> tuple[Any, Any]:
                 os.kill(pid, signal.SIGSTOP)
                 FROZEN.append(pid)
 
-    actions = (
-        (kill, lambda: cluster.remove_node(second, allow_graceful=False)),
-        (freeze, stop),
-        (join, lambda: cluster.add_node(num_cpus=13)),
-    )
-    for delay, action in actions:
-        if delay:
-            timer = threading.Timer(delay, action)
-            timer.daemon = True
-            timer.start()
-    return executor, cluster
+    actions = {
+        "kill": lambda: cluster.remove_node(second, allow_graceful=False),
+        "freeze": stop,
+        "join": lambda: cluster.add_node(num_cpus=13),
+    }
+    return executor, cluster, actions
 
 
 def list_children(pid: int) -> list[int]:
@@ -122,13 +118,19 @@ def main() -> None:
     order, task = orders[options.order], Sleep(options.seconds, options.sigma)
     out = tempfile.mkdtemp()
     cluster: Any = None
+    actions: dict[str, Any] = {}
     if options.engine == "pool":
         executor: Any = local_pool(options.workers)
     else:
-        executor, cluster = start_cluster(options.kill, options.freeze, options.join)
+        executor, cluster, actions = start_cluster()
     with executor:
         list(executor.map(time.sleep, [2.0] * options.workers))  # every worker is there
         started = time.perf_counter()
+        for name, action in actions.items():
+            if delay := getattr(options, name):
+                timer = threading.Timer(delay, action)
+                timer.daemon = True
+                timer.start()
         run_search(
             RandomSearch(small_space(), seed=0),
             task,

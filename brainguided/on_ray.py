@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -23,9 +24,19 @@ ENVIRONMENT = {  # read by Ray when it is imported
 STORE = 256 * 2**20  # bytes of shared memory on one machine
 _COUNT = 1.0  # s between two looks at the nodes of the cluster
 _FETCH = 60.0  # s in which a result has to travel, or its node may be lost
-_PING = 5.0  # s in which a node has to run nothing at all, or it may be lost
-_SUSPECT = 60.0  # s for which a node that did not is given nothing
+_PING = 15.0  # s in which a node has to run nothing at all, or it may be lost
+_SILENT = 60.0  # s for which a node that did not is given nothing; Ray takes longer to say so
+_NOT_TAKEN = 5.0  # s for which one is given nothing that failed to take a task
 _SMALL = (str, int, float, bytes, type(None))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Hold what was handed over, and to which node."""
+
+    future: Future[Any]
+    node: str | None
+    given: tuple[Any, ...]
 
 
 class RayExecutor(Executor):
@@ -68,10 +79,10 @@ class RayExecutor(Executor):
         self._limit = workers if address is not None else None
         self._shared: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
         self._lock = threading.Lock()
-        self._open: dict[Any, tuple[Future[Any], str | None]] = {}  # with the node that has each
+        self._open: dict[Any, _Task] = {}  # by Ray's reference
         self._places: dict[str, int] = {}  # how many tasks each node can run at a time
         self._calls: dict[str, Any] = {}  # how to run on each node
-        self._suspects: dict[str, float] = {}  # nodes that did not answer, when
+        self._suspects: dict[str, float] = {}  # nodes that are given nothing, until when
         self._closed = False
         self._problem: Exception | None = None
         self._count_places()
@@ -91,9 +102,7 @@ class RayExecutor(Executor):
         """Return how many tasks each node runs at a time, without nodes that do not answer."""
         now = time.monotonic()
         places, suspects = self._places, self._suspects
-        return {
-            node: n for node, n in places.items() if now - suspects.get(node, -_SUSPECT) >= _SUSPECT
-        }
+        return {node: n for node, n in places.items() if now >= suspects.get(node, now)}
 
     def _count_places(self) -> None:
         """Look which nodes there are."""
@@ -111,7 +120,7 @@ class RayExecutor(Executor):
     def _choose_node(self) -> str | None:
         """Return the node with most places left; None where there is none at all."""
         places = self._list_places()
-        taken = Counter(node for _, node in self._open.values())
+        taken = Counter(task.node for task in self._open.values())
         return max(places, key=lambda node: places[node] - taken[node], default=None)
 
     def _find_call(self, node: str | None) -> Any:
@@ -137,11 +146,13 @@ class RayExecutor(Executor):
                 raise RuntimeError("The executor is shut down and takes no more work.")
             future: Future[_T] = Future()
             given = [self._share(argument) for argument in (fn, *args)]
-            node = self._choose_node()
-            reference = self._find_call(node).remote(self._memory, kwargs, *given)
             future.set_running_or_notify_cancel()
-            self._open[reference] = future, node
+            self._hand_over(future, (self._memory, kwargs, *given))
         return future
+
+    def _hand_over(self, future: Future[Any], given: tuple[Any, ...]) -> None:
+        node = self._choose_node()
+        self._open[self._find_call(node).remote(*given)] = _Task(future, node, given)
 
     def _share(self, value: Any) -> Any:
         """Return where Ray has an object, putting it there once."""
@@ -161,7 +172,7 @@ class RayExecutor(Executor):
             any. A node that froze looks so before Ray counts it as dead.
         """
         with self._lock:
-            found = [(r, node) for r, (known, node) in self._open.items() if known is future]
+            found = [(ref, task.node) for ref, task in self._open.items() if task.future is future]
             for reference, _ in found:
                 del self._open[reference]
                 self._cancel(reference)
@@ -181,8 +192,13 @@ class RayExecutor(Executor):
             self._cancel(reference)
         except Exception:  # of Ray: the node died meanwhile
             ready = []
-        self._suspects[node] = time.monotonic()
+        self._suspect(node, _SILENT)
         return False
+
+    def _suspect(self, node: str | None, seconds: float) -> None:
+        """Give a node nothing for a while; it may be gone before Ray says so."""
+        if node is not None:
+            self._suspects[node] = time.monotonic() + seconds
 
     def _cancel(self, reference: Any) -> None:
         with suppress(Exception):
@@ -218,30 +234,31 @@ class RayExecutor(Executor):
                 return
             for reference in ready:
                 with self._lock:
-                    future, _ = self._open.pop(reference, (None, None))
-                if future is not None:
-                    self._finish(reference, future)
+                    task = self._open.pop(reference, None)
+                if task is not None:
+                    self._finish(reference, task)
 
     def _give_up_lost(self) -> None:
         """Fail what was on nodes that are gone; Ray itself may wait for a frozen one for ever."""
         places = self._places
         with self._lock:
-            lost = [
-                (reference, future, node)
-                for reference, (future, node) in self._open.items()
-                if node is not None and node not in places
-            ]
-            for reference, _, _ in lost:
+            lost = {
+                reference: task
+                for reference, task in self._open.items()
+                if task.node is not None and task.node not in places
+            }
+            for reference in lost:
                 del self._open[reference]
-        for reference, future, node in lost:
+        for reference, task in lost.items():
             ready, _ = self._ray.wait([reference], timeout=0)
             if ready:  # it ended before its node did
-                self._finish(reference, future)
+                self._finish(reference, task)
                 continue
             self._cancel(reference)
-            future.set_exception(BrokenExecutor(f"The Ray node {node} was lost."))
+            task.future.set_exception(BrokenExecutor(f"The Ray node {task.node} was lost."))
 
-    def _finish(self, reference: Any, future: Future[Any]) -> None:
+    def _finish(self, reference: Any, task: _Task) -> None:
+        future = task.future
         errors = self._ray.exceptions
         try:
             result = self._ray.get(reference, timeout=_FETCH)
@@ -252,7 +269,13 @@ class RayExecutor(Executor):
         except errors.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, BaseException) else error
             future.set_exception(cause)
+        except errors.TaskUnschedulableError:  # the node has just come, or gone: it did not begin
+            self._suspect(task.node, _NOT_TAKEN)
+            with self._lock:
+                self._hand_over(future, task.given)
         except Exception as error:  # worker, node or the way there lost
+            if not isinstance(error, errors.WorkerCrashedError):
+                self._suspect(task.node, _NOT_TAKEN)
             future.set_exception(BrokenExecutor(f"{type(error).__name__}: {_line(error)}"))
         else:
             future.set_result(result)
@@ -260,8 +283,8 @@ class RayExecutor(Executor):
     def _fail_all(self, error: Exception) -> None:
         with self._lock:
             left, self._open, self._problem = dict(self._open), {}, error
-        for future, _ in left.values():
-            future.set_exception(BrokenExecutor(f"Ray is gone: {_line(error)}"))
+        for task in left.values():
+            task.future.set_exception(BrokenExecutor(f"Ray is gone: {_line(error)}"))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for tasks, or with `cancel_futures` end them, and leave the cluster."""
@@ -273,8 +296,8 @@ class RayExecutor(Executor):
         if cancel_futures:
             for reference in references:
                 self._cancel(reference)
-            for future, _ in left.values():
-                future.set_exception(CancelledError("The executor was shut down."))
+            for task in left.values():
+                task.future.set_exception(CancelledError("The executor was shut down."))
         if wait:
             self._thread.join()
         self._shared.clear()
