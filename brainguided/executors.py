@@ -30,7 +30,7 @@ class _Shared:
     token: int
 
 
-def local_pool(workers: int, *, memory: int | None = None) -> Executor:
+def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
     """Return an executor that runs tasks in processes of this machine, one thread each.
 
     Unlike `concurrent.futures.ProcessPoolExecutor`, a worker that is killed costs only the task
@@ -68,10 +68,10 @@ def local_pool(workers: int, *, memory: int | None = None) -> Executor:
         raise ValueError(f"memory is {memory!r}; expected bytes, at least {_LEAST}.")
     if memory is not None and not sys.platform.startswith("linux"):
         raise ValueError("Only Linux can limit the memory of processes; leave memory out.")
-    return _LocalPool(workers, memory)
+    return LocalPool(workers, memory)
 
 
-class _LocalPool(Executor):
+class LocalPool(Executor):
     """Hold one queue and, for each worker, a thread that feeds it one task after the other."""
 
     def __init__(self, workers: int, memory: int | None) -> None:

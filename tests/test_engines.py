@@ -77,7 +77,7 @@ def make_engine(name, out, evaluate, marks=""):
     elif name == "dask":
         client_of = pytest.importorskip("distributed").Client
         with client_of(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, set_as_default=False
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", set_as_default=False
         ) as client:
             yield client.get_executor(pure=False)
     else:
@@ -347,7 +347,7 @@ def test_a_job_is_claimed_by_one_worker_only(tmp_path):
     write_json(place(tmp_path, "waiting", "0000001-1"), {"seed": 1})
     assert claim_job(tmp_path, "0000001-1", "a")
     assert not claim_job(tmp_path, "0000001-1", "b")
-    assert list_claims(tmp_path) == {"0000001-1": "a"}
+    assert list_claims(tmp_path) == {"0000001-1": ["a"]}
     assert place_claim(tmp_path, "0000001-1", "a").exists()
     give_back(tmp_path, "0000001-1", "a")
     assert list_jobs(tmp_path, "waiting") == ["0000001-1"]

@@ -10,8 +10,10 @@ from typing import Any
 
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
 
-_JOBS = "jobs"  # in the run folder, where workers find candidates
-_RUN_FILE = "run_file.txt"  # where the run file lies, seen from the run folder
+_JOBS = "jobs"  # in the run folder, where workers find candidates if no other place is given
+_RUN_FILE = "run_file.txt"  # where the run file lies, seen from the folder that says so
+_JOBS_FOLDER = "jobs_folder.txt"  # where workers find candidates, seen from the run folder
+_CORES = min(os.cpu_count() or 1, 8)
 
 
 def add_verbs(verbs: Any) -> None:
@@ -21,6 +23,7 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--out", type=Path, required=True, help="run folder; an old one is resumed")
     one.add_argument(
         "--ray",
+        type=_no_run_file,
         metavar="ADDRESS",
         nargs="?",
         const="local",
@@ -28,16 +31,22 @@ def add_verbs(verbs: Any) -> None:
     )
     one.add_argument(
         "--folder",
-        action="store_true",
-        help="leave candidates in the run folder for 'brainguided worker DIR' on other machines",
+        type=_no_run_file,
+        metavar="DIR",
+        nargs="?",
+        const="",
+        help="leave candidates there for 'brainguided worker DIR' on other machines; without DIR "
+        f"in '{_JOBS}' of the run folder. The run folder itself may then lie on a local disk",
     )
+    _add_memory(one)
     one.add_argument(
-        "--memory", type=float, metavar="GIB", help="that each process may hold (Linux)"
+        "--workers", type=whole, help=f"processes, one thread each ({_CORES}); not with --folder"
     )
-    add_workers(one)
 
     one = add_verb(verbs, "worker", worker, example="brainguided worker runs/first --workers 8")
-    one.add_argument("out", metavar="DIR", type=Path, help="run folder of 'search --folder'")
+    one.add_argument(
+        "out", metavar="DIR", type=Path, help="folder of 'search --folder DIR', or its run folder"
+    )
     one.add_argument("--run", type=Path, help="run file, if it or its data lie elsewhere here")
     one.add_argument(
         "--idle",
@@ -45,6 +54,7 @@ def add_verbs(verbs: Any) -> None:
         default=3600.0,
         help="s without anything to do after which it ends (%(default)s)",
     )
+    _add_memory(one)
     add_workers(one)
 
     one = add_verb(verbs, "merge", merge, example="brainguided merge runs/a runs/b --out runs/all")
@@ -74,6 +84,21 @@ def add_verbs(verbs: Any) -> None:
     add_workers(one)
 
 
+def _add_memory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--memory", type=float, metavar="GIB", help="that each process may hold (Linux)"
+    )
+
+
+def _no_run_file(text: str) -> str:
+    """Refuse the run file after an option that may stand alone, which takes it for its value."""
+    if text.endswith(".toml") or (text not in ("", "local", "auto") and Path(text).is_file()):
+        raise argparse.ArgumentTypeError(
+            f"{text} looks like the run file; give that first: brainguided search {text} ..."
+        )
+    return text
+
+
 def demo(arguments: argparse.Namespace) -> None:
     """Search with the built-in simulated macaque as the teacher."""
     from brainguided.runfile import write_demo
@@ -90,8 +115,7 @@ def search(arguments: argparse.Namespace) -> None:
     from brainguided.search import run_search
     from brainguided.winner import save_winner
 
-    if getattr(arguments, "folder", False) and arguments.ray is not None:
-        raise ValueError("--ray and --folder are two ways to spread a search; give one of them.")
+    _check_spread(arguments)
     say("Loading the data.")
     run = load_run(arguments.run_file)
     with _open_executor(arguments, run.ray) as executor:
@@ -104,10 +128,25 @@ def search(arguments: argparse.Namespace) -> None:
             out=arguments.out,
             executor=executor,
         )
-    _note_run_file(arguments)
+    _note_run_file(arguments.run_file, arguments.out)
     say("Training the winner again for its RDMs.")
     save_winner(arguments.out, run.task)
     report(arguments)
+
+
+def _check_spread(arguments: argparse.Namespace) -> None:
+    """Refuse options of which only one can be meant."""
+    if getattr(arguments, "folder", None) is None:
+        return
+    problems = [
+        f"--{name} is of the machines that evaluate: give it to 'brainguided worker'."
+        for name in ("workers", "memory")
+        if getattr(arguments, name) is not None
+    ]
+    if arguments.ray is not None:
+        problems.append("--ray and --folder are two ways to spread a search: give one of them.")
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def worker(arguments: argparse.Namespace) -> None:
@@ -115,11 +154,17 @@ def worker(arguments: argparse.Namespace) -> None:
     from brainguided.runfile import load_run
     from brainguided.worker import serve_folder
 
+    jobs = _find_jobs(arguments.out)
     say("Loading the data.")
     run = load_run(arguments.run or _find_run_file(arguments.out))
-    say(f"Working for {arguments.out}, workers: {arguments.workers}. Ctrl-C stops.")
+    say(f"Working for {jobs}, workers: {arguments.workers}. Ctrl-C stops.")
+    _say_memory(arguments.workers, arguments.memory)
     ended = serve_folder(
-        arguments.out / _JOBS, run.task, workers=arguments.workers, idle=arguments.idle
+        jobs,
+        run.task,
+        workers=arguments.workers,
+        idle=arguments.idle,
+        memory=_count_bytes(arguments.memory),
     )
     print(f"{ended} evaluations ended here")
 
@@ -132,11 +177,29 @@ def merge(arguments: argparse.Namespace) -> None:
     print(f"{run.sizes['candidate']} candidates of {len(arguments.runs)} runs in {arguments.out}")
 
 
-def _note_run_file(arguments: argparse.Namespace) -> None:
-    """Write down where the run file is, seen from the run folder."""
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    place = os.path.relpath(arguments.run_file, arguments.out)
-    (arguments.out / _RUN_FILE).write_text(f"{place}\n", encoding="utf-8")
+def _note_run_file(run_file: Path, folder: Path) -> None:
+    """Write down where the run file is, seen from a folder."""
+    _note(folder / _RUN_FILE, run_file)
+
+
+def _note(note: Path, target: Path) -> None:
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{os.path.relpath(target, note.parent)}\n", encoding="utf-8")
+
+
+def _find_jobs(out: Path) -> Path:
+    """Return the folder of jobs, given that or the run folder."""
+    note = out / _JOBS_FOLDER
+    if note.is_file():
+        return out / note.read_text(encoding="utf-8").strip()
+    if (out / "waiting").is_dir():
+        return out
+    if (out / _JOBS).is_dir():
+        return out / _JOBS
+    raise FileNotFoundError(
+        f"{out} is neither a folder of candidates nor the run folder of a search with --folder; "
+        "start 'brainguided search RUN.toml --out RUN --folder' first, then give what it says."
+    )
 
 
 def _find_run_file(out: Path) -> Path:
@@ -153,35 +216,44 @@ def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
     """Return where candidates are evaluated, and say so."""
     from brainguided.executors import local_pool
 
-    if getattr(arguments, "folder", False):
+    if getattr(arguments, "folder", None) is not None:
         from brainguided.on_folder import folder_executor
 
-        _note_run_file(arguments)
+        jobs = Path(arguments.folder or arguments.out / _JOBS)
+        folder = folder_executor(jobs)
+        _note_run_file(arguments.run_file, jobs)
+        _note(arguments.out / _JOBS_FOLDER, jobs)
+        _note_run_file(arguments.run_file, arguments.out)
         say(
             "Searching; candidates wait for workers, on any machine that sees this folder:\n"
-            f"    brainguided worker {arguments.out}\nCtrl-C stops; the same command goes on."
+            f"    brainguided worker {jobs}\nCtrl-C stops; the same command goes on."
         )
-        return folder_executor(arguments.out / _JOBS)
+        return folder
     address = getattr(arguments, "ray", None)
+    workers = arguments.workers or _CORES
+    limit = getattr(arguments, "memory", None)
+    memory = _count_bytes(limit)
     if address is None:
-        say(f"Searching, workers: {arguments.workers}. Ctrl-C stops; the same command goes on.")
-        memory = getattr(arguments, "memory", None)
-        _say_memory(arguments.workers, memory)
-        return local_pool(
-            arguments.workers, memory=None if memory is None else round(memory * 2**30)
-        )
-    from brainguided.on_ray import STORE, ray_executor
+        say(f"Searching, workers: {workers}. Ctrl-C stops; the same command goes on.")
+        _say_memory(workers, limit)
+        return local_pool(workers, memory=memory)
+    from brainguided.on_ray import ray_executor
+    from brainguided.ray_session import STORE
 
     if address == "local":
-        _say_memory(arguments.workers, None, store=STORE)
-        executor = ray_executor(workers=arguments.workers, **needs)
+        _say_memory(workers, limit, store=STORE)
+        executor = ray_executor(workers=workers, memory=memory, **needs)
     else:
-        executor = ray_executor(address, **needs)
+        executor = ray_executor(address, memory=memory, **needs)
     say(
         f"Searching on Ray ({address}), candidates at a time: {executor.workers}. Ctrl-C stops; "
         "the same command goes on."
     )
     return executor
+
+
+def _count_bytes(gib: float | None) -> int | None:
+    return None if gib is None else round(gib * 2**30)
 
 
 def _say_memory(workers: int, limit: float | None, *, store: int = 0) -> None:
