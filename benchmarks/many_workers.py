@@ -64,7 +64,8 @@ def evaluate(architecture: Any, task: Sleep, *, seed: int) -> SimpleNamespace:
 
 def start_cluster() -> tuple[Any, Any, dict[str, Any]]:
     """Return the executor, the cluster, and what may be done to its nodes."""
-    from brainguided.on_ray import ENVIRONMENT, ray_executor
+    from brainguided.on_ray import ray_executor
+    from brainguided.ray_session import ENVIRONMENT
 
     # Before Ray is imported; nodes and driver have to agree on tokens
     for name, value in {**ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -14,14 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from brainguided.ray_session import (
+    STORE,
+    import_ray,
+    join_cluster,
+    say_line,
+    say_offers,
+    start_here,
+)
+
 _T = TypeVar("_T")
-ENVIRONMENT = {  # read by Ray when it is imported
-    "RAY_USAGE_STATS_ENABLED": "0",  # no reports to anyone
-    "RAY_task_oom_retries": "0",  # running out of memory is a result, not to be repeated for ever
-    "RAY_worker_niceness": "0",  # as every other process, not behind them
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-STORE = 256 * 2**20  # bytes of shared memory on one machine
 _COUNT = 1.0  # s between two looks at the nodes of the cluster
 _FETCH = 60.0  # s in which a result has to travel, or its node may be lost
 _PING = 15.0  # s in which a node has to run nothing at all, or it may be lost
@@ -54,15 +55,15 @@ class RayExecutor(Executor):
         memory: int | None,
         object_store_memory: int,
     ) -> None:
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        if address is not None:  # on one machine Ray makes a token by itself
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
-        self._ray = _import_ray()
-        before = signal.getsignal(signal.SIGTERM)
-        _start(self._ray, address, workers, cpus, gpus, object_store_memory)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # Ray's own leaves at once, in the middle
+        self._ray = import_ray(cluster=address is not None)
+        self._guard = None
+        if address is not None:
+            join_cluster(self._ray, address)
+        else:
+            count = workers or os.cpu_count() or 1
+            self._guard = start_here(
+                self._ray, max(1, round(count * cpus)), store=object_store_memory
+            )
         wanted = {"CPU": cpus, "GPU": gpus, "memory": memory or 0, **resources}
         self._needs = {name: need for name, need in wanted.items() if need > 0}
         self._labels = dict(labels)
@@ -87,8 +88,8 @@ class RayExecutor(Executor):
         self._problem: Exception | None = None
         self._count_places()
         if not self._places:
-            self._ray.shutdown()
-            raise ValueError(_say_offers(self._needs, self._labels, self._offers))
+            self._leave()
+            raise ValueError(say_offers(self._needs, self._labels, self._offers))
         self._thread = threading.Thread(target=self._watch, name="brainguided-ray", daemon=True)
         self._thread.start()
 
@@ -109,7 +110,7 @@ class RayExecutor(Executor):
         places = {}
         self._offers = [node for node in self._ray.nodes() if node["Alive"]]
         for node in self._offers:
-            if not _fits(node.get("Labels", {}), self._labels):
+            if not self._labels.items() <= node.get("Labels", {}).items():
                 continue
             there = node["Resources"]
             n = min(int(there.get(name, 0) / need + 1e-9) for name, need in self._needs.items())
@@ -141,7 +142,7 @@ class RayExecutor(Executor):
         """Run a function somewhere in the cluster; large arguments travel once a node."""
         with self._lock:
             if self._problem is not None:
-                raise BrokenExecutor(f"Ray is gone: {_line(self._problem)}")
+                raise BrokenExecutor(f"Ray is gone: {say_line(self._problem)}")
             if self._closed:
                 raise RuntimeError("The executor is shut down and takes no more work.")
             future: Future[_T] = Future()
@@ -263,9 +264,9 @@ class RayExecutor(Executor):
         try:
             result = self._ray.get(reference, timeout=_FETCH)
         except errors.OutOfMemoryError as error:
-            future.set_exception(MemoryError(f"Ray ended the task: {_line(error)}"))
+            future.set_exception(MemoryError(f"Ray ended the task: {say_line(error)}"))
         except errors.TaskCancelledError as error:
-            future.set_exception(CancelledError(_line(error)))
+            future.set_exception(CancelledError(say_line(error)))
         except errors.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, BaseException) else error
             future.set_exception(cause)
@@ -276,7 +277,7 @@ class RayExecutor(Executor):
         except Exception as error:  # worker, node or the way there lost
             if not isinstance(error, errors.WorkerCrashedError):
                 self._suspect(task.node, _NOT_TAKEN)
-            future.set_exception(BrokenExecutor(f"{type(error).__name__}: {_line(error)}"))
+            future.set_exception(BrokenExecutor(f"{type(error).__name__}: {say_line(error)}"))
         else:
             future.set_result(result)
 
@@ -284,7 +285,7 @@ class RayExecutor(Executor):
         with self._lock:
             left, self._open, self._problem = dict(self._open), {}, error
         for task in left.values():
-            task.future.set_exception(BrokenExecutor(f"Ray is gone: {_line(error)}"))
+            task.future.set_exception(BrokenExecutor(f"Ray is gone: {say_line(error)}"))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for tasks, or with `cancel_futures` end them, and leave the cluster."""
@@ -301,7 +302,12 @@ class RayExecutor(Executor):
         if wait:
             self._thread.join()
         self._shared.clear()
+        self._leave()
+
+    def _leave(self) -> None:
         self._ray.shutdown()
+        if self._guard is not None:
+            self._guard.communicate()  # closes what it watches
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.shutdown(wait=True, cancel_futures=kind is not None)
@@ -386,81 +392,3 @@ def _call(
 
 def _do_nothing() -> None:
     """Running at all is what is asked of it."""
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError("Ray is not installed: pip install 'brainguided[ray]'.") from error
-    return ray
-
-
-def _start(
-    ray: Any, address: str | None, workers: int | None, cpus: float, gpus: float, store: int
-) -> None:
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is not None:
-        try:
-            ray.init(address=address, **quiet)
-        except Exception as error:
-            raise ConnectionError(
-                f"There is no Ray cluster at {address}, or its token is not on this machine "
-                f"({_line(error)}). Start one with 'ray start --head', and see "
-                "'ray get-auth-token'."
-            ) from error
-        return
-    count = workers or os.cpu_count() or 1
-    settings: dict[str, Any] = {"num_cpus": max(1, round(count * cpus))}
-    if gpus:
-        settings["num_gpus"] = None
-    # Workers find what this process can import, as those of multiprocessing do; and Ray's parts
-    # talk to each other by way of 127.0.0.1, as where it knows one machine only
-    here = {
-        "PYTHONPATH": os.pathsep.join(place for place in sys.path if place),
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    }
-    before = {name: os.environ.get(name) for name in here}
-    constants = ray._private.ray_constants
-    clusters = constants.ENABLE_RAY_CLUSTER
-    os.environ.update(here)
-    constants.ENABLE_RAY_CLUSTER = False
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=store,
-            **settings,
-            **quiet,
-        )
-    finally:
-        constants.ENABLE_RAY_CLUSTER = clusters
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _fits(there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(there.get(name) == value for name, value in wanted.items())
-
-
-def _say_offers(
-    needs: Mapping[str, float], labels: Mapping[str, str], nodes: list[dict[str, Any]]
-) -> str:
-    """Say that no node is large enough or has the labels, and what each has."""
-    wanted = ", ".join(f"{name} {need:g}" for name, need in needs.items())
-    wanted += "".join(f", {name}={value}" for name, value in labels.items())
-    text = f"No node of the Ray cluster has what a candidate takes ({wanted}). There are:"
-    for node in nodes:
-        there = {k: v for k, v in node["Resources"].items() if not k.startswith("node:")}
-        said = ", ".join(f"{name} {value:g}" for name, value in sorted(there.items()))
-        own = {k: v for k, v in node.get("Labels", {}).items() if not k.startswith("ray.io/")}
-        said += "".join(f", {name}={value}" for name, value in own.items())
-        text += f"\n  - {node.get('NodeManagerHostname', 'a node')}: {said}"
-    return f"{text}\nTake less, or start nodes that have it: ray start --resources, --labels."
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

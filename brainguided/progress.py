@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 
 from brainguided.records import Attempt, Timing
 
@@ -27,7 +27,7 @@ class Progress:
         self._candidates = candidates
         self._before = done
         self._start = time.monotonic() if now is None else now
-        self._seconds: Counter[str] = Counter()  # of each host
+        self._seconds: defaultdict[str, float] = defaultdict(float)  # of each host
         self._processes: dict[str, set[int]] = {}
         self._examples = 0
         self._failed = 0
@@ -75,7 +75,7 @@ class Progress:
         if waiting:
             parts.append(f"{waiting} waiting")
         if workers is not None:
-            busy = min(1.0, self._seconds.total() / (elapsed * workers))
+            busy = min(1.0, sum(self._seconds.values()) / (elapsed * workers))
             parts.append(f"workers busy {busy:.0%}{self._describe_hosts(elapsed)}")
         if self._examples:
             parts.append(f"{self._examples / elapsed:.0f} images/s")

@@ -15,6 +15,7 @@ import fake_task
 import numpy as np
 import pytest
 from fake_task import FakeTask
+from test_executors import alive, children
 
 from brainguided.controllers import Reinforce
 from brainguided.on_ray import ray_executor
@@ -165,6 +166,31 @@ def test_a_task_that_wants_more_than_its_memory_fails_alone():
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
     )  # fmt: skip
     assert done.stdout.split() == ["memory", str(2**20), "1"], done.stderr
+
+
+DRIVER = """
+import sys, time; from brainguided.on_ray import ray_executor
+executor = ray_executor(workers=2)
+futures = [executor.submit(time.sleep, 60) for _ in range(2)]
+time.sleep(2); print("busy", flush=True); time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_nothing_of_ray_outlives_a_killed_driver_by_five_seconds():
+    shared = set(os.listdir("/dev/shm"))
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
+    with driver.stdout:
+        assert driver.stdout.readline() == "busy\n"
+        family = children(driver.pid)
+        assert len(family) >= 6, "Ray's own, two workers and the guard"
+        driver.kill()
+        driver.wait()
+    deadline = time.monotonic() + 5
+    while any(map(alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in family if alive(pid)] == []
+    assert set(os.listdir("/dev/shm")) <= shared
 
 
 def test_impossible_requests_are_refused():
