@@ -101,9 +101,10 @@ class Blueprint:
     Attributes
     ----------
     nodes : tuple of Node
-        The last one is the classifier; every one is needed for it.
+        The last one is the classifier; each is needed for it or for what is observed.
     observed : tuple of str
-        Nodes whose outputs are compared with the brain, by depth.
+        Nodes whose outputs are compared with the brain, by depth. They need not all feed the
+        classifier, see `feeding`.
     in_channels : int
         Of the images.
     """
@@ -118,6 +119,34 @@ class Blueprint:
         return sum(
             sum(count for _, _, count in _walk(node)) for node in self.nodes if not node.shares
         )
+
+    @property
+    def feeding(self) -> tuple[str, ...]:
+        """The observed layers whose outputs reach the classifier, by depth.
+
+        The others get no gradient and stay as they were initialised, as cells that no later cell
+        reads where every cell reads only the one before the previous.
+        """
+        needed = self._find_feeding()
+        return tuple(name for name in self.observed if name in needed)
+
+    @property
+    def n_feeding_parameters(self) -> int:
+        """Number of parameters that what reaches the classifier depends on: those trained."""
+        needed = self._find_feeding()
+        owners = {node.shares or node.name for node in self.nodes if node.name in needed}
+        return sum(
+            sum(count for _, _, count in _walk(node)) for node in self.nodes if node.name in owners
+        )
+
+    def _find_feeding(self) -> set[str]:
+        """Return the nodes whose outputs reach the classifier, itself included."""
+        needed = {self.nodes[-1].name}
+        for node in reversed(self.nodes):
+            # Nothing passes a map of zeros
+            if node.name in needed and not any(isinstance(step, Zero) for _, step in node.steps):
+                needed |= set(node.inputs)
+        return needed
 
     def count_multiply_adds(self, image_size: int) -> int:
         """Return the multiply-adds of convolutions and of the classifier, for one image.

@@ -20,7 +20,8 @@ def list_layers(network: nn.Module) -> tuple[str, ...]:
     """Return the layers that are observed by default, in the order of ``named_modules()``.
 
     Networks built here say so themselves (``observed_layers``: every convolutional layer after
-    batch norm, ReLU and pooling); of any other module, all convolutions and linear maps.
+    batch norm, ReLU and pooling of a plain or macro network, every cell, residual block or
+    recurrent area of the others); of any other module, all convolutions and linear maps.
     """
     own = getattr(network, "observed_layers", None)
     if own is not None:

@@ -28,7 +28,8 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
         Run folders, at least two. A search that still runs gives what it has.
     out : path
         A new run folder. `write_report`, `run_finalists`, `table_from_run` and the warm start of a
-        controller read it as any other; a search cannot go on in it.
+        controller read it as any other; a search cannot go on in it. Of an architecture that is
+        there twice, `table_from_run` takes the first evaluation.
 
     Returns
     -------

@@ -90,6 +90,10 @@ def _write_page(
     images = task.get("images", {})
     n_classes, size = int(images.get("classes", 2)), int(images.get("image_size", 32))
     adds = architecture.count_multiply_adds(size, n_classes)
+    blueprint = architecture.to_blueprint(n_classes)
+    fed, observed = blueprint.feeding, blueprint.observed
+    idle = ", ".join(name for name in observed if name not in fed)
+    untrained = f"; never trained: {idle}" if idle else ""
     accuracy, n = record["test_accuracy"], record["test_images"]
     low, high = wilson_interval(accuracy, n)
     teacher = task.get("teacher") or []
@@ -101,6 +105,8 @@ def _write_page(
         "|---|---|",
         f"| kind | {architecture.kind} |",
         f"| parameters | {record['n_parameters']:,} |",
+        f"| parameters that feed the classifier | {blueprint.n_feeding_parameters:,} |",
+        f"| observed layers that feed the classifier | {len(fed)} of {len(observed)}{untrained} |",
         f"| multiply-adds for one image of {size} px | {adds:,} |",
         f"| classes | {n_classes} |",
         f"| test accuracy | {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {n:,} images, "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from scipy.stats import t as students_t
 
 from brainguided.controllers.contract import Controller
 from brainguided.spaces import SearchSpace
@@ -31,11 +32,14 @@ class Replay:
         Score of the architecture with the highest reward so far, the earliest of equals.
     asked : int
         Proposals; those of architectures evaluated before cost nothing.
+    nearest : int
+        Of those, how many were answered by the row of another architecture.
     """
 
     spent: np.ndarray
     incumbent: np.ndarray
     asked: int
+    nearest: int = 0
 
 
 def replay_search(
@@ -55,8 +59,9 @@ def replay_search(
     budget : float
         In the units of ``table.cost``.
     nearest : bool
-        Whether an architecture that is not in the table has the results of the one that differs
-        in the fewest decisions (one drawn by the controller's seed among equals); else it is
+        Whether an architecture that is not in the table has the results of an isomorphic one
+        (`Architecture.canonical_key`) or, if there is none, of the one that differs in the fewest
+        decisions (one drawn by the controller's seed among equals, once in a search); else it is
         refused.
 
     Raises
@@ -67,7 +72,9 @@ def replay_search(
     rows = {tuple(actions): row for row, actions in enumerate(table.actions.tolist())}
     draw = np.random.default_rng((controller.seed, 1))
     seen: set[int] = set()
-    spent, scores, best = [], [], -np.inf
+    answers: dict[tuple[int, ...], tuple[int, bool]] = {}  # row, and whether only near
+    networks: dict[str, tuple[int, bool]] = {}
+    spent, scores, best, near = [], [], -np.inf, 0
     total, asked, repeated = 0.0, 0, 0
     while repeated < _STUCK and len(seen) < len(rows):
         (architecture,) = controller.ask(1)
@@ -81,7 +88,15 @@ def replay_search(
                     f"{table.space.n_architectures} architectures). Allow the nearest one in its "
                     "place: nearest=True, or --nearest."
                 )
-            row = int(draw.choice(nearest_rows(table.actions, actions)))
+            if actions not in answers:
+                key = architecture.canonical_key
+                if key in table.rows_by_network:
+                    networks[key] = table.rows_by_network[key], False
+                elif key not in networks:
+                    networks[key] = int(draw.choice(nearest_rows(table.actions, actions))), True
+                answers[actions] = networks[key]
+            row, only_near = answers[actions]
+            near += only_near
         reward = float(table.reward[row])
         if row in seen:
             repeated += 1
@@ -96,7 +111,7 @@ def replay_search(
                 best, score = reward, float(table.score[row])
             scores.append(score)
         controller.tell([architecture], [reward])
-    return Replay(np.array(spent), np.array(scores), asked)
+    return Replay(np.array(spent), np.array(scores), asked, near)
 
 
 def run_replays(
@@ -128,9 +143,11 @@ def run_replays(
     -------
     xarray.Dataset
         ``score`` (search, seed): of the incumbent at the end, NaN where the budget was too small
-        for one evaluation; ``evaluations``, ``asked`` (search, seed); ``curve`` (search, seed,
-        cost): the incumbent's score at each cost, NaN before the first evaluation. A search is
-        named by its controller and, where there are several, its table.
+        for one evaluation; ``evaluations``, ``asked``, ``nearest`` (search, seed): architectures
+        paid for, proposals, and those of them that were answered by the row of another
+        architecture; ``curve`` (search, seed, cost): the incumbent's score at each cost, NaN
+        before the first evaluation. A search is named by its controller and, where there are
+        several, its table.
     """
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds is {seeds!r}; expected a whole number, at least 1.")
@@ -154,11 +171,11 @@ def run_replays(
     grid = np.linspace(0, budget, _POINTS)
     score = np.full((len(jobs), seeds), np.nan)
     curve = np.full((len(jobs), seeds, _POINTS), np.nan)
-    counts = np.zeros((2, len(jobs), seeds), dtype=int)
+    counts = np.zeros((3, len(jobs), seeds), dtype=int)
     for job, row in enumerate(done):
         for part, replays in zip(parts, row, strict=True):
             for seed, replay in zip(part, replays, strict=True):
-                counts[:, job, seed] = len(replay.spent), replay.asked
+                counts[:, job, seed] = len(replay.spent), replay.asked, replay.nearest
                 if len(replay.spent):
                     score[job, seed] = replay.incumbent[-1]
                     place = np.searchsorted(replay.spent, grid, side="right") - 1
@@ -169,6 +186,7 @@ def run_replays(
             "score": (("search", "seed"), score),
             "evaluations": (("search", "seed"), counts[0]),
             "asked": (("search", "seed"), counts[1]),
+            "nearest": (("search", "seed"), counts[2]),
             "curve": (("search", "seed", "cost"), curve),
         },
         coords={
@@ -193,6 +211,10 @@ def _replay_some(
 def summarize_replays(replays: xr.Dataset) -> xr.Dataset:
     """Return mean, sd and 95 % interval of the mean over seeds.
 
+    Intervals are over the seeds of the searches alone: the table is taken as it is, with its one
+    training of each architecture and its one set of validation images. They say how sure it is
+    which search finds more in this table, not in another.
+
     Parameters
     ----------
     replays : Dataset (search, seed, cost)
@@ -202,15 +224,16 @@ def summarize_replays(replays: xr.Dataset) -> xr.Dataset:
     -------
     xarray.Dataset
         ``mean``, ``sd``, ``lower``, ``upper`` (search) of the final score, and ``curve_mean``,
-        ``curve_lower``, ``curve_upper`` (search, cost). Intervals are 1.96 standard errors to
-        either side. Curves begin where every seed has an incumbent.
+        ``curve_lower``, ``curve_upper`` (search, cost). Intervals are those of Student's t, NaN
+        for a single seed. Curves begin where every seed has an incumbent.
     """
     n = replays.sizes["seed"]
+    width = float(students_t.ppf(0.975, n - 1)) if n > 1 else np.nan
 
     def describe(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
         mean = values.mean("seed", skipna=False)
         sd = values.std("seed", ddof=min(1, n - 1), skipna=False)
-        return mean, sd, 1.96 * sd / np.sqrt(n)
+        return mean, sd, width * sd / np.sqrt(n)
 
     mean, sd, half = describe(replays["score"])
     curve, _, curve_half = describe(replays["curve"])

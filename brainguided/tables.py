@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,13 @@ import pandas as pd
 
 from brainguided.architectures import Architecture
 from brainguided.journal import Journal
+from brainguided.records import Attempt
 from brainguided.spaces import SearchSpace
 
 _SHOWN = 3  # rows quoted in an error
+_FEWEST = 3  # candidates with a score, below which there is nothing to search
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +68,13 @@ class Table:
                 )
         if not problems and (self.cost < 0).any():
             problems.append(f"cost is negative in {int((self.cost < 0).sum())} rows")
-        if n and len(np.unique(self.actions, axis=0)) < n:
-            problems.append("an architecture has more than one row")
+        if n and (repeated := _find_repeated(self.actions)):
+            row, first = repeated[0]
+            text = self.space.decode(self.actions[row].tolist()).to_json()
+            problems.append(
+                f"an architecture has more than one row: {len(repeated)} rows repeat others, as "
+                f"row {row} row {first}, {text}; keep one of each"
+            )
         if problems:
             raise ValueError("Not a table:" + "".join(f"\n  - {text}" for text in problems))
 
@@ -70,6 +82,21 @@ class Table:
     def is_complete(self) -> bool:
         """Whether every architecture of the space is in the table."""
         return len(self.actions) == self.space.n_architectures
+
+    @cached_property
+    def rows_by_network(self) -> dict[str, int]:
+        """The first row of every `Architecture.canonical_key`."""
+        found: dict[str, int] = {}
+        for row, actions in enumerate(self.actions.tolist()):
+            found.setdefault(self.space.decode(actions).canonical_key, row)
+        return found
+
+
+def _find_repeated(actions: np.ndarray) -> list[tuple[int, int]]:
+    """Return each row that repeats an earlier one, with the first of its kind."""
+    first: dict[tuple[int, ...], int] = {}
+    met = [(row, first.setdefault(tuple(a), row)) for row, a in enumerate(actions.tolist())]
+    return [(row, before) for row, before in met if before != row]
 
 
 def load_table(
@@ -139,22 +166,30 @@ def table_from_run(
     *,
     reward: str = "P+TG",
     step: int | None = None,
-    score: str = "performance",
+    score: str | Mapping[int, float] = "performance",
 ) -> Table:
     """Make a table of the candidates of a run, with any weight of the brain.
+
+    Where score and reward are one measurement at the same step (P with "performance"), that
+    reward wins by construction, and a warning says so. To ask which reward finds what is good in
+    the end, judge by what was measured later: "finalists", or scores of one's own.
 
     Parameters
     ----------
     out : path
-        A run folder; failed candidates and repetitions are left out.
+        A run folder; failed candidates and repetitions are left out. Of an architecture that
+        was evaluated more than once (by the searches of a merged run) the first evaluation
+        counts: like all others it then is one training, not a mean with less noise.
     space : SearchSpace
         That of the run.
     reward : str
         "P", "TG", "P+TG", or with any alpha, as "P+0.5*TG".
     step : int, optional
         Take P and TG of this checkpoint, and the cost up to it; default: of the end.
-    score : {"performance", "guidance", "reward"}
-        By which outcomes are judged, always of the end.
+    score : {"performance", "guidance", "reward", "finalists"} or mapping of int to float
+        By which outcomes are judged: of the end of the short training; "finalists" for the
+        validation accuracy after the long training of `run_finalists`; or a score for each
+        candidate, see `read_scores`. Candidates that have none are left out.
 
     Returns
     -------
@@ -164,17 +199,27 @@ def table_from_run(
     Raises
     ------
     ValueError
-        The reward cannot be read, candidates have no TG or no such checkpoint, or the run is of
-        another space.
+        The reward cannot be read, candidates have no TG or no such checkpoint, the run is of
+        another space, or fewer than three candidates have a score.
+    FileNotFoundError
+        The run has no finalists.
     """
     weights = _read_reward(reward)
-    if score not in ("performance", "guidance", "reward"):
-        raise ValueError(f"score is {score!r}; expected performance, guidance or reward.")
+    known = ("performance", "guidance", "reward", "finalists")
+    if isinstance(score, str) and score not in known:
+        raise ValueError(f"score is {score!r}; expected one of {', '.join(known)}.")
     with Journal.read(out) as journal:
         results = journal.results()
     results = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
-    rows, numbers = [], []
+    scores = _read_finalists(out) if score == "finalists" else score
+    if isinstance(scores, Mapping):
+        results = _choose_scored(results, scores, out)
+    met: set[str] = set()
+    rows, numbers, same = [], [], False
     for result in results:
+        if result.architecture in met:
+            continue
+        met.add(result.architecture)
         measured = {"performance": result.performance, "guidance": result.guidance}
         examples = float(result.examples or 0)
         if step is not None:
@@ -191,16 +236,100 @@ def table_from_run(
             weight * _value(measured[name], name, result.candidate)
             for name, weight in weights.items()
         ]
-        numbers.append(
-            (sum(values), examples, _value(getattr(result, score), score, result.candidate))
-        )
+        if isinstance(scores, Mapping):
+            judged: float = scores[result.candidate]
+        else:
+            judged = _value(getattr(result, scores), scores, result.candidate)
+            told = sum(values) if scores == "reward" else measured[scores]
+            same |= scores in (*weights, "reward") and told == judged
+        numbers.append((sum(values), examples, judged))
         rows.append(space.encode(Architecture.from_json(result.architecture)))
     if not rows:
         raise ValueError(f"No candidate of {out} succeeded; there is nothing to replay.")
+    if same:
+        _log.warning(
+            "Reward %s and score '%s' are the same measurement at the same step, so what is told "
+            "is what is judged by: comparing rewards says nothing. Judge by score 'finalists' or "
+            "by scores of your own, or take the reward of an earlier step.",
+            reward,
+            scores,
+        )
     reward_of, cost, score_of = np.array(numbers, dtype=float).T
     return Table(
         space, np.array(rows), reward_of, cost, score_of, units="images", source=f"{out}: {reward}"
     )
+
+
+def read_scores(path: str | os.PathLike[str]) -> dict[int, float]:
+    """Read scores of candidates, e.g. accuracies after long training elsewhere.
+
+    Parameters
+    ----------
+    path : path
+        A CSV file with the columns ``candidate`` (its number in the run) and ``score``.
+
+    Raises
+    ------
+    ValueError
+        Columns are missing, or rows hold no candidate and finite score or repeat a candidate.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [name for name in ("candidate", "score") if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{path} has no column {', '.join(map(repr, missing))}; it has "
+            f"{', '.join(map(repr, frame.columns))}."
+        )
+    problems, scores = [], {}
+    values = pd.to_numeric(frame["score"], errors="coerce").to_numpy(float)
+    for row, (text, value) in enumerate(zip(frame["candidate"], values, strict=True)):
+        if not text.strip().isdigit() or not np.isfinite(value):
+            problems.append(
+                f"row {row} is candidate {text!r} with score {frame['score'][row]!r}; expected a "
+                "whole number and a finite one"
+            )
+        elif int(text) in scores:
+            problems.append(f"row {row} repeats candidate {text}")
+        else:
+            scores[int(text)] = float(value)
+    if problems:
+        shown = "".join(f"\n  - {text}" for text in problems[:_SHOWN])
+        raise ValueError(f"{path} has {len(problems)} rows that are no scores:{shown}")
+    return scores
+
+
+def _read_finalists(out: str | os.PathLike[str]) -> dict[int, float]:
+    path = Path(out) / "finalists" / "finalists.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist, so no candidate has a score 'finalists'; run 'brainguided "
+            f"finalists {out}' first."
+        )
+    finalists = json.loads(path.read_text(encoding="utf-8"))["finalists"]
+    return {
+        one["candidate"]: float(one["performance"])
+        for one in finalists
+        if one["performance"] is not None
+    }
+
+
+def _choose_scored(
+    results: list[Attempt], scores: Mapping[int, float], out: str | os.PathLike[str]
+) -> list[Attempt]:
+    """Return the candidates that have a score."""
+    known = {result.candidate for result in results}
+    if unknown := sorted(set(scores) - known):
+        raise ValueError(
+            f"Scores are given for {unknown[:_SHOWN]}, which are no candidates of {out} that "
+            "succeeded (repetitions have the number of the first). Give scores of this run."
+        )
+    chosen = [result for result in results if result.candidate in scores]
+    if len(chosen) < _FEWEST:
+        raise ValueError(
+            f"{len(chosen)} of {len(results)} candidates of {out} have a score; expected at least "
+            f"{_FEWEST} for a search among them. Train more finalists, or give more scores."
+        )
+    return chosen
 
 
 def _value(value: float | None, name: str, candidate: int) -> float:

@@ -216,3 +216,32 @@ def test_initial_maps_neither_vanish_nor_explode():
         if isinstance(module, nn.Conv2d) and module.weight.numel() > 200:
             fan = np.prod(module.kernel_size) * module.out_channels / module.groups
             assert float(module.weight.detach().std()) == pytest.approx((2 / fan) ** 0.5, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        CellArchitecture((Block(0, "sep_conv_3x3", 0, "identity"),), n_cells=1, filters=4),
+        CellArchitecture((Block(0, "sep_conv_3x3", 1, "identity"),), n_cells=1, filters=4),
+        RecurrentArchitecture((RecurrentArea(4, 3, 2), RecurrentArea(4, 3, 2, "additive"))),
+    ],
+    ids=["every other cell", "all cells", "shared weights"],
+)
+def test_what_feeds_the_classifier_is_what_is_trained(architecture):
+    """Parameters that get a gradient are counted, and layers on the way are named."""
+    blueprint = architecture.to_blueprint(5)
+    network = build_network(architecture, n_classes=5, seed=0).train()
+    generator = torch.Generator().manual_seed(0)
+    logits = network(torch.randn(4, 3, 16, 16, generator=generator))
+    (logits * torch.randn(4, 5, generator=generator)).sum().backward()
+    trained = sum(p.numel() for p in network.parameters() if p.grad is not None and p.grad.any())
+    assert blueprint.n_feeding_parameters == trained <= blueprint.n_parameters
+
+
+def test_cells_that_no_later_cell_reads_do_not_feed_the_classifier():
+    block = Block(0, "sep_conv_3x3", 0, "identity")
+    blueprint = CellArchitecture((block,), n_cells=2, filters=4).to_blueprint(5)
+    assert blueprint.feeding == ("cell2", "cell4", "cell6", "cell8")
+    assert blueprint.n_feeding_parameters < blueprint.n_parameters
+    zeros = NASBench201Architecture.from_text("300000", n_cells=1, filters=4).to_blueprint(5)
+    assert zeros.feeding == ("cell3",)

@@ -254,20 +254,31 @@ def test_a_warm_start_is_learnt_from(name):
 @every
 def test_a_warm_start_after_asking_or_from_elsewhere_is_refused(make):
     controller = make(small_space(), seed=0)
-    with pytest.raises(ValueError, match="expected a finite one"):
-        controller.warm_start([small_space().sample(0)], [float("nan")])
-    with pytest.raises(ValueError, match="not in the space"):
-        controller.warm_start([pnas_space().sample(0)], [0.0])
+    fitting = small_space().sample(0)
+    with pytest.raises(ValueError, match="reward 0 is nan; expected a finite one"):
+        controller.warm_start([fitting], [float("nan")])
+    with pytest.raises(ValueError, match=r"in the space 'small-10'.*\n  - candidate 1: The arch"):
+        controller.warm_start([fitting, pnas_space().sample(0)], [0.0, 1.0])
+    with pytest.raises(ValueError, match=r"candidate 4: .*\n  - and 3 more"):
+        controller.warm_start([pnas_space().sample(0)] * 8, [0.0] * 8)
+    with pytest.raises(ValueError, match="1 architectures were given with 2 rewards"):
+        controller.warm_start([fitting], [0.0, 1.0])
     controller.ask(1)
     with pytest.raises(ValueError, match="before the first ask"):
         controller.warm_start([small_space().sample(0)], [0.0])
 
 
+@pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize(
-    "name", [n for n in LEARNING if n not in ("zoph2017 reinforce", "nasnet ppo")]
+    "settings",
+    [{}, {"unique": True}, {"limits": Limits(max_parameters=1900)}],
+    ids=["free", "unique", "limits"],
 )
-def test_a_planted_optimum_is_found(name):
-    """Of 768 architectures one is best, and every decision towards it is rewarded."""
+def test_a_planted_optimum_is_found(name, settings):
+    """Of 768 architectures one is best, and every decision towards it is rewarded.
+
+    The limits leave four in five of them, the best among them.
+    """
     space = PlainSpace(
         "planted",
         1,
@@ -282,11 +293,57 @@ def test_a_planted_optimum_is_found(name):
     def reward(architecture):
         return sum(a == b for a, b in zip(space.encode(architecture), best, strict=True)) / 6
 
-    found = 0
-    for seed in range(5):
-        seen = play(CONTROLLERS[name](space, seed=seed), 25, 8, reward)
-        found += max(map(reward, seen)) == 1
-    assert found >= 4
+    found, seeds = 0, 2 if settings else 5
+    for seed in range(seeds):
+        controller = CONTROLLERS[name](space, seed=seed, **settings)
+        # No longer than that: where all is found, TPE has thousands of proposals rejected
+        found += any(max(map(reward, play(controller, 1, 8, reward))) == 1 for _ in range(25))
+    assert found >= seeds - 1
+
+
+@pytest.mark.parametrize("settings", ["limits", "unique"])
+def test_local_search_climbs_where_proposals_are_rejected(settings):
+    """Rejected draws are no candidates: after ten that are admitted it tries neighbours."""
+    if settings == "limits":
+        space = pnas_space(n_blocks=2, n_cells=1, filters=8)
+        controller = LocalSearch(space, seed=0, limits=Limits(max_parameters=48_000))
+    else:  # half of what is drawn was there before
+        space = nasbench201_space()
+        controller = LocalSearch(space, seed=0, unique=True)
+        controller._seen |= {space.sample(n).canonical_key[:20] for n in range(6000)}
+    neighbours = 0
+    for _ in range(40):
+        (proposal,) = controller.ask(1)
+        best = controller._best
+        near = best is not None and proposal in space.neighbours(best[0])
+        controller.tell([proposal], [int(proposal.key[:6], 16) / 2**24])
+        neighbours += near
+    assert neighbours >= 20
+
+
+def test_evolution_draws_its_first_admitted_population_uniformly():
+    """Rejected draws do not count, and those drawn in place of proposals do."""
+    space, limits = small_space(), Limits(max_parameters=3000)
+    controller = RegularizedEvolution(space, seed=0, population=10, limits=limits)
+    for number in range(30):
+        assert (controller._drawn, len(controller._living)) == (min(number, 10), min(number, 10))
+        (proposal,) = controller.ask(1)
+        assert (controller._open[0].memo == "drawn") == (number < 10)
+        controller.tell([proposal], [float(number)])
+    tight = Limits(max_parameters=450)  # 2 %, so that some are drawn in place of proposals
+    scarce = RegularizedEvolution(space, seed=0, population=10, limits=tight)
+    play(scarce, 10, 1, lambda a: 0.5)
+    assert scarce._drawn == 10
+
+
+def test_a_restored_evolution_forgets_what_it_had():
+    """A warm start made before the state is restored is not part of that state."""
+    space = small_space()
+    controller, copy = (RegularizedEvolution(space, seed=0) for _ in range(2))
+    play(controller, 1, 4)
+    copy.warm_start([space.sample(n) for n in range(5)], [9.0] * 5)
+    copy.restore_state(json.loads(json.dumps(controller.save_state())))
+    assert list(copy._living) == list(controller._living)
 
 
 @every

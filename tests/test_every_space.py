@@ -165,6 +165,26 @@ def test_nas_bench_201_has_its_architectures_and_classes():
     architectures = list(nasbench201_space().enumerate())
     assert len({a.key for a in architectures}) == 15_625
     assert len({a.canonical for a in architectures}) == 6_466
+    assert len({a.canonical_key for a in architectures}) == 6_040
+
+
+def test_nasbench201_cells_with_the_same_key_have_the_same_network():
+    """The classes of the benchmark do not: a convolution of zeros learns a shift."""
+    found, classes = {}, {}
+    for architecture in nasbench201_space(n_cells=1, filters=4).enumerate():
+        size = architecture.count_parameters(10), architecture.count_multiply_adds(32, 10)
+        found.setdefault(architecture.canonical_key, set()).add(size)
+        classes.setdefault(architecture.canonical, set()).add(size[0])
+    assert all(len(sizes) == 1 for sizes in found.values())
+    assert sum(len(sizes) > 1 for sizes in classes.values()) == 523
+
+    def key(text):
+        return NASBench201Architecture.from_text(text).canonical_key
+
+    assert key("000003") != key("000000")  # a convolution of zeros
+    assert key("000004") == key("000000")  # a pooling of zeros
+    assert key("301011") != key("330011")  # one convolution read twice, and two convolutions
+    assert key("010001") == key("000100")  # a skip over two nodes or one
 
 
 def renumber(blocks, order):
@@ -296,3 +316,15 @@ def test_all_problems_of_a_space_are_listed():
         with pytest.raises(ValueError, match="Not a search space") as caught:
             make()
         assert all(part in str(caught.value) for part in parts), caught.value
+
+
+@pytest.mark.parametrize(
+    "space",
+    [small_space(), zoph2017_space(5, skips=True, strides=(1, 2, 3)), pnas_space()],
+    ids=["small", "skips", "pnas"],
+)
+def test_what_is_legal_for_many_is_what_is_legal_for_each(space):
+    taken = [space.sample_actions(seed) for seed in range(40)]
+    for place in range(len(space.decisions)):
+        expected = [space.legal(actions[:place]) for actions in taken]
+        np.testing.assert_array_equal(space.legal_rows(taken, place), expected)

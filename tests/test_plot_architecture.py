@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, PathPatch
 
-from brainguided.architectures import NASBench201Architecture
+from brainguided.architectures import MacroArchitecture, MacroLayer, NASBench201Architecture
 from brainguided.plot import plot_architecture
 from brainguided.plot.architecture import build_diagrams
 from brainguided.plot.style import COLUMN
@@ -117,3 +117,18 @@ def test_steps_in_time_are_loops():
     assert diagram.loops == {
         str(k): f"{a.times} steps" for k, a in enumerate(architecture.areas, 1) if a.times > 1
     }
+
+
+def test_a_skip_from_the_layer_just_before_is_drawn_beside_the_chain():
+    """It changes the network, so the drawing has to show it."""
+    layers = (MacroLayer("conv_3x3"), MacroLayer("conv_3x3", (1,)), MacroLayer("avg_pool_3x3"))
+    plain = MacroArchitecture((layers[0], MacroLayer("conv_3x3"), layers[2]))
+    joined = MacroArchitecture(layers)
+    assert build_diagrams(joined)[0].edges.count(("1", "2")) == 2
+    drawn = [
+        patch.get_path().vertices.tolist()
+        for patch in plot_architecture(joined).patches
+        if type(patch) is PathPatch
+    ]
+    assert len(drawn) == len({str(path) for path in drawn})
+    assert len(drawn) == 1 + sum(type(p) is PathPatch for p in plot_architecture(plain).patches)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +15,8 @@ from brainguided.__main__ import main
 from brainguided.controllers import LocalSearch, RandomSearch, RegularizedEvolution
 from brainguided.plot import plot_anytime
 from brainguided.replay import replay_search, run_replays, summarize_replays
-from brainguided.spaces import PlainSpace, SearchSpace, nasbench201_space
-from brainguided.tables import Table, load_table, table_from_run
+from brainguided.spaces import PlainSpace, SearchSpace, nasbench201_space, pnas_space
+from brainguided.tables import Table, load_table, nearest_rows, read_scores, table_from_run
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "nasbench201"
 FEW = PlainSpace("few", 1, (1, 3, 5), (1, 3, 5), (8, 16))  # 18 architectures
@@ -87,8 +89,9 @@ def test_the_summary_is_mean_sd_and_interval():
     scores = replays["score"].values[0]
     assert float(one["mean"]) == pytest.approx(scores.mean())
     assert float(one["sd"]) == pytest.approx(scores.std(ddof=1))
-    half = 1.96 * scores.std(ddof=1) / np.sqrt(50)
-    assert float(one["upper"] - one["mean"]) == pytest.approx(half)
+    half = 2.0096 * scores.std(ddof=1) / np.sqrt(50)  # Student's t with 49 degrees
+    assert float(one["upper"] - one["mean"]) == pytest.approx(half, rel=1e-4)
+    assert np.isnan(summarize_replays(replays.isel(seed=[0]))["lower"]).all()  # one says nothing
 
 
 def test_the_figure_has_a_line_for_every_search():
@@ -114,7 +117,7 @@ def test_tables_with_problems_are_refused(tmp_path):
     path.write_text("ops,r,c,s\n000000,1,-1,1\n000000,2,1,1\n")
     with pytest.raises(ValueError, match="cost is negative") as caught:
         load_table(path, space, **columns)
-    assert "more than one row" in str(caught.value)
+    assert "row 1 row 0, {" in str(caught.value)
 
 
 def test_leading_zeros_of_architectures_are_kept(tmp_path):
@@ -201,3 +204,120 @@ def test_random_search_on_nas_bench_201_scores_as_published():
     assert float(mean.sel(search="random")) == pytest.approx(93.78, abs=0.1)
     assert float(mean.sel(search="evolution")) > 94.0
     assert float(mean.sel(search="local")) > 94.1
+
+
+class Repeats(RandomSearch):
+    """Ask for one architecture again and again."""
+
+    def _propose(self, n):
+        from brainguided.controllers.contract import Proposal
+
+        return [Proposal(self.space.decode((0, 2, 2, 1, 0, 0)))] * n
+
+
+def test_an_architecture_has_one_answer_in_a_search_however_often_it_is_asked():
+    """Five rows tie as the nearest; the one drawn first is kept, and paid once."""
+    table = make_table()
+    table = Table(FEW, table.actions[:4:2], *(getattr(table, n)[:4:2] for n in ("reward", "cost")),
+                  table.score[:4:2])  # fmt: skip
+    assert len(nearest_rows(table.actions, (0, 2, 2, 1, 0, 0))) == 2
+    for seed in range(6):
+        replay = replay_search(Repeats(FEW, seed=seed), table, budget=100.0, nearest=True)
+        assert len(replay.spent) == 1
+        assert replay.nearest == replay.asked == 301
+    replays = run_replays({"t": table}, {"r": Repeats}, budget=100.0, seeds=2, nearest=True)
+    assert (replays["nearest"] == replays["asked"]).all()
+
+
+def test_an_isomorphic_row_comes_before_the_nearest():
+    space = pnas_space(n_blocks=1)
+    one = space.encode(space.decode((0, 3, 1, 4)))
+    swapped, near = (1, 4, 0, 3), (0, 3, 1, 5)
+    table = Table(space, np.array([swapped, near]), np.arange(2.0), np.ones(2), np.arange(2.0))
+
+    class Asks(RandomSearch):
+        def _propose(self, n):
+            from brainguided.controllers.contract import Proposal
+
+            return [Proposal(space.decode(one))] * n
+
+    replay = replay_search(Asks(space, seed=0), table, budget=9.0, nearest=True)
+    assert (replay.incumbent.tolist(), replay.nearest) == ([0.0], 0)
+
+
+def space_of(folder):
+    from brainguided.journal import Journal
+
+    with Journal.read(folder) as journal:
+        return SearchSpace.from_description(journal.config["space"]), journal.results()
+
+
+def test_a_run_is_judged_by_what_was_measured_later(run_folder, tmp_path, caplog):
+    space, results = space_of(run_folder)
+    firsts = [r.candidate for r in results if r.outcome == "done" and r.duplicate_of is None]
+    path = tmp_path / "scores.csv"
+    path.write_text("candidate,score\n" + "".join(f"{c},{c}.5\n" for c in firsts[:4]))
+    table = table_from_run(run_folder, space, score=read_scores(path))
+    np.testing.assert_array_equal(table.score, [c + 0.5 for c in firsts[:4]])
+    assert not caplog.records
+    table_from_run(run_folder, space, reward="P+TG")
+    assert "Reward P+TG and score 'performance' are the same measurement" in caplog.text
+    with pytest.raises(ValueError, match=r"2 of .* have a score; expected at least 3"):
+        table_from_run(run_folder, space, score={c: 1.0 for c in firsts[:2]})
+    with pytest.raises(ValueError, match=r"\[999\], which are no candidates"):
+        table_from_run(run_folder, space, score={999: 1.0})
+    with pytest.raises(FileNotFoundError, match="run 'brainguided finalists"):
+        table_from_run(run_folder, space, score="finalists")
+    path.write_text("candidate,score\n1,nan\n2,3\n2,4\n")
+    with pytest.raises(ValueError, match=r"2 rows .*\n  - row 0 .*\n  - row 2 repeats") as caught:
+        read_scores(path)
+    assert "candidate '1' with score 'nan'" in str(caught.value)
+
+
+def test_finalists_judge_a_run(run_folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    space, results = space_of(copy)
+    firsts = [r.candidate for r in results if r.outcome == "done" and r.duplicate_of is None]
+    (copy / "finalists").mkdir()
+    finalists = [{"candidate": c, "performance": c / 100} for c in firsts[:3]]
+    finalists.append({"candidate": firsts[3], "performance": None})  # it failed
+    (copy / "finalists" / "finalists.json").write_text(json.dumps({"finalists": finalists}))
+    table = table_from_run(copy, space, reward="TG", score="finalists")
+    np.testing.assert_array_equal(table.score, [c / 100 for c in firsts[:3]])
+
+
+def test_of_an_architecture_that_two_searches_evaluated_the_first_counts(tmp_path):
+    from fake_task import FakeTask, controller, evaluate
+
+    from brainguided.merge import merge_runs
+    from brainguided.search import run_search
+
+    for seed in (0, 1):
+        run_search(controller("random", seed), FakeTask(), candidates=20,
+                   out=tmp_path / str(seed), evaluate=evaluate)  # fmt: skip
+    merge_runs([tmp_path / "0", tmp_path / "1"], tmp_path / "all")
+    space, results = space_of(tmp_path / "all")
+    firsts = {}
+    for result in results:
+        firsts.setdefault(result.architecture, result.performance)
+    table = table_from_run(tmp_path / "all", space, reward="P")
+    np.testing.assert_array_equal(table.reward, list(firsts.values()))
+
+
+def test_settings_of_the_space_have_the_types_of_their_defaults(capsys):
+    from brainguided.commands.replays import _read_settings
+    from brainguided.spaces import zoph2017_space
+
+    texts = ["max_depth=4", "skips=false", "strides=1,2,3"]
+    assert _read_settings(texts, zoph2017_space) == {
+        "max_depth": 4, "skips": False, "strides": (1, 2, 3),
+    }  # fmt: skip
+    with pytest.raises(ValueError) as caught:
+        _read_settings(["depth=4", "skips=maybe", "max_depth"], zoph2017_space)
+    for part in ("'depth' is unknown; known, with their defaults: max_depth=10, skips=false",
+                 "skips is 'maybe', expected a value like false",
+                 "max_depth is no setting, expected KEY=VALUE"):  # fmt: skip
+        assert part in str(caught.value)
+    with pytest.raises(ValueError, match="skips is 'false', expected True or False"):
+        zoph2017_space(skips="false")

@@ -44,7 +44,11 @@ class Architecture(ABC):
 
     @cached_property
     def canonical_key(self) -> str:
-        """SHA-256 of `canonical` in hexadecimal: isomorphic architectures share it."""
+        """SHA-256 of `canonical` in hexadecimal: isomorphic architectures share it.
+
+        Those that share it have the same network; a kind whose `canonical` does not promise that
+        hashes something finer. `unique` proposals and finalists are told apart by it.
+        """
         return hashlib.sha256(self.canonical.encode()).hexdigest()
 
     @cached_property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from brainguided.architectures.canonical import canonical_wiring
 from brainguided.architectures.contract import (
     Architecture,
     count_problems,
@@ -67,8 +69,11 @@ class NASBench201Architecture(Architecture):
         """The sum that the cell computes: skips passed through, what is fed by zeros is zero.
 
         The notation, terms before their operation and sorted as text, is that by which the
-        benchmark counts 6,466 classes. Cells with the same text compute the same; a sum passed on
-        by a skip is not sorted into the next, so some that compute the same have different texts.
+        benchmark counts 6,466 classes. It is not quite a class of networks: what a convolution
+        makes of zeros is taken for zero, though its batch norm learns a shift; an operation that
+        is used twice reads like two operations, with weights of their own; and a sum passed on by
+        a skip is not sorted into the next. So 523 of the classes hold networks with different
+        numbers of parameters, which `canonical_key` tells apart; by that there are 6,040 networks.
         """
         nodes = ["x"]
         for target in (1, 2, 3):
@@ -84,6 +89,48 @@ class NASBench201Architecture(Architecture):
                     terms.append(f"({nodes[source]})@{operation}")
             nodes.append("+".join(sorted(terms)))
         return f"nasbench201 {nodes[-1]} {self.n_cells} {self.filters}"
+
+    @cached_property
+    def canonical_key(self) -> str:
+        """SHA-256 of the operations that reach the output and how they are wired.
+
+        The same only for cells with the same network: each convolution and pooling on an edge is
+        a node, fed by the sum of those that reach it over skips; one without input stays if it
+        is a convolution, whose batch norm learns a shift, and goes if it is a pooling.
+        """
+        labels: list[str] = []
+        edges: list[list[tuple[str, int]]] = []
+        sums: list[list[int]] = [[-1]]  # what is added up at each node of the cell; -1 its input
+        for target in (1, 2, 3):
+            terms: list[int] = []
+            for (source, end), operation in zip(EDGES, self.operations, strict=True):
+                if end != target or operation == "none":
+                    continue
+                if operation == "skip_connect":
+                    terms += sums[source]
+                elif sums[source] or not operation.startswith("avg_pool"):
+                    terms.append(len(labels))
+                    labels.append(operation)
+                    edges.append([("", term) for term in sums[source]])
+            sums.append(terms)
+        needed = {term for term in sums[3] if term >= 0}
+        for node in reversed(range(len(labels))):
+            if node in needed:
+                needed |= {source for _, source in edges[node] if source >= 0}
+        place = {node: number for number, node in enumerate(sorted(needed))}
+
+        def renumber(terms: list[int]) -> list[tuple[str, int]]:
+            return [("", place.get(term, term)) for term in terms]
+
+        form = canonical_wiring(
+            [*(labels[node] for node in place), "output"],
+            [
+                *(renumber([source for _, source in edges[node]]) for node in place),
+                renumber(sums[3]),
+            ],
+        )
+        text = f"nasbench201 {form} {self.n_cells} {self.filters}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def to_blueprint(self, n_classes: int, in_channels: int = 3) -> Blueprint:
         """Return three stages of cells with residual blocks of stride 2 between them."""

@@ -34,7 +34,18 @@ def add_verbs(verbs: Any) -> None:
         help="column that searches are told; of a run: P, TG, P+TG, P+0.5*TG; several compare",
     )
     one.add_argument("--cost", metavar="COL", help="column of the cost of an evaluation")
-    one.add_argument("--score", metavar="COL", help="column by which outcomes are judged")
+    one.add_argument(
+        "--score",
+        metavar="COL",
+        help="column by which outcomes are judged; of a run: performance (of the end of the short "
+        "training), guidance, reward, finalists (accuracy after long training)",
+    )
+    one.add_argument(
+        "--scores",
+        metavar="FILE",
+        type=Path,
+        help="of a run: CSV file with the columns candidate and score, in place of --score",
+    )
     one.add_argument("--units", default="s", help="of the cost (%(default)s)")
     one.add_argument("--step", type=whole, help="of a run: the checkpoint of P and TG")
     one.add_argument("--budget", type=float, required=True, help="cost that a search may spend")
@@ -45,7 +56,7 @@ def add_verbs(verbs: Any) -> None:
         metavar="KEY=VALUE",
         nargs="+",
         default=[],
-        help="settings of the space, e.g. n_blocks=5 n_cells=1",
+        help="settings of the space, e.g. n_blocks=5 skips=true strides=1,2,3",
     )
     one.add_argument(
         "--nearest",
@@ -66,11 +77,9 @@ def replay(arguments: argparse.Namespace) -> None:
     tables = _load_tables(arguments, space)
     first = next(iter(tables.values()))
     nearest = arguments.nearest or arguments.table.is_dir()
+    say(f"The table holds {len(first.actions):,} of {space.n_architectures:,} architectures.")
     if nearest and not first.is_complete:
-        say(
-            f"The table holds {len(first.actions)} of {space.n_architectures} architectures; "
-            "others are given the results of the nearest."
-        )
+        say("Others are given the results of an isomorphic one, or of the nearest.")
     started = time.monotonic()
     with local_pool(arguments.workers) as executor:
         replays = run_replays(
@@ -84,16 +93,23 @@ def replay(arguments: argparse.Namespace) -> None:
     summary = summarize_replays(replays)
     say(f"{replays['score'].size} searches in {time.monotonic() - started:.0f} s.")
     print(
-        f"{'search':<24} {'n':>5} {'mean':>9} {'sd':>7} {'95 % interval':>19} {'evaluations':>12}"
+        f"{'search':<24} {'n':>5} {'mean':>9} {'sd':>7} {'95 % interval':>19} "
+        f"{'evaluations':>12} {'nearest':>9}"
     )
     for name in map(str, replays["search"].values):
         one, n = summary.sel(search=name), replays.sizes["seed"]
         evaluations = float(replays["evaluations"].sel(search=name).mean())
-        interval = f"{float(one['lower']):.3f} to {float(one['upper']):.3f}"
+        interval = f"{float(one['lower']):.3f} to {float(one['upper']):.3f}" if n > 1 else "none"
+        asked = int(replays["asked"].sel(search=name).sum())
+        near = int(replays["nearest"].sel(search=name).sum())
         print(
             f"{name:<24} {n:>5} {float(one['mean']):>9.3f} {float(one['sd']):>7.3f} "
-            f"{interval:>19} {evaluations:>12.1f}"
+            f"{interval:>19} {evaluations:>12.1f} {near / max(asked, 1):>9.1%}"
         )
+    print(
+        "Intervals are over the seeds of the searches only, not over trainings or images; "
+        "nearest: proposals answered by the row of another architecture."
+    )
     if arguments.out is not None:
         for path in _write(replays, summary, arguments.out):
             print(path)
@@ -109,16 +125,47 @@ def _make_space(arguments: argparse.Namespace) -> Any:
             return SearchSpace.from_description((journal.config or {}).get("space", {}))
     if arguments.space not in SPACES:
         raise ValueError(f"--space {arguments.space}: expected one of {', '.join(SPACES)}.")
-    settings: dict[str, Any] = {}
-    for text in arguments.set:
+    return SPACES[arguments.space](**_read_settings(arguments.set, SPACES[arguments.space]))
+
+
+def _read_settings(texts: list[str], function: Any) -> dict[str, Any]:
+    """Return settings of a space, each of the type that its default has."""
+    from inspect import signature
+
+    defaults = {
+        name: parameter.default for name, parameter in signature(function).parameters.items()
+    }
+    settings, problems = {}, []
+    for text in texts:
         key, found, value = text.partition("=")
         if not found:
-            raise ValueError(f"--set {text}: expected KEY=VALUE, e.g. n_cells=1.")
-        settings[key] = int(value) if value.lstrip("-").isdigit() else value
-    try:
-        return SPACES[arguments.space](**settings)
-    except TypeError as error:
-        raise ValueError(f"--set: {error}.") from error
+            problems.append(f"{text} is no setting, expected KEY=VALUE, e.g. n_cells=1")
+        elif key not in defaults:
+            known = ", ".join(f"{name}={_say_value(one)}" for name, one in defaults.items())
+            problems.append(f"{key!r} is unknown; known, with their defaults: {known or 'none'}")
+        else:
+            try:
+                settings[key] = _READ[type(defaults[key])](value)
+            except (KeyError, ValueError):
+                like = _say_value(defaults[key])
+                problems.append(f"{key} is {value!r}, expected a value like {like}")
+    if problems:
+        raise ValueError("--set was refused:" + "".join(f"\n  - {text}" for text in problems))
+    return settings
+
+
+def _say_value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_READ: dict[type, Any] = {
+    bool: lambda text: {"true": True, "false": False}[text.lower()],
+    int: int,
+    str: str,
+    tuple: lambda text: tuple(int(part) for part in text.split(",") if part),
+}
 
 
 def _find_makers(names: list[str]) -> dict[str, Any]:
@@ -132,19 +179,26 @@ def _find_makers(names: list[str]) -> dict[str, Any]:
 
 
 def _load_tables(arguments: argparse.Namespace, space: Any) -> dict[str, Any]:
-    from brainguided.tables import load_table, table_from_run
+    from brainguided.tables import load_table, read_scores, table_from_run
 
     if arguments.table.is_dir():
+        if arguments.scores is not None and arguments.score:
+            raise ValueError("--score and --scores were both given; expected one of them.")
+        score = arguments.score or "performance"
         return {
             reward: table_from_run(
                 arguments.table,
                 space,
                 reward=reward,
                 step=arguments.step,
-                score=arguments.score or "performance",
+                score=score if arguments.scores is None else read_scores(arguments.scores),
             )
             for reward in arguments.reward
         }
+    if arguments.scores is not None:
+        raise ValueError(
+            "--scores belongs to a run folder; of a CSV table, name a column: --score."
+        )
     missing = [
         f"--{name}" for name in ("architecture", "cost", "score") if not getattr(arguments, name)
     ]

@@ -18,6 +18,7 @@ from brainguided.spaces import SearchSpace
 
 _TRIES = 50  # of a controller for one proposal, before one is drawn uniformly
 _DRAWS = 2000
+_SHOWN = 5  # problems quoted in an error
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,9 @@ class Controller(ABC):
                 else:
                     self._reject(proposal)
             if tries > _TRIES * n:
-                found += [self._draw_admitted() for _ in range(n - len(found))]
+                drawn = [self._draw_admitted() for _ in range(n - len(found))]
+                self._hear_drawn(len(drawn))
+                found += drawn
         self._open += found
         return [proposal.architecture for proposal in found]
 
@@ -200,19 +203,37 @@ class Controller(ABC):
         Raises
         ------
         ValueError
-            Something was asked for already, an architecture is not in the space, or a reward is
-            not finite.
+            Something was asked for already, architectures are not in the space, or rewards are
+            not finite; the first five problems are listed, candidates counted from 0.
         """
         if self._asked:
             raise ValueError("warm_start comes before the first ask; make a new controller.")
-        if len(architectures) != len(rewards) or not all(map(math.isfinite, rewards)):
-            raise ValueError(
+        problems = []
+        if len(architectures) != len(rewards):
+            problems.append(
                 f"{len(architectures)} architectures were given with {len(rewards)} rewards; "
-                "expected a finite one for each."
+                "expected a finite one for each"
+            )
+        problems += [
+            f"reward {number} is {reward}; expected a finite one for each candidate"
+            for number, reward in enumerate(rewards)
+            if not math.isfinite(reward)
+        ]
+        for number, architecture in enumerate(architectures):
+            try:
+                self.space.encode(architecture)
+            except ValueError as error:
+                problems.append(f"candidate {number}: {' '.join(str(error).split())}")
+        if problems:
+            shown = problems[:_SHOWN]
+            if len(problems) > _SHOWN:
+                shown.append(f"and {len(problems) - _SHOWN} more")
+            raise ValueError(
+                f"warm_start in the space '{self.space.name}' was refused; give a search of the "
+                "same space with rewards:" + "".join(f"\n  - {text}" for text in shown)
             )
         digest = hashlib.sha256(self._warm.encode())
         for architecture, reward in zip(architectures, rewards, strict=True):
-            self.space.encode(architecture)
             if self.unique:
                 self._seen.add(architecture.canonical_key[:20])
             digest.update(f"{architecture.key} {float(reward)!r}".encode())
@@ -279,6 +300,10 @@ class Controller(ABC):
 
     def _reject(self, proposal: Proposal) -> None:
         """Hear that a proposal was not made after all."""
+        return None
+
+    def _hear_drawn(self, n: int) -> None:
+        """Hear that `n` architectures were drawn uniformly in place of proposals."""
         return None
 
 

@@ -19,8 +19,9 @@ from brainguided.spaces import SearchSpace
 class RegularizedEvolution(Controller):
     """Mutate the best of a sample out of the candidates told last [1]_.
 
-    The first `population` proposals are drawn uniformly. Then each is a mutation (one decision
-    changed) of the best among `sample` candidates drawn out of the last `population` told.
+    The first `population` proposals that are admitted are drawn uniformly. Then each is a mutation
+    (one decision changed) of the best among `sample` candidates drawn out of the last `population`
+    told.
 
     The defaults suit searches of some hundred candidates; the paper takes 100 and 25 for 20,000.
 
@@ -68,16 +69,23 @@ class RegularizedEvolution(Controller):
         self._drawn = 0
 
     def _propose(self, n: int) -> list[Proposal]:
-        return [Proposal(self._breed()) for _ in range(n)]
+        return [self._breed() for _ in range(n)]
 
-    def _breed(self) -> Architecture:
+    def _breed(self) -> Proposal:
         if self._drawn < self.population or not self._living:
             self._drawn += 1
-            return self.space.sample(self._generator)
+            return Proposal(self.space.sample(self._generator), "drawn")
         size = min(self.sample, len(self._living))
         drawn = self._generator.choice(len(self._living), size=size, replace=False)
         parent = max((self._living[int(k)] for k in drawn), key=lambda member: member[1])
-        return self.space.mutate(parent[0], self._generator)
+        return Proposal(self.space.mutate(parent[0], self._generator))
+
+    def _reject(self, proposal: Proposal) -> None:
+        if proposal.memo == "drawn":
+            self._drawn -= 1
+
+    def _hear_drawn(self, n: int) -> None:
+        self._drawn += n
 
     def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
         self._living.extend((proposal.architecture, reward) for proposal, reward in results)
@@ -94,6 +102,7 @@ class RegularizedEvolution(Controller):
         return {"living": living, "drawn": self._drawn}
 
     def _restore(self, own: dict[str, Any]) -> None:
+        self._living.clear()
         self._living.extend(
             (Architecture.from_json(text), reward) for text, reward in own["living"]
         )

@@ -5,6 +5,7 @@ After White, Nolen & Savani 2021, "Exploring the loss landscape in neural archit
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,11 @@ class LocalSearch(Controller):
     """Climb: try the neighbours of the best candidate in random order, go on from a better one.
 
     It starts from the best of `initial` candidates drawn uniformly. When all neighbours were
-    tried and none is better, it starts anew from others drawn [1]_. Neighbours are not tried
-    twice in a climb.
+    tried and none is better, it starts anew from others drawn [1]_. In a climb no neighbour is
+    queued that was drawn or queued before; architectures with the same
+    `Architecture.canonical` count as one there. Repetitions are possible all the same, unless
+    `unique`: among the candidates drawn, in another climb, and, where more is asked for than there
+    are neighbours before their results are told, among mutations of the best.
 
     Parameters
     ----------
@@ -65,20 +69,28 @@ class LocalSearch(Controller):
         self._queue: list[Architecture] = []  # neighbours of the best, not yet proposed
 
     def _propose(self, n: int) -> list[Proposal]:
-        return [Proposal(self._step()) for _ in range(n)]
+        return [self._step() for _ in range(n)]
 
-    def _step(self) -> Architecture:
+    def _step(self) -> Proposal:
         if self._drawn < self.initial or self._best is None:
             self._drawn += 1
             architecture = self.space.sample(self._generator)
-            self._tried.add(architecture.canonical_key)
-            return architecture
+            self._tried.add(_name(architecture))
+            return Proposal(architecture, "drawn")
         if self._queue:
-            return self._queue.pop()
-        if any(p.architecture.canonical_key in self._tried for p in self._open):
-            return self.space.mutate(self._best[0], self._generator)  # until the last are told
+            return Proposal(self._queue.pop())
+        if any(_name(p.architecture) in self._tried for p in self._open):
+            # Until the last are told
+            return Proposal(self.space.mutate(self._best[0], self._generator))
         self._begin()
         return self._step()
+
+    def _reject(self, proposal: Proposal) -> None:
+        if proposal.memo == "drawn":
+            self._drawn -= 1
+
+    def _hear_drawn(self, n: int) -> None:
+        self._drawn += n
 
     def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
         for proposal, reward in results:
@@ -96,8 +108,8 @@ class LocalSearch(Controller):
         assert self._best is not None
         found: dict[str, Architecture] = {}
         for neighbour in self.space.neighbours(self._best[0]):
-            if neighbour.canonical_key not in self._tried:
-                found.setdefault(neighbour.canonical_key, neighbour)
+            found.setdefault(_name(neighbour), neighbour)
+        found = {name: one for name, one in found.items() if name not in self._tried}
         self._tried |= found.keys()
         order = self._generator.permutation(len(found))
         neighbours = list(found.values())
@@ -128,3 +140,8 @@ class LocalSearch(Controller):
         self._drawn, self._told = own["drawn"], own["told"]
         self._tried = set(own["tried"])
         self._queue = [Architecture.from_json(text) for text in own["queue"]]
+
+
+def _name(architecture: Architecture) -> str:
+    """Return what tells neighbours apart, which may be less than tells their networks apart."""
+    return hashlib.sha256(architecture.canonical.encode()).hexdigest()

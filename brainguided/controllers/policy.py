@@ -74,9 +74,8 @@ class Policy(nn.Module):
         """Return what is legal at a place after the actions before it: (n, option)."""
         legal = np.repeat(self.possible[place][None], len(actions), 0)
         if self.masked:
-            position = self.positions[place]
-            for row, taken in enumerate(actions):
-                legal[row, : self.sizes[place]] = self.space.legal(taken[:position])
+            rows = self.space.legal_rows(actions, self.positions[place])
+            legal[:, : self.sizes[place]] = rows
         return legal
 
     @torch.no_grad()
@@ -88,9 +87,23 @@ class Policy(nn.Module):
         draws = generator.random((len(self.sizes), n, 1))
         weight, bias = self._head()
         rows = np.arange(n)
-        token, state = torch.zeros(n, dtype=torch.int64), None
+        token = torch.zeros(n, dtype=torch.int64)
+        layers = self.lstm.num_layers
+        weights = [w for w in self.lstm._flat_weights if w is not None]
+        state, cell = torch.zeros(2, layers, n, self.lstm.hidden_size)
         for place, position in enumerate(self.positions):
-            output, state = self.lstm(self.embedding[token][None], state)
+            # What self.lstm does, without its checks of every call
+            output, state, cell = torch.lstm(
+                self.embedding[token][None],
+                (state, cell),
+                weights,
+                True,
+                layers,
+                0.0,
+                self.lstm.training,
+                False,
+                False,
+            )
             logits = (output[0] @ weight[place].T + bias[place]).double().numpy()
             logits = np.where(self._legal(actions, place), logits, -np.inf)
             cumulative = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)

@@ -193,6 +193,14 @@ def nasnet_ppo(
     with decay 0.95, entropy weight 1e-5, 20 architectures an update. Clip and epochs are not in
     the paper; 0.2 and 4 are customary.
 
+    It differs from the paper in these points:
+
+    - Advantages are divided by a running SD of the rewards, so the entropy weight has another
+      weight relative to them than in the paper: with rewards of an SD of 0.05, a twentieth.
+    - Softmax weights are shared in part by all decisions of a kind.
+    - Where more than 20 results are told at once, all of them make one update.
+    - Candidates of a warm start, whose policy is not known, count as drawn from the present one.
+
     References
     ----------
     .. [1] Zoph, Vasudevan, Shlens & Le 2018, Learning transferable architectures, appendix.

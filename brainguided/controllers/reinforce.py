@@ -196,6 +196,18 @@ def zoph2017_reinforce(
     Two layers of 35 units, Adam with learning rate 6e-4, 8 architectures an update, no entropy
     bonus. The decay of the baseline is not in the paper; 0.95 is that of its successor [2]_.
 
+    It differs from the paper in these points:
+
+    - Advantages are divided by a running SD of the rewards, and rewards are not cubed.
+    - Softmax weights are shared in part by all decisions of a kind.
+    - Skip connections are decisions of yes or no, not the attention of anchor points over the
+      states of earlier layers.
+    - The depth is a decision, or fixed; it does not grow in the course of the search.
+    - A predicted stride is one for both directions of a layer.
+    - There is one policy and no parameter server. Where more than 8 results are told at once, all
+      of them make one update; late ones are weighted, see `Reinforce`.
+    - Candidates of a warm start, whose policy is not known, count as drawn from the present one.
+
     References
     ----------
     .. [1] Zoph & Le 2017, Neural architecture search with reinforcement learning, section 4.1.

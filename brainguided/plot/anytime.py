@@ -12,6 +12,8 @@ from brainguided.plot.style import COLOURS, COLUMN, LABEL, TICK, new_figure, str
 def plot_anytime(summary: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     """Draw the mean score of the incumbent against the cost, with 95 % intervals.
 
+    The intervals are over the seeds of the searches alone, see `summarize_replays`.
+
     Parameters
     ----------
     summary : Dataset (search, cost)

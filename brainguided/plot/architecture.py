@@ -28,6 +28,7 @@ from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, new_figure
 _LETTER = 1.25  # width of a letter of the smallest text, mm
 _LINE = 2.5  # height of a line of it, mm
 _PAD = 1.0
+_BESIDE = 4.0  # between two edges that join the same nodes, mm
 _RISE = 4.2  # between two ranks, mm
 _FILL = {
     "conv": "#CFE4F3",
@@ -195,7 +196,9 @@ def _macro_diagram(architecture: MacroArchitecture) -> Diagram:
         ],
     )
     for number, layer in enumerate(architecture.layers, 1):
-        diagram.edges += [(str(skip), str(number)) for skip in layer.skips if skip < number - 1]
+        # One from the layer just before is an edge beside that of the chain: it adds the input
+        # of the operation to its output
+        diagram.edges += [(str(skip), str(number)) for skip in layer.skips]
     return diagram
 
 
@@ -246,6 +249,7 @@ def _height(diagram: Diagram, layout: Layout) -> float:
 def _draw(axes: Axes, diagram: Diagram, layout: Layout, top: float) -> None:
     heights, places = _rank_places(diagram, layout)
     axes.text(0, top - 2.8, diagram.title, ha="center", va="center", fontsize=LABEL)
+    drawn: set[tuple[str, str]] = set()
     for (start, end), route in zip(diagram.edges, layout.routes, strict=True):
         tall = _box(diagram.nodes[start])[1], _box(diagram.nodes[end])[1]
         points = []
@@ -257,6 +261,9 @@ def _draw(axes: Axes, diagram: Diagram, layout: Layout, top: float) -> None:
                 points.append((x, middle + tall[1] / 2))
             else:  # straight through the rank it passes
                 points += [(x, middle + heights[rank] / 2), (x, middle - heights[rank] / 2)]
+        if (start, end) in drawn:  # side by side with the first
+            points = [(x + _BESIDE, y) for x, y in points]
+        drawn.add((start, end))
         axes.add_patch(_smooth(points))
         tip = points[-1]
         arrow = np.array([[-0.7, 1.3], [0.7, 1.3], [0, 0]]) + tip

@@ -166,6 +166,7 @@ def pnas_space(
     """Return the cell space of Liu et al. 2018 [1]_, that of the searches of Bashivan et al. [2]_.
 
     One cell of blocks that add two of eight operations; cells of stride 2 are the same cell.
+    5.6e14 architectures at B = 5.
 
     Parameters
     ----------
@@ -212,7 +213,7 @@ def nasnet_space(
 ) -> CellSpace:
     """Return the space of Zoph et al. 2018 [1]_: two cells, 13 operations, add or concatenate.
 
-    Parameters are those of `pnas_space`.
+    5.2e36 architectures at B = 5. Parameters are those of `pnas_space`.
 
     References
     ----------
@@ -233,7 +234,7 @@ def enas_micro_space(
 ) -> CellSpace:
     """Return the micro space of Pham et al. 2018 [1]_: two cells, five operations, addition.
 
-    Parameters are those of `pnas_space`.
+    2.6e25 architectures at B = 5. Parameters are those of `pnas_space`.
 
     References
     ----------

@@ -28,7 +28,8 @@ class SearchSpace(ABC):
     An *action* is the position of the chosen option. `legal` says which actions may follow those
     already taken; decisions that do not matter (layers beyond the chosen depth) have only action 0
     left. So every architecture has exactly one sequence of actions, and every legal sequence is
-    one architecture. Kinds of spaces are frozen dataclasses.
+    one architecture. Kinds of spaces are frozen dataclasses. How many architectures there are is
+    `n_architectures`, exactly.
     """
 
     kind: ClassVar[str]
@@ -89,6 +90,21 @@ class SearchSpace(ABC):
                 "decisions: none is left."
             )
         return self._all_legal[len(prefix)]
+
+    def legal_rows(self, taken: Sequence[Sequence[int]], place: int) -> np.ndarray:
+        """Return `legal` for the decision at `place` after each of several sequences.
+
+        Parameters
+        ----------
+        taken : sequence of sequence of int
+            Of each the first `place` actions count.
+        place : int
+
+        Returns
+        -------
+        ndarray (sequence, option) of bool
+        """
+        return np.array([self.legal(actions[:place]) for actions in taken])
 
     @cached_property
     def _all_legal(self) -> tuple[tuple[bool, ...], ...]:
