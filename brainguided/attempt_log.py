@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from brainguided.records import Attempt, Timing
+from brainguided.attempts import Attempt, Timing
 
 _LONGEST = 2**16  # characters, the last ones
 _logger = logging.getLogger("brainguided")

@@ -27,7 +27,7 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.attempt_log import capture_output, shorten, write_log
-from brainguided.records import Attempt, Timing
+from brainguided.attempts import Attempt, Timing
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3  # of a candidate whose worker dies

@@ -18,13 +18,13 @@ import xarray as xr
 from torch import Tensor
 
 from brainguided.architectures import Architecture
+from brainguided.attempts import Attempt
 from brainguided.correspondence import Inference, compute_correspondence
 from brainguided.evaluation import Task, train_candidate
 from brainguided.export import export_network
 from brainguided.journal import Journal, JournalError, refuse_other_task
 from brainguided.network import BlueprintNetwork, build_network, count_parameters
 from brainguided.preprocessing import Preprocessing
-from brainguided.records import Attempt
 from brainguided.training import compute_accuracy, on_device, single_thread, train_network
 from neural_data.netcdf import write_netcdf
 

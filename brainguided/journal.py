@@ -23,6 +23,7 @@ from typing import Any
 
 import xarray as xr
 
+from brainguided.attempts import Attempt, Timing
 from brainguided.differences import find_differences
 from brainguided.journal_file import (
     APPLICATION_ID,
@@ -35,7 +36,7 @@ from brainguided.journal_file import (
     one_error,
     take_lock,
 )
-from brainguided.records import Attempt, Timing, build_run, export_run
+from brainguided.records import build_run, export_run
 
 __all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
 _COLUMNS = tuple(column.name for column in fields(Attempt))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from brainguided.attempts import Attempt, Timing
 from brainguided.dispatch import EARNED, Outcome
 from brainguided.job_folder import (
     SEARCH,
@@ -29,7 +30,6 @@ from brainguided.job_folder import (
     read_json,
     write_json,
 )
-from brainguided.records import Attempt, Timing
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 
-from brainguided.records import Attempt, Timing
+from brainguided.attempts import Attempt, Timing
 
 _HOSTS = 6  # named in a line
 

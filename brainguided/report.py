@@ -19,12 +19,13 @@ from matplotlib.figure import Figure
 
 from brainguided import __version__
 from brainguided.architectures import Architecture
+from brainguided.attempts import Attempt
 from brainguided.journal import Journal, JournalError
 from brainguided.plot import plot_architecture, plot_correspondence, plot_rdms, plot_search
 from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdm import rdms_from_dissimilarities, upper_triangle
-from brainguided.records import Attempt, find_winner
+from brainguided.records import find_winner
 from neural_data.dissimilarities import load_dissimilarities
 
 _COLUMNS = 6  # RDMs side by side

@@ -17,13 +17,13 @@ import numpy as np
 import xarray as xr
 
 from brainguided.architectures import Architecture
+from brainguided.attempts import Attempt
 from brainguided.controllers.contract import Controller
 from brainguided.differences import find_differences
 from brainguided.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.journal import Journal, JournalError
 from brainguided.orders import Batch, Completion, Order
 from brainguided.progress import Progress
-from brainguided.records import Attempt
 
 __all__ = ["SearchError", "run_search"]
 _log = logging.getLogger(__name__)

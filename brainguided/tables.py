@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from brainguided.architectures import Architecture
+from brainguided.attempts import Attempt
 from brainguided.journal import Journal
-from brainguided.records import Attempt
 from brainguided.spaces import SearchSpace
 
 _SHOWN = 3  # rows quoted in an error

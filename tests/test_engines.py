@@ -281,7 +281,7 @@ def test_a_frozen_worker_is_given_up_and_one_that_comes_late_goes_on(tmp_path):
 
 
 def attempt(candidate, number=1, depth=1):
-    from brainguided.records import Attempt
+    from brainguided.attempts import Attempt
 
     architectures = RandomSearch(small_space(3), seed=0).ask(200)
     found = next(

@@ -14,6 +14,7 @@ import torch
 from simulated_card import SimulatedCard, on_card
 
 from brainguided.__main__ import main
+from brainguided.attempts import Attempt
 from brainguided.controllers import RandomSearch
 from brainguided.evaluation import Task
 from brainguided.finalists import _train_long, choose_finalists, run_finalists
@@ -22,7 +23,6 @@ from brainguided.journal import Journal, JournalError
 from brainguided.model_card import wilson_interval, write_model_card
 from brainguided.network import build_network
 from brainguided.preprocessing import images_to_tensor
-from brainguided.records import Attempt
 from brainguided.search import run_search
 from brainguided.spaces import pnas_space
 from brainguided.teacher import Teacher

@@ -19,6 +19,7 @@ from test_engines import attempt, content, start_worker
 
 from brainguided import job_folder, on_folder, worker
 from brainguided.__main__ import main
+from brainguided.attempts import Timing
 from brainguided.commands import searches
 from brainguided.controllers import RandomSearch
 from brainguided.dispatch import Outcome
@@ -38,7 +39,6 @@ from brainguided.job_folder import (
 )
 from brainguided.on_folder import folder_executor
 from brainguided.orders import Batch
-from brainguided.records import Timing
 from brainguided.search import run_search
 from brainguided.spaces import small_space
 

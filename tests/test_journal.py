@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from brainguided.attempts import Attempt, Timing
 from brainguided.journal import APPLICATION_ID, Journal, JournalError
-from brainguided.records import Attempt, Timing, build_run, find_winner
+from brainguided.records import build_run, find_winner
 from brainguided.spaces import small_space
 
 CONFIG = {

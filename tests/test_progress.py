@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from brainguided.attempts import Attempt, Timing
 from brainguided.progress import Progress
-from brainguided.records import Attempt, Timing
 
 
 def end(candidate, outcome="done", reward=0.5, **more):
