@@ -174,6 +174,7 @@ class _Slot:
             try:
                 if worker is None:
                     known: set[int] = set()
+                    loaded: set[tuple[str, str]] = set()
                     worker = _start_worker(self._memory)
                     pid = self._pid = _find_pid(worker)
                     if self._stopped:  # while the process was made, when it could not be killed
@@ -183,8 +184,14 @@ class _Slot:
                 for token in {a.token for a in arguments if isinstance(a, _Shared)} - known:
                     worker.submit(_keep, token, self._shared[token]).result()
                     known.add(token)
-                modules = [x for x in (function, *arguments) if callable(x)]
-                worker.submit(_run, pickle.dumps((_load, (modules,), {}))).result()
+                functions = [x for x in (function, *arguments) if callable(x)]
+                names = {
+                    (getattr(x, "__module__", ""), getattr(x, "__qualname__", ""))
+                    for x in functions
+                }
+                if not names <= loaded:
+                    worker.submit(_run, pickle.dumps((_load, (functions,), {}))).result()
+                    loaded |= names
                 # The worker may be stopped while it starts: first it can be killed, then it begins
                 self._pid, self.future = pid, future
                 if self._stopped:
