@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import atexit
 import pickle
 import queue
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import suppress
 from typing import Any, TypeVar
+
+from brainguided.pool_worker import PoolWorker, Shared, WorkerDied
 
 _T = TypeVar("_T")
 _Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _LEAST = 64 * 2**20  # bytes
-_environment_lock = threading.Lock()
-_kept: dict[int, Any] = {}  # in a worker: what was shared with it
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """Stand for an object that each worker is sent once."""
-
-    token: int
 
 
 def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
@@ -81,6 +70,7 @@ class LocalPool(Executor):
         self._closed = False
         self._shared: dict[int, bytes] = {}
         self._slots = [_Slot(self._queue, self._shared, memory) for _ in range(workers)]
+        atexit.register(self._abandon)  # before the interpreter would wait for our processes
 
     def submit(
         self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
@@ -96,7 +86,7 @@ class LocalPool(Executor):
         """Return a small stand-in for an argument of many tasks, pickled now."""
         token = len(self._shared)
         self._shared[token] = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-        return _Shared(token)
+        return Shared(token)
 
     def kill(self, future: Future[Any]) -> None:
         """Kill the worker that is at a task, or cancel a task that has not begun."""
@@ -117,12 +107,18 @@ class LocalPool(Executor):
         if wait:
             for slot in self._slots:
                 slot.thread.join()
+            atexit.unregister(self._abandon)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self.shutdown(wait=False, cancel_futures=True)
-            for slot in self._slots:
-                slot.stop()
+            self._abandon()
+        self.shutdown(wait=True)
+
+    def _abandon(self) -> None:
+        """Cancel what waits and end what runs."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for slot in self._slots:
+            slot.stop()
         self.shutdown(wait=True)
 
     def _cancel_waiting(self) -> None:
@@ -147,7 +143,7 @@ class _Slot:
         self._tasks = tasks
         self._shared = shared
         self._memory = memory
-        self._pid: int | None = None
+        self._worker: PoolWorker | None = None  # while it can be killed
         self._stopped = False
         self.future: Future[Any] | None = None
         self.thread = threading.Thread(target=self._serve, name="brainguided-slot", daemon=True)
@@ -159,53 +155,35 @@ class _Slot:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the worker if it is at a task."""
-        pid = self._pid
-        if pid is not None:
-            with suppress(OSError):
-                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        """Kill the worker if it starts or is at a task."""
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
 
     def _serve(self) -> None:
-        worker: ProcessPoolExecutor | None = None
-        pid = 0
+        worker: PoolWorker | None = None
         while (work := self._tasks.get()) is not None:
             future, function, arguments, keywords = work
             running = False
             try:
-                if worker is None:
-                    known: set[int] = set()
-                    loaded: set[tuple[str, str]] = set()
-                    worker = _start_worker(self._memory)
-                    pid = self._pid = _find_pid(worker)
-                    if self._stopped:  # while the process was made, when it could not be killed
-                        self.kill()
-                    worker.submit(os.getpid).result()
-                # What a task has to load belongs to the start of the worker, not to its time
-                for token in {a.token for a in arguments if isinstance(a, _Shared)} - known:
-                    worker.submit(_keep, token, self._shared[token]).result()
-                    known.add(token)
-                functions = [x for x in (function, *arguments) if callable(x)]
-                names = {
-                    (getattr(x, "__module__", ""), getattr(x, "__qualname__", ""))
-                    for x in functions
-                }
-                if not names <= loaded:
-                    worker.submit(_run, pickle.dumps((_load, (functions,), {}))).result()
-                    loaded |= names
+                worker = PoolWorker(self._memory) if worker is None else worker
+                self._worker = worker
+                if self._stopped:  # while the process was made, when it could not be killed
+                    worker.kill()
+                worker.prepare(function, arguments, self._shared)
                 # The worker may be stopped while it starts: first it can be killed, then it begins
-                self._pid, self.future = pid, future
+                self.future = future
                 if self._stopped:
                     future.cancel()
                 running = future.set_running_or_notify_cancel()
                 if not running:
                     continue
-                payload = pickle.dumps((function, arguments, keywords))
-                result = worker.submit(_run, payload).result()
-            except BrokenExecutor as error:
-                if worker is not None:
-                    worker.shutdown(wait=False)
+                result = worker.run(function, arguments, keywords)
+            except WorkerDied as error:
+                assert worker is not None
+                worker.close()
                 worker = None
-                lost = BrokenExecutor(f"The worker process {pid or ''} died: killed, or no memory.")
+                lost = BrokenExecutor(str(error))
                 lost.__cause__ = error
                 _fail(future, lost, running)
             except BaseException as error:
@@ -214,83 +192,12 @@ class _Slot:
                 future.set_result(result)
                 del result
             finally:
-                self._pid = self.future = None
+                self._worker = self.future = None
             del future, function, arguments, keywords, work
         if worker is not None:
-            worker.shutdown(wait=True)
+            worker.close()
 
 
 def _fail(future: Future[Any], error: BaseException, running: bool) -> None:
     if running or future.set_running_or_notify_cancel():
         future.set_exception(error)
-
-
-def _load(functions: list[Callable[..., Any]]) -> None:
-    """Unpickling the functions was all."""
-
-
-def _keep(token: int, payload: bytes) -> None:
-    """Hold a shared object in this worker."""
-    _kept[token] = pickle.loads(payload)
-
-
-def _run(payload: bytes) -> Any:
-    """Run a task in this worker; one that cannot be unpickled fails as any other."""
-    function, arguments, keywords = pickle.loads(payload)
-    given = (_kept[a.token] if isinstance(a, _Shared) else a for a in arguments)
-    return function(*given, **keywords)
-
-
-def _start_worker(memory: int | None) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    worker = ProcessPoolExecutor(
-        1, mp_context=context, initializer=_begin_worker, initargs=(memory,)
-    )
-    with _one_thread():
-        # The process is made by the first submit and inherits the environment of this moment
-        worker.submit(os.getpid)
-    return worker
-
-
-def _find_pid(worker: ProcessPoolExecutor) -> int:
-    """Return the process of a pool of one, without waiting until it can answer."""
-    processes = getattr(worker, "_processes", None)
-    if not processes:
-        return worker.submit(os.getpid).result()
-    return next(iter(processes))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let processes that start meanwhile use one thread each; numeric libraries look only once."""
-    with _environment_lock:
-        before = {name: os.environ.get(name) for name in _THREADS}
-        os.environ.update(dict.fromkeys(_THREADS, "1"))
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
-
-
-def _begin_worker(memory: int | None) -> None:
-    """Prepare a worker: one thread, Ctrl-C left to the driver, an end when the driver ends."""
-    if memory is not None:
-        import resource  # not on every system
-
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
-    threading.Thread(target=_follow_parent, name="brainguided-follow", daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

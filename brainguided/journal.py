@@ -318,9 +318,12 @@ class Journal:
         """Return the run so far as a Dataset; see `records.build_run` for its variables."""
         return build_run(self.results(), seconds=self.seconds(), config=self.config or {})
 
-    def export(self) -> list[Path]:
-        """Write run.nc, run.csv, run.jsonl and winner.json beside the journal."""
-        return export_run(self.results(), self.to_xarray(), self.path.parent)
+    def export(self) -> xr.Dataset:
+        """Write run.nc, run.csv, run.jsonl and winner.json beside the journal; return the run."""
+        results = self.results()
+        run = build_run(results, seconds=self.seconds(), config=self.config or {})
+        export_run(results, run, self.path.parent)
+        return run
 
     def _insert(self, attempt: Attempt) -> None:
         values = [getattr(attempt, name) for name in _COLUMNS]

@@ -105,9 +105,10 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         if new:
             connection.executescript(
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {FORMAT}; {_TABLES} COMMIT;"
+                f"PRAGMA user_version = {FORMAT}; {_PROGRESS} {_TABLES} COMMIT;"
             )
-        connection.execute(_PROGRESS)
+        else:
+            connection.execute(_PROGRESS)
     except BaseException:
         connection.close()
         raise

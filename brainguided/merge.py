@@ -68,8 +68,7 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
         first = 0
         for folder in folders:
             first = _copy(folder, journal, first)
-        journal.export()
-        return journal.to_xarray()
+        return journal.export()
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

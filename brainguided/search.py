@@ -144,8 +144,7 @@ def run_search(
         if search.lowest is None:
             ended = [(outcome, why) for _, outcome, why, *_ in journal.summaries().values()]
             _refuse_failures(ended, limit=0)
-        journal.export()
-        return journal.to_xarray()
+        return journal.export()
 
 
 def _check_slots(order: Order, dispatcher: Dispatcher) -> None:

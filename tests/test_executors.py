@@ -268,3 +268,42 @@ def test_workers_that_start_can_be_stopped(tmp_path, monkeypatch):
         use(pool)
     assert time.monotonic() - start < 20
     assert futures[0].done()
+
+
+def test_a_pool_that_was_not_shut_down_keeps_nobody_waiting(tmp_path):
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); import test_executors as t\n"
+        "if __name__ == '__main__':\n"
+        "    pool = t.local_pool(2); print(pool.submit(t.square, 3).result())\n"
+        "    late = [pool.submit(t.work, n, 60) for n in range(2)]; time.sleep(1)\n"
+    )
+    (tmp_path / "script.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "script.py"), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr
+
+
+class Awkward(Exception):
+    """Cannot be unpickled."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def raise_awkward():
+    raise Awkward("this", "that")
+
+
+def give_what_cannot_be_sent():
+    return lambda: 1
+
+
+def test_what_cannot_travel_back_is_said():
+    with local_pool(1) as pool:
+        with pytest.raises(RuntimeError, match="Awkward: this and that"):
+            pool.submit(raise_awkward).result()
+        with pytest.raises(Exception, match=r"pickle|local object"):
+            pool.submit(give_what_cannot_be_sent).result()
+        with pytest.raises(SystemExit):
+            pool.submit(sys.exit, 3).result()
+        assert pool.submit(square, 2).result() == 4
