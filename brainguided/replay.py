@@ -69,7 +69,7 @@ def replay_search(
     ValueError
         An architecture is not in the table.
     """
-    rows = {tuple(actions): row for row, actions in enumerate(table.actions.tolist())}
+    rows = table.row_of
     draw = np.random.default_rng((controller.seed, 1))
     seen: set[int] = set()
     answers: dict[tuple[int, ...], tuple[int, bool]] = {}  # row, and whether only near

@@ -78,6 +78,11 @@ class Table:
         if problems:
             raise ValueError("Not a table:" + "".join(f"\n  - {text}" for text in problems))
 
+    @cached_property
+    def row_of(self) -> dict[tuple[int, ...], int]:
+        """The row of each sequence of actions."""
+        return {tuple(actions): row for row, actions in enumerate(self.actions.tolist())}
+
     @property
     def is_complete(self) -> bool:
         """Whether every architecture of the space is in the table."""

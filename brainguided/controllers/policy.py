@@ -78,43 +78,37 @@ class Policy(nn.Module):
             legal[:, : self.sizes[place]] = rows
         return legal
 
-    @torch.no_grad()
     def sample(self, n: int, generator: np.random.Generator) -> tuple[list[list[int]], np.ndarray]:
         """Return the actions of all decisions for `n` architectures, and the log-probability of
-        each one asked for: (n, decision)."""
+        each one asked for: (n, decision).
+
+        Step by step and for few rows numpy takes a fraction of the time of torch.
+        """
         actions = [[0] * len(self.space.decisions) for _ in range(n)]
         chances = np.zeros((n, len(self.sizes)))
         draws = generator.random((len(self.sizes), n, 1))
-        weight, bias = self._head()
-        rows = np.arange(n)
-        token = torch.zeros(n, dtype=torch.int64)
-        layers = self.lstm.num_layers
-        weights = [w for w in self.lstm._flat_weights if w is not None]
-        state, cell = torch.zeros(2, layers, n, self.lstm.hidden_size)
+        of = {name: parameter.detach().numpy() for name, parameter in self.named_parameters()}
+        cells = [_Cell(of, layer, n) for layer in range(self.lstm.num_layers)]
+        rows, token = np.arange(n), np.zeros(n, dtype=np.int64)
         for place, position in enumerate(self.positions):
-            # What self.lstm does, without its checks of every call
-            output, state, cell = torch.lstm(
-                self.embedding[token][None],
-                (state, cell),
-                weights,
-                True,
-                layers,
-                0.0,
-                self.lstm.training,
-                False,
-                False,
-            )
-            logits = (output[0] @ weight[place].T + bias[place]).double().numpy()
-            logits = np.where(self._legal(actions, place), logits, -np.inf)
-            cumulative = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)
+            output = of["embedding"][token]
+            for cell in cells:
+                output = cell.step(output)
+            kind, size = self.kinds[place], self.sizes[place]
+            weight = of["weight"][place, :size] + of["kind_weight"][kind, :size]
+            bias = of["bias"][place, :size] + of["kind_bias"][kind, :size]
+            logits = (output @ weight.T + bias).astype(np.float64)
+            if self.masked:
+                logits[~self.space.legal_rows(actions, position)] = -np.inf
+            best = logits.max(axis=1, keepdims=True)
+            cumulative = np.exp(logits - best).cumsum(axis=1)
             total = cumulative[:, -1:]
             # At most the last legal option, whatever the rounding of the sum
             choices = (cumulative <= draws[place] * total).sum(axis=1)
-            best = logits.max(axis=1)
-            chances[:, place] = logits[rows, choices] - best - np.log(total[:, 0])
+            chances[:, place] = logits[rows, choices] - best[:, 0] - np.log(total[:, 0])
             for row, choice in zip(actions, choices.tolist(), strict=True):
                 row[position] = choice
-            token = torch.from_numpy(choices) + int(self.tokens[place])
+            token = choices + self.tokens[place]
         return actions, chances
 
     def score(self, actions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -180,6 +174,27 @@ class Policy(nn.Module):
                     }
                     if found:
                         optimizer.state[parameter] = found
+
+
+class _Cell:
+    """Hold the state of one layer of the LSTM, step by step."""
+
+    def __init__(self, of: dict[str, np.ndarray], layer: int, n: int) -> None:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        given, fed, bias, more = (of[f"lstm.{name}_l{layer}"] for name in names)
+        self._given, self._fed, self._bias = given.T, fed.T, bias + more
+        self._state = self._memory = np.zeros((n, fed.shape[1]), dtype=fed.dtype)
+
+    def step(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the output (row, unit) for inputs (row, unit)."""
+        gates = inputs @ self._given + self._state @ self._fed + self._bias
+        units = self._state.shape[1]
+        # In torch's order: take, keep, write, show; sigmoid(x) = (1 + tanh(x / 2)) / 2
+        gate = 0.5 + 0.5 * np.tanh(0.5 * gates)
+        write = gate[:, :units] * np.tanh(gates[:, 2 * units : 3 * units])
+        self._memory = gate[:, units : 2 * units] * self._memory + write
+        self._state = gate[:, 3 * units :] * np.tanh(self._memory)
+        return self._state
 
 
 class Baseline:
