@@ -172,15 +172,16 @@ def main() -> None:
         f"{len(results)} results, {len(attempts)} attempts, {elapsed:.1f} s; work {work:.0f} s: "
         f"{work / elapsed:.1f} times sequential, "
         f"utilisation {work / elapsed / options.workers:.1%}, "
-        f"between a quarter and nine tenths of the time {warm:.1%}"
+        f"between a quarter and nine tenths of the time {warm:.1%} "
+        f"({warm * options.workers:.1f} times)"
     )
     if options.order != "completion":
         with Journal.read(out) as journal:
             told = repr((journal.events(), [(r.candidate, r.outcome, r.reward) for r in results]))
         print(f"events and results {hashlib.sha256(told.encode()).hexdigest()[:16]}")
     print(
-        f"driver {memory:.2f} GiB; simulated makespan {predicted.makespan:.1f} s "
-        f"({predicted.makespan / elapsed - 1:+.1%})"
+        f"driver {memory:.2f} GiB; makespan {end - begin:.1f} s, simulated "
+        f"{predicted.makespan:.1f} s ({predicted.makespan / (end - begin) - 1:+.1%})"
     )
     for pid in FROZEN:
         with suppress(ProcessLookupError):

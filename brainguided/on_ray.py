@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from inspect import isbuiltin, isfunction
 from typing import Any, TypeVar
 
 from brainguided.ray_session import (
@@ -24,7 +27,6 @@ from brainguided.ray_session import (
 
 _T = TypeVar("_T")
 _COUNT = 1.0  # s between two looks at the nodes of the cluster
-_FETCH = 60.0  # s in which a result has to travel, or its node may be lost
 _PING = 15.0  # s in which a node has to run nothing at all, or it may be lost
 _SILENT = 60.0  # s for which a node that did not is given nothing; Ray takes longer to say so
 _NOT_TAKEN = 5.0  # s for which one is given nothing that failed to take a task
@@ -84,6 +86,8 @@ class RayExecutor(Executor):
         self._places: dict[str, int] = {}  # how many tasks each node can run at a time
         self._calls: dict[str, Any] = {}  # how to run on each node
         self._suspects: dict[str, float] = {}  # nodes that are given nothing, until when
+        self._refused: list[_Task] = []  # that a node did not take
+        self._wake = threading.Event()
         self._closed = False
         self._problem: Exception | None = None
         self._count_places()
@@ -146,19 +150,23 @@ class RayExecutor(Executor):
             if self._closed:
                 raise RuntimeError("The executor is shut down and takes no more work.")
             future: Future[_T] = Future()
-            given = [self._share(argument) for argument in (fn, *args)]
+            # What is small travels as one piece: each piece costs as much as a task
+            large = [k for k, value in enumerate(args) if not _is_small(value)]
+            small = [None if k in large else value for k, value in enumerate(args)]
+            piece = self._ray.cloudpickle.dumps((fn, small, kwargs, large))
+            given = (self._memory, piece, *(self._share(args[k]) for k in large))
             future.set_running_or_notify_cancel()
-            self._hand_over(future, (self._memory, kwargs, *given))
+            self._hand_over(future, given)
         return future
 
     def _hand_over(self, future: Future[Any], given: tuple[Any, ...]) -> None:
         node = self._choose_node()
-        self._open[self._find_call(node).remote(*given)] = _Task(future, node, given)
+        reference = self._find_call(node).remote(*given)
+        self._open[reference] = _Task(future, node, given)
+        reference.future().add_done_callback(partial(self._finish, reference))
 
     def _share(self, value: Any) -> Any:
         """Return where Ray has an object, putting it there once."""
-        if isinstance(value, _SMALL):
-            return value
         if id(value) not in self._shared:
             self._shared[id(value)] = (value, self._ray.put(value))
         return self._shared[id(value)][1]
@@ -185,7 +193,7 @@ class RayExecutor(Executor):
             return False
         try:
             ping = self._place_on(node, {"num_cpus": 0, "max_retries": 0})
-            reference = ping.remote(None, {}, _do_nothing)
+            reference = ping.remote(None, self._ray.cloudpickle.dumps((_do_nothing, [], {}, [])))
             ready, _ = self._ray.wait([reference], timeout=_PING)
             if ready:
                 self._ray.get(reference)
@@ -206,38 +214,23 @@ class RayExecutor(Executor):
             self._ray.cancel(reference, force=True, recursive=True)
 
     def _watch(self) -> None:
-        """Hand results over as they come, and give up what is lost with a node."""
-        looked = time.monotonic()
+        """Look after the nodes: give up what is lost with one, place anew what one did not take."""
         while True:
-            if time.monotonic() - looked >= _COUNT:
-                looked = time.monotonic()
-                try:
-                    self._count_places()
-                except Exception as error:  # the cluster itself is gone
-                    self._fail_all(error)
-                    return
-                self._give_up_lost()
             with self._lock:
-                references = list(self._open)
-                if self._closed and not references:
+                if self._closed and not self._open and not self._refused:
                     return
-            if not references:
-                time.sleep(0.005)
-                continue
+            self._wake.wait(_COUNT)
+            self._wake.clear()
             try:
-                ready, _ = self._ray.wait(
-                    references, num_returns=len(references), timeout=0, fetch_local=False
-                )
-                if not ready:
-                    ready, _ = self._ray.wait(references, num_returns=1, timeout=0.2)
+                self._count_places()
             except Exception as error:  # the cluster itself is gone
                 self._fail_all(error)
                 return
-            for reference in ready:
-                with self._lock:
-                    task = self._open.pop(reference, None)
-                if task is not None:
-                    self._finish(reference, task)
+            self._give_up_lost()
+            with self._lock:
+                refused, self._refused = self._refused, []
+                for task in refused:
+                    self._hand_over(task.future, task.given)
 
     def _give_up_lost(self) -> None:
         """Fail what was on nodes that are gone; Ray itself may wait for a frozen one for ever."""
@@ -251,54 +244,58 @@ class RayExecutor(Executor):
             for reference in lost:
                 del self._open[reference]
         for reference, task in lost.items():
-            ready, _ = self._ray.wait([reference], timeout=0)
-            if ready:  # it ended before its node did
-                self._finish(reference, task)
-                continue
             self._cancel(reference)
             task.future.set_exception(BrokenExecutor(f"The Ray node {task.node} was lost."))
 
-    def _finish(self, reference: Any, task: _Task) -> None:
-        future = task.future
-        errors = self._ray.exceptions
-        try:
-            result = self._ray.get(reference, timeout=_FETCH)
-        except errors.OutOfMemoryError as error:
+    def _finish(self, reference: Any, done: Future[Any]) -> None:
+        """Hand a result over, in whatever thread of Ray it comes."""
+        with self._lock:
+            task = self._open.pop(reference, None)
+            if self._closed and not self._open:
+                self._wake.set()
+        if task is None:  # given up: another attempt counts
+            return
+        errors, future, error = self._ray.exceptions, task.future, done.exception()
+        if error is None:
+            future.set_result(done.result())
+        elif isinstance(error, errors.OutOfMemoryError):
             future.set_exception(MemoryError(f"Ray ended the task: {say_line(error)}"))
-        except errors.TaskCancelledError as error:
+        elif isinstance(error, errors.TaskCancelledError):
             future.set_exception(CancelledError(say_line(error)))
-        except errors.RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, BaseException) else error
-            future.set_exception(cause)
-        except errors.TaskUnschedulableError:  # the node has just come, or gone: it did not begin
+        elif isinstance(error, errors.RayTaskError):
+            cause = getattr(error, "cause", None)
+            future.set_exception(cause if isinstance(cause, BaseException) else error)
+        elif isinstance(error, errors.TaskUnschedulableError):
+            # The node has just come, or gone: the task did not begin
             self._suspect(task.node, _NOT_TAKEN)
             with self._lock:
-                self._hand_over(future, task.given)
-        except Exception as error:  # worker, node or the way there lost
+                self._refused.append(task)
+            self._wake.set()
+        else:  # worker, node or the way there lost
             if not isinstance(error, errors.WorkerCrashedError):
                 self._suspect(task.node, _NOT_TAKEN)
             future.set_exception(BrokenExecutor(f"{type(error).__name__}: {say_line(error)}"))
-        else:
-            future.set_result(result)
 
     def _fail_all(self, error: Exception) -> None:
         with self._lock:
-            left, self._open, self._problem = dict(self._open), {}, error
-        for task in left.values():
+            left = [*self._open.values(), *self._refused]
+            self._open, self._refused, self._problem = {}, [], error
+        for task in left:
             task.future.set_exception(BrokenExecutor(f"Ray is gone: {say_line(error)}"))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for tasks, or with `cancel_futures` end them, and leave the cluster."""
         with self._lock:
             self._closed = True
-            references = list(self._open)
+            left = dict(self._open) if cancel_futures else {}
+            refused = self._refused if cancel_futures else []
             if cancel_futures:
-                left, self._open = dict(self._open), {}
-        if cancel_futures:
-            for reference in references:
-                self._cancel(reference)
-            for task in left.values():
-                task.future.set_exception(CancelledError("The executor was shut down."))
+                self._open, self._refused = {}, []
+        for reference in left:
+            self._cancel(reference)
+        for task in [*left.values(), *refused]:
+            task.future.set_exception(CancelledError("The executor was shut down."))
+        self._wake.set()
         if wait:
             self._thread.join()
         self._shared.clear()
@@ -379,14 +376,20 @@ def ray_executor(
     )
 
 
-def _call(
-    memory: int | None, keywords: dict[str, Any], function: Callable[..., Any], *arguments: Any
-) -> Any:
+def _is_small(value: Any) -> bool:
+    return isinstance(value, _SMALL) or isfunction(value) or isbuiltin(value)
+
+
+def _call(memory: int | None, piece: bytes, *large: Any) -> Any:
+    """Run in a process of Ray: put the arguments together and call the function."""
     if memory is not None and sys.platform.startswith("linux"):
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
+    function, arguments, keywords, places = pickle.loads(piece)
+    for place, value in zip(places, large, strict=True):
+        arguments[place] = value
     return function(*arguments, **keywords)
 
 
