@@ -19,6 +19,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -34,10 +36,11 @@ from brainguided.executors import local_pool
 from brainguided.journal import Journal
 from brainguided.orders import Batch, Completion, Index
 from brainguided.search import run_search
-from brainguided.simulation import simulate_search
+from brainguided.simulation import observe_overhead, simulate_search
 from brainguided.spaces import small_space
 
 FROZEN: list[int] = []
+JOINED: list[subprocess.Popen[bytes]] = []
 
 
 class Sleep:
@@ -97,9 +100,20 @@ def start_cluster() -> tuple[Any, Any, dict[str, Any]]:
     actions = {
         "kill": lambda: cluster.remove_node(second, allow_graceful=False),
         "freeze": stop,
-        "join": lambda: cluster.add_node(num_cpus=13),
+        "join": lambda: JOINED.append(join_node(cluster.address)),
     }
     return executor, cluster, actions
+
+
+def join_node(address: str) -> subprocess.Popen[bytes]:
+    """Start one more node, as on another machine."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
+    return subprocess.Popen(
+        [*command, f"--address={address}", "--num-cpus=13", "--disable-usage-stats"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def list_children(pid: int) -> list[int]:
@@ -166,6 +180,7 @@ def main() -> None:
         lambda generator: next(draws),
         candidates=options.candidates,
         workers=options.workers,
+        overhead=(overhead := observe_overhead(times)),
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
@@ -181,8 +196,12 @@ def main() -> None:
         print(f"events and results {hashlib.sha256(told.encode()).hexdigest()[:16]}")
     print(
         f"driver {memory:.2f} GiB; makespan {end - begin:.1f} s, simulated "
-        f"{predicted.makespan:.1f} s ({predicted.makespan / (end - begin) - 1:+.1%})"
+        f"{predicted.makespan:.1f} s ({predicted.makespan / (end - begin) - 1:+.1%}) "
+        f"with {overhead:.3f} s between two evaluations of a worker"
     )
+    for node in JOINED:
+        with suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
     for pid in FROZEN:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from brainguided.__main__ import main
+from brainguided.attempts import Timing
 from brainguided.controllers import Reinforce
 from brainguided.orders import Batch, Completion, Index
-from brainguided.simulation import Faults, draw_lognormal, draw_observed, simulate_search
+from brainguided.simulation import (
+    Faults,
+    draw_lognormal,
+    draw_observed,
+    observe_overhead,
+    simulate_search,
+)
 from brainguided.spaces import small_space
 
 ORDERS = [Completion(), Index(12), Batch(8)]
@@ -77,7 +84,11 @@ def test_completion_is_as_fast_as_can_be_and_lag_and_rounds_cost_as_measured():
     assert share(Index(120)) == pytest.approx(0.64, abs=0.08)
 
 
-def test_asynchronous_learning_is_as_good_in_a_third_of_the_time():
+@pytest.mark.parametrize(
+    ("candidates", "seeds", "faster"),
+    [(400, 6, 2.5), pytest.param(1000, 10, 3.0, marks=pytest.mark.slow)],
+)
+def test_asynchronous_learning_is_as_good_in_a_third_of_the_time(candidates, seeds, faster):
     space = small_space(4)
 
     def run(order, seed):
@@ -92,7 +103,7 @@ def test_asynchronous_learning_is_as_good_in_a_third_of_the_time():
         return simulate_search(
             order,
             draw_lognormal(1.0, 0.7),
-            candidates=400,
+            candidates=candidates,
             workers=40,
             learning=(controller, reward),
             seed=seed,
@@ -100,16 +111,16 @@ def test_asynchronous_learning_is_as_good_in_a_third_of_the_time():
 
     late = {"completion": [], "batch": []}
     times = {"completion": [], "batch": []}
-    for seed in range(6):
+    for seed in range(seeds):
         for name, order in (("completion", Completion()), ("batch", Batch(40))):
             found = run(order, seed)
             start = float(found.rewards[:100].mean())
             late[name].append(float(found.rewards[-100:].mean()) - start)
             times[name].append(found.makespan)
-    assert np.mean(times["completion"]) < np.mean(times["batch"]) / 2.5
+    assert np.mean(times["completion"]) <= np.mean(times["batch"]) / faster
     difference = np.array(late["completion"]) - np.array(late["batch"])
     error = difference.std(ddof=1) / np.sqrt(len(difference))
-    assert difference.mean() > -2 * error - 0.1
+    assert difference.mean() > -error, "within its standard error"
     assert np.mean(late["completion"]) > 0.5
 
 
@@ -128,6 +139,21 @@ def test_durations_are_drawn_from_those_observed():
     assert {draw(generator) for _ in range(50)} == {1.0, 3.0}
     with pytest.raises(ValueError, match="no durations"):
         draw_observed([0.0])
+
+
+def test_the_time_between_evaluations_makes_them_longer_but_is_no_work():
+    found = simulate_search(Completion(), constant(2.0), candidates=20, workers=4, overhead=0.5)
+    assert found.makespan == 12.5
+    assert found.utilisation == pytest.approx(0.8)
+    timings = [
+        Timing(1.0, start, start + 1.0, "a", pid)
+        for pid, starts in ((1, (0.0, 1.2, 2.4)), (2, (0.0, 1.4)))
+        for start in starts
+    ]
+    assert observe_overhead(timings) == pytest.approx(0.2)
+    assert observe_overhead(timings[:1]) == 0.0
+    with pytest.raises(ValueError, match="overhead is -1"):
+        simulate_search(Completion(), constant(1.0), candidates=1, workers=1, overhead=-1)
 
 
 def test_impossible_settings_are_refused():

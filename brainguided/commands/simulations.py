@@ -34,6 +34,11 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--round-size", type=whole, default=8, help="of batch (%(default)s)")
     one.add_argument("--lag", type=natural, help="of index; default: three times the workers")
     one.add_argument("--timeout", type=float, help="deadline of an evaluation, s")
+    one.add_argument(
+        "--overhead",
+        type=float,
+        help="s between two evaluations of a worker; default: that of RUN, else 0",
+    )
     for name in ("lost", "memory", "nan", "hang"):
         one.add_argument(f"--{name}", type=float, default=0.0, help="probability (%(default)s)")
     one.add_argument(
@@ -59,13 +64,15 @@ def simulate(arguments: argparse.Namespace) -> None:
     if arguments.outage:
         start, end = _read_numbers(arguments.outage, "--outage START,END")
         outage = (start, end, -(-arguments.workers // arguments.clusters))
+    durations, overhead = _read_durations(arguments.durations)
     found = simulate_search(
         orders[arguments.order],
-        _read_durations(arguments.durations),
+        durations,
         candidates=arguments.candidates,
         workers=arguments.workers,
         faults=Faults(arguments.lost, arguments.memory, arguments.nan, arguments.hang, outage),
         timeout=arguments.timeout,
+        overhead=overhead if arguments.overhead is None else arguments.overhead,
         seed=arguments.seed,
     )
     rate = arguments.candidates / found.makespan
@@ -83,19 +90,21 @@ def status(arguments: argparse.Namespace) -> None:
     print(describe_status(arguments.out))
 
 
-def _read_durations(text: str) -> Any:
+def _read_durations(text: str) -> tuple[Any, float]:
+    """Return how durations are drawn, and the time between two."""
     from brainguided.journal import Journal
-    from brainguided.simulation import draw_lognormal, draw_observed
+    from brainguided.simulation import draw_lognormal, draw_observed, observe_overhead
 
     if text.startswith("lognormal:"):
         median, sigma = _read_numbers(text.removeprefix("lognormal:"), "lognormal:MEDIAN,SIGMA")
-        return draw_lognormal(median, sigma)
+        return draw_lognormal(median, sigma), 0.0
     if not Path(text).is_dir():
         raise ValueError(
             f"--durations {text}: expected the folder of a run, or lognormal:MEDIAN,SIGMA."
         )
     with Journal.read(text) as journal:
-        return draw_observed(list(journal.seconds().values()))
+        durations = draw_observed(list(journal.seconds().values()))
+        return durations, observe_overhead(journal.timings())
 
 
 def _read_numbers(text: str, expected: str) -> tuple[float, float]:
