@@ -99,6 +99,9 @@ class Dispatcher:
         share = getattr(executor, "share", None)
         self._task = task if share is None else share(task)
         self._timeout = timeout
+        watch_starts = getattr(executor, "watch_starts", None)
+        if timeout is not None and watch_starts is not None:
+            watch_starts()
         self._workers = workers
         self._waiting: deque[Attempt] = deque()
         self._running: dict[Future[Outcome], Attempt] = {}

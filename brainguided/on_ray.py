@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import pickle
-import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from inspect import isbuiltin, isfunction
 from typing import Any, TypeVar
 
+from brainguided.ray_call import name_note, pack_call, run_call
 from brainguided.ray_session import (
     STORE,
     import_ray,
@@ -27,10 +26,10 @@ from brainguided.ray_session import (
 
 _T = TypeVar("_T")
 _COUNT = 1.0  # s between two looks at the nodes of the cluster
+_BEGIN = 600.0  # s after which a task counts as begun, whatever it says
 _PING = 15.0  # s in which a node has to run nothing at all, or it may be lost
 _SILENT = 60.0  # s for which a node that did not is given nothing; Ray takes longer to say so
 _NOT_TAKEN = 5.0  # s for which one is given nothing that failed to take a task
-_SMALL = (str, int, float, bytes, type(None))
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ class _Task:
     future: Future[Any]
     node: str | None
     given: tuple[Any, ...]
+    token: str
+    handed: float  # over, by time.monotonic
 
 
 class RayExecutor(Executor):
@@ -74,7 +75,7 @@ class RayExecutor(Executor):
             options["resources"] = dict(resources)
         if memory is not None:
             options["memory"] = memory
-        self._remote = self._ray.remote(_call)
+        self._remote = self._ray.remote(run_call)
         self._options = options
         elsewhere = options | ({"label_selector": self._labels} if labels else {})
         self._anywhere = self._remote.options(**elsewhere)
@@ -86,6 +87,8 @@ class RayExecutor(Executor):
         self._places: dict[str, int] = {}  # how many tasks each node can run at a time
         self._calls: dict[str, Any] = {}  # how to run on each node
         self._suspects: dict[str, float] = {}  # nodes that are given nothing, until when
+        self._noting = False
+        self._began: dict[str, float] = {}  # by the token of a task
         self._refused: list[_Task] = []  # that a node did not take
         self._wake = threading.Event()
         self._closed = False
@@ -150,19 +153,16 @@ class RayExecutor(Executor):
             if self._closed:
                 raise RuntimeError("The executor is shut down and takes no more work.")
             future: Future[_T] = Future()
-            # What is small travels as one piece: each piece costs as much as a task
-            large = [k for k, value in enumerate(args) if not _is_small(value)]
-            small = [None if k in large else value for k, value in enumerate(args)]
-            piece = self._ray.cloudpickle.dumps((fn, small, kwargs, large))
-            given = (self._memory, piece, *(self._share(args[k]) for k in large))
+            piece, large = pack_call(self._ray, fn, args, kwargs)
+            given = (piece, *map(self._share, large))
             future.set_running_or_notify_cancel()
             self._hand_over(future, given)
         return future
 
     def _hand_over(self, future: Future[Any], given: tuple[Any, ...]) -> None:
-        node = self._choose_node()
-        reference = self._find_call(node).remote(*given)
-        self._open[reference] = _Task(future, node, given)
+        node, token = self._choose_node(), uuid.uuid4().hex if self._noting else ""
+        reference = self._find_call(node).remote(token, self._memory, *given)
+        self._open[reference] = _Task(future, node, given, token, time.monotonic())
         reference.future().add_done_callback(partial(self._finish, reference))
 
     def _share(self, value: Any) -> Any:
@@ -170,6 +170,27 @@ class RayExecutor(Executor):
         if id(value) not in self._shared:
             self._shared[id(value)] = (value, self._ray.put(value))
         return self._shared[id(value)][1]
+
+    def watch_starts(self) -> None:
+        """Let tasks handed over from now on say when they begin; which takes a moment of each."""
+        self._noting = True
+
+    def began(self, future: Future[Any]) -> float | None:
+        """Return when a task was first seen to run, by `time.monotonic`; None before.
+
+        A node has to start and fill a process first, which may take a minute where it is busy.
+        Without `watch_starts`, and after ten minutes, it is when the task was handed over.
+        """
+        now = time.monotonic()
+        with self._lock:
+            task = next((task for task in self._open.values() if task.future is future), None)
+        if task is None or not task.token or now - task.handed > _BEGIN:
+            return None if task is None else task.handed
+        if task.token not in self._began and self._ray.experimental.internal_kv._internal_kv_exists(
+            name_note(task.token)
+        ):
+            self._began[task.token] = now
+        return self._began.get(task.token)
 
     def kill(self, future: Future[Any]) -> bool:
         """End a task that runs too long, with its process; the caller no longer waits for it.
@@ -193,14 +214,14 @@ class RayExecutor(Executor):
             return False
         try:
             ping = self._place_on(node, {"num_cpus": 0, "max_retries": 0})
-            reference = ping.remote(None, self._ray.cloudpickle.dumps((_do_nothing, [], {}, [])))
+            reference = ping.remote("", None, pack_call(self._ray, int, (), {})[0])
             ready, _ = self._ray.wait([reference], timeout=_PING)
             if ready:
                 self._ray.get(reference)
                 return True
             self._cancel(reference)
-        except Exception:  # of Ray: the node died meanwhile
-            ready = []
+        except self._ray.exceptions.RayError:  # the node died meanwhile
+            pass
         self._suspect(node, _SILENT)
         return False
 
@@ -251,6 +272,7 @@ class RayExecutor(Executor):
         """Hand a result over, in whatever thread of Ray it comes."""
         with self._lock:
             task = self._open.pop(reference, None)
+            self._began.pop("" if task is None else task.token, None)
             if self._closed and not self._open:
                 self._wake.set()
         if task is None:  # given up: another attempt counts
@@ -374,24 +396,3 @@ def ray_executor(
         memory=memory,
         object_store_memory=object_store_memory,
     )
-
-
-def _is_small(value: Any) -> bool:
-    return isinstance(value, _SMALL) or isfunction(value) or isbuiltin(value)
-
-
-def _call(memory: int | None, piece: bytes, *large: Any) -> Any:
-    """Run in a process of Ray: put the arguments together and call the function."""
-    if memory is not None and sys.platform.startswith("linux"):
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
-    function, arguments, keywords, places = pickle.loads(piece)
-    for place, value in zip(places, large, strict=True):
-        arguments[place] = value
-    return function(*arguments, **keywords)
-
-
-def _do_nothing() -> None:
-    """Running at all is what is asked of it."""

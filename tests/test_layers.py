@@ -19,7 +19,7 @@ OWNERS = {
         "recorded_activations", "similarity", "teacher", "training", "winner",
     },
     "matplotlib": {"plot", "report", "model_card", "commands"},
-    "ray": {"on_ray", "ray_session"},
+    "ray": {"on_ray", "ray_session", "ray_call"},
     "sqlite3": {"journal", "journal_file"},
 }  # fmt: skip
 

@@ -105,6 +105,24 @@ def test_large_arguments_are_shared_not_sent_again(executor):
     assert len([kept for kept, _ in executor._shared.values() if kept is array]) == 1
 
 
+def test_a_task_says_when_it_began_not_when_it_was_handed_over(executor):
+    executor.watch_starts()
+    first = [executor.submit(time.sleep, 3) for _ in range(2)]
+    waits = executor.submit(time.sleep, 3)  # there are two places
+    handed = time.monotonic()
+    while executor.began(first[0]) is None and time.monotonic() < handed + 20:
+        time.sleep(0.05)
+    assert executor.began(first[0]) is not None
+    assert executor.began(waits) is None
+    while executor.began(waits) is None and time.monotonic() < handed + 20:
+        time.sleep(0.05)
+    assert executor.began(waits) > handed + 2
+    waits.result(60)
+    assert executor.began(waits) is None
+    assert executor._began == {}
+    executor._noting = False
+
+
 def test_a_task_that_runs_too_long_is_killed(executor):
     late = executor.submit(time.sleep, 600)
     time.sleep(1)
