@@ -90,7 +90,7 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path, engine, order)
         before = count(out)
         driver = subprocess.Popen(command, env=environment)
         # In the middle of the work, or now and then of the start
-        wanted = before + (0 if chance.random() < 0.2 else chance.randrange(1, 10))
+        wanted = before + (0 if chance.random() < 0.2 else chance.randrange(1, 7))
         deadline = time.monotonic() + 60
         while count(out) < wanted and driver.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)

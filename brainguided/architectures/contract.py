@@ -70,6 +70,10 @@ class Architecture(ABC):
 
     def to_json(self) -> str:
         """Return the canonical JSON: one line, keys sorted, no spaces."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> str:
         data = {"kind": self.kind, **self.to_data()}
         return json.dumps(data, sort_keys=True, separators=(",", ":"))
 
