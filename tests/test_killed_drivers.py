@@ -102,9 +102,10 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path, engine, order)
         kills += 1
         assert wait_until_gone(family, 5) == []
         assert set(os.listdir("/dev/shm")) <= shared
-        with Journal.read(out) as journal:
-            ended = [a.candidate for a in journal.attempts() if a.outcome != "lost"]
-        assert len(ended) == len(set(ended)), "each candidate ends once"
+        if (out / "journal.db").exists():  # not where it was killed at its very beginning
+            with Journal.read(out) as journal:
+                ended = [a.candidate for a in journal.attempts() if a.outcome != "lost"]
+            assert len(ended) == len(set(ended)), "each candidate ends once"
     subprocess.run(command, env=environment, check=True, timeout=300)
     found = content(out)
     if order == "completion":
