@@ -65,6 +65,11 @@ def children(pid):
     return found
 
 
+def list_shared_memory():
+    """Return the names of shared memory, less those of joblib, which may run beside the tests."""
+    return {name for name in os.listdir("/dev/shm") if not name.startswith("sem.loky-")}
+
+
 def test_results_and_exceptions_come_back():
     with local_pool(2) as pool:
         assert list(pool.map(square, range(20))) == [n * n for n in range(20)]

@@ -14,7 +14,7 @@ from pathlib import Path
 import fake_task
 import pytest
 from fake_task import FakeTask
-from test_executors import alive, children
+from test_executors import alive, children, list_shared_memory
 
 from brainguided.controllers import Reinforce
 from brainguided.executors import local_pool
@@ -80,7 +80,7 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path, engine, order)
         pytest.importorskip("ray")
     out, marks = tmp_path / "out", tmp_path / "marks"
     marks.mkdir()
-    shared = set(os.listdir("/dev/shm"))
+    shared = list_shared_memory()
     chance = random.Random(f"{engine} {order}")
     code = "import sys, test_killed_drivers as t; t.drive(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(out), engine, order, str(marks)]
@@ -101,7 +101,7 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path, engine, order)
         driver.wait()
         kills += 1
         assert wait_until_gone(family, 5) == []
-        assert set(os.listdir("/dev/shm")) <= shared
+        assert list_shared_memory() <= shared
         if (out / "journal.db").exists():  # not where it was killed at its very beginning
             with Journal.read(out) as journal:
                 ended = [a.candidate for a in journal.attempts() if a.outcome != "lost"]

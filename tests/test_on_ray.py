@@ -15,7 +15,7 @@ import fake_task
 import numpy as np
 import pytest
 from fake_task import FakeTask
-from test_executors import alive, children
+from test_executors import alive, children, list_shared_memory
 
 from brainguided.controllers import Reinforce
 from brainguided.on_ray import ray_executor
@@ -196,7 +196,7 @@ time.sleep(2); print("busy", flush=True); time.sleep(60)
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_nothing_of_ray_outlives_a_killed_driver_by_five_seconds():
-    shared = set(os.listdir("/dev/shm"))
+    shared = list_shared_memory()
     driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
     with driver.stdout:
         assert driver.stdout.readline() == "busy\n"
@@ -208,7 +208,7 @@ def test_nothing_of_ray_outlives_a_killed_driver_by_five_seconds():
     while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [pid for pid in family if alive(pid)] == []
-    assert set(os.listdir("/dev/shm")) <= shared
+    assert list_shared_memory() <= shared
 
 
 def test_impossible_requests_are_refused():
