@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from brainguided.ray_guard import list_children, start_guard
+from brainguided.ray_guard import list_children, narrow_guard, start_guard
 
 ENVIRONMENT = {  # read by Ray when it is imported
     "RAY_USAGE_STATS_ENABLED": "0",  # no reports to anyone
@@ -93,7 +93,8 @@ def start_here(ray: Any, cpus: int, *, store: int) -> subprocess.Popen[bytes] | 
     clusters = constants.ENABLE_RAY_CLUSTER
     os.environ.update(here)
     constants.ENABLE_RAY_CLUSTER = False
-    family = list_children(os.getpid())
+    guard = start_guard() if os.path.isdir("/proc/self/task") else None
+    family = list_children(os.getpid())  # the guard is of it
     try:
         with _signals_kept():
             ray.init(
@@ -103,6 +104,11 @@ def start_here(ray: Any, cpus: int, *, store: int) -> subprocess.Popen[bytes] | 
                 num_cpus=cpus,
                 **_QUIET,
             )
+    except BaseException:
+        if guard is not None:
+            narrow_guard(guard, [])
+            guard.communicate()
+        raise
     finally:
         constants.ENABLE_RAY_CLUSTER = clusters
         for name, value in before.items():
@@ -110,8 +116,9 @@ def start_here(ray: Any, cpus: int, *, store: int) -> subprocess.Popen[bytes] | 
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    new = [pid for pid in list_children(os.getpid()) if pid not in family]
-    return start_guard(new) if new else None
+    if guard is not None:
+        narrow_guard(guard, [pid for pid in list_children(os.getpid()) if pid not in family])
+    return guard
 
 
 def say_offers(
