@@ -86,6 +86,7 @@ def watch(driver: int, before: list[int], until: int) -> None:
     while time.monotonic() < end:
         _add_children(known)  # a node that has just begun may go on to start others
         time.sleep(_LOOK_CLOSELY)
+    known |= _find_followers(known)
     known.pop(os.getpid(), None)
     for pid, started in known.items():
         if started and _find_start(pid) == started:
@@ -97,6 +98,19 @@ def _add_children(known: dict[int, str]) -> None:
     for pid, started in list(known.items()):
         if pid != os.getpid() and started and _find_start(pid) == started:
             known |= list_children(pid)
+
+
+def _find_followers(known: dict[int, str]) -> dict[int, str]:
+    """Return the processes that a node of ours has started, also those that lost their parent."""
+    found = {}
+    names = {f"RAY_RAYLET_PID={pid}".encode() for pid in known}
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):  # gone, or not ours
+            if folder.name.isdigit() and names & set(
+                (folder / "environ").read_bytes().split(b"\0")
+            ):
+                found[int(folder.name)] = _find_start(int(folder.name))
+    return found
 
 
 def _find_start(pid: int) -> str:
