@@ -82,7 +82,7 @@ class RayExecutor(Executor):
         self._memory = memory
         self._limit = workers if address is not None else None
         self._shared: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a task may end while it is handed over, in this thread
         self._open: dict[Any, _Task] = {}  # by Ray's reference
         self._places: dict[str, int] = {}  # how many tasks each node can run at a time
         self._calls: dict[str, Any] = {}  # how to run on each node

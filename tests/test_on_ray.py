@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import fake_task
@@ -88,6 +88,27 @@ def test_nothing_listens_beyond_this_machine():
 def test_many_tasks_come_back(executor):
     futures = [executor.submit(add, k) for k in range(300)]
     assert [future.result(60) for future in futures] == list(range(1, 301))
+
+
+def test_a_task_that_ends_while_it_is_handed_over_is_no_deadlock(executor, monkeypatch):
+    class Ended:
+        """A reference whose result is there at once."""
+
+        def __init__(self, value):
+            self.value = value
+
+        def future(self):
+            future = Future()
+            future.set_result(self.value)
+            return future
+
+    class Call:
+        def remote(self, *given):
+            return Ended(7)
+
+    monkeypatch.setattr(executor, "_find_call", lambda node: Call())
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(executor.submit, add, 1).result(10).result(10) == 7
 
 
 def test_a_killed_worker_costs_its_task_only(executor):
