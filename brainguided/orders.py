@@ -14,13 +14,18 @@ from typing import Any, Protocol
 class Order(Protocol):
     """Decide how many candidates are asked for next, and which results are told next."""
 
-    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
+    def count_to_ask(
+        self, *, asked: int, told: int, arrived: int, evaluating: int, slots: int
+    ) -> int:
         """Return how many candidates to ask for at once; 0 to wait.
 
         Parameters
         ----------
-        asked, told, running : int
-            Candidates so far; running are those asked for whose results have not arrived.
+        asked, told, arrived : int
+            Candidates so far; those arrived have a result and were not told.
+        evaluating : int
+            Evaluations that run or wait for a worker. Candidates that repeat one of them have
+            none of their own.
         slots : int
             Evaluations that can run at a time.
         """
@@ -57,7 +62,9 @@ class Batch:
     def __post_init__(self) -> None:
         _check("round_size", self.round_size, 1)
 
-    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
+    def count_to_ask(
+        self, *, asked: int, told: int, arrived: int, evaluating: int, slots: int
+    ) -> int:
         """Return a round where none is open."""
         return self.round_size if asked == told else 0
 
@@ -78,9 +85,16 @@ class Completion:
     another run of the same search has another order, and so other candidates.
     """
 
-    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
-        """Return the number of free workers, once every result that is there was told."""
-        return max(0, slots - running) if asked - told == running else 0
+    def count_to_ask(
+        self, *, asked: int, told: int, arrived: int, evaluating: int, slots: int
+    ) -> int:
+        """Return the number of free workers, once every result that is there was told.
+
+        Repetitions of what is being evaluated leave their workers free, but no more are asked for
+        than there are workers: a controller that repeats itself has to hear of results first.
+        """
+        repetitions = asked - told - arrived - evaluating
+        return max(0, slots - max(evaluating, repetitions)) if not arrived else 0
 
     def choose_to_tell(self, arrived: Collection[int], *, asked: int, told: int) -> list[int]:
         """Return the result that came first."""
@@ -109,7 +123,9 @@ class Index:
     def __post_init__(self) -> None:
         _check("lag", self.lag, 0)
 
-    def count_to_ask(self, *, asked: int, told: int, running: int, slots: int) -> int:
+    def count_to_ask(
+        self, *, asked: int, told: int, arrived: int, evaluating: int, slots: int
+    ) -> int:
         """Return 1 while the next candidate may be asked for: always single ones."""
         return int(asked <= told + self.lag)
 

@@ -175,7 +175,8 @@ def _drive(search: _Search, order: Order, dispatcher: Dispatcher, candidates: in
         wanted = order.count_to_ask(
             asked=search.asked,
             told=search.told,
-            running=search.asked - search.told - len(search.arrived),
+            arrived=len(search.arrived),
+            evaluating=dispatcher.n_running + dispatcher.n_waiting,
             slots=dispatcher.slots,
         )
         wanted = min(wanted, candidates - search.asked)

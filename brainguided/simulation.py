@@ -161,8 +161,14 @@ def simulate_search(
     rewards = np.full(candidates if learning else 0, np.nan)
     asked = told = stale = 0
     while told < candidates:
-        running = asked - told - len(clock.arrived)
-        wanted = order.count_to_ask(asked=asked, told=told, running=running, slots=workers)
+        arrived = len(clock.arrived)
+        wanted = order.count_to_ask(
+            asked=asked,
+            told=told,
+            arrived=arrived,
+            evaluating=asked - told - arrived,
+            slots=workers,
+        )
         wanted = min(wanted, candidates - asked)
         if wanted > 0:
             if learning:
