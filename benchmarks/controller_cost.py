@@ -24,6 +24,7 @@ from brainguided.spaces import SearchSpace, pnas_space, zoph2017_space
 
 SPACES: dict[str, SearchSpace] = {
     "pnas": pnas_space(),
+    "pnas-10-blocks": pnas_space(n_blocks=10),
     "zoph2017-20": zoph2017_space(20),
     "zoph2017-20-skips": zoph2017_space(20, skips=True),
 }

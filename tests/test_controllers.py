@@ -67,6 +67,11 @@ every = pytest.mark.parametrize("make", CONTROLLERS.values(), ids=CONTROLLERS)
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
 
+def score(controller, actions):
+    """Return what the policy gives decisions, and their entropies."""
+    return controller._policy.score(*controller._policy.read(actions))
+
+
 def depth_reward(architecture):
     return architecture.depth / 10
 
@@ -478,7 +483,7 @@ def test_ppo_takes_no_step_beyond_its_clip():
         controller = PPO(space, seed=0, epochs=50, clip=clip, **settings)
         proposals = controller.ask(64)
         controller.tell(proposals, [float(a.depth == 1) for a in proposals])
-        return float(controller._policy.score([[0]])[0].detach().exp())
+        return float(score(controller, [[0]])[0].detach().exp())
 
     assert 0.58 < chance_after(0.2) < 0.66  # of 0.5, by a fifth and the step that passes it
     assert chance_after(0.9) > 0.8
@@ -531,7 +536,7 @@ def test_reinforce_follows_the_gradient_of_the_expected_reward():
     controller = Reinforce(space, seed=0, entropy_weight=0.0)
     proposals = controller.ask(64)
     deep = np.array([architecture.depth - 1.0 for architecture in proposals])
-    log_p = controller._policy.score([space.encode(a) for a in proposals])[0].sum(0)
+    log_p = score(controller, [space.encode(a) for a in proposals])[0].sum(0)
     advantages = torch.from_numpy((deep - deep.mean()) / deep.std()).float()
     (advantages * log_p).mean().backward()
     got = controller._policy.bias.grad[0].numpy()
@@ -549,7 +554,7 @@ def test_the_log_probability_is_that_of_the_draws():
         # Large, so that every decision depends much on those before
         parameter.data.normal_(generator=generator)
     proposals = controller.ask(20_000)
-    log_p = controller._policy.score([space.encode(a) for a in proposals])[0].sum(0)
+    log_p = score(controller, [space.encode(a) for a in proposals])[0].sum(0)
     np.testing.assert_allclose(
         [proposal.memo[1] for proposal in controller._open], log_p.detach(), atol=1e-4
     )

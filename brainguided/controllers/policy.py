@@ -111,25 +111,38 @@ class Policy(nn.Module):
             token = choices + self.tokens[place]
         return actions, chances
 
-    def score(self, actions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities (decision, n) of what was taken and entropies of the choices."""
-        n = len(actions)
-        if not self.positions:  # a space of one architecture leaves nothing to learn
-            nothing = self.bias.sum() * torch.zeros(1, n)
-            return nothing, nothing
+    def read(self, actions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `score` needs of these architectures, whatever the weights.
+
+        Returns
+        -------
+        tuple of Tensor
+            The options taken and the tokens read (decision, n), and what of the options is
+            illegal (decision, n, option).
+        """
         table = np.array(actions, dtype=np.int64)
         taken = torch.from_numpy(np.ascontiguousarray(table[:, self.positions].T))
-        legal = torch.from_numpy(
-            np.stack([self._legal(actions, place) for place in range(len(self.sizes))])
-        )
+        legal = np.empty((len(self.sizes), len(actions), self.possible.shape[1]), dtype=bool)
+        for place in range(len(self.sizes)):
+            legal[place] = self._legal(actions, place)
         starts = torch.from_numpy(self.tokens[:-1])[:, None]
         tokens = torch.cat([torch.zeros_like(taken[:1]), (taken + starts)[:-1]])
-        output, _ = self.lstm(self.embedding[tokens])
+        return taken, tokens, torch.from_numpy(~legal)
+
+    def score(self, taken: Tensor, tokens: Tensor, illegal: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities (decision, n) of what was taken and entropies of the choices.
+
+        The arguments are from `read`.
+        """
+        if not self.positions:  # a space of one architecture leaves nothing to learn
+            nothing = self.bias.sum() * torch.zeros(1, taken.shape[1])
+            return nothing, nothing
+        output, _ = self.lstm(nn.functional.embedding(tokens, self.embedding))
         weight, bias = self._head()
         logits = torch.einsum("dnh,doh->dno", output, weight) + bias[:, None]
-        log_p = torch.log_softmax(logits.masked_fill(~legal, -math.inf), -1)
+        log_p = torch.log_softmax(logits.masked_fill(illegal, -math.inf), -1)
         chosen = log_p.gather(-1, taken[..., None])[..., 0]
-        entropy = -(log_p.exp() * log_p.masked_fill(~legal, 0.0)).sum(-1)
+        entropy = -(log_p.exp() * log_p.masked_fill(illegal, 0.0)).sum(-1)
         return chosen, entropy
 
     def make_optimizers(
@@ -138,7 +151,9 @@ class Policy(nn.Module):
         """Return Adam for the weights and, with a `bias_rate`, plain gradient steps for biases."""
         biases = [self.bias, self.kind_bias] if bias_rate else []
         weights = [p for p in self.parameters() if all(p is not bias for bias in biases)]
-        optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(weights, lr=learning_rate)]
+        optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Adam(weights, lr=learning_rate, fused=True)
+        ]
         if biases:
             optimizers.append(torch.optim.SGD(biases, lr=bias_rate))
         return optimizers

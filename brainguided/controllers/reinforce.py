@@ -145,11 +145,11 @@ class Reinforce(Controller):
 
     def _update(self) -> None:
         """Take one step along the policy gradient of the results."""
-        actions = [row for row, _, _ in self._told]
+        read = self._policy.read([row for row, _, _ in self._told])
         rewards = np.array([reward for _, _, reward in self._told])
         advantages = torch.from_numpy(self._baseline.compute_advantages(rewards)).float()
         with single_thread(), torch.enable_grad():
-            log_p, entropies = self._policy.score(actions)
+            log_p, entropies = self._policy.score(*read)
             now = log_p.sum(0)
             # Where the policy of then is not known, that of now is taken for it
             then = [
