@@ -1,4 +1,7 @@
-"""A task that costs nothing, for tests of searches; in a module, so that workers can import it."""
+"""A task that costs nothing, for tests of searches; in a module, so that workers can import it.
+
+Each worker does so: what only the process of a test needs, torch above all, is imported there.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,6 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from brainguided.controllers import RandomSearch, Reinforce
-from brainguided.executors import local_pool
-from brainguided.search import run_search
 from brainguided.spaces import PlainSpace, small_space
 
 
@@ -85,18 +85,44 @@ def always_die(architecture, task, *, seed):
     return evaluate(architecture, task, seed=seed)
 
 
+def raise_memory(architecture, task, *, seed):
+    """Find architectures of one layer too large."""
+    if architecture.depth == 1:
+        raise MemoryError("too large")
+    return evaluate(architecture, task, seed=seed)
+
+
+def speak(architecture, task, *, seed):
+    """Print something."""
+    print(f"seed {seed} speaks")
+    return evaluate(architecture, task, seed=seed)
+
+
+def hang(architecture, task, *, seed):
+    """Never end at an architecture of one layer, after a mark that it has begun."""
+    if architecture.depth == 1:
+        (Path(task.marks) / "hangs").touch()
+        time.sleep(600)
+    return evaluate(architecture, task, seed=seed)
+
+
 def few():
     """Return a space so small that proposals repeat."""
     return PlainSpace("few", 3, (1, 3), (1,), (8,))
 
 
 def controller(name="reinforce", seed=3, space=None):
+    from brainguided.controllers import RandomSearch, Reinforce
+
     kind = Reinforce if name == "reinforce" else RandomSearch
     return kind(space or few(), seed=seed)
 
 
 def drive(out, workers, candidates, seconds):
     """Run a search, as the driver process of the tests that kill it."""
+    from brainguided.executors import local_pool
+    from brainguided.search import run_search
+
     task = FakeTask(seconds=seconds, failing=5)
     space = small_space(3)
     space = few() if out.endswith("few") else space
