@@ -120,14 +120,14 @@ def controller(name="reinforce", seed=3, space=None):
 
 def drive(out, workers, candidates, seconds):
     """Run a search, as the driver process of the tests that kill it."""
+    from brainguided.controllers import LocalSearch
     from brainguided.executors import local_pool
     from brainguided.search import run_search
 
     task = FakeTask(seconds=seconds, failing=5)
-    space = small_space(3)
-    space = few() if out.endswith("few") else space
+    space = few() if out.endswith("few") else small_space(3)
     settings = {"candidates": candidates, "out": out, "round_size": 5, "evaluate": evaluate}
-    proposer = controller(space=space)
+    proposer = LocalSearch(space, seed=3, initial=5)  # learns, and needs no torch
     if workers == 0:
         return run_search(proposer, task, **settings)
     with local_pool(workers) as pool:
