@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from brainguided.ray_call import name_note, pack_call, run_call
+from brainguided.ray_call import Absent, Shared, name_note, pack_call, run_call
 from brainguided.ray_session import (
     STORE,
     import_ray,
@@ -39,6 +39,7 @@ class _Task:
     future: Future[Any]
     node: str | None
     given: tuple[Any, ...]
+    shared: tuple[Any, ...]  # sent where a process turns out to lack it
     token: str
     handed: float  # over, by time.monotonic
 
@@ -81,7 +82,7 @@ class RayExecutor(Executor):
         self._anywhere = self._remote.options(**elsewhere)
         self._memory = memory
         self._limit = workers if address is not None else None
-        self._shared: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
+        self._large: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
         self._lock = threading.RLock()  # a task may end while it is handed over, in this thread
         self._open: dict[Any, _Task] = {}  # by Ray's reference
         self._places: dict[str, int] = {}  # how many tasks each node can run at a time
@@ -89,7 +90,7 @@ class RayExecutor(Executor):
         self._suspects: dict[str, float] = {}  # nodes that are given nothing, until when
         self._noting = False
         self._began: dict[str, float] = {}  # by the token of a task
-        self._refused: list[_Task] = []  # that a node did not take
+        self._again: list[tuple[_Task, bool]] = []  # to hand over, with what was shared or without
         self._wake = threading.Event()
         self._closed = False
         self._problem: Exception | None = None
@@ -153,23 +154,35 @@ class RayExecutor(Executor):
             if self._closed:
                 raise RuntimeError("The executor is shut down and takes no more work.")
             future: Future[_T] = Future()
-            piece, large = pack_call(self._ray, fn, args, kwargs)
-            given = (piece, *map(self._share, large))
+            piece, large, shared = pack_call(self._ray, fn, args, kwargs)
             future.set_running_or_notify_cancel()
-            self._hand_over(future, given)
+            self._hand_over(future, (piece, *map(self._put, large)), tuple(shared))
         return future
 
-    def _hand_over(self, future: Future[Any], given: tuple[Any, ...]) -> None:
+    def _hand_over(
+        self,
+        future: Future[Any],
+        given: tuple[Any, ...],
+        shared: tuple[Any, ...],
+        *,
+        whole: bool = False,
+    ) -> None:
         node, token = self._choose_node(), uuid.uuid4().hex if self._noting else ""
-        reference = self._find_call(node).remote(token, self._memory, *given)
-        self._open[reference] = _Task(future, node, given, token, time.monotonic())
+        sent = (*given, *shared) if whole else given
+        reference = self._find_call(node).remote(token, self._memory, *sent)
+        self._open[reference] = _Task(future, node, given, shared, token, time.monotonic())
         reference.future().add_done_callback(partial(self._finish, reference))
 
-    def _share(self, value: Any) -> Any:
+    def share(self, value: Any) -> Any:
+        """Return a small stand-in for an argument of many tasks, which travels once a node and is
+        unpickled once a process. Tasks in one process are given the same object."""
+        return Shared(uuid.uuid4().hex, self._put(value))
+
+    def _put(self, value: Any) -> Any:
         """Return where Ray has an object, putting it there once."""
-        if id(value) not in self._shared:
-            self._shared[id(value)] = (value, self._ray.put(value))
-        return self._shared[id(value)][1]
+        if id(value) not in self._large:
+            self._large[id(value)] = (value, self._ray.put(value))
+        return self._large[id(value)][1]
 
     def watch_starts(self) -> None:
         """Let tasks handed over from now on say when they begin; which takes a moment of each."""
@@ -206,6 +219,7 @@ class RayExecutor(Executor):
             for reference, _ in found:
                 del self._open[reference]
                 self._cancel(reference)
+            self._again = [one for one in self._again if one[0].future is not future]
         return any(node is not None and not self._answers(node) for _, node in found)
 
     def _answers(self, node: str) -> bool:
@@ -238,7 +252,7 @@ class RayExecutor(Executor):
         """Look after the nodes: give up what is lost with one, place anew what one did not take."""
         while True:
             with self._lock:
-                if self._closed and not self._open and not self._refused:
+                if self._closed and not self._open and not self._again:
                     return
             self._wake.wait(_COUNT)
             self._wake.clear()
@@ -249,9 +263,9 @@ class RayExecutor(Executor):
                 return
             self._give_up_lost()
             with self._lock:
-                refused, self._refused = self._refused, []
-                for task in refused:
-                    self._hand_over(task.future, task.given)
+                again, self._again = self._again, []
+                for task, whole in again:
+                    self._hand_over(task.future, task.given, task.shared, whole=whole)
 
     def _give_up_lost(self) -> None:
         """Fail what was on nodes that are gone; Ray itself may wait for a frozen one for ever."""
@@ -270,14 +284,22 @@ class RayExecutor(Executor):
 
     def _finish(self, reference: Any, done: Future[Any]) -> None:
         """Hand a result over, in whatever thread of Ray it comes."""
+        errors, error = self._ray.exceptions, done.exception()
+        refused = isinstance(error, errors.TaskUnschedulableError)  # the node has come, or gone
+        absent = error is None and isinstance(done.result(), Absent)
         with self._lock:
             task = self._open.pop(reference, None)
             self._began.pop("" if task is None else task.token, None)
-            if self._closed and not self._open:
+            if task is not None and (refused or absent):  # it did not begin
+                if refused:
+                    self._suspect(task.node, _NOT_TAKEN)
+                self._again.append((task, absent))
+                task = None
+            if self._again or (self._closed and not self._open):
                 self._wake.set()
-        if task is None:  # given up: another attempt counts
+        if task is None:  # to be handed over again; or given up: another attempt counts
             return
-        errors, future, error = self._ray.exceptions, task.future, done.exception()
+        future = task.future
         if error is None:
             future.set_result(done.result())
         elif isinstance(error, errors.OutOfMemoryError):
@@ -287,12 +309,6 @@ class RayExecutor(Executor):
         elif isinstance(error, errors.RayTaskError):
             cause = getattr(error, "cause", None)
             future.set_exception(cause if isinstance(cause, BaseException) else error)
-        elif isinstance(error, errors.TaskUnschedulableError):
-            # The node has just come, or gone: the task did not begin
-            self._suspect(task.node, _NOT_TAKEN)
-            with self._lock:
-                self._refused.append(task)
-            self._wake.set()
         else:  # worker, node or the way there lost
             if not isinstance(error, errors.WorkerCrashedError):
                 self._suspect(task.node, _NOT_TAKEN)
@@ -300,8 +316,8 @@ class RayExecutor(Executor):
 
     def _fail_all(self, error: Exception) -> None:
         with self._lock:
-            left = [*self._open.values(), *self._refused]
-            self._open, self._refused, self._problem = {}, [], error
+            left = [*self._open.values(), *(task for task, _ in self._again)]
+            self._open, self._again, self._problem = {}, [], error
         for task in left:
             task.future.set_exception(BrokenExecutor(f"Ray is gone: {say_line(error)}"))
 
@@ -310,17 +326,17 @@ class RayExecutor(Executor):
         with self._lock:
             self._closed = True
             left = dict(self._open) if cancel_futures else {}
-            refused = self._refused if cancel_futures else []
+            again = self._again if cancel_futures else []
             if cancel_futures:
-                self._open, self._refused = {}, []
+                self._open, self._again = {}, []
         for reference in left:
             self._cancel(reference)
-        for task in [*left.values(), *refused]:
+        for task in [*left.values(), *(task for task, _ in again)]:
             task.future.set_exception(CancelledError("The executor was shut down."))
         self._wake.set()
         if wait:
             self._thread.join()
-        self._shared.clear()
+        self._large.clear()
         self._leave()
 
     def _leave(self) -> None:

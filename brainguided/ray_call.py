@@ -5,23 +5,40 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from inspect import isbuiltin, isfunction
 from typing import Any
 
 _SMALL = (str, int, float, bytes, type(None))
+_kept: dict[str, Any] = {}  # in a process of Ray: what was shared with it
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Stand for an object that each process of Ray gets once."""
+
+    name: str
+    reference: Any  # of Ray
+
+
+class Absent:
+    """What a call returns in a process that lacks what was shared: send it, and call again."""
 
 
 def pack_call(
     ray: Any, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> tuple[bytes, list[Any]]:
-    """Return all that is small of a call as one piece, and the arguments that are not.
+) -> tuple[bytes, list[Any], list[Any]]:
+    """Return all that is small of a call as one piece, and what is not: arguments to be sent with
+    it, and those that were shared.
 
-    Each piece that travels by itself costs as much as a task.
+    Each that travels by itself costs as much as a task.
     """
-    large = [k for k, value in enumerate(arguments) if not _is_small(value)]
-    small = [None if k in large else value for k, value in enumerate(arguments)]
-    piece: bytes = ray.cloudpickle.dumps((function, small, keywords, large))
-    return piece, [arguments[k] for k in large]
+    shared = {k: value for k, value in enumerate(arguments) if isinstance(value, Shared)}
+    large = {k: v for k, v in enumerate(arguments) if k not in shared and not _is_small(v)}
+    small = [None if k in large or k in shared else v for k, v in enumerate(arguments)]
+    names = {k: value.name for k, value in shared.items()}
+    piece: bytes = ray.cloudpickle.dumps((function, small, keywords, list(large), names))
+    return piece, list(large.values()), [value.reference for value in shared.values()]
 
 
 def _is_small(value: Any) -> bool:
@@ -33,8 +50,8 @@ def name_note(token: str) -> bytes:
     return f"brainguided-began-{token}".encode()
 
 
-def run_call(token: str, memory: int | None, piece: bytes, *large: Any) -> Any:
-    """Put the arguments together and call the function.
+def run_call(token: str, memory: int | None, piece: bytes, *others: Any) -> Any:
+    """Put the arguments together and call the function, or return `Absent`.
 
     Parameters
     ----------
@@ -44,17 +61,23 @@ def run_call(token: str, memory: int | None, piece: bytes, *large: Any) -> Any:
         Bytes of data that the process may hold (Linux).
     piece : bytes
         From `pack_call`, made by the driver of this cluster.
-    *large
-        The other arguments.
+    *others
+        The arguments to be sent with it, then those that were shared, unless the process should
+        have these from an earlier call.
     """
     if memory is not None and sys.platform.startswith("linux"):
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
-    function, arguments, keywords, places = pickle.loads(piece)
-    for place, value in zip(places, large, strict=True):
+    function, arguments, keywords, large, names = pickle.loads(piece)
+    _kept.update(zip(names.values(), others[len(large) :], strict=False))
+    if not _kept.keys() >= set(names.values()):
+        return Absent()
+    for place, value in zip(large, others, strict=False):
         arguments[place] = value
+    for place, name in names.items():
+        arguments[place] = _kept[name]
     if not token:
         return function(*arguments, **keywords)
     import ray

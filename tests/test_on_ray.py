@@ -15,7 +15,7 @@ import fake_task
 import numpy as np
 import pytest
 from fake_task import FakeTask
-from test_executors import alive, children, list_shared_memory
+from test_executors import Counted, alive, children, list_shared_memory, use
 
 from brainguided.controllers import Reinforce
 from brainguided.on_ray import ray_executor
@@ -123,7 +123,21 @@ def test_large_arguments_are_shared_not_sent_again(executor):
     array = np.zeros(5_000_000)
     futures = [executor.submit(np.sum, array) for _ in range(20)]
     assert [future.result(60) for future in futures] == [0.0] * 20
-    assert len([kept for kept, _ in executor._shared.values() if kept is array]) == 1
+    assert len([kept for kept, _ in executor._large.values() if kept is array]) == 1
+
+
+def test_a_shared_argument_is_unpickled_once_by_each_process(executor, tmp_path):
+    stand_in = executor.share(Counted(str(tmp_path / "unpickled")))
+    for start in range(0, 30, 2):  # no more than there are places, as a search does
+        pair = [executor.submit(use, stand_in, start + k) for k in range(2)]
+        assert [f.result(60) for f in pair] == [("Counted", start), ("Counted", start + 1)]
+    # What one process lacked may be sent to the other; but not for ever
+    assert 1 <= len((tmp_path / "unpickled").read_text().split()) <= 6
+    for lost in [executor.submit(die) for _ in range(2)]:
+        with pytest.raises(BrokenExecutor):
+            lost.result(60)
+    found = [executor.submit(use, stand_in, number).result(60) for number in range(6)]
+    assert found == [("Counted", number) for number in range(6)], "also those in their place"
 
 
 def test_a_task_says_when_it_began_not_when_it_was_handed_over(executor):
