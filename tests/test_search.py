@@ -40,7 +40,8 @@ from brainguided.controllers import (
 from brainguided.executors import local_pool
 from brainguided.journal import Journal, JournalError
 from brainguided.orders import Completion
-from brainguided.search import SearchError, _Search, run_search
+from brainguided.search import SearchError, run_search
+from brainguided.search_state import SearchState
 from brainguided.spaces import small_space
 
 HERE = Path(__file__).parent
@@ -573,7 +574,7 @@ def test_the_driver_holds_little_for_each_candidate(tmp_path):
     """Of thousands of candidates, not more than what distinguishes them."""
     proposer = RandomSearch(small_space(4), seed=2)
     with Journal.open(tmp_path) as journal:
-        inner = _Search(proposer, journal)
+        inner = SearchState(proposer, journal)
 
         def play(rounds):
             for _ in range(rounds):
