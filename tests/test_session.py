@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from brainguided.__main__ import main
+from brainguided.runfile import load_run
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 SESSION, OWN_DATA, SPACES, RECORDINGS, LAYERS = re.findall(
@@ -19,13 +25,19 @@ SESSION, OWN_DATA, SPACES, RECORDINGS, LAYERS = re.findall(
 RUN_FILE = re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1)
 
 
-def run(arguments: list[str], folder: Path) -> str:
-    environment = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run_here(tmp_path, monkeypatch, capsys):
+    """Run lines of the README in this process, which has loaded all libraries already."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(text: str) -> str:
+        (tmp_path / "script.py").write_text(text, encoding="utf-8")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            runpy.run_path("script.py", run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_here
 
 
 def smaller(text: str, changes: dict[str, str]) -> str:
@@ -40,33 +52,35 @@ def test_the_session_of_the_readme_runs(tmp_path) -> None:
         "simulate_objects(100, seed=1)": "simulate_objects(4, seed=1)",
         "steps=100": "steps=3",
         "candidates=24": "candidates=3",
+        "local_pool(2)": "local_pool(1)",
     }
     (tmp_path / "session.py").write_text(smaller(SESSION, changes), encoding="utf-8")
-    printed = run([sys.executable, "session.py"], tmp_path)
-    assert "report.html" in printed
+    done = subprocess.run(  # a script of its own, as its workers import it
+        [sys.executable, "session.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
     assert (tmp_path / "areas.png").stat().st_size > 10_000
     for name in ("journal.db", "winner.json", "winner.pt", "rdms.png", "report.html"):
         assert (tmp_path / "first_run" / name).is_file()
 
 
-def test_the_recordings_of_the_readme_are_selected_and_saved(tmp_path) -> None:
-    (tmp_path / "recordings.py").write_text(RECORDINGS, encoding="utf-8")
-    printed = run([sys.executable, "recordings.py"], tmp_path)
+def test_the_recordings_of_the_readme_are_selected_and_saved(run_here, tmp_path) -> None:
+    printed = run_here(RECORDINGS)
     assert "select_reliable_sites(above=0.3" in printed
     assert (tmp_path / "assembly.nc").is_file()
 
 
-def test_the_spaces_of_the_readme_are_sampled_drawn_and_searched(tmp_path) -> None:
-    (tmp_path / "spaces.py").write_text(SPACES, encoding="utf-8")
-    printed = run([sys.executable, "spaces.py"], tmp_path)
+def test_the_spaces_of_the_readme_are_sampled_drawn_and_searched(run_here, tmp_path) -> None:
+    printed = run_here(SPACES)
     assert "('cell1', 'cell2', 'cell3', 'cell4', 'cell5')" in printed
     assert (tmp_path / "cell.png").stat().st_size > 10_000
 
 
-def test_the_layers_of_the_readme_are_mapped_to_areas(tmp_path) -> None:
+def test_the_layers_of_the_readme_are_mapped_to_areas(run_here, tmp_path) -> None:
     changes = {"draws=200": "draws=50, permutations=50, splits=10"}
-    (tmp_path / "layers.py").write_text(smaller(LAYERS, changes), encoding="utf-8")
-    printed = run([sys.executable, "layers.py"], tmp_path)
+    printed = run_here(smaller(LAYERS, changes))
     assert "committed_layer" in printed
     assert (tmp_path / "correspondence.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "depth.pdf").is_file()
@@ -86,33 +100,34 @@ def own_data(tmp_path) -> Path:
     return tmp_path
 
 
-def search_small(folder: Path) -> None:
+def write_run_file(folder: Path) -> None:
     changes = {
         "candidates = 60": "candidates = 2",
         "steps = 200": "steps = 2\nn_train = 256\nn_validation = 64",
         "max_depth = 10": "max_depth = 2",
     }
     (folder / "RUN.toml").write_text(smaller(RUN_FILE, changes), encoding="utf-8")
-    command = [sys.executable, "-m", "brainguided"]
-    printed = run([*command, "search", "RUN.toml", "--out", "run", "--workers", "2"], folder)
-    assert "winner" in printed
-    assert (folder / "run" / "rdms.png").is_file()
 
 
-def test_own_arrays_become_a_recording_an_rdm_and_a_search(own_data) -> None:
-    (own_data / "own.py").write_text(OWN_DATA, encoding="utf-8")
-    run([sys.executable, "own.py"], own_data)
+def test_own_arrays_become_a_recording_an_rdm_and_a_search(own_data, run_here, capsys) -> None:
+    run_here(OWN_DATA)
     assert (own_data / "it_rdm.png").stat().st_size > 10_000
-    search_small(own_data)
+    write_run_file(own_data)
+    assert main(["search", "RUN.toml", "--out", "run", "--workers", "1"]) == 0
+    assert "winner" in capsys.readouterr().out
+    assert (own_data / "run" / "rdms.png").is_file()
 
 
-def test_own_arrays_on_the_command_line(own_data) -> None:
+def test_own_arrays_on_the_command_line(own_data, monkeypatch) -> None:
+    monkeypatch.chdir(own_data)
     blocks = re.findall(r"```\n(brainguided import.*?)```", README, re.DOTALL)
     (block,) = blocks
     commands = block.replace("\\\n", " ").strip().splitlines()
     assert len(commands) == 4
     for command in commands:
-        run(["bash", "-c", command.replace("brainguided", f"{sys.executable} -m brainguided", 1)],
-            own_data)  # fmt: skip
+        program, *words = shlex.split(command)
+        assert program == "brainguided"
+        assert main(words) == 0
     assert (own_data / "it_rdm.png").is_file()
-    search_small(own_data)
+    write_run_file(own_data)
+    assert load_run("RUN.toml").task.teacher.areas == ("IT",)
