@@ -541,7 +541,7 @@ CONTROLLERS = {
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_a_search_resumed_from_a_saved_state_is_the_undisturbed_one(tmp_path, monkeypatch, name):
-    from brainguided import search as module
+    from brainguided import search_state as module
 
     make = CONTROLLERS[name]
     search(tmp_path / "whole", 60, proposer=make(small_space(3), seed=2))
@@ -555,7 +555,7 @@ def test_a_search_resumed_from_a_saved_state_is_the_undisturbed_one(tmp_path, mo
 
 
 def test_a_saved_state_spares_the_replay_of_what_was_before(tmp_path, monkeypatch):
-    from brainguided import search as module
+    from brainguided import search_state as module
 
     monkeypatch.setattr(module, "_SNAPSHOT", 16)
     asked = []
