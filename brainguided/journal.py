@@ -16,7 +16,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, fields
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -215,9 +215,10 @@ class Journal:
         with self._transaction():
             self._insert(attempt)
             if timing is not None:
+                spent = (timing.seconds, timing.started, timing.finished, timing.host, timing.pid)
                 self._connection.execute(
                     "INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (attempt.candidate, attempt.attempt, *astuple(timing)),
+                    (attempt.candidate, attempt.attempt, *spent),
                 )
 
     def record_tell(

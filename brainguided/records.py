@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +163,8 @@ def _table(results: Sequence[Attempt], run: xr.Dataset) -> Any:
 
 
 def _line(result: Attempt) -> dict[str, Any]:
-    data = asdict(result)
-    data["architecture"] = json.loads(result.architecture)
-    return data
+    data = {field.name: getattr(result, field.name) for field in fields(result)}
+    return data | {"architecture": json.loads(result.architecture)}
 
 
 def _write_text(path: Path, text: str) -> Path:
