@@ -101,7 +101,7 @@ def test_many_passes_over_batches_give_what_one_pass_gives(tmp_path, monkeypatch
 
 
 def test_a_pass_stops_behind_the_last_layer_that_it_is_for(monkeypatch) -> None:
-    network, stimuli = Branched(), make_stimuli(30)
+    network, stimuli = Branched(), make_stimuli(30, size=12)
     reached = []
     network.head.register_forward_hook(lambda *_: reached.append(1))
     list(stream_moments(network, stimuli["image"].values, ["stem"], memory=0.5))
@@ -119,7 +119,7 @@ def test_every_unit_of_every_layer_is_in_exactly_one_pass() -> None:
 
 
 def test_reduced_precision_is_close_and_double_precision_is_exact() -> None:
-    network, stimuli = Branched(), make_stimuli(20)
+    network, stimuli = Branched(), make_stimuli(20, size=12)
     layers = ["stem", "shared"]
     single = compute_layer_rdms(network, stimuli, layers=layers)
     half = compute_layer_rdms(network, stimuli, layers=layers, precision="bfloat16")
@@ -162,15 +162,15 @@ def test_the_mode_of_every_module_survives_an_error() -> None:
     network.train()
     network.stem.eval()
     with pytest.raises(ValueError, match="not use"):
-        compute_layer_rdms(network, make_stimuli(6), layers="shared:9")
+        compute_layer_rdms(network, make_stimuli(6, size=12), layers="shared:9")
     assert network.training
     assert not network.stem[0].training
     assert not any(m._forward_hooks for m in network.modules())
 
 
 def test_recorded_activations_give_the_streamed_rdms(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("brainguided.recorded_activations.BATCH_BYTES", 7 * 4 * 8192)
-    network, stimuli = Branched(), make_stimuli(20)
+    monkeypatch.setattr("brainguided.recorded_activations.BATCH_BYTES", 7 * 4 * 1152)
+    network, stimuli = Branched(), make_stimuli(20, size=12)
     path = record_activations(
         network, stimuli, tmp_path / "a.nc", layers=["stem", "shared", "head"]
     )
@@ -194,7 +194,7 @@ def test_a_disk_too_small_is_refused_before_the_first_pass(tmp_path, monkeypatch
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     with pytest.raises(OSError, match=r"GiB free. Choose fewer layers"):
-        record_activations(Branched(), make_stimuli(5), tmp_path / "a.nc")
+        record_activations(Branched(), make_stimuli(5, size=12), tmp_path / "a.nc")
     assert not list(tmp_path.iterdir())
 
 
