@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,15 +35,18 @@ from neural_data.simulate import simulate_macaque
 SPACE = pnas_space(n_blocks=1, n_cells=1, filters=4)
 
 
+@cache
 def make_task(teacher=True) -> Task:
-    recording, stimuli = simulate_macaque(seed=0)
     return Task(
         images=images_from_stimuli(simulate_objects(2, seed=1), simulate_objects(1, seed=2)),
-        teacher=Teacher.from_recording(recording, stimuli, by="object_name") if teacher else None,
+        teacher=Teacher.from_recording(*simulate_macaque(seed=0), by="object_name")
+        if teacher
+        else None,
         training=Training(steps=2, batch_size=32),
     )
 
 
+@cache
 def read_test():
     stimuli = simulate_objects(1, seed=3)
     classes = make_task(False).images.classes
@@ -283,7 +288,7 @@ def test_wilson_intervals_are_those_of_the_formula():
     assert wilson_interval(1.0, 10)[1] == pytest.approx(1.0)
 
 
-def test_the_command_finds_the_run_file_and_prints_the_winner(tmp_path, capsys):
+def test_the_command_finds_the_run_file_and_prints_the_winner(tmp_path, monkeypatch, capsys):
     run_file = tmp_path / "run.toml"
     run_file.write_text(
         'candidates = 3\n[space]\npreset = "pnas"\nn_blocks = 1\nn_cells = 1\nfilters = 4\n'
@@ -292,7 +297,11 @@ def test_the_command_finds_the_run_file_and_prints_the_winner(tmp_path, capsys):
         "batch_size = 32\n"
     )
     out = tmp_path / "run"
-    assert main(["search", str(run_file), "--out", str(out), "--workers", "1"]) == 0
+    with monkeypatch.context() as patch:  # finalists alone need processes here
+        patch.setattr(
+            "brainguided.executors.local_pool", lambda workers, memory: ThreadPoolExecutor(workers)
+        )
+        assert main(["search", str(run_file), "--out", str(out), "--workers", "1"]) == 0
     assert main(["finalists", str(out), "--top", "2", "--steps", "3", "--workers", "1"]) == 0
     said = capsys.readouterr().out
     assert "test accuracy" in said
