@@ -26,14 +26,14 @@ def search(out, candidates=6, **settings):
 
 
 class Growing(Executor):
-    """Has one worker at first, and three more after a while."""
+    """Has one worker at first, and three more once that is busy."""
 
-    def __init__(self):
-        self.threads, self.begun = ThreadPoolExecutor(8), time.monotonic()
+    def __init__(self, busy):
+        self.threads, self.busy = ThreadPoolExecutor(8), busy
 
     @property
     def workers(self):
-        return 1 if time.monotonic() - self.begun < 0.3 else 4
+        return 4 if self.busy.is_set() else 1
 
     def submit(self, fn, /, *args, **kwargs):
         return self.threads.submit(fn, *args, **kwargs)
@@ -41,15 +41,15 @@ class Growing(Executor):
 
 @pytest.mark.parametrize("order", [Index(6), Completion()], ids=["index", "completion"])
 def test_workers_that_come_while_all_others_are_busy_are_used_at_once(tmp_path, order):
-    begun = []
+    busy, all_run = threading.Event(), threading.Barrier(4)
 
     def evaluate(architecture, task, *, seed):
-        begun.append(time.monotonic())
-        time.sleep(3)
+        busy.set()
+        all_run.wait(60)  # raises where not all four begin before the first has ended
         return fake_task.evaluate(architecture, task, seed=seed)
 
-    search(tmp_path, 4, order=order, executor=Growing(), evaluate=evaluate)
-    assert max(begun) - min(begun) < 2.5, "all four began before the first had ended"
+    run = search(tmp_path, 4, order=order, executor=Growing(busy), evaluate=evaluate)
+    assert set(run["outcome"].values) == {"done"}
 
 
 def leave(architecture, task, *, seed):
@@ -111,7 +111,7 @@ class Queueing(Executor):
     def submit(self, fn, /, *args, **kwargs):
         future = Future()
         future.set_running_or_notify_cancel()
-        wait = 2.0 if not self.begun else 0.0
+        wait = 4.0 if not self.begun else 0.0
         self.begun[future] = None
 
         def run():
@@ -130,5 +130,5 @@ class Queueing(Executor):
 
 
 def test_the_time_in_a_queue_does_not_count(tmp_path):
-    run = search(tmp_path, 4, executor=Queueing(), timeout=0.8)
+    run = search(tmp_path, 4, executor=Queueing(), timeout=2.5)
     assert run["outcome"].values.tolist() == ["done"] * 4
