@@ -53,7 +53,10 @@ def test_layers_taken_a_few_at_a_time_see_the_same_permutations(monkeypatch) -> 
     np.testing.assert_allclose(permute_vectors(layers, area, 6, seed=1), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("number", [1, 4, 10, 20])
+@pytest.mark.parametrize(
+    "number",
+    [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (4, 10)), 20],
+)
 def test_without_relation_a_best_layer_is_significant_in_1_of_20_and_unbiased(number) -> None:
     generator = np.random.default_rng(number)
     p, unbiased = [], []
