@@ -17,7 +17,7 @@ import pytest
 from fake_task import FakeTask
 from test_executors import Counted, alive, children, list_shared_memory, use
 
-from brainguided.controllers import Reinforce
+from brainguided.controllers import LocalSearch  # needs no torch, nor do processes of Ray here
 from brainguided.on_ray import ray_executor
 from brainguided.orders import Completion, Index
 from brainguided.search import run_search
@@ -140,19 +140,31 @@ def test_a_shared_argument_is_unpickled_once_by_each_process(executor, tmp_path)
     assert found == [("Counted", number) for number in range(6)], "also those in their place"
 
 
-def test_a_task_says_when_it_began_not_when_it_was_handed_over(executor):
+def wait_for(path):
+    while not Path(path).exists():
+        time.sleep(0.05)
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to this"
+        time.sleep(0.05)
+
+
+def test_a_task_says_when_it_began_not_when_it_was_handed_over(executor, tmp_path):
     executor.watch_starts()
-    first = [executor.submit(time.sleep, 3) for _ in range(2)]
-    waits = executor.submit(time.sleep, 3)  # there are two places
-    handed = time.monotonic()
-    while executor.began(first[0]) is None and time.monotonic() < handed + 20:
-        time.sleep(0.05)
-    assert executor.began(first[0]) is not None
+    first = [executor.submit(wait_for, str(tmp_path / "first")) for _ in range(2)]
+    waits = executor.submit(wait_for, str(tmp_path / "last"))  # there are two places
+    until(lambda: None not in [executor.began(future) for future in first])
     assert executor.began(waits) is None
-    while executor.began(waits) is None and time.monotonic() < handed + 20:
-        time.sleep(0.05)
-    assert executor.began(waits) > handed + 2
-    waits.result(60)
+    still = time.monotonic()
+    (tmp_path / "first").touch()
+    until(lambda: executor.began(waits) is not None)
+    assert executor.began(waits) > still
+    (tmp_path / "last").touch()
+    for future in (*first, waits):
+        future.result(60)
     assert executor.began(waits) is None
     assert executor._began == {}
     executor._noting = False
@@ -165,7 +177,7 @@ def test_a_task_that_runs_too_long_is_killed(executor):
     started = time.monotonic()
     assert executor.submit(add, 1).result(60) == 2
     assert executor.submit(add, 1).result(60) == 2
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 300, "it would have run for 600 s"
 
 
 @pytest.mark.parametrize("order", [Index(4), Completion()], ids=["index", "completion"])
@@ -174,7 +186,7 @@ def test_a_search_on_ray_is_the_search(executor, tmp_path, order):
     task = FakeTask(failing=5)
 
     def make():
-        return Reinforce(small_space(3), seed=3)
+        return LocalSearch(small_space(3), seed=3, initial=5)
 
     run_search(make(), task, executor=executor, out=tmp_path / "ray", **settings)
     run_search(make(), task, out=tmp_path / "here", **settings)
