@@ -30,7 +30,9 @@ from brainguided.spaces import small_space
 
 HERE = Path(__file__).parent
 SERVE = (
-    "import sys, fake_task; from brainguided.worker import serve_folder;"
+    "import signal, sys, fake_task; from brainguided.worker import serve_folder;"
+    # tests that were started in the background of a shell ignore it, and so would this
+    "signal.signal(signal.SIGINT, signal.default_int_handler);"
     "place, name, workers, marks = sys.argv[1:];"
     "serve_folder(place, fake_task.FakeTask(marks=marks, failing=5), workers=int(workers),"
     " evaluate=getattr(fake_task, name), idle=60)"
