@@ -95,8 +95,8 @@ class Dispatcher:
     ) -> None:
         self._logs = logs
         self._executor = executor
-        self._evaluate = evaluate
         share = getattr(executor, "share", None)
+        self._evaluate = evaluate if share is None else share(evaluate)
         self._task = task if share is None else share(task)
         self._timeout = timeout
         watch_starts = getattr(executor, "watch_starts", None)

@@ -15,7 +15,7 @@ import platform
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -202,6 +202,10 @@ class Journal:
         )
         return {row[0]: tuple(row[1:]) for row in rows}
 
+    def one_transaction(self) -> AbstractContextManager[None]:
+        """Write all that is recorded inside at its end, or with an exception nothing of it."""
+        return self._transaction()
+
     def record_ask(self, seq: int, first: int, architectures: Sequence[str]) -> None:
         """Record as event `seq` the proposals that begin with candidate `first`."""
         payload = {"first_candidate": first, "architectures": list(architectures)}
@@ -335,6 +339,9 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if self._connection.in_transaction:  # of `one_transaction`
+            yield
+            return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield

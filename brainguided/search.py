@@ -14,6 +14,7 @@ from typing import Any
 
 import xarray as xr
 
+from brainguided.attempts import Attempt
 from brainguided.controllers.contract import Controller
 from brainguided.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.journal import Journal
@@ -165,23 +166,13 @@ def _drive(search: SearchState, order: Order, dispatcher: Dispatcher, candidates
     progress = Progress(candidates, search.told + len(search.arrived))
     noted = -_NOTE
     while search.told < candidates:
+        with search.journal.one_transaction():
+            jobs = _advance(search, order, dispatcher, candidates)
         _refuse_failures(search.recent)
-        wanted = order.count_to_ask(
-            asked=search.asked,
-            told=search.told,
-            arrived=len(search.arrived),
-            evaluating=dispatcher.n_running + dispatcher.n_waiting,
-            slots=dispatcher.slots,
-        )
-        wanted = min(wanted, candidates - search.asked)
-        if wanted > 0:
-            for job in search.propose(wanted):
-                dispatcher.submit(job)
-            continue
-        group = order.choose_to_tell(search.arrived, asked=search.asked, told=search.told)
-        if group:
-            search.conclude(group)
-            continue
+        for job in jobs:
+            dispatcher.submit(job)
+        if search.told == candidates:
+            break
         slots = dispatcher.slots if dispatcher.slots < UNKNOWN_SLOTS else None
         if time.monotonic() - noted >= _NOTE:
             noted = time.monotonic()
@@ -209,16 +200,44 @@ def _drive(search: SearchState, order: Order, dispatcher: Dispatcher, candidates
     search.journal.note_progress(candidates=candidates, running=0, waiting=0, workers=None)
 
 
+def _advance(
+    search: SearchState, order: Order, dispatcher: Dispatcher, candidates: int
+) -> list[Attempt]:
+    """Tell and ask as far as the results that are there allow; return the attempts to make."""
+    jobs: list[Attempt] = []
+    while search.told < candidates and _count_failures(search.recent) <= WINDOW // 2:
+        wanted = order.count_to_ask(
+            asked=search.asked,
+            told=search.told,
+            arrived=len(search.arrived),
+            evaluating=dispatcher.n_running + dispatcher.n_waiting + len(jobs),
+            slots=dispatcher.slots,
+        )
+        wanted = min(wanted, candidates - search.asked)
+        if wanted > 0:
+            jobs += search.propose(wanted)
+            continue
+        group = order.choose_to_tell(search.arrived, asked=search.asked, told=search.told)
+        if not group:
+            break
+        search.conclude(group)
+    return jobs
+
+
 def _load_evaluate() -> Callable[..., Any]:
     from brainguided.evaluation import evaluate  # torch, which workers with their own do not need
 
     return evaluate
 
 
+def _count_failures(recent: Sequence[tuple[str, str]]) -> int:
+    return sum(outcome == "failed" for outcome, _ in recent)
+
+
 def _refuse_failures(recent: Sequence[tuple[str, str]], *, limit: int = WINDOW // 2) -> None:
     """Stop when more than `limit` of the last evaluations, duplicates aside, failed."""
-    reasons = [reason for outcome, reason in recent if outcome == "failed"]
-    if len(reasons) > limit:
+    if _count_failures(recent) > limit:
+        reasons = [reason for outcome, reason in recent if outcome == "failed"]
         reason, times = Counter(reasons).most_common(1)[0]
         raise SearchError(
             f"{len(reasons)} of the last {len(recent)} evaluations failed, {times} of them with "
