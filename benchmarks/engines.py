@@ -26,6 +26,15 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def warm_up_for(seconds: float) -> None:
+    """Load all, and stay so long that every worker has its turn."""
+    from brainguided.evaluation import warm_up
+
+    start = time.perf_counter()
+    warm_up()
+    time.sleep(max(0.0, seconds + start - time.perf_counter()))
+
+
 def run(file: str, out: Path, executor: Any = None) -> float:
     """Return the wall time of the search, once workers are there."""
     import torch
@@ -33,9 +42,13 @@ def run(file: str, out: Path, executor: Any = None) -> float:
     import brainguided as bg
 
     torch.set_num_threads(1)
+    from brainguided.evaluation import warm_up
+
     setup = bg.load_run(file)
+    warm_up()
     if executor is not None:
-        list(executor.map(time.sleep, [2.0] * executor.workers))
+        for _ in executor.map(warm_up_for, [5.0] * executor.workers):
+            pass
     start = time.perf_counter()
     bg.run_search(
         setup.controller,

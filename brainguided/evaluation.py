@@ -201,6 +201,14 @@ def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation
     return _evaluate(architecture, task, seed)[0]
 
 
+def warm_up() -> None:
+    """Load what the first evaluation in a process waits for, several seconds."""
+    import rsatoolbox  # noqa: F401  (the RDMs of teachers)
+
+    # At its first optimizer torch imports its compiler
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+
+
 def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> BlueprintNetwork:
     """Return the trained network of a candidate, on the CPU: the one that `evaluate` scored.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import weakref
 from dataclasses import replace
 
@@ -199,3 +201,22 @@ def test_describe_is_json_and_names_the_data(task) -> None:
     there = replace(task, training=replace(task.training, device="cuda:1"))
     assert there.describe()["training"] == {**described["training"], "device": "cuda"}
     assert task.describe() == task.describe()
+
+
+def test_a_process_that_is_warm_has_loaded_what_an_evaluation_waits_for():
+    """Of 6 s in all, most is torch's compiler, which comes with the first optimizer."""
+    code = (
+        "import sys\n"
+        "from brainguided.evaluation import warm_up\n"
+        "warm_up()\n"
+        "before = set(sys.modules)\n"
+        "import rsatoolbox.rdm, torch\n"
+        "layer = torch.nn.Linear(2, 1)\n"
+        "optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9, nesterov=True)\n"
+        "layer(torch.ones(1, 2)).sum().backward()\n"
+        "optimizer.step()\n"
+        "print(len({m for m in sys.modules.keys() - before if m.startswith(('torch', 'rsa'))}))\n"
+    )
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(said) < 20  # hundreds otherwise

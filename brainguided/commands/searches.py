@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
+
+if TYPE_CHECKING:
+    from brainguided.executors import LocalPool
 
 _JOBS = "jobs"  # in the run folder, where workers find candidates if no other place is given
 _RUN_FILE = "run_file.txt"  # where the run file lies, seen from the folder that says so
@@ -116,9 +120,17 @@ def search(arguments: argparse.Namespace) -> None:
     from brainguided.winner import save_winner
 
     _check_spread(arguments)
-    say("Loading the data.")
-    run = load_run(arguments.run_file)
-    with _open_executor(arguments, run.ray) as executor:
+    with ExitStack() as stack:
+        pool = _start_pool(arguments)
+        if pool is not None:
+            stack.enter_context(pool)
+        say("Loading the data.")
+        run = load_run(arguments.run_file)
+        executor = pool or stack.enter_context(_open_executor(arguments, run.ray))
+        if pool is not None:
+            workers = arguments.workers or _CORES
+            say(f"Searching, workers: {workers}. Ctrl-C stops; the same command goes on.")
+            _say_memory(workers, getattr(arguments, "memory", None))
         run_search(
             run.controller,
             run.task,
@@ -212,10 +224,22 @@ def _find_run_file(out: Path) -> Path:
     return out / note.read_text(encoding="utf-8").strip()
 
 
-def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
-    """Return where candidates are evaluated, and say so."""
+def _start_pool(arguments: argparse.Namespace) -> LocalPool | None:
+    """Return a pool that warms up while the data are loaded; None for a search elsewhere."""
+    if getattr(arguments, "folder", None) is not None or getattr(arguments, "ray", None):
+        return None
+    from brainguided.evaluation import warm_up
     from brainguided.executors import local_pool
 
+    workers = arguments.workers or _CORES
+    pool = local_pool(workers, memory=_count_bytes(getattr(arguments, "memory", None)))
+    for _ in range(workers):
+        pool.submit(warm_up)
+    return pool
+
+
+def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
+    """Return where candidates are evaluated if not in a pool here, and say so."""
     if getattr(arguments, "folder", None) is not None:
         from brainguided.on_folder import folder_executor
 
@@ -229,14 +253,9 @@ def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
             f"    brainguided worker {jobs}\nCtrl-C stops; the same command goes on."
         )
         return folder
-    address = getattr(arguments, "ray", None)
+    address, limit = arguments.ray, arguments.memory
     workers = arguments.workers or _CORES
-    limit = getattr(arguments, "memory", None)
     memory = _count_bytes(limit)
-    if address is None:
-        say(f"Searching, workers: {workers}. Ctrl-C stops; the same command goes on.")
-        _say_memory(workers, limit)
-        return local_pool(workers, memory=memory)
     from brainguided.on_ray import ray_executor
     from brainguided.ray_session import STORE
 
