@@ -602,14 +602,18 @@ def test_memory_goes_to_ray_and_to_local_processes(tmp_path, monkeypatch):
 
     def take(*places, **settings):
         given.append((places, settings.get("memory")))
-        return SimpleNamespace(workers=2)
+        return SimpleNamespace(workers=2, submit=warm.append)
 
+    warm = []
     monkeypatch.setattr("brainguided.on_ray.ray_executor", take)
     monkeypatch.setattr("brainguided.executors.local_pool", take)
     for address in ("local", "head:6379"):
         searches._open_executor(search_arguments(tmp_path, ray=address, memory=0.5), {})
-    searches._open_executor(search_arguments(tmp_path, memory=0.5, workers=3), {})
-    searches._open_executor(search_arguments(tmp_path), {})
+        assert searches._start_pool(search_arguments(tmp_path, ray=address)) is None
+    searches._start_pool(search_arguments(tmp_path, memory=0.5, workers=3))
+    searches._start_pool(search_arguments(tmp_path))
+    assert searches._start_pool(search_arguments(tmp_path, folder="")) is None
+    assert len(warm) == 3 + searches._CORES
     half = 2**29
     default = (searches._CORES,)
     assert given == [((), half), (("head:6379",), half), ((3,), half), (default, None)]
