@@ -40,10 +40,9 @@ def run(file: str, out: Path, executor: Any = None) -> float:
     import torch
 
     import brainguided as bg
-
-    torch.set_num_threads(1)
     from brainguided.evaluation import warm_up
 
+    torch.set_num_threads(1)
     setup = bg.load_run(file)
     warm_up()
     if executor is not None:

@@ -107,7 +107,7 @@ def test_a_worker_killed_from_outside_is_replaced():
         time.sleep(0.2)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(BrokenExecutor):
-            future.result(timeout=60)
+            future.result(timeout=20)
         assert pool.submit(os.getpid).result() != pid
 
 
@@ -140,7 +140,7 @@ def test_an_error_in_the_block_cancels_what_waits_and_kills_what_runs():
 
     with pytest.raises(ValueError, match="stop"), local_pool(1) as pool:
         use(pool)
-    assert time.monotonic() - start < 300
+    assert time.monotonic() - start < 20
     assert futures[1].cancelled()
     with pytest.raises((BrokenExecutor, CancelledError)):
         futures[0].result()
@@ -180,7 +180,7 @@ def test_no_process_outlives_a_killed_driver():
         assert len(family) >= 2
         driver.kill()
         driver.wait()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 3
     while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [pid for pid in family if alive(pid)] == []
@@ -273,7 +273,7 @@ def test_workers_that_start_can_be_stopped(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="stop"), local_pool(2) as pool:
         use(pool)
     assert (tmp_path / "begun").exists()
-    assert time.monotonic() - start < 300
+    assert time.monotonic() - start < 20
     assert futures[0].done()
 
 
@@ -286,7 +286,7 @@ def test_a_pool_that_was_not_shut_down_keeps_nobody_waiting(tmp_path):
     )
     (tmp_path / "script.py").write_text(code)
     command = [sys.executable, str(tmp_path / "script.py"), str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr
 
 

@@ -177,7 +177,7 @@ def test_a_task_that_runs_too_long_is_killed(executor):
     started = time.monotonic()
     assert executor.submit(add, 1).result(60) == 2
     assert executor.submit(add, 1).result(60) == 2
-    assert time.monotonic() - started < 300, "it would have run for 600 s"
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("order", [Index(4), Completion()], ids=["index", "completion"])
@@ -242,8 +242,7 @@ time.sleep(2); print("busy", flush=True); time.sleep(60)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_nothing_of_ray_outlives_a_killed_driver():
-    # Five seconds are asked for where nothing else runs: test_killed_drivers
+def test_nothing_of_ray_outlives_a_killed_driver_by_five_seconds():
     shared = list_shared_memory()
     driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
     with driver.stdout:
@@ -252,7 +251,7 @@ def test_nothing_of_ray_outlives_a_killed_driver():
         assert len(family) >= 6, "Ray's own, two workers and the guard"
         driver.kill()
         driver.wait()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 5
     while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [pid for pid in family if alive(pid)] == []

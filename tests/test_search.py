@@ -109,10 +109,7 @@ def test_any_number_of_workers_gives_the_same_journal(undisturbed, tmp_path, nam
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize(
-    ("name", "workers"),
-    [("few", 0), pytest.param("many", 1, marks=pytest.mark.slow), ("many", 2)],
-)
+@pytest.mark.parametrize(("name", "workers"), [("few", 0), ("many", 1), ("many", 2)])
 def test_a_search_killed_again_and_again_gives_the_same_journal(
     undisturbed, tmp_path, name, workers
 ):
@@ -127,8 +124,8 @@ def test_a_search_killed_again_and_again_gives_the_same_journal(
         kills += driver.poll() is None
         driver.kill()
         driver.wait()
-    assert kills >= 1  # of three: on a busy machine one may come after the end
-    assert committed(out) > 0
+    assert kills >= 2
+    assert 0 < committed(out) < 33
     fake_task.drive(str(out), workers, 33, 0.0)
     assert rows(out) == rows(undisturbed / name)
 
