@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from brainguided.controllers import Controller
-from brainguided.names import CONTROLLERS
+from brainguided.settings.presets import CONTROLLERS
 from brainguided.spaces import SearchSpace, pnas_space, zoph2017_space
 
 SPACES: dict[str, SearchSpace] = {

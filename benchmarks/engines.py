@@ -28,7 +28,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 def warm_up_for(seconds: float) -> None:
     """Load all, and stay so long that every worker has its turn."""
-    from brainguided.evaluation import warm_up
+    from brainguided.candidates.evaluation import warm_up
 
     start = time.perf_counter()
     warm_up()
@@ -40,7 +40,7 @@ def run(file: str, out: Path, executor: Any = None) -> float:
     import torch
 
     import brainguided as bg
-    from brainguided.evaluation import warm_up
+    from brainguided.candidates.evaluation import warm_up
 
     torch.set_num_threads(1)
     setup = bg.load_run(file)

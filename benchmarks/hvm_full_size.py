@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from neural_data.brainio import open_brainio, read_brainio
-from neural_data.brainio_export import write_brainio
-from neural_data.recording import average_repetitions, save_recording, select_recording
+from neural_data.formats.brainio.reader import open_brainio, read_brainio
+from neural_data.formats.brainio.writer import write_brainio
+from neural_data.model.recording import average_repetitions, save_recording, select_recording
 
 N_IMAGES, N_PRESENTATIONS, N_SITES = 5760, 268_800, 296
 

@@ -14,8 +14,8 @@ import argparse
 
 import numpy as np
 
-from brainguided.area_map import SiteResponses, draw_similarity
-from brainguided.distances import pattern_distances
+from brainguided.correspondence.area_map import SiteResponses, draw_similarity
+from brainguided.rdms.distances import pattern_distances
 
 LATENT = 12
 

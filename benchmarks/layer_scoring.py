@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from brainguided import ConvLayer, PlainArchitecture, build_network
-from brainguided.activations import stream_distances
-from brainguided.preprocessing import images_to_tensor
+from brainguided.networks.preprocessing import images_to_tensor
+from brainguided.networks.streamed import stream_distances
 
 LAYERS = [f"layer{k}" for k in range(1, 10)]
 IMAGES = np.random.default_rng(0).integers(0, 256, (500, 32, 32, 3), dtype=np.uint8)

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from brainguided.journal import Journal
-from brainguided.names import CONTROLLERS
-from brainguided.search import run_search
+from brainguided.journal.journal import Journal
+from brainguided.search.run import run_search
+from brainguided.settings.presets import CONTROLLERS
 from brainguided.spaces import pnas_space
 
 

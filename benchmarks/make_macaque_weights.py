@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neural_data.objects import CATEGORIES, simulate_objects
+from neural_data.simulation.objects import CATEGORIES, simulate_objects
 
 CHANNELS = (16, 32, 64, 80, 64)
 POOL_AFTER = (1, 2, 3)  # 2 x 2 maximum after these convolutions

@@ -32,11 +32,11 @@ from typing import Any
 import numpy as np
 
 from brainguided.controllers import RandomSearch
-from brainguided.executors import local_pool
-from brainguided.journal import Journal
-from brainguided.orders import Batch, Completion, Index
-from brainguided.search import run_search
-from brainguided.simulation import observe_overhead, simulate_search
+from brainguided.engines.local import local_pool
+from brainguided.journal.journal import Journal
+from brainguided.replays.virtual_clock import observe_overhead, simulate_search
+from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
 FROZEN: list[int] = []
@@ -68,15 +68,15 @@ def evaluate(architecture: Any, task: Sleep, *, seed: int) -> SimpleNamespace:
 
 def warm_up(seconds: float) -> None:
     """Import what a worker needs of a search, and stay so long that each worker does."""
-    import brainguided.dispatch  # noqa: F401
+    import brainguided.search.dispatch  # noqa: F401
 
     time.sleep(seconds)
 
 
 def start_cluster() -> tuple[Any, Any, dict[str, Any]]:
     """Return the executor, the cluster, and what may be done to its nodes."""
-    from brainguided.on_ray import ray_executor
-    from brainguided.ray_session import ENVIRONMENT
+    from brainguided.engines.ray.executor import ray_executor
+    from brainguided.engines.ray.session import ENVIRONMENT
 
     # Before Ray is imported; nodes and driver have to agree on tokens
     for name, value in {**ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():

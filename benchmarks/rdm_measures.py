@@ -20,9 +20,9 @@ from rsatoolbox.data import Dataset
 from rsatoolbox.data.noise import prec_from_residuals
 from rsatoolbox.rdm import calc_rdm
 
-from brainguided.distances import MEASURES
-from brainguided.noise import compute_noise_precision
-from brainguided.rdm import compute_rdms
+from brainguided.rdms.compute import compute_rdms
+from brainguided.rdms.distances import MEASURES
+from brainguided.rdms.noise import compute_noise_precision
 from neural_data import recording_from_arrays
 
 GIB = 1024**2

@@ -15,9 +15,9 @@ from rsatoolbox.data import Dataset
 from rsatoolbox.inference.noise_ceiling import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs, calc_rdm, compare
 
-from brainguided.ceilings import compute_noise_ceiling
-from brainguided.comparisons import compare_rdms
-from brainguided.rdm import compute_rdms
+from brainguided.correspondence.ceilings import compute_noise_ceiling
+from brainguided.rdms.compare import compare_rdms
+from brainguided.rdms.compute import compute_rdms
 
 
 def main() -> None:

@@ -18,9 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from brainguided.controllers import RandomSearch
-from brainguided.executors import local_pool
-from brainguided.orders import Batch, Completion, Index
-from brainguided.search import run_search
+from brainguided.engines.local import local_pool
+from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.run import run_search
 from brainguided.spaces import zoph2017_space
 
 
@@ -40,7 +40,7 @@ def evaluate(architecture: Any, task: Nothing, *, seed: int) -> SimpleNamespace:
 
 
 def warm_up(seconds: float) -> None:
-    import brainguided.dispatch  # noqa: F401
+    import brainguided.search.dispatch  # noqa: F401
 
     time.sleep(seconds)
 
@@ -57,7 +57,7 @@ def main() -> None:
     if options.engine == "pool":
         executor = local_pool(options.workers)
     elif options.engine == "ray":
-        from brainguided.on_ray import ray_executor
+        from brainguided.engines.ray.executor import ray_executor
 
         executor = ray_executor(workers=options.workers)
     if executor is not None:

@@ -18,7 +18,7 @@ import xarray as xr
 from torch import nn
 
 from brainguided import compute_layer_rdms, compute_rdms
-from brainguided.layers import describe_layers
+from brainguided.networks.layers import describe_layers
 from neural_data import stimuli_from_arrays
 
 

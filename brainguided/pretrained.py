@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brainguided.preprocessing import Preprocessing
+from brainguided.networks.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,31 +9,31 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "neural_data.array_files": ("load_array",),
-    "neural_data.arrays": (
+    "neural_data.formats.array_files": ("load_array",),
+    "neural_data.formats.described": (
         "read_arrays",
         "read_described",
     ),
-    "neural_data.brainio": (
+    "neural_data.formats.brainio.reader": (
         "open_brainio",
         "read_brainio",
     ),
-    "neural_data.brainio_export": ("write_brainio",),
-    "neural_data.brainio_events": (
+    "neural_data.formats.brainio.writer": ("write_brainio",),
+    "neural_data.formats.brainio.events": (
         "read_brainio_events",
         "read_brainio_spikes",
     ),
-    "neural_data.brainio_stimuli": ("read_brainio_stimuli",),
-    "neural_data.catalog": (
+    "neural_data.formats.brainio.stimuli": ("read_brainio_stimuli",),
+    "neural_data.catalog.entries": (
         "cite",
         "describe_datasets",
     ),
-    "neural_data.cowley2023": ("read_cowley2023",),
-    "neural_data.datasets": (
+    "neural_data.formats.cowley2023": ("read_cowley2023",),
+    "neural_data.catalog.load": (
         "load_dataset",
         "open_dataset",
     ),
-    "neural_data.dissimilarities": (
+    "neural_data.model.dissimilarities": (
         "load_dissimilarities",
         "save_dissimilarities",
         "validate_dissimilarities",
@@ -42,19 +42,19 @@ _HOMES = {
         "AlignmentError",
         "RecordingError",
     ),
-    "neural_data.fetch": ("fetch_dataset",),
+    "neural_data.catalog.fetch": ("fetch_dataset",),
     "neural_data.inspection": (
         "describe_file",
         "describe_recording",
     ),
-    "neural_data.kriegeskorte2008": ("read_kriegeskorte2008",),
-    "neural_data.nwb": (
+    "neural_data.formats.kriegeskorte2008": ("read_kriegeskorte2008",),
+    "neural_data.formats.nwb.reader": (
         "read_nwb",
         "read_nwb_spikes",
     ),
-    "neural_data.objects": ("simulate_objects",),
-    "neural_data.presentations": ("recording_from_presentations",),
-    "neural_data.recording": (
+    "neural_data.simulation.objects": ("simulate_objects",),
+    "neural_data.model.presentations": ("recording_from_presentations",),
+    "neural_data.model.recording": (
         "average_repetitions",
         "load_recording",
         "open_recording",
@@ -63,41 +63,41 @@ _HOMES = {
         "select_recording",
         "validate_recording",
     ),
-    "neural_data.reliability": (
+    "neural_data.reliability.estimates": (
         "compute_rdm_reliability",
         "compute_site_reliability",
         "spearman_brown",
     ),
-    "neural_data.reliability_intervals": (
+    "neural_data.reliability.intervals": (
         "bootstrap_rdm_reliability",
         "bootstrap_site_reliability",
     ),
-    "neural_data.selection": (
+    "neural_data.model.selection": (
         "compute_responsiveness",
         "select_complete",
         "select_reliable_sites",
         "select_responsive_sites",
     ),
-    "neural_data.simulate": (
+    "neural_data.simulation.simulate": (
         "simulate_macaque",
         "simulate_rates",
     ),
-    "neural_data.simulated_area": ("SimulatedArea",),
-    "neural_data.simulated_macaque": ("Macaque",),
-    "neural_data.simulated_noise": (
+    "neural_data.simulation.area": ("SimulatedArea",),
+    "neural_data.simulation.macaque": ("Macaque",),
+    "neural_data.simulation.noise": (
         "GaussianNoise",
         "PoissonNoise",
     ),
-    "neural_data.simulated_time": ("TimeCourse",),
-    "neural_data.sources": ("open_source",),
-    "neural_data.spikes": (
+    "neural_data.simulation.time_course": ("TimeCourse",),
+    "neural_data.formats.open_any": ("open_source",),
+    "neural_data.model.spikes": (
         "bin_spikes",
         "load_spikes",
         "save_spikes",
         "spikes_from_arrays",
         "validate_spikes",
     ),
-    "neural_data.stimuli": (
+    "neural_data.model.stimuli": (
         "align_stimuli",
         "load_stimuli",
         "read_stimuli",
@@ -105,7 +105,7 @@ _HOMES = {
         "stimuli_from_arrays",
         "validate_stimuli",
     ),
-    "neural_data.windows": (
+    "neural_data.model.windows": (
         "average_window",
         "select_window",
     ),

@@ -9,15 +9,15 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError
-from neural_data.recording_facts import RecordingFacts, gather_facts
-from neural_data.reliability import compute_rdm_reliability, compute_site_reliability
-from neural_data.reliability_intervals import (
+from neural_data.formats.open_any import open_source
+from neural_data.model.spikes import validate_spikes
+from neural_data.reliability.estimates import compute_rdm_reliability, compute_site_reliability
+from neural_data.reliability.facts import RecordingFacts, gather_facts
+from neural_data.reliability.intervals import (
     FEWEST_STIMULI,
     bootstrap_rdm_reliability,
     bootstrap_site_reliability,
 )
-from neural_data.sources import open_source
-from neural_data.spikes import validate_spikes
 
 SPLITS = 20
 DRAWS = 200

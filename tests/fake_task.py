@@ -118,11 +118,23 @@ def controller(name="reinforce", seed=3, space=None):
     return kind(space or few(), seed=seed)
 
 
+def run_eight(out, **settings):
+    """Run a search of eight candidates."""
+    from brainguided.controllers import RandomSearch
+    from brainguided.search.orders import Index
+    from brainguided.search.run import run_search
+
+    return run_search(
+        RandomSearch(small_space(3), seed=3), FakeTask(failing=5), candidates=8, out=out,
+        **{"order": Index(3), "evaluate": evaluate} | settings,
+    )  # fmt: skip
+
+
 def drive(out, workers, candidates, seconds):
     """Run a search, as the driver process of the tests that kill it."""
     from brainguided.controllers import LocalSearch
-    from brainguided.executors import local_pool
-    from brainguided.search import run_search
+    from brainguided.engines.local import local_pool
+    from brainguided.search.run import run_search
 
     task = FakeTask(seconds=seconds, failing=5)
     space = few() if out.endswith("few") else small_space(3)

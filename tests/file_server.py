@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_data import catalog, http_answers
-from neural_data.catalog_entries import Dataset, PublishedFile
-from neural_data.fetch import fetch_dataset
+from neural_data.catalog import entries as catalog
+from neural_data.catalog import http_answers
+from neural_data.catalog.catalog_entries import Dataset, PublishedFile
+from neural_data.catalog.fetch import fetch_dataset
 
 rng = np.random.default_rng(0)
 CONTENT = {name: rng.bytes(3 * 2**20 + 17) for name in ("responses.nc", "stimuli.csv")}

@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from brainguided.distances import upper_triangle
+from brainguided.rdms.distances import upper_triangle
 from neural_data import recording_from_arrays
-from neural_data.windows import assign_time_bins
+from neural_data.model.windows import assign_time_bins
 
 THEIRS = {"squared euclidean": "euclidean"}
 """Measures that rsatoolbox names otherwise."""

@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from brainguided.training import Training
+from brainguided.candidates.training import Training
 
 DEVICE = torch.device("meta")  # the one device beside the CPU that every torch has
 

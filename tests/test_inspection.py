@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neural_data import recording_facts
 from neural_data.errors import RecordingError
 from neural_data.inspection import describe_file, describe_recording, describe_spikes
-from neural_data.netcdf import write_netcdf
-from neural_data.recording import (
+from neural_data.model.recording import (
     add_step,
     average_repetitions,
     open_recording,
     recording_from_arrays,
     save_recording,
 )
-from neural_data.recording_facts import gather_facts
-from neural_data.reliability import compute_rdm_reliability, compute_site_reliability
-from neural_data.simulate import simulate_macaque
-from neural_data.spikes import spikes_from_arrays
-from neural_data.stimuli import save_stimuli
+from neural_data.model.spikes import spikes_from_arrays
+from neural_data.model.stimuli import save_stimuli
+from neural_data.reliability import facts as recording_facts
+from neural_data.reliability.estimates import compute_rdm_reliability, compute_site_reliability
+from neural_data.reliability.facts import gather_facts
+from neural_data.simulation.simulate import simulate_macaque
+from neural_data.storage.netcdf import write_netcdf
 
 
 def make_recording(response: np.ndarray, area: str | list[str] = "IT") -> xr.Dataset:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from brainguided.__main__ import main
-from brainguided.runfile import load_run
+from brainguided.settings.run_file import load_run
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 SESSION, OWN_DATA, SPACES, RECORDINGS, LAYERS = re.findall(

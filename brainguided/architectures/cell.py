@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from brainguided.architectures.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step
 from brainguided.architectures.canonical import canonical_wiring
 from brainguided.architectures.contract import (
     Architecture,
@@ -16,7 +17,6 @@ from brainguided.architectures.contract import (
     read_parts,
     refuse,
 )
-from brainguided.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step
 
 OPERATIONS = (
     "identity",

@@ -10,7 +10,7 @@ from dataclasses import fields
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
-from brainguided.blueprint import Blueprint
+from brainguided.architectures.blueprint import Blueprint
 
 _LARGEST = 100_000  # beyond this a size is a typing error, not an architecture
 _Self = TypeVar("_Self", bound="Architecture")

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from brainguided.architectures.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step
 from brainguided.architectures.contract import (
     Architecture,
     count_problems,
@@ -13,7 +14,6 @@ from brainguided.architectures.contract import (
     read_parts,
     refuse,
 )
-from brainguided.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step
 
 OPERATIONS = (
     "conv_3x3",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from brainguided.architectures.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step, Zero
 from brainguided.architectures.canonical import canonical_wiring
 from brainguided.architectures.contract import (
     Architecture,
@@ -14,7 +15,6 @@ from brainguided.architectures.contract import (
     key_problems,
     refuse,
 )
-from brainguided.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step, Zero
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
+from brainguided.architectures.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step
 from brainguided.architectures.canonical import canonical_wiring
 from brainguided.architectures.contract import Architecture, is_count, key_problems, refuse
-from brainguided.blueprint import Blueprint, Conv, Draft, Norm, Pool, Relu, Step
 
 POOLS = ("none", "max", "avg")
 _FIELDS = ("filters", "inputs", "kernel_height", "kernel_width", "pool", "stride")

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from brainguided.architectures.blueprint import Blueprint, Conv, Draft, Norm, Relu, Step
 from brainguided.architectures.contract import (
     Architecture,
     count_problems,
@@ -14,7 +15,6 @@ from brainguided.architectures.contract import (
     read_parts,
     refuse,
 )
-from brainguided.blueprint import Blueprint, Conv, Draft, Norm, Relu, Step
 
 BLOCKS = ("basic", "bottleneck")
 EXPANSION = 4  # of the last convolution of a bottleneck

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import nn
 
-    from brainguided.preprocessing import Preprocessing
-    from brainguided.teacher import Teacher
+    from brainguided.guidance.teacher import Teacher
+    from brainguided.networks.preprocessing import Preprocessing
 
 
 def add_verbs(verbs: Any) -> None:
@@ -64,9 +64,9 @@ def add_verbs(verbs: Any) -> None:
 
 def correspond(arguments: argparse.Namespace) -> None:
     """Map the layers of a network to areas: similarity, ceiling, intervals, committed layers."""
-    from brainguided.correspondence import Inference, compute_correspondence
-    from brainguided.preprocessing import Preprocessing
-    from brainguided.teacherfile import load_teacher
+    from brainguided.correspondence.compute import Inference, compute_correspondence
+    from brainguided.networks.preprocessing import Preprocessing
+    from brainguided.settings.teacher_file import load_teacher
 
     folder: Path = arguments.out
     if (folder / "correspondence.nc").exists() and not arguments.overwrite:
@@ -130,7 +130,7 @@ def describe_correspondence(result: xr.Dataset) -> str:
 
 
 def _load_network(arguments: argparse.Namespace) -> tuple[nn.Module, Preprocessing | None]:
-    from brainguided.modelfile import load_model, load_winner
+    from brainguided.settings.model_file import load_model, load_winner
 
     if arguments.architecture is not None:
         return load_winner(arguments.architecture)
@@ -141,7 +141,7 @@ def _state_cost(
     network: nn.Module, teacher: Teacher, layers: list[str] | None, how: Preprocessing | None
 ) -> None:
     """Say what the layers hold before the first forward pass."""
-    from brainguided.layers import describe_layers
+    from brainguided.networks.layers import describe_layers
 
     largest = max(teacher, key=lambda target: target.stimuli.sizes["stimulus"])
     table = describe_layers(network, largest.stimuli, layers=layers, preprocessing=how)
@@ -155,7 +155,7 @@ def _state_cost(
 
 
 def _save(result: xr.Dataset, folder: Path) -> list[Path]:
-    from neural_data.netcdf import write_netcdf
+    from neural_data.storage.netcdf import write_netcdf
 
     table = folder / "correspondence.csv"
     columns = result[["similarity", "corrected_similarity", "p_value"]]

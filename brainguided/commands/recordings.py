@@ -106,7 +106,7 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 def cite(arguments: argparse.Namespace) -> None:
     """Print the BibTeX of a public recording."""
-    from neural_data.catalog import cite as cite_dataset
+    from neural_data.catalog.entries import cite as cite_dataset
 
     print(cite_dataset(arguments.name))
 
@@ -186,7 +186,7 @@ def rdms(arguments: argparse.Namespace) -> None:
 
     matplotlib.use("Agg")
     from brainguided.plot import plot_rdms
-    from brainguided.rdm import dissimilarities_from_rdms
+    from brainguided.rdms.compute import dissimilarities_from_rdms
     from neural_data import save_dissimilarities
 
     computed = _load_rdms(arguments.recording, arguments.area, arguments.by)
@@ -199,9 +199,9 @@ def rdms(arguments: argparse.Namespace) -> None:
 
 def _load_rdms(path: Path, areas: list[str] | None, by: str) -> RDMs:
     """Return the RDMs of a recording, or those of a file of dissimilarities as they are."""
-    from brainguided.rdm import compute_rdms, rdms_from_dissimilarities
+    from brainguided.rdms.compute import compute_rdms, rdms_from_dissimilarities
     from neural_data import load_recording, select_recording
-    from neural_data.netcdf import open_netcdf
+    from neural_data.storage.netcdf import open_netcdf
 
     if "dissimilarity" in (data := open_netcdf(path)) and areas is None and by == "stimulus":
         return rdms_from_dissimilarities(data)

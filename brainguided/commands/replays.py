@@ -69,8 +69,8 @@ def add_verbs(verbs: Any) -> None:
 
 def replay(arguments: argparse.Namespace) -> None:
     """Search on a table of architectures that were evaluated before, many times over."""
-    from brainguided.executors import local_pool
-    from brainguided.replay import run_replays, summarize_replays
+    from brainguided.engines.local import local_pool
+    from brainguided.replays.replay import run_replays, summarize_replays
 
     space = _make_space(arguments)
     makers = _find_makers(arguments.controller)
@@ -116,8 +116,8 @@ def replay(arguments: argparse.Namespace) -> None:
 
 
 def _make_space(arguments: argparse.Namespace) -> Any:
-    from brainguided.journal import Journal
-    from brainguided.names import SPACES
+    from brainguided.journal.journal import Journal
+    from brainguided.settings.presets import SPACES
     from brainguided.spaces import SearchSpace
 
     if arguments.table.is_dir():
@@ -169,7 +169,7 @@ _READ: dict[type, Any] = {
 
 
 def _find_makers(names: list[str]) -> dict[str, Any]:
-    from brainguided.names import CONTROLLERS
+    from brainguided.settings.presets import CONTROLLERS
 
     unknown = [name for name in names if name not in CONTROLLERS]
     if unknown:
@@ -179,7 +179,7 @@ def _find_makers(names: list[str]) -> dict[str, Any]:
 
 
 def _load_tables(arguments: argparse.Namespace, space: Any) -> dict[str, Any]:
-    from brainguided.tables import load_table, read_scores, table_from_run
+    from brainguided.replays.table import load_table, read_scores, table_from_run
 
     if arguments.table.is_dir():
         if arguments.scores is not None and arguments.score:
@@ -221,7 +221,7 @@ def _load_tables(arguments: argparse.Namespace, space: Any) -> dict[str, Any]:
 def _write(replays: Any, summary: Any, folder: Path) -> list[Path]:
     """Write the searches, their summary and the figure."""
     from brainguided.plot import plot_anytime
-    from neural_data.netcdf import write_netcdf
+    from neural_data.storage.netcdf import write_netcdf
 
     folder.mkdir(parents=True, exist_ok=True)
     table = summary[["mean", "sd", "lower", "upper"]].to_dataframe()

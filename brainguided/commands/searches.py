@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
 
 if TYPE_CHECKING:
-    from brainguided.executors import LocalPool
+    from brainguided.engines.local import LocalPool
 
 _JOBS = "jobs"  # in the run folder, where workers find candidates if no other place is given
 _RUN_FILE = "run_file.txt"  # where the run file lies, seen from the folder that says so
@@ -105,7 +105,7 @@ def _no_run_file(text: str) -> str:
 
 def demo(arguments: argparse.Namespace) -> None:
     """Search with the built-in simulated macaque as the teacher."""
-    from brainguided.runfile import write_demo
+    from brainguided.settings.run_file import write_demo
 
     say("The teacher of this demonstration is a simulated macaque, not a recording.")
     settings = {key: getattr(arguments, key) for key in ("candidates", "steps", "seed")}
@@ -115,9 +115,9 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def search(arguments: argparse.Namespace) -> None:
     """Run a search or go on with one, then save its winner and the report."""
-    from brainguided.runfile import load_run
-    from brainguided.search import run_search
-    from brainguided.winner import save_winner
+    from brainguided.search.run import run_search
+    from brainguided.search.winner import save_winner
+    from brainguided.settings.run_file import load_run
 
     _check_spread(arguments)
     with ExitStack() as stack:
@@ -163,8 +163,8 @@ def _check_spread(arguments: argparse.Namespace) -> None:
 
 def worker(arguments: argparse.Namespace) -> None:
     """Evaluate candidates of a search that runs with --folder, here or on another machine."""
-    from brainguided.runfile import load_run
-    from brainguided.worker import serve_folder
+    from brainguided.engines.folder.worker import serve_folder
+    from brainguided.settings.run_file import load_run
 
     jobs = _find_jobs(arguments.out)
     say("Loading the data.")
@@ -183,7 +183,7 @@ def worker(arguments: argparse.Namespace) -> None:
 
 def merge(arguments: argparse.Namespace) -> None:
     """Put the candidates of searches of the same task, made apart, into one run folder."""
-    from brainguided.merge import merge_runs
+    from brainguided.journal.merge import merge_runs
 
     run = merge_runs(arguments.runs, arguments.out)
     print(f"{run.sizes['candidate']} candidates of {len(arguments.runs)} runs in {arguments.out}")
@@ -228,8 +228,8 @@ def _start_pool(arguments: argparse.Namespace) -> LocalPool | None:
     """Return a pool that warms up while the data are loaded; None for a search elsewhere."""
     if getattr(arguments, "folder", None) is not None or getattr(arguments, "ray", None):
         return None
-    from brainguided.evaluation import warm_up
-    from brainguided.executors import local_pool
+    from brainguided.candidates.evaluation import warm_up
+    from brainguided.engines.local import local_pool
 
     workers = arguments.workers or _CORES
     pool = local_pool(workers, memory=_count_bytes(getattr(arguments, "memory", None)))
@@ -241,7 +241,7 @@ def _start_pool(arguments: argparse.Namespace) -> LocalPool | None:
 def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
     """Return where candidates are evaluated if not in a pool here, and say so."""
     if getattr(arguments, "folder", None) is not None:
-        from brainguided.on_folder import folder_executor
+        from brainguided.engines.folder.executor import folder_executor
 
         jobs = Path(arguments.folder or arguments.out / _JOBS)
         folder = folder_executor(jobs)
@@ -256,8 +256,8 @@ def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
     address, limit = arguments.ray, arguments.memory
     workers = arguments.workers or _CORES
     memory = _count_bytes(limit)
-    from brainguided.on_ray import ray_executor
-    from brainguided.ray_session import STORE
+    from brainguided.engines.ray.executor import ray_executor
+    from brainguided.engines.ray.session import STORE
 
     if address == "local":
         _say_memory(workers, limit, store=STORE)
@@ -296,7 +296,7 @@ def _say_memory(workers: int, limit: float | None, *, store: int = 0) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """Write the figures and the page of a run."""
-    from brainguided.report import describe_winner, write_report
+    from brainguided.reports.page import describe_winner, write_report
 
     written = write_report(arguments.out)
     print(describe_winner(arguments.out), *written, sep="\n")
@@ -304,10 +304,10 @@ def report(arguments: argparse.Namespace) -> None:
 
 def finalists(arguments: argparse.Namespace) -> None:
     """Train the best candidates longer, choose on validation, test the winner once."""
-    from brainguided.executors import local_pool
-    from brainguided.finalists import run_finalists
-    from brainguided.model_card import write_model_card
-    from brainguided.runfile import load_run
+    from brainguided.engines.local import local_pool
+    from brainguided.reports.model_card import write_model_card
+    from brainguided.search.finalists import run_finalists
+    from brainguided.settings.run_file import load_run
 
     run_file = arguments.run or _find_run_file(arguments.out)
     say("Loading the data.")

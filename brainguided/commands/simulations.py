@@ -51,8 +51,8 @@ def add_verbs(verbs: Any) -> None:
 
 def simulate(arguments: argparse.Namespace) -> None:
     """Run a search on a virtual clock: predict its time on machines that are not at hand."""
-    from brainguided.orders import Batch, Completion, Index
-    from brainguided.simulation import Faults, simulate_search
+    from brainguided.replays.virtual_clock import Faults, simulate_search
+    from brainguided.search.orders import Batch, Completion, Index
 
     lag = 3 * arguments.workers if arguments.lag is None else arguments.lag
     orders: dict[str, Any] = {
@@ -85,15 +85,15 @@ def simulate(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """Say how far a search is, from another shell, without disturbing it."""
-    from brainguided.status import describe_status
+    from brainguided.search.status import describe_status
 
     print(describe_status(arguments.out))
 
 
 def _read_durations(text: str) -> tuple[Any, float]:
     """Return how durations are drawn, and the time between two."""
-    from brainguided.journal import Journal
-    from brainguided.simulation import draw_lognormal, draw_observed, observe_overhead
+    from brainguided.journal.journal import Journal
+    from brainguided.replays.virtual_clock import draw_lognormal, draw_observed, observe_overhead
 
     if text.startswith("lognormal:"):
         median, sigma = _read_numbers(text.removeprefix("lognormal:"), "lognormal:MEDIAN,SIGMA")

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from brainguided.architectures import Architecture
+from brainguided.candidates.training import single_thread
 from brainguided.controllers.contract import Controller, Proposal
 from brainguided.controllers.limits import Limits
 from brainguided.controllers.policy import Baseline, Policy, say_problems
 from brainguided.spaces import SearchSpace
-from brainguided.training import single_thread
 
 
 class PPO(Controller):

@@ -23,10 +23,10 @@ from brainguided.plot.style import (
     strip_axes,
     thin_bar,
 )
-from neural_data.blocks import average_block, iterate_sites
-from neural_data.recording_facts import gather_facts
-from neural_data.recording_schema import check_structure
-from neural_data.reliability import compute_site_reliability
+from neural_data.model.site_blocks import average_block, iterate_sites
+from neural_data.model.validation import check_structure
+from neural_data.reliability.estimates import compute_site_reliability
+from neural_data.reliability.facts import gather_facts
 
 LINES = ("-", "--", ":", "-.")
 SUMMARY_SPLITS = 20
@@ -138,7 +138,7 @@ def plot_repetitions(recording: xr.Dataset, *, axes: Axes | None = None) -> Axes
     Parameters
     ----------
     recording : Dataset
-        Responses, see :mod:`neural_data.recording`. Where sites of an area miss different
+        Responses, see :mod:`neural_data.model.recording`. Where sites of an area miss different
         repetitions, the mean number of stimuli over its sites.
     axes : Axes, optional
 
@@ -159,8 +159,8 @@ def plot_responses(recording: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     Parameters
     ----------
     recording : Dataset
-        Responses, see :mod:`neural_data.recording`; repetitions are averaged. A recording that
-        is lazily opened is read in blocks.
+        Responses, see :mod:`neural_data.model.recording`; repetitions are averaged. A recording
+        that is lazily opened is read in blocks.
     axes : Axes, optional
 
     Returns

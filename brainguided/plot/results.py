@@ -22,7 +22,7 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     Parameters
     ----------
     run : Dataset (candidate)
-        What :func:`brainguided.search.run_search` returns. ``performance`` is P, the validation
+        What :func:`brainguided.search.run.run_search` returns. ``performance`` is P, the validation
         accuracy; ``guidance`` is TG, the mean over areas of the best layer's RDM similarity;
         failed candidates (``outcome``) are crosses along the bottom.
     axes : Axes, optional

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from brainguided.alignment import condition_labels
-from neural_data.stimuli import validate_stimuli
+from brainguided.rdms.labels import condition_labels
+from neural_data.model.stimuli import validate_stimuli
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs

@@ -1,0 +1,1 @@
+"""What one candidate shows: images, training and its evaluation."""

@@ -1,0 +1,400 @@
+"""Labelled images that candidates are trained and validated on."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neural_data.model.stimuli import decode_images, validate_stimuli
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of a classification task, split into a training and a validation part.
+
+    Test images have no place here: nothing that a search does may read them.
+
+    Attributes
+    ----------
+    train_images, validation_images : ndarray (image, y, x, channel) of uint8
+        RGB images of one square size.
+    train_labels, validation_labels : ndarray (image,) of int64
+        Index into `classes`.
+    classes : tuple of str
+        Names of the classes.
+    source : str
+        Where the images come from.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    validation_images: np.ndarray
+    validation_labels: np.ndarray
+    classes: tuple[str, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        problems = []
+        for part in ("train", "validation"):
+            images = getattr(self, f"{part}_images")
+            labels = getattr(self, f"{part}_labels")
+            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+                problems.append(
+                    f"{part} images are {images.dtype} {images.shape}; expected uint8 (n, y, x, 3)"
+                )
+            elif images.shape[1] != images.shape[2]:
+                problems.append(f"{part} images are {images.shape[1:3]} pixels; expected squares")
+            if len(images) == 0 or labels.shape != (len(images),):
+                problems.append(f"{len(images)} {part} images have labels of shape {labels.shape}")
+            elif labels.min() < 0 or labels.max() >= len(self.classes):
+                problems.append(
+                    f"{part} labels run from {labels.min()} to {labels.max()} but there are "
+                    f"{len(self.classes)} classes"
+                )
+        if self.train_images.shape[1:] != self.validation_images.shape[1:]:
+            problems.append(
+                f"training images have shape {self.train_images.shape[1:]}, validation images "
+                f"{self.validation_images.shape[1:]}"
+            )
+        if len(self.classes) < 2:
+            problems.append(f"{len(self.classes)} class; a classification task needs two")
+        if problems:
+            raise ValueError(
+                f"Not an image set ({self.source}):" + "".join(f"\n  - {p}" for p in problems)
+            )
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return int(self.train_images.shape[1])
+
+
+def load_images(
+    path: str | Path,
+    *,
+    n_train: int | None = None,
+    n_validation: int | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """Load a classification task from an .npz file or from a folder with a subfolder a class.
+
+    Only training images are read. If the source has no validation part of its own, validation
+    images are drawn from the training images by class.
+
+    Parameters
+    ----------
+    path : str or Path
+        An .npz with ``x_train, y_train`` (images (n, y, x, 3) uint8 and integer labels;
+        optional ``x_val, y_val``), or with ``train_jpeg, train_offset, train_label``
+        (concatenated encoded images, their n + 1 byte offsets, labels); optional ``classes``.
+        Or a folder ``CLASS/*.png`` (or .jpg ...), or one with ``train/CLASS`` and ``val/CLASS``.
+    n_train, n_validation : int, optional
+        How many images to use, drawn at random and balanced over classes; by default a tenth
+        of the training images (at most 5000) for validation and all others for training.
+    image_size : int, optional
+        Pixels to which images are resized; required if encoded images differ in size.
+    seed : int, optional
+        Seed of the draw.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at `path`.
+    ValueError
+        If the content is not one of these layouts or there are too few images.
+    """
+    path = Path(path)
+    if path.is_dir():
+        pool = _read_folder(path)
+    elif path.is_file():
+        pool = _read_npz(path)
+    else:
+        raise FileNotFoundError(f"No images at {path}: give an .npz file or a folder of classes.")
+    generator = np.random.default_rng(seed)
+    available = len(pool.labels)
+    if pool.validation is None:
+        n_validation = min(5000, max(1, available // 10)) if n_validation is None else n_validation
+        order = _balanced_order(pool.labels, generator)
+        validation, rest = order[:n_validation], order[n_validation:]
+        held_out = pool
+    else:
+        held_out = pool.validation
+        order = _balanced_order(held_out.labels, generator)
+        n_validation = len(order) if n_validation is None else n_validation
+        validation, rest = order[:n_validation], _balanced_order(pool.labels, generator)
+    n_train = len(rest) if n_train is None else n_train
+    if not 1 <= n_train <= len(rest) or not 1 <= n_validation <= len(held_out.labels):
+        raise ValueError(
+            f"{path} has {available} training images; {n_train} for training and {n_validation} "
+            "for validation were asked for. Lower n_train or n_validation."
+        )
+    train = rest[:n_train]
+    return ImageSet(
+        pool.read(train, image_size),
+        pool.labels[train],
+        held_out.read(validation, image_size),
+        held_out.labels[validation],
+        pool.classes,
+        f"{path.name}, {n_train} training and {n_validation} validation images, seed {seed}",
+    )
+
+
+def load_test_images(
+    path: str | Path, *, classes: Sequence[str], image_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Load the test part of a classification task, which `load_images` never reads.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `load_images`, with ``x_test, y_test``, ``test_jpeg ...`` or ``test/CLASS/*.png``.
+    classes : sequence of str
+        Those of the training part; a folder has to have one of each.
+    image_size : int
+        Pixels to which they are resized.
+
+    Returns
+    -------
+    (ndarray (image, y, x, channel) of uint8, ndarray (image,) of int64)
+        Images and labels.
+
+    Raises
+    ------
+    ValueError
+        There is no test part, or it does not fit the classes.
+    """
+    path = Path(path)
+    check_test_part(path)
+    if path.is_dir():
+        folder = path / "test"
+        files = [
+            (file, k)
+            for k, name in enumerate(classes)
+            for file in sorted((folder / name).glob("*"))
+            if file.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        pool = _Pool(np.array([k for _, k in files]), tuple(classes), [f for f, _ in files])
+    else:
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {k: file[k] for k in file.files if k.startswith(("x_test", "y_test"))}
+                arrays |= {k: file[k] for k in file.files if k.startswith("test_")}
+        except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"The test images of {path} cannot be read: {error}") from None
+        if "x_test" in arrays:
+            pool = _Pool(_labels(arrays["y_test"], path), tuple(classes), arrays["x_test"])
+            _check_arrays(path, "test", pool)
+        else:
+            encoded = [
+                (arrays["test_jpeg"], a, b) for a, b in pairwise(arrays["test_offset"].tolist())
+            ]
+            pool = _Pool(_labels(arrays["test_label"], path), tuple(classes), encoded)
+    missing = [name for k, name in enumerate(classes) if k not in set(pool.labels.tolist())]
+    if missing or len(pool.labels) != len(pool.images) or pool.labels.max() >= len(classes):
+        raise ValueError(
+            f"The test part of {path} has {len(pool.images)} images and {len(pool.labels)} labels, "
+            f"none of {missing[:5]}; expected some of each of {len(classes)} classes and no others."
+        )
+    return pool.read(np.arange(len(pool.labels)), image_size), pool.labels
+
+
+def check_test_part(path: str | Path) -> None:
+    """Raise ValueError for images without a test part, of which nothing is read."""
+    path = Path(path)
+    found = (path / "test").is_dir()
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+        found = {"x_test", "y_test"} <= names or {"test_jpeg", "test_offset", "test_label"} <= names
+    if not found:
+        raise ValueError(
+            f"{path} has no test part; add x_test and y_test (or test_jpeg, test_offset and "
+            "test_label), or a folder test/ with one folder for each class."
+        )
+
+
+def images_from_stimuli(
+    train: xr.Dataset, validation: xr.Dataset, *, label: str = "category"
+) -> ImageSet:
+    """Make a classification task of two stimulus sets, e.g. from ``simulate_objects``.
+
+    Parameters
+    ----------
+    train, validation : xr.Dataset
+        Stimulus sets without a stimulus in common.
+    label : str, optional
+        Coordinate over ``stimulus`` that holds the class.
+
+    Raises
+    ------
+    ValueError
+        If the sets share stimuli or lack the coordinate, or validation has unknown classes.
+    """
+    for name, stimuli in (("training", train), ("validation", validation)):
+        validate_stimuli(stimuli, name=f"{name} stimuli")
+        if label not in stimuli.coords:
+            raise ValueError(f"The {name} stimuli have no coordinate {label!r} to classify by.")
+    shared = np.intersect1d(train["stimulus"].values, validation["stimulus"].values)
+    if shared.size:
+        raise ValueError(
+            f"{shared.size} stimuli are in both parts, e.g. {shared[:3].tolist()}; validation "
+            "images must not be trained on."
+        )
+    classes = sorted(set(train[label].values.astype(str).tolist()))
+    unknown = sorted(set(validation[label].values.astype(str).tolist()) - set(classes))
+    if unknown:
+        raise ValueError(f"Classes {unknown} occur in the validation stimuli only.")
+    number = {name: k for k, name in enumerate(classes)}
+
+    def labels(stimuli: xr.Dataset) -> np.ndarray:
+        return np.array([number[str(v)] for v in stimuli[label].values], dtype=np.int64)
+
+    return ImageSet(
+        train["image"].values,
+        labels(train),
+        validation["image"].values,
+        labels(validation),
+        tuple(classes),
+        str(train.attrs.get("source", "unknown")),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Images as a file holds them, before any is chosen or decoded."""
+
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    images: Any  # ndarray, or a list of encoded images' (buffer, start, stop) or paths
+    validation: _Pool | None = None
+
+    def read(self, chosen: np.ndarray, image_size: int | None) -> np.ndarray:
+        if isinstance(self.images, np.ndarray) and self.images.ndim == 4:
+            images = np.ascontiguousarray(self.images[chosen])
+            return images if image_size in (None, images.shape[1]) else _resize(images, image_size)
+        encoded = [_encoded(self.images[i]) for i in chosen]
+        return decode_images(encoded, size=image_size)
+
+
+def _encoded(item: Any) -> bytes:
+    if isinstance(item, Path):
+        return item.read_bytes()
+    buffer, start, stop = item
+    return buffer[start:stop].tobytes()
+
+
+def _resize(images: np.ndarray, image_size: int) -> np.ndarray:
+    from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
+
+    scaled = images_to_tensor(images, Preprocessing(size=image_size)).add_(1).mul_(127.5)
+    return scaled.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _read_npz(path: Path) -> _Pool:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            names = set(file.files)
+            arrays = {k: file[k] for k in names if not k.lower().startswith(("x_test", "test"))}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a readable .npz file: {error}") from None
+    if {"x_train", "y_train"} <= names:
+        labels = _labels(arrays["y_train"], path)
+        classes = _class_names(arrays, labels)
+        if ("x_val" in names) != ("y_val" in names):
+            raise ValueError(f"{path} has only one of x_val and y_val; give both or neither.")
+        held_out = None
+        if "x_val" in names:
+            held_out = _Pool(_labels(arrays["y_val"], path), classes, arrays["x_val"])
+            _check_arrays(path, "val", held_out)
+        pool = _Pool(labels, classes, arrays["x_train"], held_out)
+        _check_arrays(path, "train", pool)
+        return pool
+    if {"train_jpeg", "train_offset", "train_label"} <= names:
+        offsets = arrays["train_offset"].tolist()
+        encoded = [(arrays["train_jpeg"], a, b) for a, b in pairwise(offsets)]
+        if len(encoded) != len(arrays["train_label"]):
+            raise ValueError(
+                f"{path} holds {len(encoded)} images but {len(arrays['train_label'])} labels."
+            )
+        labels = _labels(arrays["train_label"], path)
+        return _Pool(labels, _class_names(arrays, labels), encoded)
+    raise ValueError(
+        f"{path} holds {sorted(names)}; expected x_train and y_train, or train_jpeg, "
+        "train_offset and train_label."
+    )
+
+
+def _check_arrays(path: Path, part: str, pool: _Pool) -> None:
+    images = pool.images
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            f"x_{part} in {path} is {images.dtype} {images.shape}; expected uint8 (n, y, x, 3). A "
+            "grey set: np.repeat(images[..., np.newaxis], 3, axis=-1)."
+        )
+    if len(images) != len(pool.labels):
+        raise ValueError(
+            f"{path} holds {len(images)} images in x_{part} but {len(pool.labels)} labels in "
+            f"y_{part}."
+        )
+
+
+def _labels(values: np.ndarray, path: Path) -> np.ndarray:
+    if values.ndim != 1 and values.size != len(values):
+        raise ValueError(f"Labels in {path} have shape {values.shape}; expected (n,).")
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"Labels in {path} are {values.dtype}; expected integers from 0.")
+    return values.reshape(-1).astype(np.int64)
+
+
+def _class_names(arrays: dict[str, np.ndarray], labels: np.ndarray) -> tuple[str, ...]:
+    if "classes" in arrays:
+        return tuple(str(c) for c in arrays["classes"])
+    return tuple(f"class{k}" for k in range(int(labels.max()) + 1))
+
+
+def _read_folder(path: Path) -> _Pool:
+    inner = next((path / n for n in ("train", "training") if (path / n).is_dir()), path)
+    held_out = next((path / n for n in ("val", "validation") if (path / n).is_dir()), None)
+    classes = tuple(sorted(d.name for d in inner.iterdir() if d.is_dir()))
+    if inner is path:
+        classes = tuple(c for c in classes if c not in ("test", "val", "validation"))
+    if len(classes) < 2:
+        raise ValueError(f"{inner} has {len(classes)} subfolders; expected one for each class.")
+
+    def pool(folder: Path, validation: _Pool | None) -> _Pool:
+        found = [
+            (file, k)
+            for k, name in enumerate(classes)
+            for file in sorted((folder / name).glob("*"))
+            if file.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        empty = set(range(len(classes))) - {k for _, k in found}
+        if empty:
+            raise ValueError(
+                f"No images in {[str(folder / classes[k]) for k in sorted(empty)][:5]}; expected "
+                f"files ending in {', '.join(IMAGE_SUFFIXES)}."
+            )
+        return _Pool(np.array([k for _, k in found]), classes, [f for f, _ in found], validation)
+
+    return pool(inner, None if held_out is None else pool(held_out, None))
+
+
+def _balanced_order(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return a random order in which every prefix is as balanced over classes as can be."""
+    shuffled = generator.permutation(len(labels))
+    turn = np.empty(len(labels), dtype=np.int64)
+    for k in np.unique(labels):
+        members = np.flatnonzero(labels[shuffled] == k)
+        turn[members] = np.arange(len(members))
+    return shuffled[np.argsort(turn, kind="stable")]

@@ -1,0 +1,358 @@
+"""The short training of one candidate: stochastic gradient descent on an image set."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+PRECISIONS = ("float32", "bfloat16")
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of the short ("premature") training of a candidate.
+
+    The defaults are the open parameters of Bashivan et al. (2019) as closed here: SGD with
+    Nesterov momentum 0.9, learning rate falling from 0.05 to 0 along a cosine, weight decay
+    1e-4, batches of 128 (the paper's, inferred from its figure 3).
+
+    Attributes
+    ----------
+    steps : int
+        Number of SGD steps; 0 leaves the random weights.
+    checkpoints : tuple of int
+        Steps before the last at which P and TG are measured as well.
+    batch_size : int
+        Images in a batch.
+    learning_rate, weight_decay : float
+        Initial learning rate; L2 penalty.
+    augment : bool
+        Random shift by up to an eighth of the image (zero padding) and random left-right flip.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the training passes; weights stay float32. bfloat16 pays on processors
+        with matrix units for it.
+    device : str
+        Where candidates are trained and scored: "cpu"; "cuda", or one card of several as
+        "cuda:1"; "mps". It is looked for when a candidate is evaluated, on the machine that does
+        so. Initial weights, order of images and augmentation are the same on every device;
+        what sums come to differs in the last digits.
+    """
+
+    steps: int = 200
+    checkpoints: tuple[int, ...] = ()
+    batch_size: int = 128
+    learning_rate: float = 0.05
+    weight_decay: float = 1e-4
+    augment: bool = True
+    precision: str = "float32"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.steps < 0:
+            problems.append(f"steps is {self.steps}; expected 0 or more")
+        if any(not 0 <= c < self.steps for c in self.checkpoints):
+            problems.append(f"checkpoints are {self.checkpoints}; expected steps before the last")
+        if list(self.checkpoints) != sorted(set(self.checkpoints)):
+            problems.append(f"checkpoints are {self.checkpoints}; expected an ascending sequence")
+        if self.batch_size < 2:
+            problems.append(f"batch_size is {self.batch_size}; batch norm needs at least 2")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            problems.append(
+                f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}; "
+                "expected a positive rate and no negative decay"
+            )
+        if self.precision not in PRECISIONS:
+            problems.append(f"precision is {self.precision!r}; expected one of {PRECISIONS}")
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            problems.append(
+                f"device is {self.device!r}; expected 'cpu', 'cuda', one card as 'cuda:1', or 'mps'"
+            )
+        if problems:
+            raise ValueError(
+                "Unusable training settings:" + "".join(f"\n  - {p}" for p in problems)
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings, ready for JSON.
+
+        The device stands there if it is not the CPU, and without the number of the card: a run
+        may go on on another card, not on another kind of device.
+        """
+        described = {**asdict(self), "checkpoints": list(self.checkpoints)}
+        kind = described.pop("device").partition(":")[0]
+        return described if kind == "cpu" else {**described, "device": kind}
+
+
+class DivergedError(ArithmeticError):
+    """The loss of a network became NaN or infinite.
+
+    Attributes
+    ----------
+    steps : int or None
+        SGD steps that were made, the last one included; None if all of them were.
+    """
+
+    steps: int | None = None
+
+
+def train_network(
+    network: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    training: Training,
+    seed: int,
+    on_checkpoint: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Train a network in place for a fixed number of steps.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Classifier of images (image, channel, y, x) in -1..1. It is trained on
+        ``training.device`` and is afterwards where it was before.
+    images : ndarray (image, y, x, channel) of uint8
+        Training images.
+    labels : ndarray (image,) of int
+        Their classes.
+    training : Training
+        Settings.
+    seed : int
+        Seed of the order of the images and of the augmentation.
+    on_checkpoint : callable, optional
+        Called with the number of steps done at each of ``training.checkpoints``.
+
+    Returns
+    -------
+    ndarray (step,)
+        Cross-entropy of each batch before its step, in nats.
+
+    Raises
+    ------
+    DivergedError
+        If the loss is NaN or infinite.
+    RuntimeError
+        If torch does not see the device.
+    ValueError
+        If there are fewer images than one batch.
+    """
+    if len(images) < training.batch_size:
+        raise ValueError(
+            f"{len(images)} training images are fewer than one batch of {training.batch_size}; "
+            "lower batch_size or give more images."
+        )
+    with on_device(network, training.device):
+        return _train(network, images, labels, training, seed, on_checkpoint)
+
+
+def _train(
+    network: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    training: Training,
+    seed: int,
+    on_checkpoint: Callable[[int], None] | None,
+) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    device = _find_device(network)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=training.learning_rate,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=training.weight_decay,
+    )
+    losses = np.empty(training.steps)
+    network.train()
+    for step, batch in enumerate(_batches(len(images), training, generator)):
+        if step in training.checkpoints and on_checkpoint is not None:
+            on_checkpoint(step)
+            network.train()
+        for group in optimizer.param_groups:
+            group["lr"] = (
+                training.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
+            )
+        inputs = _to_inputs(images[batch], generator if training.augment else None)
+        truth = torch.from_numpy(labels[batch]).to(device)
+        with _autocast(device, training.precision):
+            logits = network(inputs.to(device))
+        loss = nn.functional.cross_entropy(logits.float(), truth)
+        losses[step] = loss.item()
+        if not math.isfinite(losses[step]):
+            error = DivergedError(f"the loss is {losses[step]} at step {step}")
+            error.steps = step + 1
+            raise error
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return losses
+
+
+def compute_accuracy(
+    network: nn.Module, images: np.ndarray, labels: np.ndarray, *, precision: str = "float32"
+) -> float:
+    """Return the fraction of images that the network classifies correctly, in evaluation mode.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Classifier; images are moved to where it is.
+    images : ndarray (image, y, x, channel) of uint8
+        Images it was not trained on.
+    labels : ndarray (image,) of int
+        Their classes.
+    precision : {"float32", "bfloat16"}, optional
+        Arithmetic of the forward pass.
+
+    Raises
+    ------
+    DivergedError
+        If an output is NaN or infinite.
+    """
+    correct = 0
+    was_training = network.training
+    network.eval()
+    device = _find_device(network)
+    with torch.no_grad(), _autocast(device, precision):
+        for start in range(0, len(images), 250):
+            logits = network(_to_inputs(images[start : start + 250], None).to(device)).float()
+            if not torch.isfinite(logits).all():
+                raise DivergedError("outputs of the trained network are not finite")
+            truth = torch.from_numpy(labels[start : start + 250]).to(device)
+            correct += int((logits.argmax(1) == truth).sum())
+    network.train(was_training)
+    return correct / len(images)
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Run torch on one thread inside the block: sums then come out the same everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def on_device(network: nn.Module, device: str) -> Iterator[None]:
+    """Have a network on a device inside the block, and where it was before after it.
+
+    Inside the block cuDNN takes algorithms that give the same result every time, and float32 is
+    float32 (not TF32). At the end memory that torch keeps in reserve is given back to the device,
+    which other processes may share.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    device : str
+        As in :class:`Training`.
+
+    Raises
+    ------
+    RuntimeError
+        If torch does not see the device.
+    """
+    wanted, before = torch.device(device), _find_device(network)
+    if wanted.type == before.type and wanted.index in (None, before.index):
+        with _exact_cudnn(wanted):
+            yield
+        return
+    _require_device(device)
+    try:
+        with _exact_cudnn(wanted):
+            network.to(wanted)
+            yield
+    finally:
+        network.to(before)
+        free_memory(device)
+
+
+def free_memory(device: str) -> None:
+    """Give memory that torch keeps in reserve back to a device."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()
+
+
+def _require_device(device: str) -> None:
+    """Raise RuntimeError with what torch sees, if that is not the device."""
+    wanted = torch.device(device)
+    if wanted.type == "cuda":
+        seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (wanted.index or 0) < seen:
+            return
+        what = f"torch {torch.__version__} sees {seen or 'no'} CUDA device{'s' * (seen != 1)}"
+        if torch.version.cuda is None:
+            what += " (it was built without CUDA)"
+        if "CUDA_VISIBLE_DEVICES" in os.environ:
+            what += f" (CUDA_VISIBLE_DEVICES is {os.environ['CUDA_VISIBLE_DEVICES']!r})"
+    elif wanted.type == "mps":
+        if torch.backends.mps.is_available():
+            return
+        what = f"torch {torch.__version__} sees no MPS device"
+    else:
+        return
+    raise RuntimeError(
+        f"The device is {device!r}, but {what} on this machine. Evaluate where there is one (on "
+        "Ray: reserve it, e.g. gpus = 1 in [ray]), or set device = 'cpu'."
+    )
+
+
+def _exact_cudnn(device: torch.device) -> AbstractContextManager[None]:
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+
+
+def _find_device(network: nn.Module) -> torch.device:
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
+
+
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def _batches(n: int, training: Training, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield `steps` batches; every image is seen once before any is seen again."""
+    order = np.empty(0, dtype=np.int64)
+    for _ in range(training.steps):
+        if len(order) < training.batch_size:
+            order = generator.permutation(n)
+        yield order[: training.batch_size]
+        order = order[training.batch_size :]
+
+
+def _to_inputs(images: np.ndarray, generator: np.random.Generator | None) -> Tensor:
+    from brainguided.networks.preprocessing import images_to_tensor
+
+    if generator is None:
+        return images_to_tensor(images)
+    n, height, width, _ = images.shape
+    pad = max(1, height // 8)
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    rows = generator.integers(0, 2 * pad + 1, n)[:, None] + np.arange(height)
+    columns = generator.integers(0, 2 * pad + 1, n)[:, None] + np.arange(width)
+    flipped = generator.random(n) < 0.5
+    columns[flipped] = columns[flipped, ::-1]
+    return images_to_tensor(
+        padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    )

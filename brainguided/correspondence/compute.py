@@ -1,0 +1,349 @@
+"""Layer-area correspondence with ceilings, intervals, committed layers and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from brainguided.correspondence.area_map import AreaData, map_area
+from brainguided.correspondence.committed_layers import (
+    area_half_distances,
+    average_half,
+    compare_vectors,
+    draw_stimulus_halves,
+    half_distances,
+)
+from brainguided.guidance.teacher import Target, Teacher, fingerprint
+from brainguided.networks.grams import distances_from_moments, raw_gram
+from brainguided.networks.layers import select_layers
+from brainguided.networks.preprocessing import Preprocessing
+from brainguided.networks.streamed import stream_moments
+from brainguided.rdms.compare import check_method
+from brainguided.rdms.conditions import condition_index
+from brainguided.rdms.distances import network_measure
+from brainguided.rdms.labels import check_alignment, condition_labels
+from neural_data.model.recording import average_repetitions
+
+if TYPE_CHECKING:
+    from rsatoolbox.rdm import RDMs
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How much is drawn again, permuted and split to say how sure a correspondence is.
+
+    Attributes
+    ----------
+    resample : tuple of {"stimulus", "site", "animal"}
+        What bootstrap draws are taken over: stimuli (to speak of other stimuli), sites (of other
+        sites of these areas), animals (each with all its sites, or with draws of them), or
+        several of these. Of two animals, draws can say little.
+    draws : int
+        Bootstrap draws; 0 for no intervals.
+    permutations : int
+        Of the conditions, for p-values and for the bias of the best layer; 0 for none.
+    splits : int
+        Random halvings, for ceilings (of repetitions) and committed layers (of stimuli).
+    """
+
+    resample: tuple[str, ...] = ("stimulus",)
+    draws: int = 1000
+    permutations: int = 1000
+    splits: int = 100
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name)!r}; expected a whole number, 0 or more"
+            for name in ("draws", "permutations", "splits")
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 0
+        ]
+        known = {"stimulus", "site", "animal"}
+        if isinstance(self.resample, str) or not set(self.resample) <= known or not self.resample:
+            problems.append(
+                f"resample is {self.resample!r}; expected some of 'stimulus', 'site', 'animal', "
+                "e.g. ('stimulus', 'site')"
+            )
+        if problems:
+            raise ValueError("Not an inference:" + "".join(f"\n  - {p}" for p in problems))
+
+
+def compute_correspondence(
+    network: nn.Module,
+    teacher: Teacher,
+    *,
+    layers: str | Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    method: str = "pearson",
+    inference: Inference | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Return how similar every layer of a network is to every area, and how sure that is.
+
+    For each area: the RDM similarity of every layer [1]_ with a bootstrap interval; the noise
+    ceiling from split halves of the repetitions, and the similarity as a part of it; p-values from
+    permuted conditions, corrected for the number of layers; the similarity of the best layer less
+    what the best of as many layers would reach by chance; and the *committed* layer, chosen on
+    one half of the stimuli and scored on the other. Areas that share their stimuli share one
+    forward pass.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Maps (stimulus, channel, y, x) images to an output.
+    teacher : Teacher
+        The areas. Ceilings and draws of sites need their recordings
+        (``Teacher.from_recording``).
+    layers : str or sequence of str, optional
+        Names or patterns; see ``layers.select_layers``.
+    preprocessing : Preprocessing, optional
+        What is done to the images; by default they keep their size and are scaled to -1..1.
+    method : str, optional
+        As for ``comparisons.compare_rdms``. Intervals are computed for "pearson", "cosine" and
+        (slowly) "spearman"; for other methods set ``draws=0``.
+    inference : Inference, optional
+        Numbers of draws, permutations and splits.
+    seed : int, optional
+        The same seed gives the same result.
+
+    Returns
+    -------
+    xr.Dataset (layer, area, bound, bootstrap[, animal])
+        `similarity` (layer, area), NaN for a layer whose RDM is constant or not finite;
+        `similarity_interval` (layer, area, bound); `similarity_draws` (bootstrap, layer, area);
+        `ceiling`, `ceiling_usable` (area) and `ceiling_interval` (area, bound);
+        `corrected_similarity` (layer, area) and `corrected_interval`, divided by the ceiling where
+        that is usable and NaN elsewhere; `p_value` (layer, area); `best_layer`,
+        `best_similarity`, `null_best`, `unbiased_best` (area); `committed_layer`,
+        `committed_share`, `committed_similarity` (area), `committed_interval` (area, bound):
+        that of the similarity of the committed layer; `similarity_by_animal` (layer, area,
+        animal) where a recording has two animals or more. Coordinate ``depth`` (layer) runs from
+        0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If a layer does not exist, or the method has no intervals.
+
+    References
+    ----------
+    .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
+    .. [2] Schuett, Kipnis, Diedrichsen & Kriegeskorte (2023), eLife 12:e82566.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from neural_data import simulate_macaque
+    >>> teacher = Teacher.from_recording(*simulate_macaque(repetitions=4), by="object_name")
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 5))
+    >>> few = Inference(draws=100, permutations=100, splits=10)
+    >>> found = compute_correspondence(network, teacher, inference=few)
+    >>> found["similarity"].sizes["layer"], found["ceiling_usable"].values.tolist()
+    (2, [True, True])
+    """
+    how = Inference() if inference is None else inference
+    check_method(method)
+    chosen = select_layers(network, layers)
+    shared: dict[str, list[Target]] = {}
+    for target in teacher:
+        shared.setdefault(fingerprint(target.stimuli["image"].values), []).append(target)
+    found: dict[str, AreaData] = {}
+    for targets in shared.values():
+        plans = [_Plan(target, how, seed) for target in targets]
+        averages = [p.average for p in plans]
+        streamed = stream_moments(
+            network,
+            targets[0].stimuli["image"].values,
+            chosen,
+            preprocessing=preprocessing,
+            averages=[None if p.halves else p.average for p in plans],
+        )
+        for layer, moments in streamed:
+            for one, plan, average in zip(moments, plans, averages, strict=True):
+                plan.add(layer, one, average, method)
+        found |= {p.target.area: p.finish() for p in plans}
+    results = [map_area(found[target.area], method, how, seed) for target in teacher]
+    described = (preprocessing or Preprocessing()).describe()
+    extra = {"preprocessing": described, "network": type(network).__name__}
+    return _assemble(results, teacher, method, how, seed, extra)
+
+
+def correspondence_from_rdms(
+    layer_rdms: RDMs | Mapping[str, RDMs],
+    teacher: Teacher,
+    *,
+    method: str = "pearson",
+    inference: Inference | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Return the correspondence of layers whose RDMs are at hand.
+
+    As :func:`compute_correspondence`; committed layers are chosen on half of the conditions.
+
+    Parameters
+    ----------
+    layer_rdms : rsatoolbox.rdm.RDMs, or mapping of area to them
+        The same layers for all areas, over the conditions of each area's RDM.
+    teacher : Teacher
+        The areas.
+    method, inference, seed
+        As for :func:`compute_correspondence`.
+
+    Raises
+    ------
+    AlignmentError
+        If conditions differ between layers and an area.
+    ValueError
+        If the layers are not the same for all areas, or RDMs are lacking for one.
+    """
+    how = Inference() if inference is None else inference
+    check_method(method)
+    results = []
+    for target in teacher:
+        rdms = layer_rdms.get(target.area) if isinstance(layer_rdms, Mapping) else layer_rdms
+        if rdms is None:
+            raise ValueError(f"There are no RDMs of layers on the stimuli of {target.area!r}.")
+        check_alignment(
+            condition_labels(rdms), target.conditions, names=("The layers", target.area)
+        )
+        names = [str(name) for name in rdms.rdm_descriptors.get("layer", range(rdms.n_rdm))]
+        data = AreaData(target, names, np.asarray(rdms.dissimilarities), None)
+        results.append(map_area(data, method, how, seed))
+    if any(r["layer"] != results[0]["layer"] for r in results):
+        raise ValueError("The RDMs of different areas are of different layers.")
+    return _assemble(results, teacher, method, how, seed, {})
+
+
+class _Plan:
+    """What is gathered for one area while layers stream by."""
+
+    def __init__(self, target: Target, how: Inference, seed: int) -> None:
+        self.target = target
+        self.measure = network_measure(target.measure)
+        self.layers: list[str] = []
+        self.rows: list[np.ndarray] = []
+        self.similarities: list[np.ndarray] = []
+        self.halves: list[tuple[np.ndarray, np.ndarray]] = []
+        self.average: np.ndarray | None = None
+        if target.by == "stimulus":
+            return
+        index = condition_index(target.stimuli["image"], target.by)[0]
+        self.average = average_half(index, np.ones(len(index), dtype=bool))
+        if target.recording is None or target.measure in ("mahalanobis", "crossnobis"):
+            return
+        if np.bincount(index).min() < 2:
+            return
+        patterns = average_repetitions(target.recording).values
+        for first in draw_stimulus_halves(index, how.splits, seed):
+            for members in (first, ~first):
+                weights = average_half(index, members)
+                vector = area_half_distances(patterns, weights, target.measure)
+                self.halves.append((weights, vector))
+
+    def add(self, layer: str, moments: Any, average: np.ndarray | None, method: str) -> None:
+        self.layers.append(layer)
+        if not self.halves:
+            vector = distances_from_moments(moments, self.measure)
+            self.rows.append(vector.astype(np.float32))
+            return
+        gram = raw_gram(moments)
+        assert average is not None  # only grouped stimuli are halved here
+        self.rows.append(half_distances(moments, average, self.measure, gram).astype(np.float32))
+        self.similarities.append(
+            np.array(
+                [
+                    compare_vectors(
+                        half_distances(moments, weights, self.measure, gram)[np.newaxis],
+                        vector,
+                        method,
+                    )[0]
+                    for weights, vector in self.halves
+                ]
+            )
+        )
+
+    def finish(self) -> AreaData:
+        vectors = np.empty((len(self.rows), self.rows[0].size), np.float32)
+        for k in range(len(self.layers)):
+            vectors[k] = self.rows.pop(0)
+        halves = None
+        if self.halves:
+            values = np.stack(self.similarities, axis=1).reshape(-1, 2, len(self.layers))
+            halves = values.transpose(1, 0, 2)
+        return AreaData(self.target, self.layers, vectors, halves)
+
+
+def _assemble(
+    results: list[dict[str, Any]],
+    teacher: Teacher,
+    method: str,
+    how: Inference,
+    seed: int,
+    extra: dict[str, str],
+) -> xr.Dataset:
+    """Put the results of all areas side by side."""
+    layers = results[0]["layer"]
+    areas = list(teacher.areas)
+    dims = {
+        "similarity": ("layer",), "similarity_interval": ("layer", "bound"),
+        "similarity_draws": ("bootstrap", "layer"), "ceiling": (), "ceiling_interval": ("bound",),
+        "ceiling_usable": (), "corrected_similarity": ("layer",),
+        "corrected_interval": ("layer", "bound"), "p_value": ("layer",), "best_layer": (),
+        "best_similarity": (), "null_best": (), "unbiased_best": (), "committed_layer": (),
+        "committed_share": (), "committed_similarity": (), "committed_interval": ("bound",),
+    }  # fmt: skip
+    variables = {
+        name: ((*own, "area"), np.stack([np.asarray(r[name]) for r in results], axis=-1))
+        for name, own in dims.items()
+    }
+    measures = {t.area: t.measure for t in teacher}
+    attrs: dict[str, Any] = {
+        "title": "Layer-area correspondence",
+        "method": method,
+        "measure": "; ".join(f"{a}: {m}" for a, m in measures.items())
+        if len(set(measures.values())) > 1
+        else next(iter(measures.values())),
+        "by": "; ".join(f"{t.area}: {t.by}" for t in teacher),
+        "resampled": " and ".join(how.resample),
+        "draws": how.draws,
+        "permutations": how.permutations,
+        "splits": how.splits,
+        "seed": seed,
+        "source": "; ".join(dict.fromkeys(t.source for t in teacher)),
+        "history": "\n".join(dict.fromkeys(step for t in teacher for step in t.history)),
+        **extra,
+    }
+    depth = np.linspace(0, 1, len(layers)) if len(layers) > 1 else np.zeros(1)
+    dataset = xr.Dataset(
+        variables,
+        coords={
+            "layer": layers,
+            "area": areas,
+            "bound": ["lower", "upper"],
+            "depth": ("layer", depth),
+        },
+        attrs=attrs,
+    )
+    animals = list(dict.fromkeys(a for r in results for a in r["by_animal"]))
+    if animals:
+        empty = np.full(len(layers), np.nan)
+        values = [[r["by_animal"].get(a, empty) for a in animals] for r in results]
+        dataset = dataset.assign_coords(animal=animals)
+        dataset["similarity_by_animal"] = (("area", "animal", "layer"), np.array(values))
+    for name, order in (
+        ("similarity", ("layer", "area")),
+        ("similarity_interval", ("layer", "area", "bound")),
+        ("similarity_draws", ("bootstrap", "layer", "area")),
+        ("ceiling_interval", ("area", "bound")),
+        ("corrected_interval", ("layer", "area", "bound")),
+        ("committed_interval", ("area", "bound")),
+        ("similarity_by_animal", ("layer", "area", "animal")),
+    ):
+        if name in dataset:
+            dataset[name] = dataset[name].transpose(*order)
+    dataset["similarity"].attrs["long_name"] = f"RDM similarity ({method})"
+    return dataset

@@ -1,0 +1,217 @@
+"""Tests of similarities: against chance, and of one layer against another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from brainguided.correspondence.bootstrap import name_rdms
+from brainguided.rdms.compare import check_method, prepare_vector
+from brainguided.rdms.distances import square_matrix, upper_triangle
+from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.whitening import condition_sums, whitened_products
+
+if TYPE_CHECKING:
+    from rsatoolbox.rdm import RDMs
+
+LAYER_BYTES = 512 * 2**20
+"""Dissimilarities of layers that are multiplied with each permutation at a time."""
+
+
+def permute_similarity(
+    layer_rdms: RDMs,
+    area_rdms: RDMs,
+    *,
+    permutations: int = 1000,
+    method: str = "pearson",
+    seed: int = 0,
+) -> xr.DataArray:
+    """Return the similarity of layers to areas whose conditions are permuted at random.
+
+    This is the distribution of similarities if layers and areas had nothing in common. Its maximum
+    over layers is that of the best layer's similarity, which grows with their number.
+
+    Parameters
+    ----------
+    layer_rdms, area_rdms : rsatoolbox.rdm.RDMs
+        Over the same conditions, in the same order.
+    permutations : int, optional
+    method : {"pearson", "cosine", "spearman", "rho-a", "whitened pearson", "whitened cosine"}
+        Kendall's taus would take hours.
+    seed : int, optional
+        The same seed gives the same permutations.
+
+    Returns
+    -------
+    xr.DataArray (permutation, layer, area)
+
+    Raises
+    ------
+    AlignmentError
+        If the conditions differ.
+    ValueError
+        If the method is another one.
+    """
+    labels = condition_labels(area_rdms)
+    check_alignment(condition_labels(layer_rdms), labels, names=("The layers", "the areas"))
+    values = np.stack(
+        [
+            permute_vectors(
+                np.asarray(layer_rdms.dissimilarities), area, permutations, method=method, seed=seed
+            )
+            for area in area_rdms.dissimilarities
+        ],
+        axis=2,
+    )
+    return xr.DataArray(
+        values,
+        dims=("permutation", "layer", "area"),
+        coords={"layer": name_rdms(layer_rdms, "layer"), "area": name_rdms(area_rdms, "area")},
+        name="similarity",
+        attrs={"method": method, "seed": seed},
+    )
+
+
+def permute_vectors(
+    layers: np.ndarray,
+    area: np.ndarray,
+    permutations: int,
+    *,
+    method: str = "pearson",
+    seed: int = 0,
+) -> np.ndarray:
+    """Return the similarities (permutation, layer) of layers (layer, pair) to a permuted area."""
+    if check_method(method) in ("kendall", "tau-a"):
+        raise ValueError(f"Permutations of {method!r} would take hours; use 'spearman' or 'rho-a'.")
+    step = max(1, LAYER_BYTES // (8 * area.size))
+    parts = [
+        _permute_some(layers[start : start + step], area, permutations, method, seed)
+        for start in range(0, len(layers), step)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _permute_some(
+    layers: np.ndarray, area: np.ndarray, permutations: int, method: str, seed: int
+) -> np.ndarray:
+    generator = np.random.default_rng([seed, 2])
+    x = np.stack([prepare_vector(layer, method) for layer in layers])
+    matrix = square_matrix(prepare_vector(area, method))
+    whiten = method.startswith("whitened")
+    y = upper_triangle(matrix)
+    if whiten:
+        sums = condition_sums(x)
+        own = matrix.sum(1)
+        size_x = np.array(
+            [
+                float(whitened_products(v @ v, s[None], s[None])[0, 0])
+                for v, s in zip(x, sums, strict=True)
+            ]
+        )
+        size_y = float(whitened_products(np.array(y @ y), own[None], own[None])[0, 0])
+    else:
+        size_x, size_y = np.einsum("ij,ij->i", x, x), float(y @ y)
+    scale = np.sqrt(size_x * size_y)
+    if method == "rho-a":
+        scale = np.full(len(x), (float(y.size) ** 3 - y.size) / 12)
+    result = np.empty((permutations, len(layers)))
+    for k in range(permutations):
+        order = generator.permutation(len(matrix))
+        products = x @ upper_triangle(matrix[np.ix_(order, order)])
+        if whiten:
+            products = whitened_products(products[:, None], sums, own[order][None])[:, 0]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result[k] = products / scale
+    return np.where(np.isfinite(result), result, np.nan)
+
+
+def exceed_maximum(similarity: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Return p-values of similarities, corrected for the number of layers.
+
+    The probability that the best of all layers is at least as similar to the permuted area [1]_.
+
+    Parameters
+    ----------
+    similarity : ndarray (layer,)
+    null : ndarray (permutation, layer)
+        As from `permute_vectors`.
+
+    References
+    ----------
+    .. [1] Nichols & Holmes (2002), Human Brain Mapping 15, 1-25.
+    """
+    best = np.nanmax(null, axis=1)
+    p = (1 + (best[:, None] >= similarity[None, :] - 1e-12).sum(0)) / (1 + len(null))
+    return np.where(np.isfinite(similarity), p, np.nan)
+
+
+def compare_layers(correspondence: xr.Dataset) -> xr.Dataset:
+    """Test whether one layer matches an area better than another does, for all pairs of layers.
+
+    The difference of two similarities is divided by its bootstrap standard error. The p-value is
+    two-sided; the corrected one is the share of draws in which the largest such ratio, over all
+    pairs of layers and about its own estimate, is at least as large [1]_.
+
+    Parameters
+    ----------
+    correspondence : xr.Dataset
+        With ``similarity`` (layer, area) and ``similarity_draws`` (bootstrap, layer, area), as
+        from ``correspondence.compute_correspondence``.
+
+    Returns
+    -------
+    xr.Dataset (area, layer, other_layer, bound)
+        `difference`: similarity of ``layer`` minus that of ``other_layer``; `interval` (bound) of
+        95 %; `p_value`; `corrected_p_value`.
+
+    Raises
+    ------
+    ValueError
+        If there are no draws.
+
+    References
+    ----------
+    .. [1] Westfall & Young (1993), Resampling-based multiple testing, section 2.3.
+    """
+    from scipy.stats import norm
+
+    if "similarity_draws" not in correspondence or not correspondence.sizes.get("bootstrap"):
+        raise ValueError(
+            "The correspondence holds no bootstrap draws; compute it with draws of 100 or more."
+        )
+    estimate = correspondence["similarity"].transpose("area", "layer").values
+    draws = correspondence["similarity_draws"].transpose("area", "bootstrap", "layer").values
+    shape = (*estimate.shape, estimate.shape[1])
+    difference, p, corrected = (np.full(shape, np.nan) for _ in range(3))
+    interval = np.full((*shape, 2), np.nan)
+    for k, (r, drawn) in enumerate(zip(estimate, draws, strict=True)):
+        difference[k] = r[:, None] - r[None, :]
+        about = drawn - drawn.mean(0)
+        spread = about[:, :, None] - about[:, None, :]
+        error = spread.std(0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.abs(difference[k]) / error
+            largest = np.nanmax(np.abs(spread) / error, axis=(1, 2))
+        p[k] = 2 * norm.sf(ratio)
+        corrected[k] = (1 + (largest[:, None, None] >= ratio).sum(0)) / (1 + len(drawn))
+        corrected[k] = np.where(np.isfinite(ratio), np.maximum(corrected[k], p[k]), np.nan)
+        bounds = np.quantile(spread, [0.025, 0.975], axis=0)
+        interval[k] = np.moveaxis(difference[k] + bounds, 0, -1)
+    names = correspondence["layer"].values
+    dims = ("area", "layer", "other_layer")
+    return xr.Dataset(
+        {
+            "difference": (dims, difference),
+            "interval": ((*dims, "bound"), interval),
+            "p_value": (dims, p),
+            "corrected_p_value": (dims, corrected),
+        },
+        coords={
+            "area": correspondence["area"].values,
+            "layer": names,
+            "other_layer": names,
+            "bound": ["lower", "upper"],
+        },
+    )

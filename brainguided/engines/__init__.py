@@ -1,0 +1,1 @@
+"""Where evaluations run: this machine, a Ray cluster, or a folder shared by machines."""

@@ -1,0 +1,1 @@
+"""Evaluations by workers that share nothing but a folder."""

@@ -1,0 +1,398 @@
+"""Evaluations by workers that share nothing with the search but a folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from brainguided.engines.folder.jobs import (
+    SEARCH,
+    Signs,
+    clear_folder,
+    digest_task,
+    list_claims,
+    list_jobs,
+    make_folder,
+    name_job,
+    place,
+    place_claim,
+    read_json,
+    write_json,
+)
+from brainguided.journal.attempts import Attempt, Timing
+from brainguided.search.dispatch import EARNED, Outcome
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+_LOOK = 0.2  # s between two looks into the folder
+_KEEP = 60.0  # s for which a result stays after it was handed over: the journal has it then
+_WORTH = 5.0  # s of standing still that are worth a line
+_TIMING = {field.name for field in fields(Timing)}
+
+
+@dataclass(eq=False)
+class _Open:
+    """Hold an attempt that has not ended, and who has it."""
+
+    name: str
+    future: Future[Outcome]
+    job: dict[str, Any]
+    written: bool = False
+    worker: str | None = None
+    since: float = 0.0  # the claim of that worker was first seen
+    gave_back: set[str] = field(default_factory=set)
+    withdrawn: set[str] = field(default_factory=set)  # workers, as another had claimed it too
+    missing: float | None = None  # since when it is nowhere
+    unreadable: float | None = None  # since when its result is
+
+
+class FolderExecutor(Executor):
+    """Leave attempts in a folder and wait for their results; see `folder_executor`."""
+
+    def __init__(self, folder: Path, *, silence: float) -> None:
+        self.folder = folder
+        self._silence = silence
+        make_folder(folder)
+        self._lock = threading.Lock()
+        self._open: dict[str, _Open] = {}
+        self._entries: dict[Future[Any], _Open] = {}  # the same
+        self._done: set[str] = set()  # what of these comes (back) is to be removed
+        self._handed: dict[str, float] = {}  # results that can be removed, known since
+        self._signs = Signs(folder, silence=silence)
+        self._task: Any = None
+        self._described = False
+        self._closed = self._cancelled = False
+        self._problem: Exception | None = None
+        self._looked = time.monotonic()
+        self._thread = threading.Thread(target=self._watch, name="brainguided-folder", daemon=True)
+        self._thread.start()
+
+    @property
+    def workers(self) -> int:
+        """How many evaluations run at a time, at least 1: workers that were heard of lately."""
+        return max(1, sum(self._signs.count_processes(time.monotonic()).values()))
+
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        """Refuse: functions do not travel by way of a folder."""
+        raise TypeError(
+            "A folder carries candidates of a search, no functions; for those use local_pool or "
+            "ray_executor."
+        )
+
+    def submit_attempt(self, attempt: Attempt, task: Any) -> Future[Outcome]:
+        """Leave an attempt for a worker, unless one has it or has ended it already.
+
+        What an earlier search for another task left in the folder is removed.
+
+        Raises
+        ------
+        concurrent.futures.BrokenExecutor
+            The folder cannot be read or written any more.
+        """
+        future: Future[Outcome] = Future()
+        name = name_job(attempt.candidate, attempt.attempt)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("The executor is shut down and takes no more work.")
+            if self._problem is not None:
+                raise BrokenExecutor(f"{self.folder}: {self._problem}") from self._problem
+            if self._task is None:
+                self._task = json.loads(json.dumps(task.describe()))
+            job = {
+                "architecture": attempt.architecture,
+                "seed": attempt.seed,
+                "task": digest_task(self._task),
+            }
+            entry = _Open(name, future, job)
+            self._open[name] = self._entries[future] = entry
+            self._done.discard(name)
+            self._handed.pop(name, None)
+            with suppress(OSError):  # of a moment: then it is left at the next look
+                self._leave(entry)
+        return future
+
+    def began(self, future: Future[Any]) -> float | None:
+        """Return when the worker that has an attempt was first seen to; None while none has.
+
+        The time is that of `time.monotonic`, later by what this process stood still meanwhile. An
+        attempt that was given back waits again, and begins anew with the next worker.
+        """
+        with self._lock:
+            entry = self._entries.get(future)
+            if entry is None or entry.worker is None:
+                return None
+            return entry.since + self._measure_gap(time.monotonic())
+
+    def kill(self, future: Future[Any]) -> None:
+        """Take an attempt away from its worker, which then ends it."""
+        with self._lock:
+            entry = self._entries.get(future)
+        if entry is not None:
+            self._close(entry)
+            with suppress(OSError):  # of a moment: then it is taken away at the next look
+                self._take_away(entry.name)
+
+    def _leave(self, entry: _Open) -> None:
+        """Write a job, unless a worker has it or has ended it."""
+        if not self._described:
+            known = read_json(self.folder / SEARCH)
+            if known is None or known.get("task") != self._task:
+                clear_folder(self.folder)
+            write_json(self.folder / SEARCH, {"task": self._task, "ended": False})
+            self._described = True
+        result = place(self.folder, "results", entry.name)
+        holders = list_claims(self.folder).get(entry.name, [])
+        claims = [place_claim(self.folder, entry.name, worker) for worker in holders]
+        for path in [result, *claims]:  # what an earlier search left under the same name
+            found = read_json(path)
+            if found is not None and _is_other(found, entry.job):
+                path.unlink(missing_ok=True)
+        if not any(path.exists() for path in [result, *claims]):
+            write_json(place(self.folder, "waiting", entry.name), entry.job)
+        entry.written = True
+
+    def _take_away(self, name: str) -> None:
+        place(self.folder, "waiting", name).unlink(missing_ok=True)
+        for worker in list_claims(self.folder).get(name, []):
+            place_claim(self.folder, name, worker).unlink(missing_ok=True)
+
+    def _watch(self) -> None:
+        """Hand results over as they come, until all are there and no more can come."""
+        trouble: float | None = None  # since when nothing can be read
+        while True:
+            try:
+                self._look(self._hear())
+                trouble = None
+            except OSError as error:
+                now = time.monotonic()
+                if trouble is None:
+                    trouble = now
+                    _log.warning("%s: %s; trying again", self.folder, error)
+                if now - trouble > self._silence:
+                    self._fail_all(error)
+                    return
+            with self._lock:
+                ended = self._closed and not self._open
+            if ended:
+                if not self._cancelled:
+                    self._end()
+                return
+            time.sleep(_LOOK)
+
+    def _hear(self) -> float:
+        """Note which workers gave a sign, and return the time after reading.
+
+        A folder that is slow makes no worker older, nor does this process where it stood still.
+        """
+        signs = self._signs.read()
+        now = time.monotonic()
+        with self._lock:
+            gap = self._measure_gap(now)
+            self._looked = now
+            if gap > 0:
+                for entry in self._open.values():
+                    entry.since += gap
+                    entry.missing = entry.unreadable = None
+        if gap > _WORTH:
+            _log.info("%s was not read for %.0f s; no worker is blamed", self.folder, gap)
+        self._signs.note(signs, now, gap)
+        return now
+
+    def _measure_gap(self, now: float) -> float:
+        """Return for how long, beyond what is usual, nothing was read here."""
+        return max(0.0, now - self._looked - min(2.0, max(2 * _LOOK, self._silence / 4)))
+
+    def _look(self, now: float) -> None:
+        """See what has become of each attempt: they go from waiting to claimed to results."""
+        waiting = set(list_jobs(self.folder, "waiting"))
+        claims = list_claims(self.folder)
+        ended = set(list_jobs(self.folder, "results"))
+        with self._lock:
+            opened = list(self._open.values())
+        for entry in opened:
+            if entry.future.cancelled():
+                self._close(entry, again=True)
+                self._take_away(entry.name)
+            elif not entry.written:
+                with self._lock:
+                    self._leave(entry)
+            elif entry.name in ended:
+                self._conclude(entry, now)
+            else:
+                self._follow(entry, claims.get(entry.name, []), entry.name in waiting, now)
+        for name in self._done & (waiting | set(claims)):  # copies of the folder bring it back
+            self._take_away(name)
+        for name in self._done & ended:
+            if now - self._handed.setdefault(name, now) > _KEEP:
+                place(self.folder, "results", name).unlink(missing_ok=True)
+                del self._handed[name]
+
+    def _follow(self, entry: _Open, holders: list[str], waiting: bool, now: float) -> None:
+        """Let one worker have an attempt, and see whether it is still there.
+
+        No worker claims a job twice: a claim that was withdrawn or given back is an old one.
+        """
+        rivals = [w for w in holders if w not in entry.gave_back | entry.withdrawn]
+        chosen = entry.worker if entry.worker in rivals else next(iter(rivals), None)
+        for worker in holders:
+            if worker != chosen:
+                place_claim(self.folder, entry.name, worker).unlink(missing_ok=True)
+        entry.withdrawn |= set(rivals) - {chosen}
+        if entry.worker not in (None, chosen) and (chosen is not None or waiting):
+            entry.gave_back.add(str(entry.worker))
+            entry.worker = None
+        if chosen is None:
+            self._wait_for_worker(entry, waiting, now)
+            return
+        entry.missing = None
+        if entry.worker is None:
+            entry.worker, entry.since = chosen, now
+            _start(entry.future)
+        if self._signs.is_silent(chosen, now):
+            self._fail(entry, f"Nothing was heard of worker {chosen}")
+
+    def _wait_for_worker(self, entry: _Open, waiting: bool, now: float) -> None:
+        """Give up an attempt that no worker can claim any more."""
+        if waiting:
+            entry.missing = None
+            heard = set(self._signs.count_processes(now))
+            if heard and heard <= entry.withdrawn:
+                self._fail(entry, "It was given back, and the workers left had claimed it before")
+        elif entry.missing is None:
+            entry.missing = now
+        elif now - entry.missing > self._silence:
+            self._fail(entry, f"The job {entry.name} is no longer in the folder")
+
+    def _conclude(self, entry: _Open, now: float) -> None:
+        """Check a result and hand it over."""
+        found = read_json(place(self.folder, "results", entry.name))
+        if found is None:
+            entry.unreadable = now if entry.unreadable is None else entry.unreadable
+            if now - entry.unreadable > self._silence:
+                self._fail(entry, f"The result {entry.name} cannot be read")
+            return
+        values, timing = found.get("values"), found.get("timing")
+        if _is_other(found, entry.job):
+            self._fail(entry, f"The result {entry.name} is that of another job")
+        elif isinstance(found.get("lost"), str):
+            self._fail(entry, found["lost"])
+        elif (
+            not isinstance(values, dict)
+            or not isinstance(timing, dict)
+            or not set(values) <= set(EARNED)
+            or values.get("outcome") not in ("done", "failed")
+            or set(timing) != _TIMING
+        ):
+            self._fail(entry, f"The result {entry.name} is none")
+        else:
+            _start(entry.future)
+            self._close(entry)
+            with suppress(InvalidStateError):
+                outcome = Outcome(values, Timing(**timing), str(found.get("log", "")))
+                entry.future.set_result(outcome)
+
+    def _fail(self, entry: _Open, why: str) -> None:
+        _start(entry.future)
+        self._close(entry)
+        with suppress(OSError):  # of a moment: then it is taken away at the next look
+            self._take_away(entry.name)
+        with suppress(InvalidStateError):
+            entry.future.set_exception(BrokenExecutor(why))
+
+    def _close(self, entry: _Open, *, again: bool = False) -> None:
+        """Take nothing more for an attempt, unless it comes again in another search."""
+        with self._lock:
+            self._open.pop(entry.name, None)
+            self._entries.pop(entry.future, None)
+            if not again:
+                self._done.add(entry.name)
+
+    def _fail_all(self, error: OSError) -> None:
+        with self._lock:
+            left, self._problem = list(self._open.values()), error
+        for entry in left:
+            self._fail(entry, f"{self.folder}: for {self._silence:g} s nothing but: {error}")
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for what is open and let workers go, or with `cancel_futures` leave at once.
+
+        Attempts that run are then ended by their workers, and taken up by a search that goes on.
+        """
+        with self._lock:
+            self._closed = True
+            self._cancelled = self._cancelled or cancel_futures
+            left = list(self._open.values()) if cancel_futures else []
+            for entry in left:
+                del self._open[entry.name], self._entries[entry.future]
+        for entry in left:
+            with suppress(OSError):
+                place(self.folder, "waiting", entry.name).unlink(missing_ok=True)
+            entry.future.cancel()
+        if wait:
+            self._thread.join()
+
+    def _end(self) -> None:
+        """Tell workers that there will be no more, and remove what was left of jobs."""
+        try:
+            known = read_json(self.folder / SEARCH) or {}
+            write_json(self.folder / SEARCH, {**known, "ended": True})
+            clear_folder(self.folder)
+        except OSError as error:
+            _log.warning("%s: workers do not know that the search ended: %s", self.folder, error)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.shutdown(wait=True, cancel_futures=kind is not None)
+
+
+def _is_other(found: dict[str, Any], job: dict[str, Any]) -> bool:
+    """Return whether a file is that of another job; one that does not name its task may be ours."""
+    return {**job, **{key: found.get(key) for key in job if key != "task" or key in found}} != job
+
+
+def _start(future: Future[Any]) -> None:
+    with suppress(InvalidStateError, RuntimeError):
+        if not future.running() and not future.done():
+            future.set_running_or_notify_cancel()
+
+
+def folder_executor(folder: str | os.PathLike[str], *, silence: float = 60.0) -> FolderExecutor:
+    """Return an executor whose workers see nothing of this machine but a folder.
+
+    For machines that cannot reach each other, or that a queue such as SLURM hands out one by one:
+    the folder is shared (NFS) or kept the same by a program (rsync, Syncthing). On each machine
+    run ``brainguided worker``, or `serve_folder`; workers may come and go at any time. Workers
+    have the data of the task themselves, and refuse to work where their task is another. Between
+    copies that are merged, two may begin the same candidate; one of them is stopped.
+
+    Results are there to be taken up when a search that was killed goes on, also those that ended
+    meanwhile.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is missing; of one search. With the command line that is ``jobs`` in the run
+        folder.
+    silence : float
+        Seconds without a sign of a worker after which it is lost, and what it had is tried again.
+        Longer than copying the folder to and fro takes, where it is not really shared. Errors of
+        the folder itself are borne as long.
+
+    Raises
+    ------
+    ValueError
+        `silence` is not positive.
+    OSError
+        The folder cannot be written.
+    """
+    if not silence > 0:
+        raise ValueError(f"silence is {silence!r}; expected a positive number of seconds.")
+    return FolderExecutor(Path(folder), silence=silence)

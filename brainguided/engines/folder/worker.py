@@ -1,0 +1,282 @@
+"""A worker that evaluates what a search leaves in a folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from brainguided.engines.folder.jobs import (
+    SEARCH,
+    claim_job,
+    give_back,
+    has_claim,
+    list_claims,
+    list_jobs,
+    list_versions,
+    make_folder,
+    order_jobs,
+    place,
+    place_claim,
+    read_json,
+    write_json,
+)
+from brainguided.engines.local import local_pool
+from brainguided.journal.differing_settings import find_differences
+from brainguided.search.dispatch import Outcome, plain, run_attempt
+
+_log = logging.getLogger(__name__)
+_LOOK = 0.2  # s between two looks into the folder
+_BEAT = 2.0  # s between two signs of life
+_PATIENCE = 60.0  # s of nothing but errors
+
+
+def serve_folder(
+    folder: str | os.PathLike[str],
+    task: Any,
+    *,
+    workers: int = 1,
+    evaluate: Callable[..., Any] | None = None,
+    idle: float = 3600.0,
+    memory: int | None = None,
+) -> int:
+    """Evaluate the candidates that a search with `folder_executor` leaves in a folder.
+
+    Returns when that search has ended. Start as many as you like, on any machine that sees the
+    folder, before or after the search.
+
+    Parameters
+    ----------
+    folder : path
+        As given to `folder_executor`.
+    task : Task
+        The same as that of the search: its ``describe()``, with the fingerprints of its data, is
+        compared.
+    workers : int
+        Processes, one thread each.
+    evaluate : callable, optional
+        As given to `run_search`; default: `evaluation.evaluate`.
+    idle : float
+        Seconds without anything to do after which this returns all the same.
+    memory : int, optional
+        Bytes of data that each process may hold (Linux), see `local_pool`.
+
+    Returns
+    -------
+    int
+        Number of evaluations that ended.
+
+    Raises
+    ------
+    ValueError
+        The task is not that of the search, `idle` is negative, or `memory` is too small.
+    OSError
+        For a minute there was nothing but errors when the folder was read.
+    """
+    if not idle >= 0:
+        raise ValueError(f"idle is {idle!r}; expected a number of seconds.")
+    if evaluate is None:
+        from brainguided.candidates import (
+            evaluation,  # torch, which workers with their own do not need
+        )
+
+        evaluate = evaluation.evaluate
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", platform.node())
+    name = f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder = Path(folder)
+    make_folder(folder)
+    described = json.loads(json.dumps(task.describe()))
+    with local_pool(workers, memory=memory) as pool, _Heart(folder, name, workers):
+        served = _Served(folder, name, pool, pool.share(task), evaluate)
+        active = time.monotonic()
+        trouble: float | None = None  # since when there is nothing but errors
+        try:
+            while True:
+                try:
+                    served.look()
+                    search = read_json(folder / SEARCH) or {}
+                    if search.get("ended"):
+                        if not served.running:
+                            break
+                    elif "task" in search:
+                        _refuse_other(search["task"], described, folder)
+                        served.claim(workers)
+                    trouble = None
+                except OSError as error:
+                    trouble = _bear(error, trouble, folder)
+                if served.running or served.finished:
+                    active = time.monotonic()
+                elif time.monotonic() - active > idle:
+                    _log.info("nothing to do for %.0f s", idle)
+                    break
+                time.sleep(_LOOK)
+        except BaseException:
+            served.leave()
+            raise
+    return served.ended
+
+
+def _bear(error: OSError, since: float | None, folder: Path) -> float:
+    """Return since when there are errors; raise the last one if that is long ago."""
+    now = time.monotonic()
+    if since is None:
+        _log.warning("%s: %s; trying again", folder, error)
+        return now
+    if now - since > _PATIENCE:
+        raise error
+    return since
+
+
+class _Served:
+    """Hold the jobs that this worker has claimed."""
+
+    def __init__(
+        self, folder: Path, name: str, pool: Any, task: Any, evaluate: Callable[..., Any]
+    ) -> None:
+        self.running: dict[str, tuple[Future[Outcome], dict[str, Any]]] = {}
+        self.finished: dict[str, dict[str, Any]] = {}  # results that are not yet written
+        self.ended = 0
+        self._had: set[str] = set()  # all jobs ever begun here
+        self._failing = False  # writing
+        self._folder, self._name, self._pool = folder, name, pool
+        self._task, self._evaluate = task, evaluate
+
+    def claim(self, workers: int) -> None:
+        """Take jobs as there are processes for them; none that anyone has or had here."""
+        if len(self.running) >= workers or self.finished:
+            return
+        waiting = list_jobs(self._folder, "waiting")
+        claims = list_claims(self._folder)
+        ended = set(list_jobs(self._folder, "results")) if waiting else set()
+        # What we have, but did not begin: an error came in between
+        ours = [job for job, holders in claims.items() if self._name in holders]
+        free = [job for job in waiting if job not in claims and job not in ended]
+        for job in [*ours, *order_jobs(free, self._name)]:
+            if len(self.running) >= workers:
+                return
+            if job in self._had:
+                continue
+            if job in ours or claim_job(self._folder, job, self._name):
+                self._begin(job)
+
+    def _begin(self, job: str) -> None:
+        given = read_json(place_claim(self._folder, job, self._name)) or {}
+        given = {key: given.get(key) for key in ("architecture", "seed", "task")}
+        self._had.add(job)
+        architecture, seed = given.get("architecture"), given.get("seed")
+        if not isinstance(architecture, str) or type(seed) is not int:
+            self.finished[job] = {**given, "lost": f"The job {job} cannot be read"}
+            return
+        future = self._pool.submit(
+            run_attempt, self._evaluate, architecture, self._task, seed, True
+        )
+        self.running[job] = (future, given)
+
+    def look(self) -> None:
+        """Write results that are there; end what was taken away."""
+        for job, (future, given) in list(self.running.items()):
+            if future.done():
+                del self.running[job]
+                self.finished[job] = {**given, **_describe_result(future)}
+                self.ended += 1
+            elif not has_claim(self._folder, job, self._name):
+                _log.info("%s was taken away", job)
+                del self.running[job]
+                self._pool.kill(future)
+        self._write_finished()
+
+    def leave(self) -> None:
+        """Write what has ended, and let others have what has not."""
+        for job, (future, given) in self.running.items():
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.finished[job] = {**given, **_describe_result(future)}
+        self._write_finished()
+        for job in {**self.running, **self.finished}:  # nothing where the result is written
+            with suppress(OSError):
+                give_back(self._folder, job, self._name)
+
+    def _write_finished(self) -> None:
+        """Write results; what cannot be written is kept for the next look."""
+        failed = None
+        for job in list(self.finished):
+            try:
+                self._write(job)
+            except OSError as error:
+                failed = error
+        if failed is not None and not self._failing:
+            _log.warning("A result cannot be written: %s; trying again", failed)
+        self._failing = failed is not None
+
+    def _write(self, job: str) -> None:
+        """Write a result, unless the search no longer waits for it."""
+        result = self.finished[job]
+        if has_claim(self._folder, job, self._name):
+            write_json(place(self._folder, "results", job), result)
+            place_claim(self._folder, job, self._name).unlink(missing_ok=True)
+            _log.info("%s: %s", job, result.get("values", result).get("outcome", "lost"))
+        del self.finished[job]
+
+
+def _describe_result(future: Future[Outcome]) -> dict[str, Any]:
+    try:
+        outcome = future.result()
+    except BaseException as error:  # the process died
+        return {"lost": f"{type(error).__name__}: {error}"}
+    return {
+        "values": plain(outcome.values),
+        "timing": vars(outcome.timing),
+        "log": outcome.log,
+    }
+
+
+def _refuse_other(task: Any, described: dict[str, Any], folder: Path) -> None:
+    differences = find_differences(task or {}, described, ("in the search", "of this worker"))
+    if differences:
+        raise ValueError(
+            f"The search of {folder} has another task than this worker; give both the same run "
+            "file and data:" + "".join(differences)
+        )
+
+
+class _Heart:
+    """Write a sign of life now and then, from a thread of its own."""
+
+    def __init__(self, folder: Path, name: str, workers: int) -> None:
+        self._path = place(folder, "workers", name)
+        self._sign = {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "workers": workers,
+            "versions": list_versions(),
+        }
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="brainguided-heart", daemon=True)
+
+    def __enter__(self) -> _Heart:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        beat = 0
+        while True:
+            with suppress(OSError):  # of a moment; if it lasts, the search counts us as lost
+                write_json(self._path, {**self._sign, "beat": beat})
+            beat += 1
+            if self._stop.wait(_BEAT):
+                return

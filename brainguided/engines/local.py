@@ -1,0 +1,203 @@
+"""A pool of supervised processes behind the interface of `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import atexit
+import pickle
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from brainguided.engines.pool_worker import PoolWorker, Shared, WorkerDied
+
+_T = TypeVar("_T")
+_Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+_LEAST = 64 * 2**20  # bytes
+
+
+def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
+    """Return an executor that runs tasks in processes of this machine, one thread each.
+
+    Unlike `concurrent.futures.ProcessPoolExecutor`, a worker that is killed costs only the task
+    it was at: that future raises `concurrent.futures.BrokenExecutor`, a new worker takes the
+    place, everything else goes on. If this process dies, whatever way, its workers follow at once.
+
+    Functions and arguments are pickled when a worker is free, not when they are submitted. As
+    with every spawned process, a script has to start its work under
+    ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+    memory : int, optional
+        Bytes of data that each process may hold (Linux). What asks for more gets `MemoryError`,
+        or torch's RuntimeError, and does not drive other processes out.
+
+    Returns
+    -------
+    concurrent.futures.Executor
+        Best used in a ``with`` block: on an error inside it, or Ctrl-C, tasks that wait are
+        cancelled and running workers are killed. ``kill(future)`` ends a task that runs too long:
+        its worker is killed and replaced. ``share(value)`` returns what to submit in the place of
+        a large argument that many tasks have: each worker is sent it once.
+
+    Raises
+    ------
+    ValueError
+        `workers` is less than 1, `memory` is less than 64 MiB, or this system cannot limit it.
+    """
+    if type(workers) is not int or workers < 1:
+        raise ValueError(f"workers is {workers!r}; expected at least 1, e.g. the number of cores.")
+    if memory is not None and (type(memory) is not int or memory < _LEAST):
+        raise ValueError(f"memory is {memory!r}; expected bytes, at least {_LEAST}.")
+    if memory is not None and not sys.platform.startswith("linux"):
+        raise ValueError("Only Linux can limit the memory of processes; leave memory out.")
+    return LocalPool(workers, memory)
+
+
+class LocalPool(Executor):
+    """Hold one queue and, for each worker, a thread that feeds it one task after the other."""
+
+    def __init__(self, workers: int, memory: int | None) -> None:
+        self.workers = workers
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._shared: dict[int, bytes] = {}
+        self._slots = [_Slot(self._queue, self._shared, memory) for _ in range(workers)]
+        atexit.register(self._abandon)  # before the interpreter would wait for our processes
+
+    def submit(
+        self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
+    ) -> Future[_T]:  # the interface of Executor
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("The pool is shut down and takes no more work; make a new one.")
+            future: Future[_T] = Future()
+            self._queue.put((future, fn, args, kwargs))
+        return future
+
+    def share(self, value: Any) -> Any:
+        """Return a small stand-in for an argument of many tasks, pickled now."""
+        token = len(self._shared)
+        self._shared[token] = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        return Shared(token)
+
+    def kill(self, future: Future[Any]) -> None:
+        """Kill the worker that is at a task, or cancel a task that has not begun."""
+        if future.cancel():
+            return
+        for slot in self._slots:
+            if slot.future is future:
+                slot.kill()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self._closing:
+            if cancel_futures:
+                self._cancel_waiting()
+            if not self._closed:
+                self._closed = True
+                for _ in self._slots:
+                    self._queue.put(None)
+        if wait:
+            for slot in self._slots:
+                slot.thread.join()
+            atexit.unregister(self._abandon)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._abandon()
+        self.shutdown(wait=True)
+
+    def _abandon(self) -> None:
+        """Cancel what waits and end what runs."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for slot in self._slots:
+            slot.stop()
+        self.shutdown(wait=True)
+
+    def _cancel_waiting(self) -> None:
+        ends = 0
+        with suppress(queue.Empty):
+            while True:
+                work = self._queue.get_nowait()
+                if work is None:
+                    ends += 1
+                else:
+                    work[0].cancel()
+        for _ in range(ends):
+            self._queue.put(None)
+
+
+class _Slot:
+    """Hold one place for a worker: its thread takes tasks and replaces a worker that died."""
+
+    def __init__(
+        self, tasks: queue.SimpleQueue[_Work | None], shared: dict[int, bytes], memory: int | None
+    ) -> None:
+        self._tasks = tasks
+        self._shared = shared
+        self._memory = memory
+        self._worker: PoolWorker | None = None  # while it can be killed
+        self._stopped = False
+        self.future: Future[Any] | None = None
+        self.thread = threading.Thread(target=self._serve, name="brainguided-slot", daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Kill the worker if it starts or is at a task, and let it begin no other."""
+        self._stopped = True
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the worker if it starts or is at a task."""
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
+
+    def _serve(self) -> None:
+        worker: PoolWorker | None = None
+        while (work := self._tasks.get()) is not None:
+            future, function, arguments, keywords = work
+            running = False
+            try:
+                worker = PoolWorker(self._memory) if worker is None else worker
+                self._worker = worker
+                if self._stopped:  # while the process was made, when it could not be killed
+                    worker.kill()
+                worker.prepare(function, arguments, self._shared)
+                # The worker may be stopped while it starts: first it can be killed, then it begins
+                self.future = future
+                if self._stopped:
+                    future.cancel()
+                running = future.set_running_or_notify_cancel()
+                if not running:
+                    continue
+                result = worker.run(function, arguments, keywords)
+            except WorkerDied as error:
+                assert worker is not None
+                worker.close()
+                worker = None
+                lost = BrokenExecutor(str(error))
+                lost.__cause__ = error
+                _fail(future, lost, running)
+            except BaseException as error:
+                _fail(future, error, running)
+            else:
+                future.set_result(result)
+                del result
+            finally:
+                self._worker = self.future = None
+            del future, function, arguments, keywords, work
+        if worker is not None:
+            worker.close()
+
+
+def _fail(future: Future[Any], error: BaseException, running: bool) -> None:
+    if running or future.set_running_or_notify_cancel():
+        future.set_exception(error)

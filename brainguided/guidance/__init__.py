@@ -1,0 +1,1 @@
+"""Teachers, and how similar a candidate is to them."""

@@ -1,0 +1,125 @@
+"""How similar each layer of a network is to each area of a teacher, and what that earns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from brainguided.guidance.teacher import Teacher, fingerprint
+from brainguided.networks.layers import select_layers
+from brainguided.networks.preprocessing import Preprocessing
+from brainguided.networks.streamed import stream_distances
+from brainguided.rdms.compute import condition_index, standardise
+from brainguided.rdms.distances import network_measure
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def compute_similarity(
+    network: nn.Module,
+    teacher: Teacher,
+    *,
+    layers: str | Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> xr.DataArray:
+    """Return the similarity of every layer of a network to every area of a teacher.
+
+    The similarity is the Pearson correlation between the upper triangles of the layer's and the
+    area's RDM, ``r_ij`` of [1]_. The network sees each area's own stimuli; areas that share
+    their stimuli share one forward pass.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Maps (stimulus, channel, y, x) images, by default in -1..1, to an output.
+    teacher : Teacher
+        The areas.
+    layers : str or sequence of str, optional
+        Names as in ``named_modules()`` or patterns; see ``layers.select_layers``.
+    preprocessing : Preprocessing, optional
+        What is done to the teacher's images; by default they keep their size.
+
+    Returns
+    -------
+    xr.DataArray (layer, area)
+        Pearson r in [-1, 1]; NaN for a layer whose RDM is constant or not finite (a dead
+        layer), which cannot resemble anything.
+
+    References
+    ----------
+    .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
+    """
+    chosen = select_layers(network, layers)
+    shared: dict[str, list[int]] = {}
+    for k, target in enumerate(teacher):
+        shared.setdefault(fingerprint(target.stimuli["image"].values), []).append(k)
+    columns: dict[int, dict[str, float]] = {}
+    for members in shared.values():
+        targets = [teacher.targets[k] for k in members]
+        images = targets[0].stimuli["image"].values
+        groups = [
+            None if t.by == "stimulus" else condition_index(t.stimuli["image"], t.by)[0]
+            for t in targets
+        ]
+        distances = stream_distances(
+            network,
+            images,
+            chosen,
+            groups,
+            measures=[network_measure(t.measure) for t in targets],
+            preprocessing=preprocessing,
+        )
+        for n, (k, target) in enumerate(zip(members, targets, strict=True)):
+            vector = target.vector
+            columns[k] = {
+                name: float(standardise(rows[n]) @ vector) for name, rows in distances.items()
+            }
+    names = list(columns[0])
+    values = np.array([[columns[k][name] for k in range(len(columns))] for name in names])
+    return xr.DataArray(
+        values,
+        dims=("layer", "area"),
+        coords={"layer": names, "area": list(teacher.areas)},
+        name="similarity",
+        attrs={
+            "long_name": "RDM similarity (Pearson r)",
+            "source": "; ".join(dict.fromkeys(t.source for t in teacher)),
+        },
+    )
+
+
+def compute_guidance(similarity: xr.DataArray) -> float:
+    """Return TG: the mean over areas of the best layer's similarity.
+
+    ``S_i = max_j r_ij``, ``TG = mean_i S_i`` [1]_. Layers without a defined similarity are left
+    out of the maximum; an area to which no layer has one counts as 0.
+
+    Parameters
+    ----------
+    similarity : xr.DataArray (layer, area)
+        As from :func:`compute_similarity`.
+
+    Returns
+    -------
+    float
+        In [-1, 1].
+
+    References
+    ----------
+    .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
+    """
+    return float(similarity.max("layer", skipna=True).fillna(0.0).mean("area"))
+
+
+def best_layers(similarity: xr.DataArray) -> dict[str, str]:
+    """Return, for each area, the layer that resembles it most (absent where none is defined)."""
+    best = {}
+    for area in similarity["area"].values.tolist():
+        column = similarity.sel(area=area).values
+        if np.isfinite(column).any():
+            best[str(area)] = str(similarity["layer"].values[np.nanargmax(column)])
+    return best

@@ -1,0 +1,393 @@
+"""What a candidate network is compared with: areas of the brain, or layers of another network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from brainguided.networks.grams import add_patterns, distances_from_moments, start_moments
+from brainguided.rdms.compute import (
+    build_rdms,
+    compute_rdms,
+    condition_index,
+    select_rdm,
+    standardise,
+)
+from brainguided.rdms.crossnobis import Noise
+from brainguided.rdms.labels import check_alignment, condition_labels
+from neural_data.errors import AlignmentError, RecordingError
+from neural_data.model.recording import check_structure, select_recording
+from neural_data.model.stimuli import align_stimuli, validate_stimuli
+
+if TYPE_CHECKING:
+    from rsatoolbox.rdm import RDMs
+    from torch import nn
+
+    from brainguided.networks.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One area to be matched: the images shown and the RDM of the responses to them.
+
+    Attributes
+    ----------
+    area : str
+        Name of the brain area, or of the teacher network's layer.
+    stimuli : xr.Dataset
+        Stimulus set; its order is that of the RDM (or, for grouped conditions, its groups appear
+        in the RDM's order).
+    rdm : rsatoolbox.rdm.RDMs
+        One RDM.
+    by : str
+        Coordinate of `stimuli` whose values are the conditions of the RDM.
+    recording : xr.Dataset or None
+        The area's responses with their repetitions, for ceilings and intervals; None where there
+        is only an RDM.
+    """
+
+    area: str
+    stimuli: xr.Dataset
+    rdm: RDMs
+    by: str = "stimulus"
+    recording: xr.Dataset | None = None
+
+    def __post_init__(self) -> None:
+        validate_stimuli(self.stimuli, name=f"stimuli of {self.area}")
+        if self.rdm.n_rdm != 1:
+            raise ValueError(f"A target has one RDM; {self.area} was given {self.rdm.n_rdm}.")
+        check_alignment(
+            self.conditions,
+            condition_labels(self.rdm, name=f"The RDM of {self.area}"),
+            names=(f"The stimulus set of {self.area}", "its RDM"),
+        )
+        vector = self.rdm.dissimilarities[0]
+        if not np.isfinite(vector).all() or np.ptp(vector) == 0:
+            raise RecordingError(
+                f"The RDM of {self.area} holds NaN or is constant; it cannot guide a search."
+            )
+
+    @property
+    def conditions(self) -> list[str]:
+        """Labels of the conditions, in the RDM's order."""
+        return condition_index(self.stimuli["image"], self.by)[1]
+
+    @property
+    def vector(self) -> np.ndarray:
+        """The dissimilarities (pair,), with mean 0 and length 1."""
+        return standardise(np.asarray(self.rdm.dissimilarities[0], dtype=float))
+
+    @property
+    def measure(self) -> str:
+        """By which measure the RDM was made; see ``rdm.compute_rdms``."""
+        known = self.rdm.dissimilarity_measure
+        return "correlation" if known in (None, "1 - Pearson r") else str(known)
+
+    @property
+    def source(self) -> str:
+        """Where the responses come from."""
+        return str(self.rdm.descriptors.get("source", "unknown"))
+
+    @property
+    def history(self) -> list[str]:
+        """What was done to the responses since, one step an entry; empty if unknown."""
+        return str(self.rdm.descriptors.get("history", "")).splitlines()
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """The areas that candidates are compared with; each has its own stimulus set and RDM.
+
+    Teachers are added to put areas recorded with different images side by side::
+
+        teacher = Teacher.from_recording(v4, v4_images) + Teacher.from_rdms(it, it_images)
+    """
+
+    targets: tuple[Target, ...]
+
+    def __post_init__(self) -> None:
+        names = [t.area for t in self.targets]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(
+                f"A teacher needs at least one area, each with a name of its own; got {names}."
+            )
+
+    def __add__(self, other: Teacher) -> Teacher:
+        return Teacher(self.targets + other.targets)
+
+    def __iter__(self) -> Iterator[Target]:
+        return iter(self.targets)
+
+    @property
+    def areas(self) -> tuple[str, ...]:
+        """Names of the areas."""
+        return tuple(t.area for t in self.targets)
+
+    @classmethod
+    def from_recording(
+        cls,
+        recording: xr.Dataset,
+        stimuli: xr.Dataset,
+        *,
+        areas: str | Sequence[str] | None = None,
+        by: str = "stimulus",
+        measure: str = "correlation",
+        noise: Noise = "shrinkage",
+    ) -> Teacher:
+        """Make a teacher of the areas of a recording.
+
+        Responses are averaged over repetitions, and over the stimuli of a condition if `by` is
+        given; all sites of an area are used. Images are joined to responses by ``stimulus``.
+
+        Parameters
+        ----------
+        recording : xr.Dataset
+            Responses, see ``neural_data.model.recording``.
+        stimuli : xr.Dataset
+            Images of exactly the recorded stimuli, in any order.
+        areas : str or sequence of str, optional
+            Which areas; by default all.
+        by : str, optional
+            ``"stimulus"`` (image-level RDM) or a coordinate over stimuli such as
+            ``"object_name"`` (object-averaged RDM, as in Bashivan et al. 2019, figure 1).
+        measure, noise : optional
+            As for ``rdm.compute_rdms``. Layers are compared by the same measure, or by squared
+            Euclidean distances where the measure is one of noisy responses only.
+
+        Raises
+        ------
+        RecordingError
+            If the recording or the images are not valid, an RDM is undefined, or the recording
+            has several time bins.
+        AlignmentError
+            If stimuli lack images or images lack responses.
+        """
+        check_structure(recording)
+        n_bins = recording.sizes.get("time_bin", 1)
+        if n_bins > 1:
+            raise RecordingError(
+                f"The recording has {n_bins} time bins; a teacher has one RDM an area. Choose the "
+                "window that is to guide: average_window(recording, start, end)."
+            )
+        images = align_stimuli(stimuli, recording["stimulus"].values.astype(str).tolist())
+        if by != "stimulus" and by in recording.coords and by in images.coords:
+            pairs = zip(recording[by].values.tolist(), images[by].values.tolist(), strict=True)
+            differ = [n for n, (a, b) in enumerate(pairs) if str(a) != str(b)]
+            if differ:
+                raise AlignmentError(
+                    f"The recording and the images disagree on {by!r} of {len(differ)} stimuli, "
+                    f"e.g. {images['stimulus'].values[differ[0]]!r}: "
+                    f"{recording[by].values[differ[0]]!r} and {images[by].values[differ[0]]!r}. "
+                    "Correct one, or drop the coordinate of the recording with drop_vars."
+                )
+        if by not in recording.coords and by in images.coords:
+            recording = recording.assign_coords({by: ("stimulus", images[by].values)})
+        elif by != "stimulus" and by not in images.coords and by in recording.coords:
+            images = images.assign_coords({by: ("stimulus", recording[by].values)})
+        found = list(dict.fromkeys(recording["area"].values.tolist()))
+        chosen = found if areas is None else [areas] if isinstance(areas, str) else list(areas)
+        rdms = compute_rdms(
+            select_recording(recording, area=chosen), by=by, measure=measure, noise=noise
+        )
+        order = [str(a) for a in rdms.rdm_descriptors["area"]]
+        return cls(
+            tuple(
+                Target(
+                    area,
+                    images,
+                    select_rdm(rdms, order.index(area)),
+                    by,
+                    select_recording(recording, area=area),
+                )
+                for area in chosen
+            )
+        )
+
+    @classmethod
+    def from_rdms(
+        cls, rdms: RDMs, stimuli: xr.Dataset, *, area: str | None = None, by: str = "stimulus"
+    ) -> Teacher:
+        """Make a teacher of published RDMs, for which no responses are at hand.
+
+        Parameters
+        ----------
+        rdms : rsatoolbox.rdm.RDMs
+            One RDM an area, with condition labels; named by ``rdm_descriptors["area"]``.
+        stimuli : xr.Dataset
+            Images of exactly these conditions, in any order.
+        area : str, optional
+            Name of the area of a single RDM without that descriptor.
+        by : str, optional
+            Coordinate of `stimuli` that holds the RDM's condition labels.
+
+        Raises
+        ------
+        AlignmentError
+            If conditions lack images or images lack conditions.
+        """
+        labels = condition_labels(rdms)
+        if by == "stimulus":
+            images = align_stimuli(stimuli, labels, name="RDM")
+        else:
+            images = validate_stimuli(stimuli)
+            index, groups = condition_index(images["image"], by)
+            if sorted(groups) != sorted(labels):
+                check_alignment(groups, labels, names=("The stimulus set", "the RDM"))
+            rank = np.array([labels.index(g) for g in groups])[index]
+            images = images.isel(stimulus=np.argsort(rank, kind="stable"))
+        names = rdms.rdm_descriptors.get("area")
+        if area is not None:
+            if rdms.n_rdm != 1:
+                raise ValueError(
+                    f"area={area!r} names one RDM, but there are {rdms.n_rdm}; set "
+                    "rdm_descriptors['area'] instead."
+                )
+            names = [area]
+        if names is None:
+            raise AlignmentError(
+                f"The {rdms.n_rdm} RDMs have no descriptor 'area'; set rdm_descriptors["
+                "'area'], or give area= for a single RDM."
+            )
+        return cls(
+            tuple(
+                Target(str(name), images, select_rdm(rdms, k), by) for k, name in enumerate(names)
+            )
+        )
+
+    @classmethod
+    def from_network(
+        cls,
+        network: nn.Module,
+        stimuli: xr.Dataset,
+        *,
+        layers: str | Sequence[str],
+        subset_size: int = 1000,
+        preprocessing: Preprocessing | None = None,
+        seed: int = 0,
+    ) -> Teacher:
+        """Make a teacher of layers of any torch module.
+
+        Each layer's RDM is the mean over 10 RDMs, each of a random subset of its units
+        [1]_; where a layer has no more than `subset_size` units, all are used once.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Maps (stimulus, channel, y, x) images in -1..1 to an output.
+        stimuli : xr.Dataset
+            Stimulus set.
+        layers : str or sequence of str
+            Names as in ``named_modules()`` or patterns; they become the areas.
+        subset_size : int, optional
+            Units in a subset.
+        preprocessing : Preprocessing, optional
+            What is done to the images; by default they keep their size and are scaled to -1..1.
+        seed : int, optional
+            Seed of the subsets.
+
+        References
+        ----------
+        .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 4.1.
+        """
+        from brainguided.networks.layers import select_layers
+        from brainguided.networks.preprocessing import images_to_tensor
+        from brainguided.networks.streamed import stream_layers
+
+        validate_stimuli(stimuli)
+        vectors: dict[str, np.ndarray] = {}
+
+        def consume(layer: str, patterns: Any) -> None:
+            generator = np.random.default_rng((seed, len(vectors)))
+            units = patterns.shape[1]
+            subsets = 10 if units > subset_size else 1
+            total: Any = 0.0
+            for _ in range(subsets):
+                chosen = np.sort(generator.permutation(units)[:subset_size])
+                moments = start_moments(len(patterns))
+                add_patterns(moments, patterns[:, chosen].double())
+                total = total + distances_from_moments(moments)
+            vectors[layer] = total / subsets
+
+        inputs = images_to_tensor(stimuli["image"].values, preprocessing)
+        stream_layers(network, inputs, select_layers(network, layers), consume)
+        source = f"network {type(network).__name__}"
+        return cls(
+            tuple(
+                Target(
+                    layer,
+                    stimuli,
+                    build_rdms(
+                        vector,
+                        conditions=stimuli,
+                        by="stimulus",
+                        rdm_descriptors={"area": [layer]},
+                        source=source,
+                    ),
+                )
+                for layer, vector in vectors.items()
+            )
+        )
+
+    def without_recordings(self) -> Teacher:
+        """Return the teacher with its RDMs alone: all that a search needs, and sends to workers."""
+        return Teacher(tuple(replace(target, recording=None) for target in self.targets))
+
+    def shuffled(self, *, seed: int) -> Teacher:
+        """Return a control teacher: the same RDMs with their conditions permuted at random.
+
+        It holds no recordings.
+
+        A search guided by it can gain nothing from the brain; the similarity of any network to
+        it is the null distribution of TG.
+        """
+        from rsatoolbox.rdm import RDMs
+
+        generator = np.random.default_rng(seed)
+        targets = []
+        for target in self.targets:
+            order = generator.permutation(target.rdm.n_cond)
+            matrix = target.rdm.get_matrices()[0][np.ix_(order, order)]
+            descriptors = {
+                **target.rdm.descriptors,
+                "source": f"shuffled conditions of {target.source}",
+                "history": "\n".join([*target.history, f"shuffled(seed={seed})"]),
+            }
+            rdm = RDMs(
+                matrix[None],
+                dissimilarity_measure=target.rdm.dissimilarity_measure,
+                descriptors=descriptors,
+                rdm_descriptors=dict(target.rdm.rdm_descriptors),
+                pattern_descriptors=dict(target.rdm.pattern_descriptors),
+            )
+            targets.append(Target(target.area, target.stimuli, rdm, target.by))
+        return Teacher(tuple(targets))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what identifies each area's data, ready for JSON."""
+        return [
+            {
+                "area": t.area,
+                "by": t.by,
+                "conditions": int(t.rdm.n_cond),
+                "stimuli": int(t.stimuli.sizes["stimulus"]),
+                "source": t.source,
+                **({"history": t.history} if t.history else {}),
+                **({} if t.measure == "correlation" else {"measure": t.measure}),
+                "rdm_sha256": fingerprint(np.asarray(t.rdm.dissimilarities[0], dtype=float)),
+                "stimuli_sha256": fingerprint(t.stimuli["image"].values),
+                "conditions_sha256": fingerprint(np.array(t.stimuli[t.by].values.astype(str))),
+            }
+            for t in self.targets
+        ]
+
+
+def fingerprint(values: np.ndarray) -> str:
+    """Return the first 16 hex digits of the SHA-256 of an array's shape, type and bytes."""
+    digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
+    digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,409 @@
+"""The journal: the record of a search on disk, one SQLite file.
+
+What depends only on the search itself (tables ``search``, ``event`` and ``evaluation``) is kept
+apart from what depends on time and place (``timing``, ``session``) and from what only saves time
+(``snapshot``: what the controller had learnt, now and then). The first three come out of a
+plain SELECT the same, row for row, however many workers there were and however often the search
+was killed and resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.differing_settings import find_differences
+from brainguided.journal.exports import build_run, export_run
+from brainguided.journal.journal_file import (
+    APPLICATION_ID,
+    FILE_NAME,
+    FORMAT,
+    JournalError,
+    cause,
+    connect_to_read,
+    connect_to_write,
+    one_error,
+    take_lock,
+)
+
+__all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
+_COLUMNS = tuple(column.name for column in fields(Attempt))
+_JSON = ("similarity", "history")
+
+
+class Journal:
+    """Hold an open journal; use it as a context manager.
+
+    `Journal.open` writes (one driver at a time), `Journal.read` only reads, also while a search
+    is running.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, lock: sqlite3.Connection | None):
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Journal:
+        """Open the journal of a run folder for writing, or begin one.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is missing.
+
+        Raises
+        ------
+        JournalError
+            The folder cannot be written, another search holds the journal, or the file is
+            damaged, of a newer format, or not a journal at all.
+        """
+        folder = Path(folder)
+        made = not folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(folder, _holder)
+        except (OSError, sqlite3.Error) as error:
+            if made:
+                with suppress(OSError):
+                    folder.rmdir()
+            raise JournalError(
+                f"A run cannot be written into {folder} ({cause(error)}). "
+                "Choose a folder that can be written, with --out or out=."
+            ) from error
+        path = folder / FILE_NAME
+        try:
+            with one_error(path):
+                return cls(connect_to_write(path), path, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> Journal:
+        """Open the journal of a run folder for reading; a running search is not disturbed.
+
+        Raises
+        ------
+        FileNotFoundError
+            The folder has no journal.
+        JournalError
+            The file is damaged, of a newer format, or not a journal at all.
+        """
+        path = Path(folder) / FILE_NAME
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist. Give the folder of a search, as given to --out or out=."
+            )
+        with one_error(path):
+            address = f"{path.resolve().as_uri()}?mode=ro"
+            try:
+                return cls(connect_to_read(address, path), path, None)
+            except sqlite3.OperationalError:
+                # A folder that cannot be written holds no shared-memory file. Without a log
+                # beside it the file itself is complete.
+                if path.with_name(f"{FILE_NAME}-wal").exists():
+                    raise
+                return cls(connect_to_read(f"{address}&immutable=1", path), path, None)
+
+    def close(self) -> None:
+        """Close the file and let another driver have it."""
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """Settings of the search; None in a journal that was only begun."""
+        row = self._connection.execute("SELECT config FROM search").fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Record the settings of the search."""
+        with self._transaction():
+            self._connection.execute("INSERT INTO search VALUES (1, ?)", (_dump(config),))
+
+    def begin_session(self, *, workers: str) -> None:
+        """Record that a driver started: when, where and with which versions."""
+        names = ("brainguided", "torch", "numpy", "rsatoolbox")
+        versions = {"python": platform.python_version()} | {name: _version(name) for name in names}
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO session (started, workers, host, pid, versions) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (time.time(), workers, platform.node(), os.getpid(), _dump(versions)),
+            )
+
+    def events(self, since: int = 0) -> list[tuple[str, dict[str, Any]]]:
+        """Return what was asked and told, in its order, from event number `since` on.
+
+        An "ask" holds ``first_candidate`` and ``architectures`` (JSON), a "tell" ``candidates``
+        and ``rewards``.
+        """
+        return [
+            (kind, json.loads(payload))
+            for kind, payload in self._connection.execute(
+                "SELECT kind, payload FROM event WHERE seq >= ? ORDER BY seq", (since,)
+            )
+        ]
+
+    def told(self) -> list[int]:
+        """Return the candidates whose results were told, in that order."""
+        payloads = self._connection.execute(
+            "SELECT payload FROM event WHERE kind = 'tell' ORDER BY seq"
+        )
+        return [candidate for (text,) in payloads for candidate in json.loads(text)["candidates"]]
+
+    @property
+    def n_asked(self) -> int:
+        """Number of candidates proposed so far."""
+        row = self._connection.execute(
+            "SELECT payload FROM event WHERE kind = 'ask' ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return 0
+        payload = json.loads(row[0])
+        return payload["first_candidate"] + len(payload["architectures"])
+
+    @property
+    def n_results(self) -> int:
+        """Number of candidates that have ended."""
+        query = "SELECT count(*) FROM evaluation WHERE outcome != 'lost'"
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def snapshot(self) -> tuple[int, dict[str, Any]] | None:
+        """Return the number of events before it and the state that was kept, if one was."""
+        row = self._connection.execute("SELECT seq, state FROM snapshot").fetchone()
+        return None if row is None else (row[0], json.loads(row[1]))
+
+    def summaries(self) -> dict[int, tuple[str, str, str, float | None, int | None]]:
+        """Return key, outcome, reason, reward and `duplicate_of` of every result."""
+        rows = self._connection.execute(
+            "SELECT candidate, key, outcome, reason, reward, duplicate_of "
+            "FROM evaluation WHERE outcome != 'lost' ORDER BY candidate"
+        )
+        return {row[0]: tuple(row[1:]) for row in rows}
+
+    def one_transaction(self) -> AbstractContextManager[None]:
+        """Write all that is recorded inside at its end, or with an exception nothing of it."""
+        return self._transaction()
+
+    def record_ask(self, seq: int, first: int, architectures: Sequence[str]) -> None:
+        """Record as event `seq` the proposals that begin with candidate `first`."""
+        payload = {"first_candidate": first, "architectures": list(architectures)}
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO event VALUES (?, 'ask', ?)", (seq, _dump(payload))
+            )
+
+    def record_attempt(self, attempt: Attempt, timing: Timing | None = None) -> None:
+        """Record one attempt, with when and where it ran; committed on return."""
+        with self._transaction():
+            self._insert(attempt)
+            if timing is not None:
+                spent = (timing.seconds, timing.started, timing.finished, timing.host, timing.pid)
+                self._connection.execute(
+                    "INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (attempt.candidate, attempt.attempt, *spent),
+                )
+
+    def record_tell(
+        self,
+        seq: int,
+        rewards: Mapping[int, float],
+        duplicates: Sequence[Attempt],
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        """Record as event `seq` what was told: duplicates, rewards of failures, all at once.
+
+        `state`, of the search after it, replaces the one kept before.
+        """
+        with self._transaction():
+            for duplicate in duplicates:
+                self._insert(duplicate)
+            for candidate, reward in rewards.items():
+                self._connection.execute(
+                    "UPDATE evaluation SET reward = ? WHERE candidate = ? AND outcome = 'failed'",
+                    (reward, candidate),
+                )
+            payload = {"candidates": list(rewards), "rewards": list(rewards.values())}
+            self._connection.execute(
+                "INSERT INTO event VALUES (?, 'tell', ?)", (seq, _dump(payload))
+            )
+            if state is not None:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)", (seq + 1, _dump(state))
+                )
+
+    def results(self) -> list[Attempt]:
+        """Return the final attempt of every candidate that has one, by candidate."""
+        return [attempt for attempt in self.attempts() if attempt.outcome != "lost"]
+
+    def result(self, candidate: int) -> Attempt:
+        """Return the final attempt of one candidate."""
+        return next(a for a in self.attempts(candidate, 1) if a.outcome != "lost")
+
+    def attempts(self, since: int = 0, n: int | None = None) -> list[Attempt]:
+        """Return every attempt at `n` candidates (default: all) from a candidate on, in order."""
+        names = ", ".join(_COLUMNS)
+        rows = self._connection.execute(
+            f"SELECT {names} FROM evaluation WHERE candidate >= ? AND candidate < ? "
+            "ORDER BY candidate, attempt",
+            (since, 2**62 if n is None else since + n),
+        )
+        return [_attempt(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+    def timings(self) -> list[Timing]:
+        """Return when and where every attempt ran."""
+        return list(self.timings_of_attempts().values())
+
+    def timings_of_attempts(self) -> dict[tuple[int, int], Timing]:
+        """Return when and where each attempt ran, by its candidate and number."""
+        rows = self._connection.execute(
+            "SELECT candidate, attempt, seconds, started, finished, host, pid FROM timing"
+        )
+        return {(row[0], row[1]): Timing(*row[2:]) for row in rows}
+
+    def last_session(self) -> tuple[float, str, str, int] | None:
+        """Return start, workers, host and process of the last driver."""
+        query = "SELECT started, workers, host, pid FROM session ORDER BY id DESC LIMIT 1"
+        return self._connection.execute(query).fetchone()
+
+    @property
+    def n_examples(self) -> int:
+        """Number of training images processed."""
+        row = self._connection.execute("SELECT sum(examples) FROM evaluation").fetchone()
+        return int(row[0] or 0)
+
+    def seconds(self) -> dict[int, float]:
+        """Return the time that each candidate took, all attempts together; s."""
+        rows = self._connection.execute(
+            "SELECT candidate, sum(seconds) FROM timing GROUP BY candidate ORDER BY candidate"
+        )
+        return {int(candidate): float(seconds) for candidate, seconds in rows}
+
+    def note_progress(
+        self, *, candidates: int, running: int, waiting: int, workers: int | None
+    ) -> None:
+        """Note how far the search is, for those who look on."""
+        row = (time.time(), candidates, running, waiting, workers)
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?, ?, ?)", row
+            )
+
+    def progress(self) -> tuple[float, int, int, int, int | None] | None:
+        """Return what was noted last: when (s since 1970), candidates wanted, running, waiting and
+        workers; None in a journal without."""
+        names = "SELECT count(*) FROM sqlite_master WHERE name = 'progress'"
+        if not self._connection.execute(names).fetchone()[0]:
+            return None
+        query = "SELECT at, candidates, running, waiting, workers FROM progress"
+        return self._connection.execute(query).fetchone()
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return the run so far as a Dataset; see `records.build_run` for its variables."""
+        return build_run(self.results(), seconds=self.seconds(), config=self.config or {})
+
+    def export(self) -> xr.Dataset:
+        """Write run.nc, run.csv, run.jsonl and winner.json beside the journal; return the run."""
+        results = self.results()
+        run = build_run(results, seconds=self.seconds(), config=self.config or {})
+        export_run(results, run, self.path.parent)
+        return run
+
+    def _insert(self, attempt: Attempt) -> None:
+        values = [getattr(attempt, name) for name in _COLUMNS]
+        values = [_dump(v) if n in _JSON else v for n, v in zip(_COLUMNS, values, strict=True)]
+        marks = ", ".join("?" * len(_COLUMNS))
+        names = ", ".join(_COLUMNS)
+        self._connection.execute(f"INSERT INTO evaluation ({names}) VALUES ({marks})", values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if self._connection.in_transaction:  # of `one_transaction`
+            yield
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.Error):
+                raise
+            raise JournalError(
+                f"{self.path} cannot be written ({error}). Nothing before is lost: "
+                "make room, then start the same search again to resume it."
+            ) from error
+
+
+def refuse_other_task(
+    config: Mapping[str, Any] | None, task: dict[str, Any], folder: str | os.PathLike[str]
+) -> None:
+    """Raise JournalError with every difference where a run was made with another task.
+
+    Parameters
+    ----------
+    config : mapping or None
+        Settings of the run.
+    task : dict
+        ``describe()`` of the task at hand.
+    folder : path
+        Of the run.
+    """
+    known, now = (config or {}).get("task", {}), json.loads(json.dumps(task))
+    if known == now:
+        return
+    differences = find_differences(known, now, ("in the journal", "now"))
+    raise JournalError(
+        f"The run in {folder} was made with another task than the one given; use the run file and "
+        "the data it was started with:" + "".join(differences)
+    )
+
+
+def _attempt(row: dict[str, Any]) -> Attempt:
+    values = row | {name: json.loads(row[name]) for name in _JSON}
+    return Attempt(**values | {"history": tuple(values["history"])})
+
+
+def _dump(data: Any) -> str:
+    # Keys keep their order: layers come by depth
+    return json.dumps(data, separators=(",", ":"), allow_nan=False)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _holder(folder: Path) -> str:
+    try:
+        with Journal.read(folder) as journal:
+            row = journal._connection.execute(
+                "SELECT pid, host FROM session ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+    except (OSError, ValueError):
+        return ""
+    return f" (process {row[0]} on {row[1]})" if row else ""

@@ -1,0 +1,120 @@
+"""One run out of several that were made apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from brainguided.journal.differing_settings import find_differences
+from brainguided.journal.journal import Journal, JournalError
+
+
+def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> xr.Dataset:
+    """Put the candidates of several searches into one run folder.
+
+    For searches of the same task on clusters that do not reach each other, each with another seed
+    or controller. Candidates are numbered anew, run after run; none is left out, so an
+    architecture that two searches evaluated is there twice, with the seed of each. The runs
+    themselves are only read.
+
+    Parameters
+    ----------
+    runs : sequence of path
+        Run folders, at least two. A search that still runs gives what it has.
+    out : path
+        A new run folder. `write_report`, `run_finalists`, `table_from_run` and the warm start of a
+        controller read it as any other; a search cannot go on in it. Of an architecture that is
+        there twice, `table_from_run` takes the first evaluation.
+
+    Returns
+    -------
+    xarray.Dataset
+        The merged run, see `records.build_run`; ``attrs["config"]`` holds the settings that are
+        common, and those of each search under "merged".
+
+    Raises
+    ------
+    FileNotFoundError
+        A folder has no journal.
+    JournalError
+        The tasks differ, so rewards cannot be compared; two runs are the same search; or `out`
+        holds a run already.
+    ValueError
+        Fewer than two runs.
+    """
+    folders = [Path(run) for run in runs]
+    if len(folders) < 2:
+        raise ValueError(f"Merging takes at least two runs, {len(folders)} given.")
+    configs = [_read_config(folder) for folder in folders]
+    _refuse_unlike(folders, configs)
+    shared = [
+        name for name in ("task", "space") if all(c[name] == configs[0][name] for c in configs)
+    ]
+    config: dict[str, Any] = {name: configs[0][name] for name in shared}
+    config["merged"] = [
+        {name: value for name, value in config_.items() if name not in shared}
+        for config_ in configs
+    ]
+    with Journal.open(out) as journal:
+        if journal.config is not None:
+            raise JournalError(f"{journal.path} holds a run already; choose another folder.")
+        journal.begin(config)
+        journal.begin_session(workers=f"merged from {', '.join(str(f) for f in folders)}")
+        first = 0
+        for folder in folders:
+            first = _copy(folder, journal, first)
+        return journal.export()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    with Journal.read(folder) as journal:
+        config = journal.config
+    if config is None or "task" not in config:
+        raise JournalError(f"{folder} was only begun and holds no settings of a search.")
+    if "merged" in config:
+        raise JournalError(
+            f"{folder} is itself a merged run; give the runs it was made of "
+            "(table 'session', column 'workers')."
+        )
+    return config
+
+
+def _refuse_unlike(folders: Sequence[Path], configs: Sequence[dict[str, Any]]) -> None:
+    """Refuse runs whose rewards cannot be compared, and a run that is given twice."""
+    problems = []
+    for k, (folder, config) in enumerate(zip(folders, configs, strict=True)):
+        where = (f"in {folders[0]}", f"in {folder}")
+        differences = find_differences(configs[0]["task"], config["task"], where)
+        if differences:
+            problems.append(f"\n{folder} has another task:" + "".join(differences))
+        for other, known in zip(folders[:k], configs[:k], strict=True):
+            if known == config:
+                problems.append(f"\n{folder} is the same search as {other}, with the same seed")
+    if problems:
+        raise JournalError("These runs cannot be merged:" + "".join(problems))
+
+
+def _copy(folder: Path, journal: Journal, first: int) -> int:
+    """Copy every candidate that has ended; return the number of the next one."""
+    with Journal.read(folder) as source:
+        attempts, timings = source.attempts(), source.timings_of_attempts()
+    ended = sorted({a.candidate for a in attempts if a.outcome != "lost"})
+    number = {candidate: first + k for k, candidate in enumerate(ended)}
+    for attempt in attempts:
+        if attempt.candidate not in number:
+            continue
+        owner = attempt.duplicate_of
+        journal.record_attempt(
+            replace(
+                attempt,
+                candidate=number[attempt.candidate],
+                duplicate_of=None if owner is None else number[owner],
+            ),
+            timings.get((attempt.candidate, attempt.attempt)),
+        )
+    return first + len(ended)

@@ -1,0 +1,1 @@
+"""Architectures as torch modules, their layers, and what these do with images."""

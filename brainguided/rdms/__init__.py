@@ -1,0 +1,1 @@
+"""Dissimilarities of conditions and their comparison."""

@@ -1,0 +1,356 @@
+"""Representational dissimilarity matrices: compute them, convert them.
+
+The container is always :class:`rsatoolbox.rdm.RDMs`. What this module adds is meaning: the labels
+of the conditions travel with the dissimilarities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from brainguided.rdms.conditions import (
+    average_conditions,
+    condition_index,
+    order_patterns,
+    refuse_undefined,
+    stimulus_coords,
+)
+from brainguided.rdms.crossnobis import Noise, noisy_distances
+from brainguided.rdms.distances import (
+    check_measure,
+    pattern_distances,
+    standardise,
+    upper_triangle,
+)
+from brainguided.rdms.labels import condition_labels, repeated
+from neural_data.errors import raise_problems
+from neural_data.model.dissimilarities import validate_dissimilarities
+from neural_data.model.recording import (
+    add_step,
+    average_repetitions,
+    check_structure,
+    select_recording,
+)
+
+if TYPE_CHECKING:
+    from rsatoolbox.rdm import RDMs
+
+__all__ = [
+    "average_conditions",
+    "build_rdms",
+    "compute_rdms",
+    "condition_index",
+    "dissimilarities_from_rdms",
+    "rdms_from_dissimilarities",
+    "select_rdm",
+    "standardise",
+    "upper_triangle",
+]
+
+PEARSON = "1 - Pearson r"
+TIME_DESCRIPTORS = ("time_bin_start", "time_bin_end", "time_bin")
+
+
+def compute_rdms(
+    responses: xr.Dataset | xr.DataArray,
+    *,
+    by: str = "stimulus",
+    measure: str = "correlation",
+    noise: Noise = "shrinkage",
+) -> RDMs:
+    """Return the dissimilarity matrices (RDMs) of a recording or of one response matrix.
+
+    By default the dissimilarity of two conditions is one minus the Pearson correlation of their
+    response patterns across sites (or units), ``M[i, j] = 1 - corr(F[i], F[j])`` [1]_. Repetitions
+    are averaged first. With ``by`` other than ``"stimulus"`` the mean response to all stimuli that
+    share a value of that coordinate is one pattern (object or category RDMs). Nothing else is
+    done to the responses: they are neither z-scored nor centred per site, and doing so would
+    change the result.
+
+    ===================== =========================================================================
+    measure               dissimilarity of patterns x and y over p sites
+    ===================== =========================================================================
+    "correlation"         1 - Pearson r, 0 to 2
+    "cosine"              1 - cosine of the angle, 0 to 2
+    "squared euclidean"   sum of (x - y)^2 / p, in units^2 (called "euclidean" by rsatoolbox)
+    "euclidean"           its root, in units
+    "mahalanobis"         (x - y)' P (x - y) / p, P the inverse covariance of the noise [2]_
+    "crossnobis"          the same, x - y of one repetition times that of another, averaged over
+                          all ordered pairs of repetitions: unbiased, 0 on average for conditions
+                          that do not differ, and thus negative at times [2]_
+    "poisson"             symmetrised Kullback-Leibler divergence of Poisson counts,
+                          sum of (x - y)(log x - log y) / p, after each x became
+                          (x + .1) / 1.1: a prior of one spike, a tenth of an observation [3]_
+    ===================== =========================================================================
+
+    Where repetitions are missing, the products of crossnobis are averaged over those pairs that
+    were shown; with ``by``, each stimulus counts the same in its condition, as in the means.
+    "poisson" takes what is in `responses`: give it counts, or bear in mind that of rates in
+    spikes/s the prior is one spike a second and the unit of the divergence no longer nats.
+
+    Parameters
+    ----------
+    responses : xr.Dataset or xr.DataArray
+        A recording (one RDM an area, in order of first appearance, and within it one a time
+        bin), or responses with dims (stimulus, site[, time_bin]) or (stimulus, unit): one RDM,
+        or one for each value of a coordinate ``area`` over the sites. Any units. Recordings may
+        be lazily backed. NaN is allowed for a repetition that was not shown, and else refused:
+        no dissimilarity is taken over a part of the sites. ``neural_data.select_complete`` keeps
+        the stimuli and sites that have responses.
+    by : str, optional
+        Coordinate over dim ``stimulus`` whose values are the conditions.
+    measure : str, optional
+        One of the above.
+    noise : {"shrinkage", "diagonal", "identity"} or mapping of area to ndarray, optional
+        For "mahalanobis" and "crossnobis": how the precision P is estimated from the scatter of
+        repetitions about the mean of their stimulus (see ``noise.compute_noise_precision``), in
+        each time bin anew, or the precision (site, site) of each area. Other measures ignore it.
+
+    Returns
+    -------
+    rsatoolbox.rdm.RDMs
+        ``dissimilarity_measure`` is `measure`. ``pattern_descriptors`` hold the condition labels
+        under the name given as `by`, and every other stimulus coordinate that is constant within
+        each condition; ``rdm_descriptors`` hold ``area`` and ``n_sites`` and, where there are
+        several time bins, ``time_bin_start`` and ``time_bin_end`` in ms (or, if the bins have no
+        times, their number, ``time_bin``); ``descriptors`` hold ``source`` and ``history``.
+
+    Raises
+    ------
+    RecordingError
+        If responses are missing for a condition, or such that the measure is undefined
+        (correlation of constant patterns, angle of silent ones, negative counts), if there are
+        fewer than 3 conditions (or sites, for "correlation"), if `by` is no stimulus coordinate,
+        or if a measure needs repetitions that are not there.
+    AlignmentError
+        If a precision is labelled with other sites than the responses.
+    ValueError
+        If `measure` or `noise` is unknown, or a precision is none.
+
+    References
+    ----------
+    .. [1] Bashivan, Tensen & DiCarlo (2019), Teacher Guided Architecture Search, ICCV, eq. 1.
+    .. [2] Walther et al. (2016), NeuroImage 137, 188-200, equations 3 and 5.
+    .. [3] Schuett, Kipnis, Diedrichsen & Kriegeskorte (2023), eLife 12:e82566, methods.
+
+    Examples
+    --------
+    >>> from neural_data.simulation.simulate import simulate_macaque
+    >>> recording, stimuli = simulate_macaque(seed=1)
+    >>> rdms = compute_rdms(recording, by="object_name")
+    >>> rdms.n_rdm, rdms.n_cond, list(rdms.rdm_descriptors["area"])
+    (2, 64, ['V4', 'IT'])
+    """
+    check_measure(measure)
+    repeated_measure = measure in ("mahalanobis", "crossnobis")
+    areas = []
+    rows: list[np.ndarray] = []
+    descriptors: dict[str, list] = {"area": [], "n_sites": []}
+    for area, matrix in _split_areas(responses):
+        for number, (patterns, time) in enumerate(_split_time_bins(matrix, area)):
+            mean = average_conditions(patterns, by).rename(area)
+            refuse_undefined(mean, f"{area}{_describe_time(time)}", by, measure=measure)
+            if repeated_measure:
+                single = _select_bin(responses, area, number)
+                row = noisy_distances(single, mean, measure=measure, noise=noise, by=by)
+            else:
+                row = pattern_distances(mean.values, measure)
+            rows.append(row)
+            for key, value in {"area": area, "n_sites": mean.shape[1], **time}.items():
+                descriptors.setdefault(key, []).append(value)
+        areas.append(f"{area} over {mean.shape[1]} sites")
+    n_bins = len(rows) // len(areas)
+    bins = f", in each of {n_bins} time bins" if n_bins > 1 else ""
+    said = f"by={by!r}" + ("" if measure == "correlation" else f", measure={measure!r}")
+    if repeated_measure:
+        said += f", noise={noise!r}" if isinstance(noise, str) else ", noise given"
+    step = f"compute_rdms({said}): {mean.shape[0]} conditions, {', '.join(areas)}{bins}"
+    rdms = build_rdms(
+        np.stack(rows) if len(rows) > 1 else rows[0][np.newaxis],
+        conditions=mean,
+        by=by,
+        rdm_descriptors=descriptors,
+        source=str(responses.attrs.get("source", "unknown")),
+        history=add_step(xr.Dataset(attrs=responses.attrs), step).attrs["history"],
+        measure=measure,
+    )
+    response = responses["response"] if isinstance(responses, xr.Dataset) else responses
+    if "window" in response.attrs:
+        rdms.descriptors["window"] = str(response.attrs["window"])
+    return rdms
+
+
+def build_rdms(
+    dissimilarities: np.ndarray,
+    *,
+    conditions: xr.DataArray | xr.Dataset,
+    by: str,
+    rdm_descriptors: dict[str, list],
+    source: str,
+    history: str = "",
+    measure: str = "correlation",
+) -> RDMs:
+    """Wrap vectors (rdm, pair) into rsatoolbox RDMs with the labels that ours always carry."""
+    from rsatoolbox.rdm import RDMs
+
+    patterns = {k: v.astype(str).tolist() for k, v in stimulus_coords(conditions, by).items()}
+    return RDMs(
+        dissimilarities=np.atleast_2d(dissimilarities),
+        dissimilarity_measure=measure,
+        descriptors={"conditions": by, "source": source}
+        | ({"history": history} if history else {}),
+        rdm_descriptors=dict(rdm_descriptors),
+        pattern_descriptors=patterns,
+    )
+
+
+def select_rdm(rdms: RDMs, number: int) -> RDMs:
+    """Return one RDM of several, by position, with all descriptors."""
+    from rsatoolbox.rdm import RDMs
+
+    return RDMs(
+        np.array(rdms.dissimilarities[number : number + 1]),
+        dissimilarity_measure=rdms.dissimilarity_measure,
+        descriptors=dict(rdms.descriptors),
+        rdm_descriptors={
+            name: [values[number]]
+            for name, values in rdms.rdm_descriptors.items()
+            if name != "index"
+        },
+        pattern_descriptors={
+            name: list(values) for name, values in rdms.pattern_descriptors.items()
+        },
+    )
+
+
+def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
+    """Turn a dissimilarities dataset (area, stimulus, other_stimulus) into rsatoolbox RDMs.
+
+    Raises
+    ------
+    RecordingError
+        If the dataset does not follow the layout (see ``neural_data.model.dissimilarities``).
+    """
+    validate_dissimilarities(dissimilarities)
+    variable = dissimilarities["dissimilarity"]
+    areas = variable["area"].values.astype(str).tolist()
+    times: dict[str, list] = {
+        key: dissimilarities[key].values.tolist()
+        for key in TIME_DESCRIPTORS
+        if key in dissimilarities.coords and dissimilarities[key].dims == ("area",)
+    }
+    for k in range(len(areas)):
+        time = _describe_time({key: values[k] for key, values in times.items()})
+        areas[k] = areas[k].removesuffix(time) if time else areas[k]
+    units = str(variable.attrs["units"])
+    return build_rdms(
+        np.stack([upper_triangle(m) for m in variable.values.astype(float)]),
+        conditions=dissimilarities,
+        by="stimulus",
+        rdm_descriptors={"area": areas, **times},
+        source=str(dissimilarities.attrs.get("source", "unknown")),
+        history=str(dissimilarities.attrs.get("history", "")),
+        measure="correlation" if units == PEARSON else units,
+    )
+
+
+def dissimilarities_from_rdms(rdms: RDMs) -> xr.Dataset:
+    """Turn rsatoolbox RDMs into a dissimilarities dataset that can be saved as netCDF.
+
+    RDMs are named by their descriptor ``area``, ``layer`` or ``name``, and by their time bin if
+    they have one: "IT, 70-80 ms". The unit is the measure of the RDMs.
+
+    Raises
+    ------
+    AlignmentError
+        If the conditions have no unique labels.
+    RecordingError
+        If two RDMs have the same name, or they do not say by which measure they were made.
+    """
+    labels = condition_labels(rdms)
+    names = next(
+        (rdms.rdm_descriptors[k] for k in ("area", "layer", "name") if k in rdms.rdm_descriptors),
+        [f"rdm{k}" for k in range(rdms.n_rdm)],
+    )
+    times = {
+        k: list(rdms.rdm_descriptors[k]) for k in TIME_DESCRIPTORS if k in rdms.rdm_descriptors
+    }
+    names = [
+        f"{name}{_describe_time({key: values[k] for key, values in times.items()})}"
+        for k, name in enumerate(names)
+    ]
+    measure = rdms.dissimilarity_measure
+    problems = []
+    if len(set(names)) < len(names):
+        problems.append(
+            f"several have the name {repeated(names)[:3]}: set rdms.rdm_descriptors['area'] to "
+            "names of their own, or save them one by one"
+        )
+    if not measure:
+        problems.append(
+            "they do not say what their numbers are: set rdms.dissimilarity_measure, e.g. "
+            "'correlation' for 1 - Pearson r"
+        )
+    raise_problems(f"The {rdms.n_rdm} RDMs cannot be turned into dissimilarities", problems)
+    coords: dict[Hashable, Any] = {"area": names, "stimulus": labels, "other_stimulus": labels}
+    coords |= {key: ("area", values) for key, values in times.items()}
+    for key, values in rdms.pattern_descriptors.items():
+        if key not in ("index", "stimulus", rdms.descriptors.get("conditions")):
+            coords[key] = ("stimulus", [str(v) for v in values])
+    attrs = {"source": str(rdms.descriptors.get("source", "unknown"))}
+    if rdms.descriptors.get("history"):
+        attrs["history"] = str(rdms.descriptors["history"])
+    units = {"units": PEARSON if measure == "correlation" else str(measure)}
+    return xr.Dataset(
+        {"dissimilarity": (("area", "stimulus", "other_stimulus"), rdms.get_matrices(), units)},
+        coords=coords,
+        attrs=attrs,
+    )
+
+
+def _split_areas(responses: xr.Dataset | xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
+    """Yield each area and its mean responses over repetitions."""
+    if isinstance(responses, xr.Dataset):
+        check_structure(responses)
+        for area in dict.fromkeys(responses["area"].values.tolist()):
+            yield str(area), average_repetitions(select_recording(responses, area=area))
+    elif "area" in responses.coords and responses["area"].ndim == 1:
+        labels = responses["area"].values
+        dim = responses["area"].dims[0]
+        for area in dict.fromkeys(labels.tolist()):
+            yield str(area), responses.isel({dim: labels == area})
+    else:
+        yield str(responses.attrs.get("area", responses.name or "responses")), responses
+
+
+def _select_bin(responses: xr.Dataset | xr.DataArray, area: str, number: int) -> xr.Dataset | None:
+    """Return the single repetitions of an area in one time bin; None if there are none."""
+    if not isinstance(responses, xr.Dataset):
+        return None
+    if "time_bin" in responses["response"].dims:
+        responses = responses.isel(time_bin=[number])
+    return select_recording(responses, area=area)
+
+
+def _split_time_bins(
+    responses: xr.DataArray, area: str
+) -> Iterator[tuple[xr.DataArray, dict[str, Any]]]:
+    """Yield the patterns (stimulus, unit) of each time bin, and when it is; once without any."""
+    if responses.sizes.get("time_bin", 1) == 1:
+        single = responses.isel(time_bin=0, drop=True, missing_dims="ignore")
+        yield order_patterns(single, area), {}
+        return
+    known = [k for k in TIME_DESCRIPTORS[:2] if k in responses.coords]
+    for k in range(responses.sizes["time_bin"]):
+        time = {key: responses[key].values[k].item() for key in known} or {"time_bin": k}
+        yield order_patterns(responses.isel(time_bin=k, drop=True), area), time
+
+
+def _describe_time(time: dict[str, Any]) -> str:
+    if "time_bin_start" in time and "time_bin_end" in time:
+        return f", {time['time_bin_start']:.10g}-{time['time_bin_end']:.10g} ms"
+    return f", time bin {time['time_bin']}" if "time_bin" in time else ""

@@ -1,0 +1,1 @@
+"""Searches on tables of results, on journals, and on a virtual clock."""

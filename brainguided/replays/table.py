@@ -1,0 +1,361 @@
+"""Tables of architectures that were evaluated before: benchmarks, and journals of our own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from brainguided.architectures import Architecture
+from brainguided.journal.attempts import Attempt
+from brainguided.journal.journal import Journal
+from brainguided.spaces import SearchSpace
+
+_SHOWN = 3  # rows quoted in an error
+_FEWEST = 3  # candidates with a score, below which there is nothing to search
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Hold what is known of some or all architectures of a space.
+
+    Attributes
+    ----------
+    space : SearchSpace
+    actions : ndarray (row, decision) of int
+        The architectures, each once.
+    reward : ndarray (row,)
+        What a search is told.
+    cost : ndarray (row,)
+        What an evaluation costs, e.g. in s.
+    score : ndarray (row,)
+        By which the outcome of a search is judged.
+    units : str
+        Of the cost.
+    source : str
+    """
+
+    space: SearchSpace
+    actions: np.ndarray
+    reward: np.ndarray
+    cost: np.ndarray
+    score: np.ndarray
+    units: str = "s"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        problems = []
+        n = len(self.actions)
+        if n == 0:
+            problems.append("it has no rows")
+        for name in ("reward", "cost", "score"):
+            values = getattr(self, name)
+            if values.shape != (n,):
+                problems.append(f"{name} has shape {values.shape}, expected ({n},)")
+            elif bad := np.flatnonzero(~np.isfinite(values)).tolist():
+                problems.append(
+                    f"{name} is not finite in {len(bad)} rows, the first {bad[:_SHOWN]}"
+                )
+        if not problems and (self.cost < 0).any():
+            problems.append(f"cost is negative in {int((self.cost < 0).sum())} rows")
+        if n and (repeated := _find_repeated(self.actions)):
+            row, first = repeated[0]
+            text = self.space.decode(self.actions[row].tolist()).to_json()
+            problems.append(
+                f"an architecture has more than one row: {len(repeated)} rows repeat others, as "
+                f"row {row} row {first}, {text}; keep one of each"
+            )
+        if problems:
+            raise ValueError("Not a table:" + "".join(f"\n  - {text}" for text in problems))
+
+    @cached_property
+    def row_of(self) -> dict[tuple[int, ...], int]:
+        """The row of each sequence of actions."""
+        return {tuple(actions): row for row, actions in enumerate(self.actions.tolist())}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every architecture of the space is in the table."""
+        return len(self.actions) == self.space.n_architectures
+
+    @cached_property
+    def rows_by_network(self) -> dict[str, int]:
+        """The first row of every `Architecture.canonical_key`."""
+        found: dict[str, int] = {}
+        for row, actions in enumerate(self.actions.tolist()):
+            found.setdefault(self.space.decode(actions).canonical_key, row)
+        return found
+
+
+def _find_repeated(actions: np.ndarray) -> list[tuple[int, int]]:
+    """Return each row that repeats an earlier one, with the first of its kind."""
+    first: dict[tuple[int, ...], int] = {}
+    met = [(row, first.setdefault(tuple(a), row)) for row, a in enumerate(actions.tolist())]
+    return [(row, before) for row, before in met if before != row]
+
+
+def load_table(
+    path: str | os.PathLike[str],
+    space: SearchSpace,
+    *,
+    architecture: str,
+    reward: str,
+    cost: str,
+    score: str,
+    units: str = "s",
+) -> Table:
+    """Read a tabular benchmark.
+
+    Parameters
+    ----------
+    path : path
+        A CSV file, compressed or not, with one row an architecture.
+    space : SearchSpace
+    architecture : str
+        Column of the architectures, read as text: JSON, or what else ``space.parse`` reads.
+    reward, cost, score : str
+        Columns of numbers.
+    units : str
+        Of the cost.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        Columns are missing or hold no finite numbers, or architectures are repeated or not in the
+        space; every problem is listed.
+    """
+    path = Path(path)
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    wanted = {"architecture": architecture, "reward": reward, "cost": cost, "score": score}
+    missing = [column for column in wanted.values() if column not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{path} has no column {', '.join(map(repr, missing))}; "
+            f"it has {', '.join(map(repr, frame.columns))}."
+        )
+    problems, numbers = [], {}
+    for name in ("reward", "cost", "score"):
+        values = pd.to_numeric(frame[wanted[name]], errors="coerce").to_numpy(float)
+        if bad := np.flatnonzero(~np.isfinite(values)).tolist():
+            problems.append(f"'{wanted[name]}' is no number in {len(bad)} rows, as {bad[:_SHOWN]}")
+        numbers[name] = values
+    actions, foreign = [], []
+    for row, text in enumerate(frame[architecture]):
+        try:
+            actions.append(space.encode(space.parse(text)))
+        except ValueError as error:
+            foreign.append(f"row {row}: {' '.join(str(error).split())}")
+    if foreign:
+        shown = "; ".join(foreign[:_SHOWN])
+        problems.append(f"{len(foreign)} architectures are not of '{space.name}': {shown}")
+    if problems:
+        raise ValueError(f"{path} cannot be replayed:" + "".join(f"\n  - {t}" for t in problems))
+    return Table(space, np.array(actions), **numbers, units=units, source=path.name)
+
+
+def table_from_run(
+    out: str | os.PathLike[str],
+    space: SearchSpace,
+    *,
+    reward: str = "P+TG",
+    step: int | None = None,
+    score: str | Mapping[int, float] = "performance",
+) -> Table:
+    """Make a table of the candidates of a run, with any weight of the brain.
+
+    Where score and reward are one measurement at the same step (P with "performance"), that
+    reward wins by construction, and a warning says so. To ask which reward finds what is good in
+    the end, judge by what was measured later: "finalists", or scores of one's own.
+
+    Parameters
+    ----------
+    out : path
+        A run folder; failed candidates and repetitions are left out. Of an architecture that
+        was evaluated more than once (by the searches of a merged run) the first evaluation
+        counts: like all others it then is one training, not a mean with less noise.
+    space : SearchSpace
+        That of the run.
+    reward : str
+        "P", "TG", "P+TG", or with any alpha, as "P+0.5*TG".
+    step : int, optional
+        Take P and TG of this checkpoint, and the cost up to it; default: of the end.
+    score : {"performance", "guidance", "reward", "finalists"} or mapping of int to float
+        By which outcomes are judged: of the end of the short training; "finalists" for the
+        validation accuracy after the long training of `run_finalists`; or a score for each
+        candidate, see `read_scores`. Candidates that have none are left out.
+
+    Returns
+    -------
+    Table
+        Costs are training images processed.
+
+    Raises
+    ------
+    ValueError
+        The reward cannot be read, candidates have no TG or no such checkpoint, the run is of
+        another space, or fewer than three candidates have a score.
+    FileNotFoundError
+        The run has no finalists.
+    """
+    weights = _read_reward(reward)
+    known = ("performance", "guidance", "reward", "finalists")
+    if isinstance(score, str) and score not in known:
+        raise ValueError(f"score is {score!r}; expected one of {', '.join(known)}.")
+    with Journal.read(out) as journal:
+        results = journal.results()
+    results = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
+    scores = _read_finalists(out) if score == "finalists" else score
+    if isinstance(scores, Mapping):
+        results = _choose_scored(results, scores, out)
+    met: set[str] = set()
+    rows, numbers, same = [], [], False
+    for result in results:
+        if result.architecture in met:
+            continue
+        met.add(result.architecture)
+        measured = {"performance": result.performance, "guidance": result.guidance}
+        examples = float(result.examples or 0)
+        if step is not None:
+            found = [entry for entry in result.history if entry["step"] == step]
+            last = max((entry["step"] for entry in result.history), default=0)
+            if not found or not last:
+                steps = [entry["step"] for entry in result.history]
+                raise ValueError(
+                    f"Candidate {result.candidate} was not measured at step {step}, only at "
+                    f"{steps}; name one of those, or set checkpoints in the run file."
+                )
+            measured, examples = dict(found[0]), examples * step / last
+        values = [
+            weight * _value(measured[name], name, result.candidate)
+            for name, weight in weights.items()
+        ]
+        if isinstance(scores, Mapping):
+            judged: float = scores[result.candidate]
+        else:
+            judged = _value(getattr(result, scores), scores, result.candidate)
+            told = sum(values) if scores == "reward" else measured[scores]
+            same |= scores in (*weights, "reward") and told == judged
+        numbers.append((sum(values), examples, judged))
+        rows.append(space.encode(Architecture.from_json(result.architecture)))
+    if not rows:
+        raise ValueError(f"No candidate of {out} succeeded; there is nothing to replay.")
+    if same:
+        _log.warning(
+            "Reward %s and score '%s' are the same measurement at the same step, so what is told "
+            "is what is judged by: comparing rewards says nothing. Judge by score 'finalists' or "
+            "by scores of your own, or take the reward of an earlier step.",
+            reward,
+            scores,
+        )
+    reward_of, cost, score_of = np.array(numbers, dtype=float).T
+    return Table(
+        space, np.array(rows), reward_of, cost, score_of, units="images", source=f"{out}: {reward}"
+    )
+
+
+def read_scores(path: str | os.PathLike[str]) -> dict[int, float]:
+    """Read scores of candidates, e.g. accuracies after long training elsewhere.
+
+    Parameters
+    ----------
+    path : path
+        A CSV file with the columns ``candidate`` (its number in the run) and ``score``.
+
+    Raises
+    ------
+    ValueError
+        Columns are missing, or rows hold no candidate and finite score or repeat a candidate.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [name for name in ("candidate", "score") if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{path} has no column {', '.join(map(repr, missing))}; it has "
+            f"{', '.join(map(repr, frame.columns))}."
+        )
+    problems, scores = [], {}
+    values = pd.to_numeric(frame["score"], errors="coerce").to_numpy(float)
+    for row, (text, value) in enumerate(zip(frame["candidate"], values, strict=True)):
+        if not text.strip().isdigit() or not np.isfinite(value):
+            problems.append(
+                f"row {row} is candidate {text!r} with score {frame['score'][row]!r}; expected a "
+                "whole number and a finite one"
+            )
+        elif int(text) in scores:
+            problems.append(f"row {row} repeats candidate {text}")
+        else:
+            scores[int(text)] = float(value)
+    if problems:
+        shown = "".join(f"\n  - {text}" for text in problems[:_SHOWN])
+        raise ValueError(f"{path} has {len(problems)} rows that are no scores:{shown}")
+    return scores
+
+
+def _read_finalists(out: str | os.PathLike[str]) -> dict[int, float]:
+    path = Path(out) / "finalists" / "finalists.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist, so no candidate has a score 'finalists'; run 'brainguided "
+            f"finalists {out}' first."
+        )
+    finalists = json.loads(path.read_text(encoding="utf-8"))["finalists"]
+    return {
+        one["candidate"]: float(one["performance"])
+        for one in finalists
+        if one["performance"] is not None
+    }
+
+
+def _choose_scored(
+    results: list[Attempt], scores: Mapping[int, float], out: str | os.PathLike[str]
+) -> list[Attempt]:
+    """Return the candidates that have a score."""
+    known = {result.candidate for result in results}
+    if unknown := sorted(set(scores) - known):
+        raise ValueError(
+            f"Scores are given for {unknown[:_SHOWN]}, which are no candidates of {out} that "
+            "succeeded (repetitions have the number of the first). Give scores of this run."
+        )
+    chosen = [result for result in results if result.candidate in scores]
+    if len(chosen) < _FEWEST:
+        raise ValueError(
+            f"{len(chosen)} of {len(results)} candidates of {out} have a score; expected at least "
+            f"{_FEWEST} for a search among them. Train more finalists, or give more scores."
+        )
+    return chosen
+
+
+def _value(value: float | None, name: str, candidate: int) -> float:
+    if value is None:
+        raise ValueError(f"Candidate {candidate} has no {name}; the run had no teacher.")
+    return float(value)
+
+
+def _read_reward(text: str) -> dict[str, float]:
+    if text == "TG":
+        return {"guidance": 1.0}
+    match = re.fullmatch(r"P(\+((\d+\.?\d*|\.\d+)\*)?TG)?", text.replace(" ", ""))
+    if match is None:
+        raise ValueError(f"The reward {text!r} cannot be read; expected P, TG, P+TG or P+0.5*TG.")
+    weights = {"performance": 1.0}
+    if match[1]:
+        weights["guidance"] = float(match[3] or 1)
+    return weights
+
+
+def nearest_rows(actions: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+    """Return the rows that differ from a sequence of actions in the fewest decisions."""
+    different = (actions != np.asarray(wanted)).sum(axis=1)
+    return np.flatnonzero(different == different.min())

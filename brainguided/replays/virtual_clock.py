@@ -1,0 +1,316 @@
+"""Searches on a virtual clock: how long one would take on machines that are not at hand.
+
+The order of asking and telling is that of real searches (`orders`); only time is imagined.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brainguided.architectures import Architecture
+from brainguided.controllers.contract import Controller
+from brainguided.journal.attempts import Timing
+from brainguided.search.orders import Order
+
+_ATTEMPTS = 3  # of a candidate whose worker is lost
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Hold what goes wrong, as probabilities of an attempt.
+
+    Parameters
+    ----------
+    lost : float
+        The worker dies at a uniformly drawn moment; tried again, at most twice.
+    memory, nan : float
+        The evaluation fails at its end; not tried again.
+    hang : float
+        It never ends, and is killed at the deadline.
+    outage : (float, float, int), optional
+        Start and end in s, and number of workers gone meanwhile: what they had is lost.
+    """
+
+    lost: float = 0.0
+    memory: float = 0.0
+    nan: float = 0.0
+    hang: float = 0.0
+    outage: tuple[float, float, int] | None = None
+
+    def __post_init__(self) -> None:
+        parts = (self.lost, self.memory, self.nan, self.hang)
+        if any(not 0 <= part <= 1 for part in parts) or sum(parts) > 1:
+            raise ValueError(f"Faults {parts} are no probabilities that add up to at most 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What a simulated search came to.
+
+    Attributes
+    ----------
+    makespan : float
+        s from start to the last result.
+    utilisation : float
+        Work that ended in a result, as a part of workers x makespan.
+    warm_utilisation : float
+        The same between a tenth and nine tenths of the makespan, all work counted.
+    finished : ndarray (candidate,)
+        When each candidate ended, s.
+    outcomes : dict of str to int
+        "done", "memory", "nan", "timeout", "lost".
+    attempts : int
+        Started, repeated ones included.
+    staleness : float
+        Mean number of results told between the proposal of a candidate and its own telling.
+    rewards : ndarray (candidate,)
+        Where a controller and a reward were given, else empty.
+    """
+
+    makespan: float
+    utilisation: float
+    warm_utilisation: float
+    finished: np.ndarray
+    outcomes: dict[str, int]
+    attempts: int
+    staleness: float
+    rewards: np.ndarray
+
+
+def draw_lognormal(median: float, sigma: float) -> Callable[[np.random.Generator], float]:
+    """Return a function that draws durations in s from a lognormal distribution."""
+    if not (median > 0 and sigma >= 0):
+        raise ValueError(f"median is {median} and sigma {sigma}; expected a positive median.")
+    return lambda generator: float(median * math.exp(sigma * generator.normal()))
+
+
+def draw_observed(seconds: Sequence[float]) -> Callable[[np.random.Generator], float]:
+    """Return a function that draws durations among those of an earlier run."""
+    values = np.asarray([s for s in seconds if s > 0], dtype=float)
+    if not len(values):
+        raise ValueError("The run has no durations; give one with finished candidates.")
+    return lambda generator: float(values[int(generator.integers(len(values)))])
+
+
+def observe_overhead(timings: Sequence[Timing]) -> float:
+    """Return the median time between two evaluations of a worker process in an earlier run, s.
+
+    What it takes to record a result, propose a candidate and send it there, if the search did not
+    make workers wait: about 0.01 s in the local pool and 0.1 s or more between nodes of Ray.
+    """
+    last: dict[tuple[str, int], float] = {}
+    gaps = []
+    for timing in sorted(timings, key=lambda t: t.started):
+        worker = (timing.host, timing.pid)
+        if worker in last:
+            gaps.append(max(0.0, timing.started - last[worker]))
+        last[worker] = timing.finished
+    return float(np.median(gaps)) if gaps else 0.0
+
+
+def simulate_search(
+    order: Order,
+    durations: Callable[[np.random.Generator], float],
+    *,
+    candidates: int,
+    workers: int,
+    faults: Faults | None = None,
+    timeout: float | None = None,
+    overhead: float = 0.0,
+    learning: tuple[Controller, Callable[[Architecture], float]] | None = None,
+    seed: int = 0,
+) -> Simulation:
+    """Run a search on a virtual clock.
+
+    Parameters
+    ----------
+    order : Order
+    durations : callable
+        Draws the time that an evaluation takes, s, e.g. `draw_lognormal`. Each candidate has its
+        own stream, so that the order of events does not change what is drawn.
+    candidates, workers : int
+    faults : Faults, optional
+    timeout : float, optional
+        Deadline of an attempt, s; needed where something hangs.
+    overhead : float
+        Time between two evaluations of a worker, s; see `observe_overhead`.
+    learning : (Controller, callable), optional
+        Newly made, and the reward of an architecture: the search then really asks and tells.
+    seed : int
+
+    Returns
+    -------
+    Simulation
+    """
+    faults = Faults() if faults is None else faults
+    if faults.hang and timeout is None:
+        raise ValueError("Evaluations that hang need a timeout.")
+    for name, number in (("candidates", candidates), ("workers", workers)):
+        if type(number) is not int or number < 1:
+            raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
+    if not (math.isfinite(overhead) and overhead >= 0):
+        raise ValueError(f"overhead is {overhead!r}; expected seconds, 0 or more.")
+    clock = _Clock(durations, workers, faults, timeout, overhead, seed)
+    open_at: dict[int, int] = {}  # results told when each open candidate was proposed
+    architectures: dict[int, Architecture] = {}
+    rewards = np.full(candidates if learning else 0, np.nan)
+    asked = told = stale = 0
+    while told < candidates:
+        arrived = len(clock.arrived)
+        wanted = order.count_to_ask(
+            asked=asked,
+            told=told,
+            arrived=arrived,
+            evaluating=asked - told - arrived,
+            slots=workers,
+        )
+        wanted = min(wanted, candidates - asked)
+        if wanted > 0:
+            if learning:
+                architectures |= dict(enumerate(learning[0].ask(wanted), asked))
+            for candidate in range(asked, asked + wanted):
+                open_at[candidate] = told
+                clock.submit(candidate)
+            asked += wanted
+            continue
+        group = order.choose_to_tell(clock.arrived, asked=asked, told=told)
+        if group:
+            stale += sum(told - open_at.pop(candidate) for candidate in group)
+            if learning:
+                made = [architectures.pop(candidate) for candidate in group]
+                earned = [
+                    learning[1](a) if clock.arrived[c] == "done" else None
+                    for a, c in zip(made, group, strict=True)
+                ]
+                learning[0].tell(made, earned)
+                rewards[group] = [np.nan if r is None else r for r in earned]
+            for candidate in group:
+                clock.outcomes[clock.arrived.pop(candidate)] += 1
+            told += len(group)
+            continue
+        clock.advance()
+    return clock.finish(candidates, stale / candidates, rewards)
+
+
+class _Clock:
+    """Hold workers, what they do until when, and what waits."""
+
+    def __init__(
+        self,
+        durations: Callable[[np.random.Generator], float],
+        workers: int,
+        faults: Faults,
+        timeout: float | None,
+        overhead: float,
+        seed: int,
+    ) -> None:
+        self.now = 0.0
+        self.arrived: dict[int, str] = {}
+        self.outcomes = dict.fromkeys(("done", "memory", "nan", "timeout", "lost"), 0)
+        self._durations = durations
+        self._workers = workers
+        self._free = workers
+        self._faults = faults
+        self._timeout = timeout
+        self._overhead = overhead
+        self._seed = seed
+        self._heap: list[tuple[float, int, int, str, float]] = []
+        self._waiting: list[tuple[int, int]] = []  # a heap of candidates and attempts
+        self._ended: dict[int, float] = {}
+        self._spans: list[tuple[float, float, bool]] = []  # of work: from, to, came to a result
+        self._serial = 0
+        self._attempts = 0
+        self._gone = 0  # workers of an outage, still to be taken or taken
+        if faults.outage is not None:
+            start, end, _ = faults.outage
+            self._push(start, -1, "outage", start)
+            self._push(end, -1, "back", end)
+
+    def _push(self, when: float, candidate: int, what: str, started: float) -> None:
+        self._serial += 1
+        heapq.heappush(self._heap, (when, self._serial, candidate, what, started))
+
+    def submit(self, candidate: int, attempt: int = 1) -> None:
+        heapq.heappush(self._waiting, (candidate, attempt))
+        self._start()
+
+    def _start(self) -> None:
+        while self._waiting and self._free > 0:
+            candidate, attempt = heapq.heappop(self._waiting)
+            generator = np.random.default_rng((self._seed, candidate, attempt))
+            takes, chance = self._durations(generator), float(generator.random())
+            faults, what = self._faults, "done"
+            if chance < faults.lost:
+                what, takes = f"lost {attempt}", takes * float(generator.random())
+            elif chance < faults.lost + faults.hang:
+                what, takes = "timeout", math.inf
+            elif chance < faults.lost + faults.hang + faults.memory:
+                what = "memory"
+            elif chance < faults.lost + faults.hang + faults.memory + faults.nan:
+                what = "nan"
+            if self._timeout is not None and takes > self._timeout:
+                what, takes = "timeout", self._timeout
+            self._free -= 1
+            self._attempts += 1
+            begins = self.now + self._overhead
+            self._push(begins + takes, candidate, what, begins)
+
+    def advance(self) -> None:
+        """Go to the next event."""
+        self.now, _, candidate, what, started = heapq.heappop(self._heap)
+        if what == "outage":
+            self._lose_workers()
+        elif what == "back":
+            self._free += self._gone
+            self._gone = 0
+        else:
+            self._free += 1
+            self._end(candidate, what, started)
+        self._start()
+
+    def _end(self, candidate: int, what: str, started: float) -> None:
+        lost = what.startswith("lost")
+        self._spans.append((started, self.now, not lost))
+        if lost and (attempt := int(what.split()[1])) < _ATTEMPTS:
+            self.submit(candidate, attempt + 1)
+            return
+        self.arrived[candidate] = "lost" if lost else what
+        self._ended[candidate] = self.now
+
+    def _lose_workers(self) -> None:
+        """Take workers away, free ones first; what the others had begins anew elsewhere."""
+        assert self._faults.outage is not None
+        number = min(self._faults.outage[2], self._workers)
+        free = min(self._free, number)
+        self._free -= free
+        self._gone = number
+        work = sorted(event for event in self._heap if event[2] >= 0)[: number - free]
+        for event in work:
+            self._heap.remove(event)
+            self._spans.append((min(event[4], self.now), self.now, False))
+            # A place elsewhere, not the worker's fault: the attempt is not counted
+            attempt = int(event[3].split()[1]) if event[3].startswith("lost") else 1
+            heapq.heappush(self._waiting, (event[2], attempt))
+        heapq.heapify(self._heap)
+
+    def finish(self, candidates: int, staleness: float, rewards: np.ndarray) -> Simulation:
+        makespan = max(self._ended.values())
+        spans = np.array([(a, b) for a, b, _ in self._spans])
+        useful = sum(b - a for a, b, counted in self._spans if counted)
+        low, high = 0.1 * makespan, 0.9 * makespan
+        warm = np.clip(spans[:, 1], low, high) - np.clip(spans[:, 0], low, high)
+        return Simulation(
+            makespan,
+            useful / (self._workers * makespan),
+            float(warm.sum()) / (self._workers * (high - low)),
+            np.array([self._ended[k] for k in range(candidates)]),
+            self.outcomes,
+            self._attempts,
+            staleness,
+            rewards,
+        )

@@ -1,0 +1,205 @@
+"""One page on the winner of a search: what it is, what it was made from, what it is good for."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from brainguided import __version__
+from brainguided.architectures import Architecture
+from brainguided.journal.journal import Journal
+from brainguided.plot import plot_architecture, plot_correspondence
+
+
+def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
+    """Write the page and the figures of the finalists of a run.
+
+    Parameters
+    ----------
+    out : path
+        A run folder, after `run_finalists`.
+
+    Returns
+    -------
+    list of path
+        ``MODEL_CARD.md``, ``architecture.png`` and, where the run has a teacher,
+        ``correspondence.png``, in the folder ``finalists``.
+
+    Raises
+    ------
+    FileNotFoundError
+        There are no finalists yet.
+    """
+    folder = Path(out) / "finalists"
+    record_path = folder / "finalists.json"
+    if not record_path.is_file():
+        raise FileNotFoundError(
+            f"{record_path} does not exist; run 'brainguided finalists {out}' first."
+        )
+    record = json.loads(record_path.read_text(encoding="utf-8"))
+    with Journal.read(out) as journal:
+        config = journal.config or {}
+    task = config.get("task", {})
+    winner = next(f for f in record["finalists"] if f["candidate"] == record["winner"])
+    architecture = Architecture.from_json(winner["architecture"])
+    figure: Any = plot_architecture(architecture).figure
+    figure.savefig(folder / "architecture.png", dpi=200)
+    _close(figure)
+    written = [folder / "architecture.png"]
+    maps = {
+        when: xr.load_dataset(folder / f"correspondence_{when}.nc")
+        for when in ("search", "long")
+        if (folder / f"correspondence_{when}.nc").is_file()
+    }
+    if maps:
+        height = 0.75 + 0.19 * maps["long"].sizes["layer"]
+        both = Figure(figsize=(6.6, height), layout="constrained")
+        panels = both.subplots(1, 2)
+        for panel, (when, found) in zip(panels, maps.items(), strict=False):
+            plot_correspondence(found, axes=panel)
+            title = "after the search" if when == "search" else "after long training"
+            panel.set_title(title, fontsize=7)
+        both.savefig(folder / "correspondence.png", dpi=200)
+        written.append(folder / "correspondence.png")
+    card = folder / "MODEL_CARD.md"
+    card.write_text(
+        _write_page(record, winner, architecture, task, maps), encoding="utf-8", newline="\n"
+    )
+    return [card, *written]
+
+
+def _close(figure: Any) -> None:
+    from matplotlib import pyplot
+
+    pyplot.close(figure)
+
+
+def _write_page(
+    record: dict[str, Any],
+    winner: dict[str, Any],
+    architecture: Architecture,
+    task: dict[str, Any],
+    maps: dict[str, xr.Dataset],
+) -> str:
+    images = task.get("images", {})
+    n_classes, size = int(images.get("classes", 2)), int(images.get("image_size", 32))
+    adds = architecture.count_multiply_adds(size, n_classes)
+    blueprint = architecture.to_blueprint(n_classes)
+    fed, observed = blueprint.feeding, blueprint.observed
+    idle = ", ".join(name for name in observed if name not in fed)
+    untrained = f"; never trained: {idle}" if idle else ""
+    accuracy, n = record["test_accuracy"], record["test_images"]
+    low, high = wilson_interval(accuracy, n)
+    teacher = task.get("teacher") or []
+    simulated = any("simulated" in str(area.get("source")) for area in teacher)
+    lines = [
+        f"# Winner: candidate {record['winner']}",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| kind | {architecture.kind} |",
+        f"| parameters | {record['n_parameters']:,} |",
+        f"| parameters that feed the classifier | {blueprint.n_feeding_parameters:,} |",
+        f"| observed layers that feed the classifier | {len(fed)} of {len(observed)}{untrained} |",
+        f"| multiply-adds for one image of {size} px | {adds:,} |",
+        f"| classes | {n_classes} |",
+        f"| test accuracy | {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {n:,} images, "
+        "tested once) |",
+        f"| validation accuracy after long training | {winner['performance']:.4f} |",
+        f"| P and reward of the search | {winner['search_performance']:.4f}, "
+        f"{winner['reward']:.4f} |",
+        f"| seed of weights and image order | {winner['seed']} |",
+        "",
+        "![architecture](architecture.png)",
+        "",
+        "## Made from",
+        "",
+        f"- Images: {images.get('source', 'unknown')}; the tested network was trained on training "
+        "and validation images together.",
+    ]
+    for area in teacher:
+        lines.append(f"- Teacher {area.get('area')}: {area.get('source')}")
+    if simulated:
+        lines.append("- **The recordings are simulated. Nothing here is a finding about a brain.**")
+    if not teacher:
+        lines.append("- No teacher: the search was for accuracy alone.")
+    training = task.get("training", {})
+    lines += [
+        f"- Settings of the short training: {json.dumps(training)}",
+        "",
+        "## Cost in training images processed",
+        "",
+        "| search | finalists | winner | all |",
+        "|---|---|---|---|",
+        f"| {record['examples_search']:,} | {record['examples_finalists']:,} | "
+        f"{record['examples_winner']:,} | {record['examples']:,} |",
+        "",
+        "## Finalists",
+        "",
+        "| candidate | reward | P of the search | validation, long training | parameters |",
+        "|---|---|---|---|---|",
+    ]
+    for one in record["finalists"]:
+        long = one["reason"] if one["performance"] is None else f"{one['performance']:.4f}"
+        lines.append(
+            f"| {one['candidate']} | {one['reward']:.4f} | {one['search_performance']:.4f} | "
+            f"{long} | {one['n_parameters']:,} |"
+        )
+    if maps:
+        lines += ["", "## Layer-area correspondence", ""]
+        lines += ["| area | after the search | after long training |", "|---|---|---|"]
+        for area in maps["long"]["area"].values.tolist():
+            said = [
+                _say_best(maps[w].sel(area=area)) if w in maps else "" for w in ("search", "long")
+            ]
+            lines.append(f"| {area} | {said[0]} | {said[1]} |")
+        lines += [
+            "",
+            "RDM similarity (Pearson r) of the most similar layer, with a 95 % bootstrap interval "
+            "over stimuli. The best of many layers is biased upward.",
+            "",
+            "![correspondence](correspondence.png)",
+        ]
+    lines += [
+        "",
+        "## To use it",
+        "",
+        "```python",
+        "import winner_network",
+        "",
+        "network = winner_network.load()",
+        "logits = network(winner_network.to_input(images))  # uint8 (n, y, x, 3)",
+        "```",
+        "",
+        f"Trained from one seed. Chosen among {len(record['finalists'])} finalists by validation "
+        "accuracy, which is therefore biased upward; the test accuracy is not. Made with "
+        f"brainguided {__version__}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _say_best(one: xr.Dataset) -> str:
+    layer = str(one["best_layer"].values)
+    if not layer:
+        return "no layer"
+    low, high = one["similarity_interval"].sel(layer=layer).values
+    return f"{layer}, r = {float(one['best_similarity']):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share of `n`.
+
+    References
+    ----------
+    .. [1] Wilson 1927, Journal of the American Statistical Association 22:209.
+    """
+    z = 1.959964
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return centre - half, centre + half

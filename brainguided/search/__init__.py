@@ -1,0 +1,1 @@
+"""Ask, evaluate, tell: the search itself, its finalists and its winner."""

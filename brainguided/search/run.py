@@ -1,0 +1,256 @@
+"""Run a search: ask the controller, evaluate, record, tell; or go on with one that was stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from brainguided.controllers.contract import Controller
+from brainguided.journal.attempts import Attempt
+from brainguided.journal.journal import Journal
+from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
+from brainguided.search.orders import Batch, Completion, Order
+from brainguided.search.progress import Progress
+from brainguided.search.state import WINDOW, SearchState
+
+__all__ = ["SearchError", "run_search"]
+_log = logging.getLogger(__name__)
+_NOTE = 2.0  # s between two notes of how far it is
+
+
+def run_search(
+    controller: Controller,
+    task: Any,
+    *,
+    candidates: int,
+    out: str | os.PathLike[str],
+    round_size: int = 8,
+    order: Order | None = None,
+    executor: Executor | None = None,
+    evaluate: Callable[..., Any] | None = None,
+    timeout: float | None = None,
+    workers: int | None = None,
+) -> xr.Dataset:
+    """Search for the architecture with the highest reward, or resume a search.
+
+    By default rounds of `round_size` candidates are asked for, evaluated and told, whatever the
+    number of workers, so that the result does not depend on it; see `order` for others. Every
+    evaluation is in the journal as soon as it ends. The same call on the same folder goes on where
+    the last one stopped: its saved state is taken up, and where there is none or later events, the
+    controller is rebuilt by asking and telling it again what the journal holds.
+
+    Parameters
+    ----------
+    controller : Controller
+        Newly made: it has to be asked from its beginning.
+    task : Task
+        What stays fixed; handed to `evaluate`, its ``describe()`` identifies it.
+    candidates : int
+        Number of candidates, earlier ones in the journal included. A search that has ended can
+        be extended by a larger number. Where the last round was short, it stays so; to get
+        exactly the longer search, extend by whole rounds.
+    out : path
+        The run folder.
+    round_size : int
+        Candidates between two lessons of the controller.
+    order : Order, optional
+        `orders.Completion` keeps all workers busy and tells each result as it comes;
+        `orders.Index` nearly so, with the same result whatever the workers; default:
+        ``orders.Batch(round_size)``.
+    executor : concurrent.futures.Executor, optional
+        Where evaluations run, e.g. `local_pool(2)`; default: in this process, one by one.
+    evaluate : callable, optional
+        ``evaluate(architecture, task, seed=...)`` returning an `Evaluation`; default:
+        `evaluation.evaluate`. Candidate k has the seed
+        ``SeedSequence((controller.seed, k)).generate_state(1)[0]``.
+    timeout : float, optional
+        Seconds that an evaluation may run; one that takes longer has failed. Needs an executor.
+    workers : int, optional
+        Evaluations that are handed over at a time. The executors of this package and the pools of
+        `concurrent.futures` say themselves how many they run; others, as Dask's, do not.
+
+    Returns
+    -------
+    xarray.Dataset
+        The run, see `records.build_run`. The run folder holds the same as run.nc, run.csv and
+        run.jsonl, and the winner, the earliest of equals, as winner.json.
+
+    Raises
+    ------
+    JournalError
+        The folder or its journal cannot be used, or belongs to another search.
+    SearchError
+        More than half of the last 40 evaluations since the start failed, none succeeded at all, or
+        the executor is broken. The same call goes on.
+    KeyboardInterrupt
+        As raised by Ctrl-C, with a message; what has ended is kept.
+
+    Notes
+    -----
+    An architecture that was proposed before is not evaluated again but has the results of the
+    earlier candidate. A failed candidate, also one with a reward that is not finite, is told the
+    lowest reward seen by the end of its round (0 if there is none). An evaluation whose worker
+    dies, or that raises `concurrent.futures.BrokenExecutor`, is tried again, at most twice.
+    """
+    if type(candidates) is not int or candidates < 1:
+        raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout is {timeout!r}; expected a positive number of seconds.")
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise ValueError(f"workers is {workers!r}; expected a whole number, at least 1.")
+    order = Batch(round_size) if order is None else order
+    evaluate = evaluate or _load_evaluate()
+    config = json.loads(
+        json.dumps(
+            {
+                "controller": controller.describe(),
+                "space": controller.space.describe(),
+                "task": task.describe(),
+                "seed": controller.seed,
+                **order.describe(),
+            }
+        )
+    )
+    dispatcher = Dispatcher(
+        executor, evaluate, task, timeout=timeout, workers=workers, logs=Path(out) / "logs"
+    )
+    _check_slots(order, dispatcher)
+    with Journal.open(out) as journal:
+        search = SearchState(controller, journal)
+        search.resume(config, candidates)
+        journal.begin_session(workers=_describe_workers(executor, dispatcher))
+        try:
+            with dispatcher:
+                _drive(search, order, dispatcher, candidates)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Stopped after {journal.n_results} of {candidates} candidates. "
+                f"Nothing is lost: the same call goes on in {Path(out)}."
+            ) from None
+        if search.lowest is None:
+            ended = [(outcome, why) for _, outcome, why, *_ in journal.summaries().values()]
+            _refuse_failures(ended, limit=0)
+        return journal.export()
+
+
+def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
+    """Refuse to fill workers whose number is unknown; say where many would be idle."""
+    if isinstance(order, Completion) and dispatcher.slots >= UNKNOWN_SLOTS:
+        raise ValueError(
+            "The executor does not say how many evaluations it runs at a time, which the order "
+            "'completion' has to know; give it as run_search(..., workers=40)."
+        )
+    if isinstance(order, Batch) and order.round_size < dispatcher.slots < UNKNOWN_SLOTS:
+        _log.warning(
+            "%d evaluations can run at a time, but rounds hold %d candidates: the others will be "
+            "idle. Larger rounds (round_size), or the orders 'index' and 'completion', keep them "
+            "busy.",
+            dispatcher.slots,
+            order.round_size,
+        )
+
+
+def _drive(search: SearchState, order: Order, dispatcher: Dispatcher, candidates: int) -> None:
+    """Ask, evaluate and tell in the order given until all candidates were told."""
+    for job in search.open_jobs():
+        dispatcher.submit(job)
+    progress = Progress(candidates, search.told + len(search.arrived))
+    noted = -_NOTE
+    while search.told < candidates:
+        with search.journal.one_transaction():
+            jobs = _advance(search, order, dispatcher, candidates)
+        _refuse_failures(search.recent)
+        for job in jobs:
+            dispatcher.submit(job)
+        if search.told == candidates:
+            break
+        slots = dispatcher.slots if dispatcher.slots < UNKNOWN_SLOTS else None
+        if time.monotonic() - noted >= _NOTE:
+            noted = time.monotonic()
+            search.journal.note_progress(
+                candidates=candidates,
+                running=dispatcher.n_running,
+                waiting=dispatcher.n_waiting,
+                workers=slots,
+            )
+        for attempt, timing in dispatcher.wait():
+            search.journal.record_attempt(attempt, timing)
+            if attempt.outcome != "lost":
+                search.arrive(attempt)
+            _log.info(
+                "%s",
+                progress.describe(
+                    attempt,
+                    timing,
+                    done=search.told + len(search.arrived),
+                    running=dispatcher.n_running,
+                    waiting=dispatcher.n_waiting,
+                    workers=slots,
+                ),
+            )
+    search.journal.note_progress(candidates=candidates, running=0, waiting=0, workers=None)
+
+
+def _advance(
+    search: SearchState, order: Order, dispatcher: Dispatcher, candidates: int
+) -> list[Attempt]:
+    """Tell and ask as far as the results that are there allow; return the attempts to make."""
+    jobs: list[Attempt] = []
+    while search.told < candidates and _count_failures(search.recent) <= WINDOW // 2:
+        wanted = order.count_to_ask(
+            asked=search.asked,
+            told=search.told,
+            arrived=len(search.arrived),
+            evaluating=dispatcher.n_running + dispatcher.n_waiting + len(jobs),
+            slots=dispatcher.slots,
+        )
+        wanted = min(wanted, candidates - search.asked)
+        if wanted > 0:
+            jobs += search.propose(wanted)
+            continue
+        group = order.choose_to_tell(search.arrived, asked=search.asked, told=search.told)
+        if not group:
+            break
+        search.conclude(group)
+    return jobs
+
+
+def _load_evaluate() -> Callable[..., Any]:
+    from brainguided.candidates.evaluation import (
+        evaluate,  # torch, which workers with their own do not need
+    )
+
+    return evaluate
+
+
+def _count_failures(recent: Sequence[tuple[str, str]]) -> int:
+    return sum(outcome == "failed" for outcome, _ in recent)
+
+
+def _refuse_failures(recent: Sequence[tuple[str, str]], *, limit: int = WINDOW // 2) -> None:
+    """Stop when more than `limit` of the last evaluations, duplicates aside, failed."""
+    if _count_failures(recent) > limit:
+        reasons = [reason for outcome, reason in recent if outcome == "failed"]
+        reason, times = Counter(reasons).most_common(1)[0]
+        raise SearchError(
+            f"{len(reasons)} of the last {len(recent)} evaluations failed, {times} of them with "
+            f"'{reason}'. Correct the cause, then start the same search again: it goes on after "
+            "them. They stay failed; to have them evaluated again, choose another folder."
+        )
+
+
+def _describe_workers(executor: Executor | None, dispatcher: Dispatcher) -> str:
+    if executor is None:
+        return "this process"
+    slots = dispatcher.slots
+    name = type(executor).__name__.lstrip("_")
+    return f"{name}({slots if slots < UNKNOWN_SLOTS else 'unknown'})"

@@ -1,0 +1,205 @@
+"""What a search has asked and told: a controller and a journal that agree."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brainguided.architectures import Architecture
+from brainguided.controllers.contract import Controller
+from brainguided.journal.attempts import Attempt
+from brainguided.journal.differing_settings import find_differences
+from brainguided.journal.journal import Journal, JournalError
+
+WINDOW = 40  # evaluations watched for failures
+_SNAPSHOT = 500  # candidates between two saved states of the controller
+
+
+class SearchState:
+    """Hold a controller and a journal that agree on what was asked and told."""
+
+    def __init__(self, controller: Controller, journal: Journal) -> None:
+        self.controller = controller
+        self.journal = journal
+        self.events = 0  # asks and tells so far
+        self.asked = 0
+        self.told = 0
+        self.open: dict[int, Architecture] = {}  # asked for, not told
+        self.arrived: dict[int, None] = {}  # of those open, with a result, in the order they came
+        self.lowest: float | None = None  # reward of those told
+        # Outcomes and reasons of what was told since the start: what failed before may be mended
+        self.recent: deque[tuple[str, str]] = deque(maxlen=WINDOW)
+        self._owner: dict[str, int] = {}  # the first candidate with each key
+        self._results: dict[int, Attempt] = {}  # of those arrived
+        self._followers: dict[int, list[int]] = {}  # duplicates of candidates that are running
+        self._saved = 0  # candidates told in the last snapshot
+
+    def resume(self, config: dict[str, Any], candidates: int) -> None:
+        """Bring the controller to where the journal is."""
+        known = self.journal.config
+        if known is None:
+            self.journal.begin(config)
+            return
+        _refuse_other(known, config, self.journal.path)
+        logged = self.journal.n_asked
+        if logged > candidates:
+            raise JournalError(
+                f"{self.journal.path} already holds {logged} candidates, "
+                f"{candidates} were asked for. Ask for {logged} or more, or use another folder."
+            )
+        snapshot = self.journal.snapshot()
+        if snapshot is not None:
+            self.events, state = snapshot
+            self.controller.restore_state(state["controller"])
+            self.asked, self.told, self._saved = state["asked"], state["told"], state["told"]
+            for candidate, text in state["open"]:
+                self.open[candidate] = Architecture.from_json(text)
+        for kind, payload in self.journal.events(self.events):
+            if kind == "ask":
+                self._replay_ask(payload["architectures"])
+            else:
+                told = [self.open.pop(candidate) for candidate in payload["candidates"]]
+                self.controller.tell(told, payload["rewards"])
+                self.told += len(told)
+            self.events += 1
+        summaries = self.journal.summaries()
+        for candidate, (key, *_) in summaries.items():
+            self._owner.setdefault(key, candidate)
+        for candidate in self.journal.told():
+            _, outcome, _, reward, _ = summaries[candidate]
+            self._remember(outcome, reward)
+        for candidate, architecture in self.open.items():
+            owner = self._owner.setdefault(architecture.key, candidate)
+            self._owner[architecture.key] = min(owner, candidate)
+        for candidate, architecture in self.open.items():
+            owner = self._owner[architecture.key]
+            if owner in summaries:
+                self.arrived[candidate] = None
+                if owner == candidate:
+                    self._results[candidate] = self.journal.result(candidate)
+            elif owner != candidate:
+                self._followers.setdefault(owner, []).append(candidate)
+
+    def _replay_ask(self, texts: Sequence[str]) -> None:
+        """Ask again for what the journal says was proposed."""
+        for text, proposal in zip(texts, self.controller.ask(len(texts)), strict=True):
+            if proposal.to_json() != text:
+                raise JournalError(
+                    f"{self.journal.path} cannot be resumed: in event {self.events} the controller "
+                    f"now proposes another candidate {self.asked} than it did. The "
+                    "controller was used before, or another version of brainguided or torch "
+                    "wrote the journal (table 'session'). Make a new controller, or start in "
+                    "another folder."
+                )
+            self.open[self.asked] = proposal
+            self.asked += 1
+
+    def _remember(self, outcome: str, reward: float | None) -> None:
+        if outcome == "done" and reward is not None:
+            self.lowest = reward if self.lowest is None else min(self.lowest, reward)
+
+    def open_jobs(self) -> list[Attempt]:
+        """Return the attempts to make of candidates that were open in the journal."""
+        made = Counter(a.candidate for a in self.journal.attempts(min(self.open, default=0)))
+        return [
+            self._make_job(candidate, made[candidate] + 1)
+            for candidate, architecture in self.open.items()
+            if candidate not in self.arrived and self._owner[architecture.key] == candidate
+        ]
+
+    def _make_job(self, candidate: int, attempt: int) -> Attempt:
+        architecture = self.open[candidate]
+        return Attempt(
+            candidate=candidate,
+            attempt=attempt,
+            architecture=architecture.to_json(),
+            key=architecture.key,
+            seed=_candidate_seed(self.controller.seed, candidate),
+            outcome="lost",
+        )
+
+    def propose(self, n: int) -> list[Attempt]:
+        """Ask for `n` candidates; return the attempts to make, none of duplicates."""
+        proposals = self.controller.ask(n)
+        texts = [proposal.to_json() for proposal in proposals]
+        self.journal.record_ask(self.events, self.asked, texts)
+        self.events += 1
+        jobs = []
+        for proposal in proposals:
+            candidate, self.asked = self.asked, self.asked + 1
+            self.open[candidate] = proposal
+            owner = self._owner.setdefault(proposal.key, candidate)
+            if owner == candidate:
+                jobs.append(self._make_job(candidate, 1))
+            elif owner in self.open and owner not in self._results:
+                self._followers.setdefault(owner, []).append(candidate)
+            else:
+                self.arrived[candidate] = None
+        return jobs
+
+    def arrive(self, attempt: Attempt) -> None:
+        """Take the result of a candidate, and with it those of its duplicates."""
+        self._results[attempt.candidate] = attempt
+        followers = self._followers.pop(attempt.candidate, [])
+        self.arrived |= dict.fromkeys([attempt.candidate, *followers])
+
+    def conclude(self, group: Sequence[int]) -> None:
+        """Answer duplicates, give failures their reward, log and tell these candidates."""
+        found: dict[int, Attempt] = {}
+        duplicates: list[Attempt] = []
+        for candidate in group:
+            owner = self._owner[self.open[candidate].key]
+            result = self._results.get(owner) or found.get(owner) or self.journal.result(owner)
+            if candidate != owner:
+                result = replace(
+                    result, candidate=candidate, attempt=1, duplicate_of=owner, examples=0
+                )
+                duplicates.append(result)
+            found[candidate] = result
+            if candidate == owner:
+                self.recent.append((result.outcome, result.reason))
+            self._remember(result.outcome, result.reward)
+        lowest = 0.0 if self.lowest is None else self.lowest
+        rewards = {
+            candidate: result.reward
+            if result.outcome == "done" and result.reward is not None
+            else lowest
+            for candidate, result in found.items()
+        }
+        told = [self.open.pop(candidate) for candidate in group]
+        self.controller.tell(told, list(rewards.values()))
+        for candidate in group:
+            del self.arrived[candidate]
+            self._results.pop(candidate, None)
+        self.told += len(group)
+        state = None
+        if self.told - self._saved >= _SNAPSHOT:
+            state, self._saved = self._save(), self.told
+        self.journal.record_tell(self.events, rewards, duplicates, state)
+        self.events += 1
+
+    def _save(self) -> dict[str, Any] | None:
+        """Return the state from which `resume` goes on; None if the controller has none."""
+        controller = self.controller.save_state()
+        if controller is None:
+            return None
+        still = [[candidate, proposal.to_json()] for candidate, proposal in self.open.items()]
+        return {"controller": controller, "asked": self.asked, "told": self.told, "open": still}
+
+
+def _candidate_seed(seed: int, candidate: int) -> int:
+    return int(np.random.SeedSequence((seed, candidate)).generate_state(1)[0])
+
+
+def _refuse_other(known: dict[str, Any], config: dict[str, Any], path: Path) -> None:
+    differences = find_differences(known, config, ("in the journal", "now"))
+    if differences:
+        raise JournalError(
+            f"{path} belongs to another search; use the same settings or another folder:"
+            + "".join(differences)
+        )

@@ -1,0 +1,101 @@
+"""How far a search is, from its journal alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+
+from brainguided.journal.journal import Journal
+from brainguided.search.progress import say_time
+
+_RECENT = 20  # candidates by which the pace is judged
+_SILENT = 60.0  # s after which a search that says nothing may have been stopped
+
+
+def describe_status(out: str | os.PathLike[str], *, now: float | None = None) -> str:
+    """Say what a search has done and when it may end; it is not disturbed.
+
+    Parameters
+    ----------
+    out : path
+        A run folder.
+    now : float, optional
+        Time in s since 1970 (UTC); default: the present.
+
+    Returns
+    -------
+    str
+        A few lines: candidates asked for, running, waiting, done and failed (with reasons), the
+        best reward, the pace and when it ends at that, images a second, and the share of time
+        that the workers of each host were busy since the last start.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder has no journal.
+    """
+    now = time.time() if now is None else now
+    with Journal.read(out) as journal:
+        summaries = journal.summaries()
+        asked, times, session = journal.n_asked, journal.timings(), journal.last_session()
+        examples, noted = journal.n_examples, journal.progress()
+    asked = max(asked, len(summaries))  # a merged run holds no asking
+    outcomes = Counter(outcome for _, outcome, _, _, _ in summaries.values())
+    reasons = Counter(
+        reason for _, outcome, reason, _, _ in summaries.values() if outcome == "failed"
+    )
+    duplicates = sum(row[4] is not None for row in summaries.values())
+    rewards = [r for _, outcome, _, r, _ in summaries.values() if outcome == "done"]
+    best = max((r for r in rewards if r is not None), default=None)
+    failed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
+    lines = [
+        f"{_describe_open(asked, asked - len(summaries), noted, now)}, "
+        f"done {outcomes['done']}, failed {outcomes['failed']}{f' ({failed})' if failed else ''}, "
+        f"duplicates {duplicates}"
+    ]
+    if best is not None:
+        lines.append(f"best reward {best:.4f}")
+    if session is not None:
+        started, workers, host, pid = session
+        lines.append(
+            f"last started {(now - started) / 60:.1f} min ago on {host} (process {pid}), {workers}"
+        )
+        here = [t for t in times if t.started >= started]
+        if here:
+            end = max(t.finished for t in here)
+            span = max(end - started, 1e-9)
+            lines.append(
+                f"{len(here)} evaluations since then, {len(here) / span * 60:.2f} a minute, "
+                f"the last {(now - end):.0f} s ago"
+            )
+            latest = sorted(t.finished for t in here)[-_RECENT:]
+            if len(latest) > 1 and latest[-1] > latest[0]:
+                pace = (len(latest) - 1) / (latest[-1] - latest[0])
+                text = f"pace of the last {len(latest)}: {pace * 60:.2f} a minute"
+                left = 0 if noted is None else noted[1] - len(summaries)
+                if left > 0:
+                    text += f"; {left} candidates are left, at this pace {say_time(left / pace)}"
+                lines.append(text)
+            for name in sorted({t.host for t in here}):
+                busy = sum(t.seconds for t in here if t.host == name)
+                pids = len({t.pid for t in here if t.host == name})
+                lines.append(f"{name}: {pids} workers, busy {busy / (span * pids):.0%} of the time")
+    total = sum(t.seconds for t in times)
+    if total and examples:
+        lines.append(f"{examples} training images, {examples / total:.0f} a second and worker")
+    return "\n".join(lines)
+
+
+def _describe_open(
+    asked: int, n_open: int, noted: tuple[float, int, int, int, int | None] | None, now: float
+) -> str:
+    """Say how many candidates have no result yet, and what the driver said of them last."""
+    if noted is None:
+        return f"asked for {asked}, running or waiting {n_open}"
+    at, candidates, running, waiting, workers = noted
+    text = f"asked for {asked} of {candidates}"
+    if now - at > _SILENT and n_open:
+        return f"{text}, open {n_open} (no sign of the search for {say_time(now - at)})"
+    text += f", running {running}" + ("" if workers is None else f" of {workers} at a time")
+    return f"{text}, waiting {waiting}"

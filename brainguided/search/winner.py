@@ -1,0 +1,92 @@
+"""The winner of a search, trained once more: its weights and its RDMs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from brainguided.architectures import Architecture
+from brainguided.candidates.evaluation import Task, train_candidate
+from brainguided.candidates.training import on_device
+from brainguided.guidance.teacher import Target
+from brainguided.journal.exports import find_winner
+from brainguided.journal.journal import Journal, refuse_other_task
+from brainguided.networks.build import BlueprintNetwork
+from brainguided.networks.preprocessing import Preprocessing
+from brainguided.networks.streamed import compute_layer_rdms
+from brainguided.rdms.compute import dissimilarities_from_rdms
+from neural_data.model.dissimilarities import save_dissimilarities
+
+
+def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
+    """Train the winner of a run again and save what it has become.
+
+    The same architecture, seed and task give the same network that the search scored, so
+    nothing of this had to be kept for every candidate.
+
+    Parameters
+    ----------
+    out : path
+        A run folder.
+    task : Task
+        The task of that run.
+
+    Returns
+    -------
+    list of Path
+        ``winner.pt`` (the weights: ``build_network(...).load_state_dict(torch.load(path,
+        weights_only=True))``) and, for each area, ``winner_rdms_AREA.nc``: dissimilarities of
+        the area, named "AREA (teacher)", and of every layer, over the area's own stimuli.
+
+    Raises
+    ------
+    JournalError
+        If the folder holds no journal, or one of another task.
+    RuntimeError
+        If no candidate succeeded.
+    """
+    folder = Path(out)
+    with Journal.read(folder) as journal:
+        config = journal.config
+        winner = find_winner(journal.results())
+    if winner is None:
+        raise RuntimeError(f"No candidate of {folder} succeeded; there is no winner to save.")
+    refuse_other_task(config, task.describe(), folder)
+    network = train_candidate(Architecture.from_json(winner.architecture), task, seed=winner.seed)
+    weights = folder / "winner.pt"
+    aside = folder / f".winner.pt.{os.getpid()}"
+    try:
+        torch.save(network.state_dict(), aside)
+        os.replace(aside, weights)
+    finally:
+        aside.unlink(missing_ok=True)
+    targets = [] if task.teacher is None else list(task.teacher)
+    with on_device(network, task.training.device):
+        return [weights] + [
+            save_dissimilarities(
+                _stack_rdms(network, target, task.images.image_size),
+                folder / f"winner_rdms_{target.area}.nc",
+            )
+            for target in targets
+        ]
+
+
+def _stack_rdms(network: BlueprintNetwork, target: Target, image_size: int) -> xr.Dataset:
+    """Return the RDM of an area and those of all layers on its stimuli, as float32."""
+    layers = dissimilarities_from_rdms(
+        compute_layer_rdms(
+            network, target.stimuli, by=target.by, preprocessing=Preprocessing(size=image_size)
+        )
+    )
+    area = dissimilarities_from_rdms(target.rdm).assign_coords(area=[f"{target.area} (teacher)"])
+    values = np.concatenate([area["dissimilarity"].values, layers["dissimilarity"].values])
+    names = [*area["area"].values.tolist(), *layers["area"].values.tolist()]
+    stacked = area.drop_vars(["dissimilarity", "area"]).assign(
+        dissimilarity=(("area", "stimulus", "other_stimulus"), values.astype(np.float32))
+    )
+    stacked["dissimilarity"].attrs = dict(area["dissimilarity"].attrs)
+    return stacked.assign_coords(area=names)

@@ -1,0 +1,1 @@
+"""Run files, teacher files and model files, checked before work starts."""

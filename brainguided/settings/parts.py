@@ -1,0 +1,118 @@
+"""The parts of a run file that are made by name: space, controller, limits and order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from brainguided.controllers.contract import Controller
+from brainguided.controllers.limits import Limits
+from brainguided.search.orders import Batch, Completion, Index, Order
+from brainguided.settings.presets import CONTROLLERS, SPACES
+from brainguided.settings.toml import check_keys, nest_problems, say_unknown
+from brainguided.spaces import SearchSpace
+
+_ORDERS = ("batch", "completion", "index")
+_LIMITS = {"max_parameters": "whole", "max_multiply_adds": "whole"}
+
+
+def _choose(
+    where: str, table: dict[str, Any], key: str, choices: dict[str, Any], problems: list[str]
+) -> str | None:
+    """Return the name chosen, the first by default; None if it is none of those known."""
+    name = table.get(key, next(iter(choices)))
+    if isinstance(name, str) and name not in choices:
+        problems.append(say_unknown(f"{where}{key} ", name, list(choices)))
+    return name if isinstance(name, str) and name in choices else None
+
+
+def make_order(table: dict[str, Any], problems: list[str]) -> Order:
+    """Return the order of asking and telling, with the settings that belong to it."""
+    name, given = table.get("order", "batch"), {k for k in ("round_size", "lag") if k in table}
+    timeout = table.get("timeout", 1)
+    if type(timeout) in (int, float) and timeout <= 0:
+        problems.append(f"timeout is {timeout}, expected a positive number of seconds")
+    if isinstance(name, str) and name not in _ORDERS:
+        problems.append(say_unknown("order ", name, list(_ORDERS)))
+        return Batch()
+    if name == "index" and "lag" not in given:
+        problems.append("lag is missing: about three times the number of workers, e.g. 24")
+    for key, owner in (("round_size", "batch"), ("lag", "index")):
+        if key in given and name != owner:
+            problems.append(f"{key} belongs to the order '{owner}', not to '{name}'")
+    if problems:
+        return Batch()
+    if name == "index":
+        return Index(table["lag"])
+    return Completion() if name == "completion" else Batch(table.get("round_size", 8))
+
+
+def _settings(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the settings of a function, named by their defaults, and what each has to be."""
+    kinds = {bool: "truth", int: "whole", float: "number", str: "text", tuple: "wholes"}
+    return {
+        name: kinds[type(setting.default)]
+        for name, setting in signature(function).parameters.items()
+        if type(setting.default) in kinds and name != "seed"
+    }
+
+
+def make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None:
+    """Return the space of a [space] table; None, with problems noted, if it is none."""
+    where = "[space] "
+    name = _choose(where, table, "preset", SPACES, problems)
+    if name is None:
+        return None
+    before = check_keys(where, table, {"preset": "text", **_settings(SPACES[name])})
+    problems += before
+    if before:
+        return None
+    given = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in table.items()
+        if key != "preset"
+    }
+    try:
+        return SPACES[name](**given)
+    except ValueError as cause:
+        problems += nest_problems(where, cause)
+    return None
+
+
+def make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
+    """Return the limits of a [limits] table; None if there are none."""
+    before = check_keys("[limits] ", table, _LIMITS)
+    problems += before
+    if before or not table:
+        return None
+    try:
+        return Limits(**table)
+    except ValueError as cause:
+        problems += nest_problems("[limits] ", cause)
+    return None
+
+
+def make_controller(
+    table: dict[str, Any],
+    space: SearchSpace | None,
+    seed: Any,
+    limits: Limits | None,
+    problems: list[str],
+) -> Controller | None:
+    """Return the controller of a [controller] table; None, with problems noted, if it is none."""
+    where = "[controller] "
+    name = _choose(where, table, "name", CONTROLLERS, problems)
+    if name is None:
+        return None
+    known = {"name": "text", "warm_start": "text", **_settings(CONTROLLERS[name])}
+    before = check_keys(where, table, known)
+    problems += before
+    given = {key: value for key, value in table.items() if key not in ("name", "warm_start")}
+    if before or space is None or type(seed) is not int or seed < 0:
+        return None
+    try:
+        return CONTROLLERS[name](space, seed=seed, limits=limits, **given)
+    except (ValueError, ImportError) as cause:
+        problems += nest_problems(where, ValueError(str(cause)))
+    return None

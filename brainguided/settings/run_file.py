@@ -1,0 +1,350 @@
+"""Searches described in a file: RUN.toml, read and checked before any work starts.
+
+The names of spaces and controllers that may stand in such a file are in `names`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brainguided.architectures import Architecture
+from brainguided.candidates.evaluation import Task
+from brainguided.candidates.images import (
+    ImageSet,
+    check_test_part,
+    images_from_stimuli,
+    load_images,
+    load_test_images,
+)
+from brainguided.candidates.training import Training
+from brainguided.controllers.contract import Controller
+from brainguided.journal.journal import Journal
+from brainguided.search.orders import Order
+from brainguided.settings.parts import make_controller, make_limits, make_order, make_space
+from brainguided.settings.teacher_file import check_teacher, join_teachers
+from brainguided.settings.toml import (
+    RunFileError,
+    check_keys,
+    nest_problems,
+    read_toml,
+    refuse_file,
+    say_unknown,
+)
+from brainguided.spaces import SearchSpace
+from neural_data.simulation.objects import simulate_objects
+
+_OBJECTS = 64  # in the built-in images
+_TRAIN_SEED, _VALIDATION_SEED, _TEST_SEED = 1, 2, 3
+_DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
+
+_TOP = {
+    "seed": "whole",
+    "candidates": "whole",
+    "order": "text",
+    "round_size": "whole",
+    "lag": "whole",
+    "timeout": "number",
+}
+_RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
+_TRAINING = {
+    "steps": "whole",
+    "checkpoints": "wholes",
+    "batch_size": "whole",
+    "learning_rate": "number",
+    "weight_decay": "number",
+    "augment": "truth",
+    "precision": "text",
+    "device": "text",
+}
+_IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
+_TASK = {**_IMAGES, **_TRAINING, "alpha": "number"}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A search, ready to be run.
+
+    Attributes
+    ----------
+    space : SearchSpace
+        What may be chosen.
+    controller : Controller
+        Newly made: hand it to `run_search` once.
+    task : Task
+        Images, teacher and training.
+    candidates : int
+    order : Order
+    timeout : float or None
+        As for `run_search`.
+    seed : int
+        Seed of the controller.
+    ray : dict
+        Settings of `ray_executor`: what an evaluation takes.
+    load_test : callable
+        Reads the test images and their labels: for `run_finalists`, which does so last.
+    check_test : callable
+        Raises ValueError where there are none, without reading any.
+    """
+
+    space: SearchSpace
+    controller: Controller
+    task: Task
+    candidates: int
+    order: Order
+    timeout: float | None
+    seed: int
+    ray: dict[str, Any]
+    load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
+    check_test: Callable[[], None]
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """Read a run file and load the data that it names.
+
+    Paths in the file are relative to the file. Built-in images and the simulated teacher are the
+    same whatever the seed, which is that of the search.
+
+    Parameters
+    ----------
+    path : path
+        A TOML file::
+
+            seed = 1
+            candidates = 60                      # required
+            order = "batch"                      # rounds; or "completion": no worker waits; or
+            round_size = 8                       # "index" with a lag, e.g. lag = 24: nearly so,
+                                                 # and the same result whatever the workers
+            timeout = 3600                       # s that a candidate may take
+            [space]
+            preset = "small"                     # zoph2017, pnas, nasnet, enas-micro, enas-macro,
+            max_depth = 10                       # nasbench201, residual, recurrent; with the
+                                                 # settings of their functions
+            [controller]
+            name = "reinforce"                   # ppo, tpe, evolution, local, random, and the
+                                                 # papers' settings: zoph2017, nasnet
+            learning_rate = 0.01                 # or another of its settings
+            unique = true                        # avoids what was proposed before
+            warm_start = "runs/first"            # folder of an earlier run of the same space
+            [limits]
+            max_parameters = 500000              # larger candidates are never proposed
+            max_multiply_adds = 20000000         # for one image
+            [ray]                                # with --ray: what a candidate takes
+            cpus = 1
+            gpus = 0.25                          # of use with device = "cuda" in [task]
+            resources = {siteA = 1}              # as given to ray start
+            labels = {gpu = "a100"}
+            [task]
+            images = "objects"                   # built-in, or a path: .npz, folder of classes
+            n_train = 6400
+            n_validation = 640
+            steps = 200                          # and the other settings of `Training`
+            device = "cuda"                      # where candidates are trained and scored; "cpu"
+                                                 # if it is left out, "cuda:1", "mps"
+            alpha = 1.0
+            [[teacher]]                          # one for each source of recordings
+            recording = "v4.nc"                  # or rdm = "it.nc", or simulated = true
+            stimuli = "v4_images.nc"
+            areas = ["V4"]
+            by = "stimulus"                      # or e.g. "object_name"
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RunFileError
+        The file is no TOML, or has unknown keys, values of a wrong type or out of range, or names
+        files that are missing; every problem is listed.
+    RecordingError, AlignmentError, ValueError
+        The data it names are not what they should be.
+    """
+    path = Path(path)
+    content = read_toml(path, "run file")
+    problems: list[str] = []
+    tables = _split_tables(content, problems)
+    problems += check_keys("", tables["top"], _TOP)
+    if "candidates" not in tables["top"]:
+        problems.append("candidates is missing: how many architectures to evaluate, e.g. 60")
+    for key, lowest in (("candidates", 1), ("round_size", 1), ("seed", 0), ("lag", 0)):
+        if type(value := tables["top"].get(key, lowest)) is int and value < lowest:
+            problems.append(f"{key} is {value}, expected {lowest} or more")
+    order = make_order(tables["top"], problems)
+    space = make_space(tables["space"], problems)
+    seed = tables["top"].get("seed", 0)
+    limits = make_limits(tables["limits"], problems)
+    problems += check_keys("[ray] ", tables["ray"], _RAY)
+    controller = make_controller(tables["controller"], space, seed, limits, problems)
+    earlier = _find_earlier(tables["controller"], path.parent, problems)
+    training = _make_training(tables["task"], path.parent, problems)
+    for number, entry in enumerate(tables["teacher"], 1):
+        check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
+    refuse_file(path, problems)
+    assert space is not None
+    assert controller is not None
+    teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
+    images = _load_task_images(tables["task"], path.parent)
+    if limits is not None:
+        size, n_classes = images.image_size, len(images.classes)
+        controller.limits = replace(limits, n_classes=n_classes, image_size=size)
+    if earlier is not None:
+        _warm_start(controller, earlier)
+    task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
+    candidates, timeout = tables["top"]["candidates"], tables["top"].get("timeout")
+    load_test, check_test = _find_test(tables["task"], path.parent, images)
+    return Run(
+        space,
+        controller,
+        task,
+        candidates,
+        order,
+        timeout,
+        seed,
+        tables["ray"],
+        load_test,
+        check_test,
+    )
+
+
+def write_demo(
+    path: str | os.PathLike[str], *, candidates: int = 24, steps: int = 100, seed: int = 0
+) -> Path:
+    """Write the run file of the demonstration: simulated V4 and IT guide a small search.
+
+    Raises RunFileError if there is another run file of that name already.
+    """
+    path = Path(path)
+    text = (
+        "# A search guided by a simulated macaque; nothing here is a recording of a brain.\n"
+        f"seed = {seed}\ncandidates = {candidates}\nround_size = 8\n\n"
+        '[space]\npreset = "small"\nmax_depth = 10\n\n'
+        '[controller]\nname = "reinforce"\n\n'
+        '[task]\nimages = "objects"\nn_train = 6400\nn_validation = 640\n'
+        f"steps = {steps}\nalpha = 1.0\n\n"
+        '[[teacher]]\nsimulated = true\nareas = ["V4", "IT"]\nby = "object_name"\n'
+    )
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise RunFileError(
+            f"{path} holds other settings than the demonstration asked for. Start it with the "
+            "settings of before to resume, or in another folder."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Return the tables of a file, those absent or of a wrong kind as empty ones."""
+    tables: dict[str, Any] = {
+        "space": {},
+        "controller": {},
+        "limits": {},
+        "ray": {},
+        "task": {},
+        "teacher": [],
+    }
+    top = dict(content)
+    for name in tables:
+        if name not in top:
+            continue
+        given = top.pop(name)
+        if name == "teacher":
+            if not isinstance(given, list) or not all(isinstance(t, dict) for t in given):
+                problems.append("teacher: expected tables, each begun by a line [[teacher]]")
+                continue
+        elif not isinstance(given, dict):
+            problems.append(f"{name}: expected a table, begun by a line [{name}]")
+            continue
+        tables[name] = given
+    for name in [name for name, value in top.items() if isinstance(value, dict | list)]:
+        known = [*_TOP, "[space]", "[controller]", "[limits]", "[ray]", "[task]", "[[teacher]]"]
+        problems.append(say_unknown("", name, known))
+        del top[name]
+    return {**tables, "top": top}
+
+
+def _find_earlier(table: dict[str, Any], folder: Path, problems: list[str]) -> Path | None:
+    """Return the folder of the run that a controller starts from."""
+    given = table.get("warm_start")
+    if not isinstance(given, str):
+        return None
+    if not (folder / given).is_dir():
+        problems.append(f"[controller] warm_start: {folder / given} is no folder of a run")
+    return folder / given
+
+
+def _warm_start(controller: Controller, earlier: Path) -> None:
+    """Tell a controller of the candidates of an earlier run that succeeded."""
+    with Journal.read(earlier) as journal:
+        done = [r for r in journal.results() if r.outcome == "done" and r.duplicate_of is None]
+    controller.warm_start(
+        [Architecture.from_json(result.architecture) for result in done],
+        [float(result.reward) for result in done if result.reward is not None],
+    )
+
+
+def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> Training:
+    where = "[task] "
+    before = check_keys(where, table, _TASK)
+    images = table.get("images", "objects")
+    if images == "objects":
+        for key in ("n_train", "n_validation"):
+            number = table.get(key, _OBJECTS)
+            if type(number) is int and (number < 1 or number % _OBJECTS):
+                before.append(
+                    f"{where}{key} is {number}; of the built-in objects, a multiple of {_OBJECTS} "
+                    "(one image of every object) is expected"
+                )
+    elif isinstance(images, str) and not (folder / images).exists():
+        before.append(f"{where}images: {folder / images} does not exist")
+    problems += before
+    given = {key: value for key, value in table.items() if key in _TRAINING}
+    if "checkpoints" in given and isinstance(given["checkpoints"], list):
+        given["checkpoints"] = tuple(given["checkpoints"])
+    if not before:
+        try:
+            return Training(**given)
+        except ValueError as cause:
+            problems += nest_problems(where, cause)
+    return Training()
+
+
+def _load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:
+    given: dict[str, Any] = {k: v for k, v in table.items() if k in _IMAGES and k != "images"}
+    images = table.get("images", "objects")
+    if images != "objects":
+        return load_images(folder / images, **given)
+    size, parts = given.get("image_size", 32), []
+    for key, seed in (("n_train", _TRAIN_SEED), ("n_validation", _VALIDATION_SEED)):
+        number = given.get(key, _DEFAULTS[key]) // _OBJECTS
+        parts.append(simulate_objects(number, size=size, seed=seed))
+    return images_from_stimuli(*parts)
+
+
+def _find_test(
+    table: dict[str, Any], folder: Path, images: ImageSet
+) -> tuple[Callable[[], tuple[np.ndarray, np.ndarray]], Callable[[], None]]:
+    """Return what reads the test images and what checks that there are some."""
+    given = table.get("images", "objects")
+    if given != "objects":
+        path, size = folder / given, images.image_size
+        read = partial(load_test_images, path, classes=images.classes, image_size=size)
+        return read, partial(check_test_part, path)
+    number = table.get("n_validation", _DEFAULTS["n_validation"]) // _OBJECTS
+    return partial(_draw_test_objects, number, images), lambda: None
+
+
+def _draw_test_objects(number: int, images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
+    stimuli = simulate_objects(number, size=images.image_size, seed=_TEST_SEED)
+    index = {name: k for k, name in enumerate(images.classes)}
+    labels = [index[str(name)] for name in stimuli["category"].values]
+    return stimuli["image"].values, np.array(labels, dtype=np.int64)

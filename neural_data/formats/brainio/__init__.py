@@ -1,0 +1,1 @@
+"""The BrainIO format of Brain-Score: read and write."""

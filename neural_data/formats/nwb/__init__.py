@@ -1,0 +1,1 @@
+"""Neurodata Without Borders: read responses and spikes."""

@@ -1,0 +1,1 @@
+"""The schema: recordings, stimuli, spikes and presentations, and choosing among them."""

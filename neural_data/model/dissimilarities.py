@@ -1,0 +1,138 @@
+"""Dissimilarity matrices over stimuli (RDMs) as labelled data, and their file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.model.schema import check_labels, check_savable, check_source, describe_wrong_dims
+from neural_data.storage.netcdf import open_netcdf, write_netcdf
+
+DIMS = ("area", "stimulus", "other_stimulus")
+TOLERANCE = 1e-6
+
+
+def validate_dissimilarities(
+    dissimilarities: xr.Dataset, *, name: str = "dissimilarities"
+) -> xr.Dataset:
+    """Return the dissimilarities themselves if they follow the schema; else say all that is wrong.
+
+    Parameters
+    ----------
+    dissimilarities : xarray.Dataset
+        ``dissimilarity (area, stimulus, other_stimulus)`` : float, symmetric, zero on the
+        diagonal, finite, with ``attrs["units"]`` such as "1 - Pearson r". ``area``,
+        ``stimulus`` and ``other_stimulus`` : unique text, the last two with the same labels in
+        the same order. Further coordinates lie over stimulus or area. ``attrs["source"]``.
+    name : str
+        What to call them in the message, for instance their file name.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same object.
+
+    Raises
+    ------
+    RecordingError
+        One message with a line for every problem found.
+    """
+    if not isinstance(dissimilarities, xr.Dataset):
+        raise RecordingError(
+            f"{name} is a {type(dissimilarities).__name__}; expected an xarray.Dataset with the "
+            f"variable 'dissimilarity' over {DIMS}."
+        )
+    problems = _check_matrices(dissimilarities)
+    problems += check_source(dissimilarities)
+    for dim in DIMS:
+        problems += check_labels(dissimilarities, dim, unique=True)
+    for coord in dissimilarities.coords:
+        if coord not in DIMS and dissimilarities[coord].dims not in (("stimulus",), ("area",), ()):
+            problems.append(describe_wrong_dims(dissimilarities, str(coord), "stimulus"))
+    problems += check_savable(dissimilarities)
+    raise_problems(f"{name} does not follow the schema of dissimilarities", problems)
+    return dissimilarities
+
+
+def load_dissimilarities(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Load dissimilarities from their netCDF file into memory and check them.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RecordingError
+        The file is damaged, is no netCDF, or does not follow the schema.
+    """
+    return validate_dissimilarities(open_netcdf(path), name=Path(path).name)
+
+
+def save_dissimilarities(dissimilarities: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Save dissimilarities as netCDF4 and return the path; the file is complete or not there.
+
+    Raises
+    ------
+    RecordingError
+        The dissimilarities do not follow the schema.
+    OSError
+        The folder is missing or cannot be written, or the disk is full.
+    """
+    validate_dissimilarities(dissimilarities)
+    return write_netcdf(dissimilarities, path)
+
+
+def _check_matrices(dissimilarities: xr.Dataset) -> list[str]:
+    if "dissimilarity" not in dissimilarities.data_vars:
+        seen = format_names(dissimilarities.data_vars) or "none"
+        return [f"no variable 'dissimilarity' (variables: {seen})"]
+    variable = dissimilarities["dissimilarity"]
+    problems = []
+    units = variable.attrs.get("units")
+    if not isinstance(units, str) or not units.strip():
+        problems.append("'dissimilarity' has no attrs['units'], e.g. '1 - Pearson r'")
+    if variable.dims != DIMS:
+        return [*problems, f"'dissimilarity' has dims {variable.dims}; expected {DIMS}"]
+    if variable.dtype.kind != "f":
+        return [*problems, f"'dissimilarity' holds {variable.dtype}; expected floats"]
+    if variable.shape[1] != variable.shape[2]:
+        return [*problems, f"'dissimilarity' has shape {variable.shape}; expected square matrices"]
+    if variable.size == 0:
+        return [*problems, f"'dissimilarity' is empty: its shape is {variable.shape}"]
+    if all(dim in dissimilarities.coords for dim in DIMS[1:]) and not np.array_equal(
+        dissimilarities["stimulus"].values, dissimilarities["other_stimulus"].values
+    ):
+        problems.append("'stimulus' and 'other_stimulus' differ in labels or order")
+    return problems + _check_values(variable)
+
+
+def _check_values(variable: xr.DataArray) -> list[str]:
+    problems = []
+    values = variable.values
+    areas = (
+        variable["area"].values.astype(str)
+        if "area" in variable.coords
+        else np.arange(len(values)).astype(str)
+    )
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = areas[~finite.all(axis=(1, 2))]
+        problems.append(
+            f"'dissimilarity' is NaN or infinite at {int((~finite).sum())} places, in "
+            f"{format_names(bad)}; a constant response has no correlation distance: leave out "
+            "such stimuli"
+        )
+    clean = np.where(finite, values, 0.0)
+    skewed = np.abs(clean - np.swapaxes(clean, 1, 2)).max(axis=(1, 2)) > TOLERANCE
+    if skewed.any():
+        problems.append(f"'dissimilarity' is not symmetric in {format_names(areas[skewed])}")
+    diagonal = np.abs(np.diagonal(clean, axis1=1, axis2=2)).max(axis=1) > TOLERANCE
+    if diagonal.any():
+        problems.append(
+            f"'dissimilarity' is not zero on the diagonal in {format_names(areas[diagonal])}; "
+            "similarities r become dissimilarities as 1 - r"
+        )
+    return problems

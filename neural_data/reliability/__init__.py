@@ -1,0 +1,1 @@
+"""How reproducible responses and dissimilarities are over repetitions."""

@@ -1,0 +1,1 @@
+"""A simulated macaque and the objects it sees, with known truth."""

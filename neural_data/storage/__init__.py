@@ -1,0 +1,1 @@
+"""Files as such: netCDF, HDF5, images, tables and checksums."""

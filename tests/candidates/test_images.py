@@ -1,0 +1,133 @@
+"""Image sets for the classification task."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainguided.candidates.images import ImageSet, images_from_stimuli, load_images
+from neural_data.simulation.objects import simulate_objects
+
+LABELS = np.arange(60) % 3
+
+
+def make_images(n: int = 60, size: int = 8) -> np.ndarray:
+    """Images whose every pixel is the image's number, so that it can be told apart."""
+    return np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, size, size, 3))
+
+
+@pytest.fixture
+def npz(tmp_path):
+    path = tmp_path / "images.npz"
+    np.savez(path, x_train=make_images(), y_train=LABELS, x_test=np.zeros(1), y_test=np.zeros(1))
+    return path
+
+
+def test_npz_is_split_without_overlap_and_balanced_over_classes(npz) -> None:
+    images = load_images(npz, n_validation=15, seed=3)
+    train = images.train_images[:, 0, 0, 0]
+    validation = images.validation_images[:, 0, 0, 0]
+    assert sorted([*train, *validation]) == list(range(60))
+    np.testing.assert_array_equal(images.train_labels, train % 3)
+    np.testing.assert_array_equal(np.bincount(images.validation_labels), [5, 5, 5])
+
+
+def test_the_split_depends_on_the_seed_alone(npz) -> None:
+    first, same, other = (load_images(npz, n_validation=15, seed=s) for s in (0, 0, 1))
+    np.testing.assert_array_equal(first.train_images, same.train_images)
+    assert not np.array_equal(first.validation_images, other.validation_images)
+
+
+def test_the_test_part_of_a_file_is_never_read(tmp_path) -> None:
+    path = tmp_path / "images.npz"
+    broken = np.array([object()], dtype=object)  # reading it would raise
+    np.savez(path, x_train=make_images(), y_train=LABELS, x_test=broken, test_label=broken)
+    assert len(load_images(path).train_images) == 54
+
+
+def test_encoded_images_are_decoded_and_resized(tmp_path) -> None:
+    files = []
+    for image in make_images():
+        buffer = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG")
+        files.append(np.frombuffer(buffer.getvalue(), dtype=np.uint8))
+    path = tmp_path / "jpeg.npz"
+    np.savez(
+        path,
+        train_jpeg=np.concatenate(files),
+        train_offset=np.cumsum([0] + [len(f) for f in files]),
+        train_label=LABELS,
+        classes=np.array(["cat", "dog", "emu"]),
+    )
+    images = load_images(path, n_train=30, n_validation=6, image_size=16)
+    assert images.train_images.shape == (30, 16, 16, 3)
+    assert images.classes == ("cat", "dog", "emu")
+    np.testing.assert_array_equal(images.train_images[:, 0, 0, 0] % 3, images.train_labels)
+
+
+def test_folders_by_class_with_and_without_a_validation_part(tmp_path) -> None:
+    for part in ("plain", "split/train", "split/val"):
+        for k, name in enumerate(("cat", "dog")):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True)
+            for n in range(5):
+                image = np.full((6, 6, 3), 100 * k + n, np.uint8)
+                Image.fromarray(image).save(folder / f"{n}.png")
+    plain = load_images(tmp_path / "plain", n_validation=4)
+    assert plain.classes == ("cat", "dog")
+    np.testing.assert_array_equal(plain.train_images[:, 0, 0, 0] // 100, plain.train_labels)
+    split = load_images(tmp_path / "split")
+    assert (len(split.train_images), len(split.validation_images)) == (10, 10)
+
+
+def test_what_is_no_image_set_is_refused_with_what_was_expected(tmp_path, npz) -> None:
+    with pytest.raises(FileNotFoundError, match=r"No images at .*nowhere"):
+        load_images(tmp_path / "nowhere")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match=r"holds \['a'\]; expected x_train"):
+        load_images(tmp_path / "other.npz")
+    (tmp_path / "torn.npz").write_bytes(npz.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"not a readable \.npz"):
+        load_images(tmp_path / "torn.npz")
+    with pytest.raises(ValueError, match=r"60 training images; 100 for training"):
+        load_images(npz, n_train=100)
+    with pytest.raises(ValueError, match="one for each class"):
+        load_images(tmp_path)
+
+
+def test_every_problem_of_an_image_set_is_listed() -> None:
+    with pytest.raises(ValueError, match="train images are float64") as caught:
+        ImageSet(np.zeros((4, 8, 8, 3)), np.zeros(4, int), make_images(6), LABELS[:5], ("a",), "x")
+    for part in ("6 validation images have labels of shape", "needs two"):
+        assert part in str(caught.value)
+
+
+def test_stimuli_become_a_task_by_category_and_may_not_overlap() -> None:
+    train = simulate_objects(2, size=32, seed=1)
+    validation = simulate_objects(1, size=32, seed=2)
+    images = images_from_stimuli(train, validation)
+    assert len(images.classes) == 8
+    assert images.source.lower().count("simulated")
+    with pytest.raises(ValueError, match="in both parts"):
+        images_from_stimuli(train, train)
+    with pytest.raises(ValueError, match="no coordinate 'pose'"):
+        images_from_stimuli(train, validation, label="pose")
+
+
+def test_images_and_labels_of_an_npz_must_fit(tmp_path) -> None:
+    path = tmp_path / "images.npz"
+    np.savez(path, x_train=make_images(), y_train=LABELS[:50])
+    with pytest.raises(ValueError, match="60 images in x_train but 50 labels"):
+        load_images(path)
+    np.savez(path, x_train=make_images() / 255, y_train=LABELS)
+    with pytest.raises(ValueError, match=r"x_train .* is float64"):
+        load_images(path, image_size=4)
+    np.savez(path, x_train=make_images()[..., 0], y_train=LABELS)
+    with pytest.raises(ValueError, match="A grey set"):
+        load_images(path)
+    np.savez(path, x_train=make_images(), y_train=LABELS, x_val=make_images())
+    with pytest.raises(ValueError, match="only one of x_val and y_val"):
+        load_images(path)

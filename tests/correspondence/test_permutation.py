@@ -1,0 +1,123 @@
+"""Permutation tests and tests of layers against each other: calibration and oracles."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from rsatoolbox.rdm import RDMs
+
+from brainguided.correspondence.bootstrap import (
+    draw_times,
+    recentre_draws,
+    stimulus_variance,
+    weigh_similarity,
+)
+from brainguided.correspondence.permutation import (
+    compare_layers,
+    exceed_maximum,
+    permute_similarity,
+    permute_vectors,
+)
+from brainguided.rdms.compare import METHODS, compare_rdms
+from brainguided.rdms.distances import pattern_distances, square_matrix
+
+
+def make_vectors(generator, number: int, n: int, *, shared: float = 0.0, common=None):
+    own = [generator.normal(size=(n, 12)) for _ in range(number)]
+    base = 0.0 if common is None else shared * common
+    return np.stack([pattern_distances(p + base, "correlation") for p in own])
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"kendall", "tau-a"}))
+def test_permutations_equal_permuting_and_comparing_one_by_one(method) -> None:
+    generator = np.random.default_rng(0)
+    labels = {"stimulus": [f"im{k}" for k in range(9)]}
+    layers = RDMs(make_vectors(generator, 3, 9), pattern_descriptors=labels)
+    areas = RDMs(make_vectors(generator, 2, 9), pattern_descriptors=dict(labels))
+    found = permute_similarity(layers, areas, permutations=5, method=method, seed=4)
+    assert found.dims == ("permutation", "layer", "area")
+    again = np.random.default_rng([4, 2])
+    for k in range(5):
+        order = again.permutation(9)
+        matrices = [square_matrix(v)[np.ix_(order, order)] for v in areas.dissimilarities]
+        moved = RDMs(np.stack(matrices), pattern_descriptors=dict(labels))
+        np.testing.assert_allclose(found[k], compare_rdms(layers, moved, method=method), atol=1e-10)
+    with pytest.raises(ValueError, match="would take hours"):
+        permute_similarity(layers, areas, method="kendall")
+
+
+def test_layers_taken_a_few_at_a_time_see_the_same_permutations(monkeypatch) -> None:
+    generator = np.random.default_rng(0)
+    layers, area = make_vectors(generator, 5, 9), make_vectors(generator, 1, 9)[0]
+    expected = permute_vectors(layers, area, 6, seed=1)
+    monkeypatch.setattr("brainguided.correspondence.permutation.LAYER_BYTES", 2 * 8 * area.size)
+    np.testing.assert_allclose(permute_vectors(layers, area, 6, seed=1), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (4, 10)), 20],
+)
+def test_without_relation_a_best_layer_is_significant_in_1_of_20_and_unbiased(number) -> None:
+    generator = np.random.default_rng(number)
+    p, unbiased = [], []
+    for _ in range(400):
+        layers = make_vectors(generator, number, 14)
+        area = make_vectors(generator, 1, 14)[0]
+        null = permute_vectors(layers, area, 99, seed=int(generator.integers(1 << 30)))
+        similarity = np.array([np.corrcoef(layer, area)[0, 1] for layer in layers])
+        p.append(exceed_maximum(similarity, null).min())
+        unbiased.append(similarity.max() - null.max(1).mean())
+    assert 0.025 <= np.mean(np.array(p) <= 0.05) <= 0.08  # 3 standard errors of 400
+    assert abs(np.mean(unbiased)) < 3 * np.std(unbiased) / 20
+
+
+def correspondence_of(layers, area, draws: int, seed: int) -> xr.Dataset:
+    similarity = weigh_similarity(list(layers), [area], np.ones((1, 40)))[0]
+    drawn = weigh_similarity(list(layers), [area], draw_times(40, draws, seed))
+    variance, of_draws = stimulus_variance(layers, area)
+    scale = np.sqrt(variance / of_draws)[:, None]
+    names = [f"layer{k}" for k in range(len(layers))]
+    return xr.Dataset(
+        {
+            "similarity": (("layer", "area"), similarity),
+            "similarity_draws": (
+                ("bootstrap", "layer", "area"),
+                recentre_draws(drawn, similarity, scale),
+            ),
+        },
+        coords={"layer": names, "area": ["IT"]},
+    )
+
+
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+def test_equally_similar_layers_differ_significantly_in_1_of_20(shared) -> None:
+    generator = np.random.default_rng(7)
+    rejected = []
+    for k in range(300):
+        common = generator.normal(size=(40, 12))
+        layers = make_vectors(generator, 2, 40, shared=shared, common=common)
+        area = make_vectors(generator, 1, 40, shared=shared, common=common)[0]
+        tested = compare_layers(correspondence_of(layers, area, 100, k))
+        rejected.append(float(tested["p_value"][0, 0, 1]) < 0.05)
+    assert 0.015 <= np.mean(rejected) <= 0.09  # 3 standard errors of 300 about 3 to 7 %
+
+
+def test_a_better_layer_is_found_and_the_table_is_antisymmetric() -> None:
+    generator = np.random.default_rng(0)
+    common = generator.normal(size=(40, 12))
+    good = make_vectors(generator, 1, 40, shared=2.0, common=common)
+    poor = make_vectors(generator, 2, 40)
+    area = make_vectors(generator, 1, 40, shared=2.0, common=common)[0]
+    tested = compare_layers(correspondence_of(np.concatenate([good, poor]), area, 400, 0))
+    difference = tested["difference"].sel(area="IT").values
+    np.testing.assert_allclose(difference, -difference.T, atol=1e-12)
+    corrected = tested["corrected_p_value"].sel(area="IT").values
+    assert corrected[0, 1] < 0.05
+    assert corrected[0, 2] < 0.05
+    assert corrected[1, 2] > 0.05
+    off = ~np.eye(3, dtype=bool)
+    assert (corrected[off] >= tested["p_value"].sel(area="IT").values[off]).all()
+    lower, upper = tested["interval"].sel(area="IT", layer="layer0", other_layer="layer1").values
+    assert 0 < lower < difference[0, 1] < upper
+    with pytest.raises(ValueError, match="no bootstrap draws"):
+        compare_layers(tested[["difference"]])

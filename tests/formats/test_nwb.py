@@ -1,0 +1,235 @@
+"""Spikes and trials of NWB files, as pynwb writes them."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neural_data.errors import RecordingError
+from neural_data.formats.nwb.reader import read_nwb, read_nwb_spikes
+from neural_data.model.recording import load_recording, save_recording
+
+pytest.importorskip("pynwb")
+
+STIMULI = ["cow", "car", "cow", "face"]
+ONSETS = [1.0, 2.0, 3.0, 4.0]
+SPIKES = [[1.08, 1.169, 1.17, 3.1], [2.071, 4.1, 4.12, 4.3], []]
+
+
+def write(path: Path, **choices: Any) -> Path:
+    """Write three units at electrodes of V4, IT and IT, and trials; choices change one thing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pynwb import NWBHDF5IO, NWBFile
+        from pynwb.epoch import TimeIntervals
+        from pynwb.file import Subject
+
+        file = NWBFile(
+            session_description="fixation",
+            identifier="s07",
+            session_start_time=datetime(2026, 1, 2, tzinfo=timezone.utc),
+            lab="our lab",
+            subject=Subject(subject_id="monkey N", species="Macaca mulatta", sex="M", age="P9Y"),
+        )
+        device = file.create_device("array")
+        for area in ("V4", "IT"):
+            group = file.create_electrode_group(
+                f"array {area}", description="Utah", location=area, device=device
+            )
+            for _ in range(2):
+                file.add_electrode(group=group, location=choices.get("location", area))
+        electrodes = choices.get("electrodes", [[0, 1], [2], [3]])
+        for name in choices.get("unit_columns", {"snr": 0}):
+            file.add_unit_column(name, "of the unit")
+        for k, times in enumerate(choices.get("spikes", SPIKES)):
+            more = {
+                n: v[k] for n, v in choices.get("unit_columns", {"snr": [1.5, 2.5, 3.5]}).items()
+            }
+            if "obs_intervals" in choices:
+                more["obs_intervals"] = choices["obs_intervals"][k]
+            if electrodes is not None:
+                more["electrodes"] = electrodes[k]
+            file.add_unit(spike_times=times, id=10 + k, **more)
+        columns = choices.get("columns", {"stimulus_id": STIMULI, "block": [1, 1, 2, 2]})
+        if choices.get("table") is None:
+            for name in columns:
+                file.add_trial_column(name, "of the trial")
+            for k in range(4):
+                row = {name: values[k] for name, values in columns.items()}
+                file.add_trial(start_time=ONSETS[k], stop_time=ONSETS[k] + 0.5, **row)
+        for name in choices.get("table") or []:
+            intervals = TimeIntervals(name=name, description="presentations")
+            for column in columns:
+                intervals.add_column(column, "of the presentation")
+            for k in range(4):
+                row = {name: values[k] for name, values in columns.items()}
+                intervals.add_interval(start_time=ONSETS[k], stop_time=ONSETS[k] + 0.5, **row)
+            file.add_time_intervals(intervals)
+        with NWBHDF5IO(str(path), "w") as io:
+            io.write(file)
+    return path
+
+
+def test_units_and_trials_become_a_recording(tmp_path: Path) -> None:
+    recording = read_nwb(write(tmp_path / "a.nwb"), bins=(70, 170), units="spikes")
+    assert recording["stimulus"].values.tolist() == ["cow", "car", "face"]
+    assert recording["site"].values.tolist() == ["unit10", "unit11", "unit12"]
+    assert recording["area"].values.tolist() == ["V4", "IT", "IT"]
+    assert recording["animal"].values.tolist() == ["monkey N"] * 3
+    assert recording["array"].values.tolist() == ["array V4", "array IT", "array IT"]
+    assert recording["snr"].values.tolist() == [1.5, 2.5, 3.5]
+    assert recording["block"].sel(stimulus="cow").values.tolist() == [1, 2]
+    response = recording["response"]
+    assert response.sel(stimulus="cow").values.tolist() == [[2, 0, 0], [1, 0, 0]]
+    assert response.sel(stimulus="face")[0].values.tolist() == [0, 2, 0]
+    assert np.isnan(response.sel(stimulus="face")[1]).all()
+    assert response.attrs == {"units": "spikes", "window": "70-170 ms"}
+    assert recording.attrs["source"] == "NWB file a.nwb, our lab, session s07"
+    assert recording.attrs["nwb_identifier"] == "s07"
+
+
+def test_counts_equal_a_naive_loop_over_all_spikes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    spikes = [np.sort(rng.uniform(0, 6, 400)) for _ in range(3)]
+    recording = read_nwb(
+        write(tmp_path / "a.nwb", spikes=spikes), bins=(0, 50, 200), units="spikes"
+    )
+    seen = {"cow": 0, "car": 0, "face": 0}
+    for stimulus, onset in zip(STIMULI, ONSETS, strict=True):
+        for site in range(3):
+            for k, (a, b) in enumerate([(0, 50), (50, 200)]):
+                naive = sum(onset * 1000 + a <= t * 1000 < onset * 1000 + b for t in spikes[site])
+                value = recording["response"].sel(stimulus=stimulus)[seen[stimulus], site, k]
+                assert value == naive
+        seen[stimulus] += 1
+
+
+def test_spikes_alone_keep_times_in_ms_and_all_units(tmp_path: Path) -> None:
+    spikes = read_nwb_spikes(write(tmp_path / "a.nwb"))
+    np.testing.assert_allclose(spikes["spike_time"], 1000 * np.concatenate(SPIKES))
+    assert spikes["spike_count"].values.tolist() == [4, 4, 0]
+    assert spikes["area"].values.tolist() == ["V4", "IT", "IT"]
+
+
+def test_presentations_outside_the_observation_of_a_unit_are_missing(tmp_path: Path) -> None:
+    # unit 11 was lost at 3.1 s, within the window of the third; unit 12 came with the second
+    intervals = [[[0.0, 9.0]], [[0.0, 3.1]], [[1.5, 2.5], [2.9, 3.5], [3.9, 4.5]]]
+    recording = read_nwb(write(tmp_path / "a.nwb", obs_intervals=intervals), bins=(70, 170))
+    missing = np.isnan(recording["response"])
+    assert missing.sel(stimulus="cow").values.tolist() == [[0, 0, 1], [0, 1, 0]]
+    assert missing.sel(stimulus="car")[0].values.tolist() == [0, 0, 0]
+    assert missing.sel(stimulus="face")[0].values.tolist() == [0, 1, 0]
+
+
+def test_units_and_rows_that_were_never_observed_are_left_out_and_counted(tmp_path: Path) -> None:
+    intervals = [[[0.0, 3.5]], [[0.0, 3.5]], [[8.0, 9.0]]]
+    recording = read_nwb(write(tmp_path / "a.nwb", obs_intervals=intervals), bins=(70, 170))
+    assert recording["stimulus"].values.tolist() == ["cow", "car"]
+    assert recording["site"].values.tolist() == ["unit10", "unit11"]
+    history = recording.attrs["history"]
+    assert "1 rows in which no unit was observed" in history
+    assert "units observed in no row: 'unit12'" in history
+
+
+def test_rows_without_onset_or_stimulus_are_left_out_and_counted(tmp_path: Path) -> None:
+    columns = {"image": ["a", "", "a", "b"], "stim_onset": [1.1, 2.1, 3.1, np.nan]}
+    path = write(tmp_path / "a.nwb", columns=columns)
+    recording = read_nwb(path, bins=(0, 100), onset_column="stim_onset", units="spikes")
+    assert recording["stimulus"].values.tolist() == ["a"]
+    assert recording["response"][0, :, 0].values.tolist() == [2, 1]
+    assert "2 of 4 rows without onset or stimulus" in recording.attrs["history"]
+
+
+def test_a_table_of_presentations_is_found_beside_trials_without_stimuli(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nwb", table=["images"], columns={"image_id": [3.0, 1.0, 3.0, 2.0]})
+    recording = read_nwb(path, bins=(70, 170))
+    assert recording["stimulus"].values.tolist() == ["3", "1", "2"]
+
+
+def test_bools_and_columns_with_names_of_ours_are_kept_under_another_name(tmp_path: Path) -> None:
+    columns = {"stimulus": STIMULI, "response": [0.1, 0.2, 0.3, 0.4], "correct": [True] * 4}
+    recording = read_nwb(write(tmp_path / "a.nwb", columns=columns), bins=(70, 170))
+    assert recording["presentation_response"].dims == ("stimulus", "repetition")
+    assert recording["correct"].values.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("choices", "area"),
+    [
+        ({"unit_columns": {"brain_area": ["V4", "pIT", "unknown"]}}, ["V4", "pIT", "unknown"]),
+        ({"electrodes": None}, ["unknown"] * 3),
+        ({"location": "unknown"}, ["unknown"] * 3),
+    ],
+)
+def test_the_area_comes_from_what_the_file_says_or_is_unknown(
+    tmp_path: Path, choices: dict, area: list[str]
+) -> None:
+    recording = read_nwb(write(tmp_path / "a.nwb", **choices), bins=(70, 170))
+    assert recording["area"].values.tolist() == area
+    stated = "area unknown (the file states none)" not in recording.attrs["history"]
+    assert stated == ("unknown" not in area)
+
+
+def test_an_area_that_is_given_overrules_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nwb", electrodes=[[0, 2], [2], [3]])
+    with pytest.raises(RecordingError, match=r"1 units lie in several areas.*'V4', 'IT'"):
+        read_nwb(path, bins=(70, 170))
+    recording = read_nwb(path, bins=(70, 170), area="TEO")
+    assert recording["area"].values.tolist() == ["TEO"] * 3
+
+
+@pytest.mark.parametrize(
+    ("choices", "arguments", "message"),
+    [
+        ({"columns": {"block": [1, 1, 2, 2]}}, {}, "No table of the file.*'trials' with.*'block'"),
+        ({"table": ["a", "b"]}, {}, r"More than one table \('a', 'b'\)"),
+        ({}, {"table": "images"}, "no table 'images' of intervals; there are 'trials'"),
+        ({}, {"stimulus_column": "nr", "table": "trials"}, "no column 'nr'; there are"),
+        ({}, {"onset_column": "on"}, "no column 'on'; there are"),
+        ({"columns": {"image": STIMULI, "stimulus": STIMULI}}, {}, "has 2 columns that may name"),
+        ({"columns": {"image": STIMULI, "stim_on_time": ONSETS}}, {}, "give onset_column, also if"),
+        (
+            {"columns": {"image": STIMULI, "stim_on": [0.1, 0.1, 0.1, 0.1]}},
+            {"onset_column": "stim_on"},
+            "outside start_time and stop_time of its own row in 4 of 4",
+        ),
+        ({"spikes": [], "electrodes": None, "unit_columns": {}}, {}, "no units with spike times"),
+        ({}, {"bins": (170, 70)}, "ascending edges"),
+        ({}, {"units": "Hz"}, "units are 'Hz'"),
+        ({"obs_intervals": [[[8.0, 9.0]]] * 3}, {}, "no unit was observed in the window of any"),
+    ],
+)
+def test_what_is_not_clear_is_refused_with_what_there_is(
+    tmp_path: Path, choices: dict, arguments: dict, message: str
+) -> None:
+    with pytest.raises(RecordingError, match=message):
+        read_nwb(write(tmp_path / "a.nwb", **choices), **{"bins": (70, 170), **arguments})
+
+
+def test_files_that_are_missing_damaged_or_something_else_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is not there"):
+        read_nwb_spikes(tmp_path / "none.nwb")
+    with pytest.raises(FileNotFoundError, match="is a folder"):
+        read_nwb_spikes(tmp_path)
+    (tmp_path / "text.nwb").write_text("this is no NWB file, by a long way", encoding="utf-8")
+    with pytest.raises(RecordingError, match="cannot be read as NWB"):
+        read_nwb_spikes(tmp_path / "text.nwb")
+    whole = write(tmp_path / "a.nwb").read_bytes()
+    (tmp_path / "half.nwb").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RecordingError, match="cannot be read as NWB"):
+        read_nwb(tmp_path / "half.nwb", bins=(0, 1))
+    xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "other.nwb", engine="netcdf4")
+    with pytest.raises(RecordingError, match="cannot be read as NWB"):
+        read_nwb_spikes(tmp_path / "other.nwb")
+
+
+def test_the_recording_comes_back_from_a_file(tmp_path: Path) -> None:
+    recording = read_nwb(write(tmp_path / "a.nwb"), bins=(0, 50, 100))
+    saved = load_recording(save_recording(recording, tmp_path / "r.nc"))
+    xr.testing.assert_identical(saved, recording)

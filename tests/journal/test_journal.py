@@ -1,0 +1,288 @@
+"""The journal keeps what it is given, refuses what it cannot trust, and can be read meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.exports import build_run, find_winner
+from brainguided.journal.journal import APPLICATION_ID, Journal, JournalError
+from brainguided.spaces import small_space
+
+CONFIG = {
+    "controller": {"name": "random"},
+    "task": {"teacher": [{"area": "V4", "source": "simulated macaque"}]},
+}
+TIMING = Timing(1.5, 100.0, 101.5, "host", 7)
+
+
+def attempt(candidate, *, reward=None, number=1, **fields):
+    architecture = small_space(3).sample(candidate)
+    outcome = "failed" if reward is None else "done"
+    given = {"outcome": outcome, "reward": reward} | fields
+    return Attempt(
+        candidate=candidate,
+        attempt=number,
+        architecture=architecture.to_json(),
+        key=architecture.key,
+        seed=candidate,
+        **given,
+    )
+
+
+FIRST = attempt(
+    0,
+    reward=0.7,
+    performance=0.3,
+    guidance=0.4,
+    similarity={"V4": {"layer2": 0.1, "layer10": 0.4}, "IT": {"layer2": None, "layer10": 0.2}},
+    history=({"step": 5, "performance": 0.1},),
+    n_parameters=12,
+    examples=640,
+)
+BROKEN = attempt(1, reason="error: ValueError: no")
+LAST = attempt(2, reward=0.7, similarity={"IT": {"layer1": 0.25}})
+
+
+def fill(folder):
+    """Write one finished round of four: done, failed, done after a lost attempt, duplicate."""
+    journal = Journal.open(folder)
+    journal.begin(CONFIG)
+    journal.begin_session(workers="2")
+    rows = [FIRST, BROKEN, LAST, attempt(0, reward=0.7)]
+    journal.record_ask(0, 0, [row.architecture for row in rows])
+    # In another order than that of candidates
+    journal.record_attempt(replace(LAST, outcome="lost", reason="lost", reward=None), None)
+    journal.record_attempt(BROKEN, TIMING)
+    journal.record_attempt(replace(LAST, attempt=2), replace(TIMING, seconds=2.5))
+    journal.record_attempt(FIRST, TIMING)
+    duplicate = replace(FIRST, candidate=3, duplicate_of=0, examples=0)
+    journal.record_tell(1, {0: 0.7, 1: 0.1, 2: 0.7, 3: 0.7}, [duplicate])
+    return journal
+
+
+def test_what_was_recorded_is_read_back(tmp_path):
+    with fill(tmp_path) as journal:
+        results = journal.results()
+        assert journal.config == CONFIG
+        assert journal._connection.execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL
+        assert results[0] == FIRST
+        assert results[1].reward == 0.1
+        assert results[2].attempt == 2
+        assert results[3].duplicate_of == 0
+        assert [row.candidate for row in journal.attempts()] == [0, 1, 2, 2, 3]
+        assert journal.seconds() == {0: 1.5, 1: 1.5, 2: 2.5}
+        (_, asked), (_, told) = journal.events()
+        assert asked["architectures"][:2] == [FIRST.architecture, BROKEN.architecture]
+        assert told == {"candidates": [0, 1, 2, 3], "rewards": [0.7, 0.1, 0.7, 0.7]}
+        assert journal.told() == [0, 1, 2, 3]
+
+
+def test_a_plain_select_comes_in_the_order_of_candidates(tmp_path):
+    fill(tmp_path).close()
+    with sqlite3.connect(tmp_path / "journal.db") as file:
+        rows = file.execute("SELECT candidate, attempt FROM evaluation").fetchall()
+        assert rows == [(0, 1), (1, 1), (2, 1), (2, 2), (3, 1)]
+        assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert file.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert file.execute("PRAGMA user_version").fetchone() == (2,)
+    file.close()
+
+
+def test_the_run_is_a_dataset(tmp_path):
+    with fill(tmp_path) as journal:
+        run = journal.to_xarray()
+    assert run.sizes == {"candidate": 4, "layer": 3, "area": 2}
+    assert run["layer"].values.tolist() == ["layer1", "layer2", "layer10"]
+    assert run["area"].values.tolist() == ["V4", "IT"]
+    np.testing.assert_allclose(run["reward"], [0.7, 0.1, 0.7, 0.7])
+    np.testing.assert_allclose(run["best_so_far"], 0.7)
+    assert run["duplicate_of"].values.tolist() == [-1, -1, -1, 0]
+    assert run["n_parameters"].values.tolist() == [12, -1, -1, 12]
+    assert run["seconds"].values.tolist() == [1.5, 1.5, 2.5, 0.0]
+    assert float(run["similarity"].sel(area="V4", layer="layer10")[0]) == 0.4
+    assert np.isnan(run["similarity"].sel(area="IT", layer="layer2")).all()
+    assert run.attrs["simulated"] == 1
+    assert run["similarity"].attrs["source"] == "simulated macaque"
+    assert json.loads(run.attrs["config"]) == CONFIG
+
+
+def test_simulated_images_do_not_make_a_recorded_teacher_simulated():
+    task = {"images": {"source": "simulated objects"}, "teacher": [{"source": "our lab"}]}
+    run = build_run([], seconds={}, config={"task": task})
+    assert run.attrs["simulated"] == 0
+
+
+def test_the_exports_hold_the_run(tmp_path):
+    with fill(tmp_path) as journal:
+        run = journal.to_xarray()
+        xr.testing.assert_identical(journal.export(), run)
+        journal.export()
+    names = {path.name for path in tmp_path.iterdir()} - {"journal.db", "journal.lock"}
+    assert names == {"run.csv", "run.jsonl", "run.nc", "winner.json"}
+    with xr.open_dataset(tmp_path / "run.nc") as again:
+        xr.testing.assert_equal(again.load(), run)
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert [line["candidate"] for line in lines] == [0, 1, 2, 3]
+    assert lines[0]["similarity"] == FIRST.similarity
+    table = (tmp_path / "run.csv").read_text().splitlines()
+    assert len(table) == 5
+    assert table[0].startswith("candidate,reward,performance,guidance,best_so_far,outcome")
+    assert table[1].endswith("layer10,0.4,layer10,0.2")
+
+
+def test_the_winner_is_the_earliest_of_equals_on_one_line(tmp_path):
+    with fill(tmp_path) as journal:
+        journal.export()
+    text = (tmp_path / "winner.json").read_text()
+    assert text.count("\n") == 1
+    winner = json.loads(text)
+    assert winner["candidate"] == 0
+    assert winner["best_layers"] == {"V4": "layer10", "IT": "layer10"}
+    assert winner["architecture"] == json.loads(FIRST.architecture)
+    assert find_winner([BROKEN]) is None
+
+
+def test_an_empty_journal_exports_an_empty_run(tmp_path):
+    with Journal.open(tmp_path) as journal:
+        journal.begin(CONFIG)
+        run = journal.to_xarray()
+        assert run.sizes == {"candidate": 0, "layer": 0, "area": 0}
+        journal.export()
+    assert not (tmp_path / "winner.json").exists()
+    with xr.open_dataset(tmp_path / "run.nc") as again:
+        assert again.sizes["candidate"] == 0
+
+
+def test_a_second_driver_is_refused_and_a_reader_is_not(tmp_path):
+    with fill(tmp_path):
+        with pytest.raises(JournalError, match=rf"Another search .* \(process {os.getpid()} on"):
+            Journal.open(tmp_path)
+        with Journal.read(tmp_path) as reader:
+            assert len(reader.results()) == 4
+            with pytest.raises(JournalError, match="cannot be written"):
+                reader.begin_session(workers="1")
+    Journal.open(tmp_path).close()
+
+
+def test_the_lock_holds_between_processes_and_ends_with_a_killed_one(tmp_path):
+    code = (
+        "import sys, time; from brainguided.journal.journal import Journal\n"
+        "journal = Journal.open(sys.argv[1]); print('open', flush=True); time.sleep(60)"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert driver.stdout is not None
+    with driver.stdout:
+        assert driver.stdout.readline() == "open\n"
+        with pytest.raises(JournalError, match="Another search is writing"):
+            Journal.open(tmp_path)
+        driver.kill()
+        driver.wait()
+    Journal.open(tmp_path).close()
+
+
+def test_a_folder_without_journal_is_told_apart(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"journal\.db does not exist\. Give the folder"):
+        Journal.read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match=r"A run cannot be written into .*Choose a folder"):
+        Journal.open(tmp_path / "file" / "run")
+    with pytest.raises(JournalError, match="A run cannot be written into"):
+        Journal.open(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(JournalError, match="A run cannot be written into"):
+            Journal.open(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+both = pytest.mark.parametrize("opening", [Journal.open, Journal.read], ids=["open", "read"])
+
+
+def damage(path, *statements):
+    file = sqlite3.connect(path)
+    for statement in statements:
+        file.execute(statement)
+    file.commit()
+    file.close()
+
+
+@both
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path, opening):
+    path = tmp_path / "journal.db"
+    path.write_text("not a journal\n" * 100)
+    with pytest.raises(JournalError, match="cannot be opened as a journal"):
+        opening(tmp_path)
+    assert path.read_text() == "not a journal\n" * 100
+
+
+@both
+def test_another_database_is_refused(tmp_path, opening):
+    damage(tmp_path / "journal.db", "CREATE TABLE other (x)")
+    with pytest.raises(JournalError, match="not the journal of a search but another"):
+        opening(tmp_path)
+
+
+@both
+def test_a_newer_format_is_refused(tmp_path, opening):
+    fill(tmp_path).close()
+    damage(tmp_path / "journal.db", "PRAGMA user_version = 3")
+    with pytest.raises(JournalError, match=r"has format 3, this version .* knows format 2"):
+        opening(tmp_path)
+
+
+@both
+def test_a_journal_without_a_table_is_refused(tmp_path, opening):
+    fill(tmp_path).close()
+    damage(tmp_path / "journal.db", "DROP TABLE event")
+    with pytest.raises(JournalError, match="missing tables: event"):
+        opening(tmp_path)
+
+
+@both
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_truncated_journal_is_refused(tmp_path, opening, kept):
+    fill(tmp_path).close()
+    path = tmp_path / "journal.db"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(JournalError, match="cannot be opened as a journal"):
+        opening(tmp_path)
+
+
+def test_an_empty_file_left_by_a_driver_killed_at_once_is_begun(tmp_path):
+    (tmp_path / "journal.db").touch()
+    with Journal.open(tmp_path) as journal:
+        assert journal.config is None
+
+
+def test_a_half_written_round_is_undone(tmp_path):
+    with fill(tmp_path) as journal:
+        before = journal.attempts()
+        duplicate = replace(FIRST, candidate=9, duplicate_of=0)
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            journal.record_tell(2, {9: float("nan")}, [duplicate])
+        assert journal.attempts() == before
+        with pytest.raises(JournalError, match="cannot be written"):
+            journal.record_attempt(FIRST, TIMING)
+        assert journal.attempts() == before

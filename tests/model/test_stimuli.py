@@ -1,0 +1,274 @@
+"""Stimulus sets: reading images, and joining them to responses by name."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from neural_data.errors import AlignmentError, RecordingError
+from neural_data.model.stimuli import (
+    align_stimuli,
+    decode_images,
+    load_stimuli,
+    read_stimuli,
+    save_stimuli,
+    stimuli_from_arrays,
+    validate_stimuli,
+)
+
+
+def draw_image(k: int, size: tuple[int, int] = (8, 8)) -> np.ndarray:
+    """An image that can be told from the others after any lossless round trip."""
+    return np.random.default_rng(k).integers(0, 256, (*size, 3)).astype(np.uint8)
+
+
+def encode(pixels: np.ndarray, mode: str | None = None) -> bytes:
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three PNG images, one of them in a subfolder, beside files that are no images."""
+    images = tmp_path / "images"
+    (images / "more").mkdir(parents=True)
+    for k, name in enumerate(["im10.png", "more/im2.PNG", "im1.png"]):
+        (images / name).write_bytes(encode(draw_image(k)))
+    (images / "notes.txt").write_text("not an image")
+    (images / ".hidden.png").write_text("not an image either")
+    return images
+
+
+@pytest.fixture
+def stimuli() -> xr.Dataset:
+    return stimuli_from_arrays(
+        np.stack([draw_image(k) for k in range(3)]),
+        stimulus=["im10", "im2", "im1"],
+        source="made up",
+        category=["face", "car", "face"],
+        object_name=["f1", "c1", "f2"],
+    )
+
+
+def pack(path, members: dict[str, bytes]):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_stimulus_set_survives_its_file_identically(stimuli, tmp_path):
+    stimuli = stimuli.assign_coords(variation=("stimulus", [0, 3, 6]))
+    loaded = load_stimuli(save_stimuli(stimuli, tmp_path / "stimuli.nc"))
+    xr.testing.assert_identical(loaded, stimuli)
+    assert loaded["image"].dtype == np.uint8
+
+
+def test_read_stimuli_names_images_by_file_and_sorts_them(folder):
+    stimuli = read_stimuli(folder, source="made up")
+    assert stimuli["stimulus"].values.tolist() == ["im1", "im10", "im2"]
+    np.testing.assert_array_equal(stimuli["image"].values[0], draw_image(2))
+    np.testing.assert_array_equal(stimuli["image"].values[2], draw_image(1))
+
+
+def test_a_zip_gives_the_same_stimuli_as_the_folder(folder, tmp_path):
+    members = {
+        f"top/{file.relative_to(folder).as_posix()}": file.read_bytes()
+        for file in sorted(folder.rglob("*.*"), reverse=True)
+    }
+    packed = pack(tmp_path / "images.zip", {**members, "__MACOSX/._im1.png": b"not an image"})
+    xr.testing.assert_identical(
+        read_stimuli(packed, source="made up"), read_stimuli(folder, source="made up")
+    )
+
+
+def test_a_table_gives_order_names_and_properties(folder, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "image_id,filename,variation,size,category,note\n"
+        "007,more/im2.PNG,3,0.5,car,\n"
+        "001,im1.png,0,,face,NA\n"
+        "003,im10.png,6,2,face,x\n"
+    )
+    stimuli = read_stimuli(folder, table=table, source="made up")
+    assert stimuli["stimulus"].values.tolist() == ["007", "001", "003"]
+    np.testing.assert_array_equal(stimuli["image"].values[1], draw_image(2))
+    assert stimuli["variation"].values.tolist() == [3, 0, 6]
+    np.testing.assert_array_equal(stimuli["size"].values, [0.5, np.nan, 2.0])
+    assert stimuli["category"].values.tolist() == ["car", "face", "face"]
+    assert stimuli["note"].values.tolist() == ["", "NA", "x"]
+
+
+def test_a_table_without_file_names_finds_images_by_their_stem(folder, tmp_path):
+    (tmp_path / "table.csv").write_text("stimulus\nim2\nim1\nim10\n")
+    stimuli = read_stimuli(folder, table=tmp_path / "table.csv", source="made up")
+    assert stimuli["stimulus"].values.tolist() == ["im2", "im1", "im10"]
+    np.testing.assert_array_equal(stimuli["image"].values[0], draw_image(1))
+
+
+def test_rows_without_image_and_images_without_row_are_listed_together(folder, tmp_path):
+    (tmp_path / "table.csv").write_text("stimulus\nim1\nim2\nim99\n")
+    with pytest.raises(RecordingError) as error:
+        read_stimuli(folder, table=tmp_path / "table.csv", source="made up")
+    assert "1 of the 3 stimuli in the table have no image of that name" in str(error.value)
+    assert "'im99'" in str(error.value)
+    assert "1 of the 3 images have no row in the table: 'im10.png'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name\nim1\n", "the columns 'name'; expected .* a column 'stimulus', 'stimulus_id'"),
+        ("stimulus\n", "has 0 rows"),
+        ("stimulus,x\nim1,3\nim2,4\nim10,5\n", "columns 'x', the names of the image and its dims"),
+        ("stimulus\nim1\nim1\nim2\nim10\n", "several rows of the table name one image: 'im1.png'"),
+        ("stimulus,filename\na,../secret.png\n", r"no image of that name.*'a \(../secret.png\)'"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(folder, tmp_path, text, message):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(RecordingError, match=message):
+        read_stimuli(folder, table=tmp_path / "table.csv", source="made up")
+
+
+def test_missing_images_and_tables_are_refused(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder or zip file .*absent"):
+        read_stimuli(tmp_path / "absent", source="made up")
+    with pytest.raises(FileNotFoundError, match=r"no table .*absent.csv"):
+        read_stimuli(folder, table=tmp_path / "absent.csv", source="made up")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecordingError, match=r"has no images; expected files ending in .png"):
+        read_stimuli(tmp_path / "empty", source="made up")
+
+
+def test_two_files_of_one_stem_are_refused_without_a_table(folder):
+    (folder / "more" / "im1.png").write_bytes(encode(draw_image(5)))
+    with pytest.raises(RecordingError, match=r"share one name .*'im1.png', 'more/im1.png'"):
+        read_stimuli(folder, source="made up")
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.png", "a/../../out.png", "/etc/out.png", "..\\out.png", "C:/out.png"]
+)
+def test_a_zip_whose_paths_climb_out_is_refused_and_nothing_written(tmp_path, name):
+    (tmp_path / "in").mkdir()
+    packed = pack(tmp_path / "in" / "a.zip", {"im1.png": encode(draw_image(0)), name: b"x"})
+    with pytest.raises(RecordingError, match=r"a.zip has paths that lead out of it: .*out.png"):
+        read_stimuli(packed, source="made up")
+    assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == [
+        "in",
+        "in/a.zip",
+    ]
+
+
+def test_a_damaged_zip_is_refused(tmp_path):
+    packed = pack(tmp_path / "a.zip", {"im1.png": encode(draw_image(0))})
+    packed.write_bytes(packed.read_bytes()[:60])
+    with pytest.raises(RecordingError, match=r"a.zip cannot be read as a zip of images"):
+        read_stimuli(packed, source="made up")
+
+
+def test_images_of_different_size_need_a_size(folder):
+    (folder / "wide.png").write_bytes(encode(draw_image(9, size=(8, 12))))
+    with pytest.raises(RecordingError, match=r"differ in size .*3 of 8 x 8, 1 of 12 x 8"):
+        read_stimuli(folder, source="made up")
+    assert read_stimuli(folder, size=6, source="made up")["image"].shape == (4, 6, 6, 3)
+
+
+def test_every_unreadable_image_is_named(folder):
+    (folder / "im1.png").write_bytes(b"not an image")
+    (folder / "im10.png").write_bytes(encode(draw_image(0))[:50])
+    with pytest.raises(RecordingError) as error:
+        read_stimuli(folder, source="made up")
+    assert "im1.png cannot be read as an image" in str(error.value)
+    assert "im10.png cannot be read as an image" in str(error.value)
+
+
+def test_decode_images_turns_grey_and_palette_images_to_colour():
+    grey = np.full((8, 8), 77, dtype=np.uint8)
+    decoded = decode_images([encode(grey), encode(draw_image(1), "P"), encode(draw_image(2))])
+    assert decoded.shape == (3, 8, 8, 3)
+    assert (decoded[0] == 77).all()
+    np.testing.assert_array_equal(decoded[2], draw_image(2))
+
+
+def test_decode_images_refuses_what_it_cannot_show_faithfully():
+    clear = np.zeros((8, 8, 4), dtype=np.uint8)
+    deep = np.full((8, 8), 40000, dtype=np.uint16)
+    with pytest.raises(RecordingError) as error:
+        decode_images([encode(clear), encode(deep), b"nothing"])
+    assert "image 0 is transparent" in str(error.value)
+    assert "image 1 has more than 8 bits" in str(error.value)
+    assert "image 2 cannot be read" in str(error.value)
+    opaque = np.dstack([draw_image(1), np.full((8, 8), 255, np.uint8)])
+    np.testing.assert_array_equal(decode_images([encode(opaque)])[0], draw_image(1))
+    with pytest.raises(RecordingError, match="the list is empty"):
+        decode_images([])
+
+
+def test_align_stimuli_joins_by_name_never_by_position(stimuli):
+    aligned = align_stimuli(stimuli, np.array(["im1", "im10", "im2"], dtype=object))
+    assert aligned["stimulus"].values.tolist() == ["im1", "im10", "im2"]
+    np.testing.assert_array_equal(aligned["image"].values[0], draw_image(2))
+    assert aligned["object_name"].values.tolist() == ["f2", "f1", "c1"]
+    xr.testing.assert_identical(align_stimuli(aligned, stimuli["stimulus"]), stimuli)
+
+
+def test_align_stimuli_lists_what_lacks_an_image_and_what_lacks_a_response(stimuli):
+    with pytest.raises(AlignmentError) as error:
+        align_stimuli(stimuli, ["im1", "im7", "im8", "im1"], name="teacher")
+    message = str(error.value)
+    assert "The teacher and the images are not about the same stimuli (1 in common)" in message
+    assert "2 of the 4 stimuli of the teacher have no image: 'im7', 'im8'" in message
+    assert "2 of the 3 images have no response in the teacher: 'im10', 'im2'" in message
+    assert "names stimuli twice: 'im1'" in message
+    assert "stimuli.sel(stimulus=...)" in message
+
+
+def test_validate_stimuli_lists_every_problem_at_once(stimuli):
+    broken = xr.Dataset(
+        {"image": (("stimulus", "y", "x", "channel"), np.zeros((2, 4, 4, 1)))},
+        coords={"stimulus": ["a", "a"], "size": ("y", [1, 2, 3, 4])},
+    )
+    with pytest.raises(RecordingError) as error:
+        validate_stimuli(broken, name="set.nc")
+    message = str(error.value)
+    assert message.startswith("set.nc does not follow the stimulus-set schema:")
+    assert "has 1 channels; expected 3" in message
+    assert "holds float64; expected uint8" in message
+    assert "no attrs['source']" in message
+    assert "'stimulus' repeats 'a'" in message
+    assert "'size' has dims ('y',)" in message
+    assert validate_stimuli(stimuli) is stimuli
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: s["image"], "is a DataArray; a stimulus set is an xarray.Dataset"),
+        (lambda s: s.rename(image="pixels"), r"no variable 'image' \(variables: 'pixels'\)"),
+        (lambda s: s.transpose("y", ...), "'image' has dims"),
+        (lambda s: s.isel(stimulus=[]), "'image' is empty"),
+        (lambda s: s.assign_coords(x=("stimulus", [1, 2, 3])), "name of a dim of the images"),
+    ],
+)
+def test_validate_stimuli_refuses(stimuli, spoil, message):
+    with pytest.raises(RecordingError, match=message):
+        validate_stimuli(spoil(stimuli))
+
+
+def test_stimuli_from_arrays_refuses_grey_images_and_wrong_lengths():
+    with pytest.raises(RecordingError) as error:
+        stimuli_from_arrays(
+            np.zeros((2, 8, 8), np.uint8), stimulus=["a"], category=["b"], source="made up"
+        )
+    assert "shape (2, 8, 8); expected (stimulus, y, x, 3)" in str(error.value)
+    assert "'stimulus' has shape (1,) for 2 images" in str(error.value)
+    assert "'category' has shape (1,) for 2 images" in str(error.value)

@@ -1,0 +1,116 @@
+"""Streaming of layers into RDMs, for candidates and for any torch module."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from noise_stimuli import make_stimuli
+from torch import nn
+
+from brainguided.networks.build import build_network
+from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
+from brainguided.networks.streamed import compute_layer_rdms, stream_layers
+from brainguided.spaces import small_space
+
+
+def stored_activations(network, stimuli) -> dict[str, np.ndarray]:
+    stored = {}
+
+    def keep(name):
+        return lambda _m, _i, output: stored.__setitem__(name, output.flatten(1).numpy())
+
+    for name in network.observed_layers:
+        network.get_submodule(name).register_forward_hook(keep(name))
+    with torch.no_grad():
+        network.eval()(images_to_tensor(stimuli["image"].values))
+    return stored
+
+
+def test_streamed_rdms_equal_rsatoolbox_on_stored_activations() -> None:
+    from rsatoolbox.data import Dataset
+    from rsatoolbox.rdm import calc_rdm
+
+    stimuli = make_stimuli()
+    for seed in range(3):
+        network = build_network(small_space(max_depth=10).sample(seed), n_classes=4, seed=seed)
+        rdms = compute_layer_rdms(network, stimuli)
+        stored = stored_activations(network, stimuli)
+        assert list(rdms.rdm_descriptors["layer"]) == list(stored)
+        for row, activations in zip(rdms.dissimilarities, stored.values()):
+            oracle = calc_rdm(Dataset(activations.astype(float)), method="correlation")
+            np.testing.assert_allclose(row, oracle.dissimilarities[0], atol=1e-5)
+
+
+def test_grouped_conditions_equal_the_rdm_of_mean_activations() -> None:
+    stimuli = make_stimuli()
+    network = build_network(small_space(max_depth=4).sample(1), n_classes=4, seed=0)
+    rdms = compute_layer_rdms(network, stimuli, by="object_name")
+    assert rdms.pattern_descriptors["object_name"] == [f"object{k}" for k in range(6)]
+    for matrix, activations in zip(
+        rdms.get_matrices(), stored_activations(network, stimuli).values()
+    ):
+        means = activations.reshape(4, 6, -1).mean(0).astype(float)
+        np.testing.assert_allclose(matrix, 1 - np.corrcoef(means), atol=1e-5)
+
+
+def test_a_module_used_twice_is_observed_twice() -> None:
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x):
+            return self.conv(self.conv(x))
+
+    rdms = compute_layer_rdms(Twice(), make_stimuli())
+    assert list(rdms.rdm_descriptors["layer"]) == ["conv", "conv:2"]
+    assert not np.allclose(rdms.dissimilarities[0], rdms.dissimilarities[1])
+
+
+def test_observing_changes_neither_the_output_nor_the_mode_nor_leaves_hooks() -> None:
+    network = build_network(small_space(max_depth=4).sample(3), n_classes=4, seed=0)
+    network.eval()
+    inputs = images_to_tensor(make_stimuli()["image"].values)
+    with torch.no_grad():
+        expected = network(inputs)
+        network.train()
+        stream_layers(network, inputs, network.observed_layers, lambda name, x: None)
+        assert network.training
+        assert not any(m._forward_hooks for m in network.modules())
+        assert torch.equal(network.eval()(inputs), expected)
+
+
+def test_unknown_and_unused_layers_are_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    network.spare = None
+    stimuli = make_stimuli()
+    with pytest.raises(ValueError, match=r"no layers \['7'\]; it has \['0'"):
+        compute_layer_rdms(network, stimuli, layers=["7"])
+
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.idle = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return self.used(x)
+
+    with pytest.raises(ValueError, match=r"did not use the layers \['idle'\]"):
+        compute_layer_rdms(Idle(), stimuli)
+
+
+def test_activations_that_are_not_finite_are_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    nn.init.constant_(network[0].weight, float("nan"))
+    with pytest.raises(ValueError, match=r"Activations of \['0'\] hold NaN"):
+        compute_layer_rdms(network, make_stimuli())
+
+
+def test_images_are_scaled_to_plus_minus_one_and_resized() -> None:
+    images = np.zeros((1, 8, 8, 3), dtype=np.uint8)
+    images[..., 0] = 255
+    tensor = images_to_tensor(images, Preprocessing(size=4))
+    assert tensor.shape == (1, 3, 4, 4)
+    assert tensor[0, 0].min() == pytest.approx(1)
+    assert tensor[0, 1].max() == pytest.approx(-1)

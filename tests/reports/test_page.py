@@ -1,0 +1,211 @@
+"""The figures and the page of a run, made from the run folder alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from brainguided.controllers.random_search import RandomSearch
+from brainguided.journal.journal import Journal, JournalError
+from brainguided.reports.page import write_report
+from brainguided.search.run import run_search
+from brainguided.spaces import pnas_space, small_space
+from neural_data.errors import RecordingError
+from neural_data.model.dissimilarities import save_dissimilarities
+
+AREAS = ("V4", "IT")
+FIGURES = ["search.png", "architecture.png", "correspondence.png", "rdms.png", "report.html"]
+
+
+class Task:
+    def __init__(self, source: str = "simulated macaque <seed 0>", teacher: bool = True) -> None:
+        self.source, self.teacher = source, teacher
+
+    def describe(self) -> dict[str, Any]:
+        areas = [{"area": area, "source": self.source} for area in AREAS]
+        return {
+            "images": {"source": "built-in objects", "image_size": 32},
+            "teacher": areas if self.teacher else None,
+            "alpha": 1.0,
+        }
+
+
+def matrices(layers: int, seed: int) -> np.ndarray:
+    """RDMs of a teacher and of layers that resemble it the more the deeper they are."""
+    rng = np.random.default_rng(seed)
+    groups = np.arange(24) % 4
+    patterns = [rng.normal(size=(4, 40))[groups] + rng.normal(size=(24, 40))]
+    for layer in range(layers):
+        share = (layer + 1) / (layers + 2)
+        patterns.append(share * patterns[0] + (1 - share) * rng.normal(size=(24, 40)))
+    out = np.stack([1 - np.corrcoef(p) for p in patterns])
+    for matrix in out:
+        np.fill_diagonal(matrix, 0)
+    return (out + out.transpose(0, 2, 1)) / 2
+
+
+def earn(architecture: Any, task: Task, *, seed: int) -> SimpleNamespace:
+    """What an evaluation would hold; every fourth depth fails."""
+    upper = np.triu_indices(24, 1)
+    similarity = {}
+    for number, area in enumerate(AREAS):
+        rdms = matrices(architecture.depth, number)
+        r = [float(np.corrcoef(rdms[0][upper], m[upper])[0, 1]) for m in rdms[1:]]
+        similarity[area] = {f"layer{k + 1}": value for k, value in enumerate(r)}
+    failed = architecture.depth == 4
+    guidance = float(np.mean([max(values.values()) for values in similarity.values()]))
+    performance = 0.1 + architecture.depth / 100
+    return SimpleNamespace(
+        outcome="failed" if failed else "done",
+        reason="nan" if failed else "",
+        performance=None if failed else performance,
+        guidance=None if failed or not task.teacher else guidance,
+        reward=None if failed else performance + guidance,
+        similarity=similarity if task.teacher and not failed else {},
+        history=(),
+        n_parameters=1000,
+        examples=2560,
+    )
+
+
+def save_winner_rdms(folder: Path, depth: int, *, shift: int = 0) -> None:
+    labels = [f"im{k:02d}" for k in range(24)]
+    for number, area in enumerate(AREAS):
+        names = [f"{area} (teacher)", *(f"layer{k + 1}" for k in range(depth))]
+        data = xr.Dataset(
+            {
+                "dissimilarity": (
+                    ("area", "stimulus", "other_stimulus"),
+                    matrices(depth, number + shift),
+                    {"units": "1 - Pearson r"},
+                )
+            },
+            coords={
+                "area": names,
+                "stimulus": labels,
+                "other_stimulus": labels,
+                "category": ("stimulus", [f"kind {k % 4}" for k in range(24)]),
+            },
+            attrs={"source": "simulated macaque"},
+        )
+        save_dissimilarities(data, folder / f"winner_rdms_{area}.nc")
+
+
+def search(folder: Path, task: Task | None = None) -> int:
+    """Run a search of invented candidates; returns the depth of the winner."""
+    controller = RandomSearch(small_space(10), seed=2)
+    run_search(controller, task or Task(), candidates=16, out=folder, round_size=4, evaluate=earn)
+    winner = json.loads((folder / "winner.json").read_text(encoding="utf-8"))
+    return len(winner["architecture"]["layers"])
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "run & trial"
+    save_winner_rdms(folder, search(folder))
+    return folder
+
+
+def test_a_finished_run_gives_four_figures_and_a_page(run_folder: Path) -> None:
+    written = write_report(run_folder)
+    assert sorted(path.name for path in written) == sorted(FIGURES)
+    for path in written[:-1]:
+        with Image.open(path) as image:
+            assert min(image.size) >= 400
+            assert image.info["dpi"][0] == pytest.approx(200, abs=1)
+    assert not [path for path in run_folder.iterdir() if path.name.startswith(".")]
+
+
+def test_the_page_holds_its_images_and_needs_nothing_else(run_folder: Path) -> None:
+    page = write_report(run_folder)[-1].read_text(encoding="utf-8")
+    assert page.count('src="data:image/png;base64,') == 4
+    assert "<script" not in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+
+
+def test_the_page_says_what_won_and_that_the_recordings_are_simulated(run_folder: Path) -> None:
+    page = write_report(run_folder)[-1].read_text(encoding="utf-8")
+    assert "<b>simulated</b>" in page
+    assert "layer most like IT" in page
+    assert "(best)" in page
+    assert "1 nan" in page or "2 nan" in page or "3 nan" in page
+    assert "brainguided search RUN.toml --out" in page
+
+
+def test_text_from_files_is_escaped(run_folder: Path) -> None:
+    page = write_report(run_folder)[-1].read_text(encoding="utf-8")
+    assert "macaque &lt;seed 0&gt;" in page
+    assert "run &amp; trial" in page
+
+
+def test_a_run_on_real_recordings_is_not_called_simulated(tmp_path: Path) -> None:
+    search(tmp_path, Task("Cowley et al. 2023"))
+    page = write_report(tmp_path)[-1].read_text(encoding="utf-8")
+    assert "simulated" not in page
+
+
+def test_an_interrupted_run_is_reported_without_rdms_and_says_so(run_folder: Path) -> None:
+    write_report(run_folder)
+    (run_folder / "winner_rdms_IT.nc").unlink()
+    written = write_report(run_folder)
+    assert [path.name for path in written] == [name for name in FIGURES if name != "rdms.png"]
+    assert not (run_folder / "rdms.png").exists()
+    assert "were not saved for IT" in written[-1].read_text(encoding="utf-8")
+
+
+def test_rdms_of_an_earlier_winner_are_not_shown(run_folder: Path) -> None:
+    save_winner_rdms(run_folder, 10, shift=7)
+    written = write_report(run_folder)
+    assert "rdms.png" not in [path.name for path in written]
+    assert "not those of candidate" in written[-1].read_text(encoding="utf-8")
+
+
+def test_a_winner_of_cells_is_reported_cell_by_cell(tmp_path: Path) -> None:
+    def earn_cells(architecture: Any, task: Any, *, seed: int) -> SimpleNamespace:
+        names = architecture.to_blueprint(10).observed
+        similarity = {"IT": {name: k / 10 for k, name in enumerate(names)}}
+        return SimpleNamespace(
+            **{**vars(earn(small_space(3).sample(0), task, seed=seed)), "similarity": similarity}
+        )
+
+    controller = RandomSearch(pnas_space(filters=4), seed=2)
+    run_search(controller, Task(), candidates=4, out=tmp_path, evaluate=earn_cells)
+    page = write_report(tmp_path)[-1].read_text(encoding="utf-8")
+    assert "<td>cell8</td><td>0.700 (best)</td>" in page
+    assert (tmp_path / "architecture.png").exists()
+
+
+def test_a_run_without_teacher_is_reported(tmp_path: Path) -> None:
+    search(tmp_path, Task(teacher=False))
+    written = write_report(tmp_path)
+    assert [path.name for path in written] == ["search.png", "architecture.png", "report.html"]
+    assert "there was no teacher" in written[-1].read_text(encoding="utf-8")
+
+
+def test_a_folder_without_journal_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"journal\.db does not exist"):
+        write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_any_finished_candidate_is_refused(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        journal.begin({})
+    with pytest.raises(JournalError, match="no finished candidate yet"):
+        write_report(tmp_path)
+
+
+def test_a_truncated_file_of_rdms_is_one_clear_error(run_folder: Path) -> None:
+    path = run_folder / "winner_rdms_V4.nc"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(RecordingError, match="winner_rdms_V4"):
+        write_report(run_folder)
+    assert not (run_folder / "report.html").exists()

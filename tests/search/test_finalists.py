@@ -1,0 +1,318 @@
+"""Finalists: trained longer, chosen on validation, tested once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from simulated_card import SimulatedCard, on_card
+
+from brainguided.__main__ import main
+from brainguided.candidates.evaluation import Task
+from brainguided.candidates.images import (
+    check_test_part,
+    images_from_stimuli,
+    load_images,
+    load_test_images,
+)
+from brainguided.candidates.training import Training, compute_accuracy, train_network
+from brainguided.controllers import RandomSearch
+from brainguided.guidance.teacher import Teacher
+from brainguided.journal.attempts import Attempt
+from brainguided.journal.journal import Journal, JournalError
+from brainguided.networks.build import build_network
+from brainguided.networks.preprocessing import images_to_tensor
+from brainguided.reports.model_card import wilson_interval, write_model_card
+from brainguided.search.finalists import _train_long, choose_finalists, run_finalists
+from brainguided.search.run import run_search
+from brainguided.spaces import pnas_space
+from neural_data.simulation.objects import simulate_objects
+from neural_data.simulation.simulate import simulate_macaque
+
+SPACE = pnas_space(n_blocks=1, n_cells=1, filters=4)
+
+
+@cache
+def make_task(teacher=True) -> Task:
+    return Task(
+        images=images_from_stimuli(simulate_objects(2, seed=1), simulate_objects(1, seed=2)),
+        teacher=Teacher.from_recording(*simulate_macaque(seed=0), by="object_name")
+        if teacher
+        else None,
+        training=Training(steps=2, batch_size=32),
+    )
+
+
+@cache
+def read_test():
+    stimuli = simulate_objects(1, seed=3)
+    classes = make_task(False).images.classes
+    labels = [classes.index(str(name)) for name in stimuli["category"].values]
+    return stimuli["image"].values, np.array(labels)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    run_search(RandomSearch(SPACE, seed=1), make_task(), candidates=4, out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def record(run):
+    return run_finalists(run, make_task(), read_test, steps=4, top=2)
+
+
+def test_the_best_are_trained_longer_and_the_best_of_them_on_validation_wins(run, record):
+    with Journal.read(run) as journal:
+        results = journal.results()
+    best = sorted(results, key=lambda r: -r.reward)[:2]
+    assert record["candidate"].values.tolist() == [r.candidate for r in best]
+    task = make_task()
+    for result, performance in zip(best, record["performance"].values):
+        network = build_network(SPACE.parse(result.architecture), n_classes=8, seed=result.seed)
+        training = replace(task.training, steps=4)
+        images = task.images
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        train_network(
+            network, images.train_images, images.train_labels, training=training, seed=result.seed
+        )
+        found = compute_accuracy(network, images.validation_images, images.validation_labels)
+        torch.set_num_threads(threads)
+        assert found == pytest.approx(float(performance), abs=1e-9)
+        saved = torch.load(run / "finalists" / f"finalist_{result.candidate}.pt", weights_only=True)
+        assert torch.equal(saved["classifier.weight"], network.classifier.weight)
+    top = int(np.argmax(record["performance"].values))
+    assert record.attrs["winner"] == int(record["candidate"][top])
+
+
+def test_finalists_trained_on_a_device_come_back_as_arrays_of_the_same_numbers(run):
+    task = make_task(False)
+    with Journal.read(run) as journal:
+        result = journal.results()[0]
+    expected, weights = _train_long(result.architecture, task, result.seed)
+    there = replace(task, training=on_card(task.training))
+    with SimulatedCard() as card:
+        performance, found = _train_long(result.architecture, there, result.seed)
+    assert performance == expected
+    assert "aten.convolution.default" in card.there
+    assert "aten.convolution.default" not in card.here
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, weights[name])
+
+
+def test_costs_are_counted_in_images(run, record):
+    assert record.attrs["examples_search"] == 4 * 2 * 32
+    assert record.attrs["examples_finalists"] == 2 * 4 * 32
+    assert record.attrs["examples"] == 4 * 2 * 32 + 2 * 4 * 32 + 4 * 32
+
+
+def test_the_exported_winner_predicts_the_same_in_a_fresh_process(run, record, tmp_path):
+    images, labels = read_test()
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys, numpy as np, torch; sys.modules['brainguided'] = None\n"
+        "torch.set_num_threads(1)\n"
+        f"sys.path.insert(0, {str(run / 'finalists')!r})\n"
+        "import winner_network as w\n"
+        f"x = w.to_input(np.load({str(tmp_path / 'images.npy')!r}))\n"
+        "with torch.no_grad(): y = w.load()(x).numpy()\n"
+        f"np.save({str(tmp_path / 'logits.npy')!r}, y)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    logits = np.load(tmp_path / "logits.npy")
+    assert (logits.argmax(1) == labels).mean() == pytest.approx(record.attrs["test_accuracy"])
+    winner = int(record.attrs["winner"])
+    with Journal.read(run) as journal:
+        architecture = SPACE.parse(journal.result(winner).architecture)
+    network = build_network(architecture, n_classes=8, seed=0)
+    network.load_state_dict(torch.load(run / "finalists" / "winner_network.pt", weights_only=True))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        np.testing.assert_array_equal(network.eval()(images_to_tensor(images)).numpy(), logits)
+    torch.set_num_threads(threads)
+
+
+def test_the_card_says_what_was_made_and_tested(run, record):
+    card, *figures = write_model_card(run)
+    text = card.read_text()
+    for part in (
+        f"{record.attrs['test_accuracy']:.4f}",
+        "tested once",
+        "simulated",
+        "| V4 |",
+        "winner_network.load()",
+        f"{record.attrs['examples']:,}",
+    ):
+        assert part in text
+    assert {path.name for path in figures} == {"architecture.png", "correspondence.png"}
+
+
+def test_the_test_is_made_once_and_last(tmp_path):
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
+    calls = []
+
+    def load_test():
+        calls.append({path.name for path in (tmp_path / "finalists").iterdir()})
+        return read_test()
+
+    first = run_finalists(tmp_path, task, load_test, steps=3, top=2)
+    again = run_finalists(tmp_path, task, load_test, steps=3, top=2)
+    assert first.identical(again)
+    assert len(calls) == 1
+    assert {"winner_network.py", "winner_network.pt"} <= calls[0]
+    assert sum(name.endswith(".pt") and name.startswith("finalist") for name in calls[0]) == 2
+    with pytest.raises(JournalError, match="finalists of other settings"):
+        run_finalists(tmp_path, task, load_test, steps=4, top=2)
+
+
+def test_a_stopped_training_of_finalists_goes_on_where_it_was(tmp_path, monkeypatch):
+    from brainguided.search import finalists
+
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
+    trained = []
+    train = finalists._train_long
+
+    def stop_at_second(architecture, task, seed):
+        if len(trained) == 1:
+            trained.append("stopped")
+            raise KeyboardInterrupt
+        trained.append(architecture)
+        return train(architecture, task, seed)
+
+    monkeypatch.setattr(finalists, "_train_long", stop_at_second)
+    with pytest.raises(KeyboardInterrupt):
+        run_finalists(tmp_path, task, read_test, steps=3, top=2)
+    run_finalists(tmp_path, task, read_test, steps=3, top=2)
+    assert len(trained) == 3  # one before, the stop, and only the other one after
+
+
+def test_a_finalist_that_fails_costs_itself_only(tmp_path, monkeypatch):
+    from brainguided.search import finalists
+
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
+    train = finalists._train_long
+    first = []
+
+    def fail_first(architecture, task, seed):
+        if not first:
+            first.append(architecture)
+            raise ArithmeticError("the loss is nan at step 3")
+        return train(architecture, task, seed)
+
+    monkeypatch.setattr(finalists, "_train_long", fail_first)
+    record = run_finalists(tmp_path, task, read_test, steps=3, top=2)
+    assert np.isnan(record["performance"].values[0])
+    assert record.attrs["winner"] == int(record["candidate"][1])
+    assert "the loss is nan" in write_model_card(tmp_path)[0].read_text()
+
+
+def test_the_winner_is_the_best_on_validation_not_the_one_of_the_search(tmp_path, monkeypatch):
+    from brainguided.search import finalists
+
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
+    train = finalists._train_long
+    earned = iter([0.2, 0.9, 0.5])
+    monkeypatch.setattr(finalists, "_train_long", lambda *a: (next(earned), train(*a)[1]))
+    record = run_finalists(tmp_path, task, read_test, steps=2, top=3)
+    assert record.attrs["winner"] == int(record["candidate"][1])
+    assert float(record["reward"][1]) <= float(record["reward"][0])
+
+
+def test_isomorphic_candidates_are_one_finalist():
+    architectures = [SPACE.sample(seed) for seed in range(3)]
+    block = architectures[0].normal[0]
+    twin = replace(
+        architectures[0],
+        normal=(type(block)(block.input2, block.operation2, block.input1, block.operation1),),
+    )
+    results = [
+        Attempt(k, 1, a.to_json(), a.key, 0, "done", reward=reward)
+        for k, (a, reward) in enumerate(zip([*architectures, twin], [0.9, 0.1, 0.5, 0.9]))
+    ]
+    assert [result.candidate for result in choose_finalists(results, 3)] == [0, 2, 1]
+
+
+def test_another_task_or_nothing_to_train_is_refused(run, tmp_path):
+    with pytest.raises(JournalError, match="another task"):
+        run_finalists(run, make_task(teacher=False), read_test, steps=3)
+    with pytest.raises(ValueError, match="top is 0"):
+        run_finalists(run, make_task(), read_test, steps=3, top=0)
+    with pytest.raises(FileNotFoundError, match="brainguided finalists"):
+        write_model_card(tmp_path)
+
+
+def test_test_images_are_read_only_when_asked_for(tmp_path):
+    """A file whose test images are damaged is fine until they are needed."""
+    generator = np.random.default_rng(0)
+    path = tmp_path / "set.npz"
+    parts = {"train": 40, "test": 20}
+    arrays = {}
+    for part, n in parts.items():
+        arrays[f"x_{part}"] = generator.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+        arrays[f"y_{part}"] = np.arange(n) % 4
+    np.savez(path, **arrays)
+    images = load_images(path)
+    x, y = load_test_images(path, classes=images.classes, image_size=8)
+    np.testing.assert_array_equal(x, arrays["x_test"])
+    np.testing.assert_array_equal(y, arrays["y_test"])
+    with zipfile.ZipFile(path) as archive:
+        place = archive.getinfo("x_test.npy").header_offset
+    content = bytearray(path.read_bytes())
+    content[place + 400] ^= 255
+    path.write_bytes(content)
+    check_test_part(path)
+    assert len(load_images(path).classes) == 4
+    with pytest.raises(ValueError, match=r"test images of .* cannot be read"):
+        load_test_images(path, classes=images.classes, image_size=8)
+    np.savez(path, x_train=arrays["x_train"], y_train=arrays["y_train"])
+    with pytest.raises(ValueError, match="has no test part"):
+        check_test_part(path)
+    np.savez(path, **{**arrays, "y_test": arrays["y_test"] % 3})
+    with pytest.raises(ValueError, match=r"none of \['class3'\]"):
+        load_test_images(path, classes=images.classes, image_size=8)
+
+
+def test_wilson_intervals_are_those_of_the_formula():
+    low, high = wilson_interval(0.5, 100)
+    assert (low, high) == (pytest.approx(0.4038, abs=1e-4), pytest.approx(0.5962, abs=1e-4))
+    assert wilson_interval(1.0, 10)[1] == pytest.approx(1.0)
+
+
+def test_the_command_finds_the_run_file_and_prints_the_winner(tmp_path, monkeypatch, capsys):
+    run_file = tmp_path / "run.toml"
+    run_file.write_text(
+        'candidates = 3\n[space]\npreset = "pnas"\nn_blocks = 1\nn_cells = 1\nfilters = 4\n'
+        '[controller]\nname = "evolution"\nunique = true\n[limits]\nmax_parameters = 20000\n'
+        '[task]\nimages = "objects"\nn_train = 128\nn_validation = 64\nsteps = 2\n'
+        "batch_size = 32\n"
+    )
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:  # finalists alone need processes here
+        patch.setattr(
+            "brainguided.engines.local.local_pool",
+            lambda workers, memory: ThreadPoolExecutor(workers),
+        )
+        assert main(["search", str(run_file), "--out", str(out), "--workers", "1"]) == 0
+    assert main(["finalists", str(out), "--top", "2", "--steps", "3", "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "test accuracy" in said
+    data = json.loads((out / "finalists" / "finalists.json").read_text())
+    assert data["test_images"] == 64
+    (out / "run_file.txt").unlink()
+    assert main(["finalists", str(out), "--steps", "3"]) == 1
+    assert "--run RUN.toml" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""The winner of a run, trained again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from brainguided.architectures import Architecture
+from brainguided.candidates.evaluation import Task
+from brainguided.candidates.images import images_from_stimuli
+from brainguided.candidates.training import Training
+from brainguided.controllers import RandomSearch
+from brainguided.guidance.teacher import Teacher
+from brainguided.journal.journal import JournalError
+from brainguided.networks.build import build_network
+from brainguided.rdms.compare import compare_rdms
+from brainguided.rdms.compute import rdms_from_dissimilarities
+from brainguided.search.run import run_search
+from brainguided.search.winner import save_winner
+from brainguided.spaces import small_space
+from neural_data.model.dissimilarities import load_dissimilarities
+from neural_data.simulation.objects import simulate_objects
+from neural_data.simulation.simulate import simulate_macaque
+
+
+def make_task(steps: int = 3) -> Task:
+    recording, stimuli = simulate_macaque(seed=0)
+    return Task(
+        images=images_from_stimuli(simulate_objects(4, seed=1), simulate_objects(1, seed=2)),
+        teacher=Teacher.from_recording(recording, stimuli, by="object_name"),
+        training=Training(steps=steps, batch_size=32),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    run_search(RandomSearch(small_space(max_depth=3), seed=1), make_task(), candidates=3, out=out)
+    return out
+
+
+def test_saved_rdms_have_the_similarity_that_the_search_found(run) -> None:
+    files = save_winner(run, make_task())
+    assert [f.name for f in files] == ["winner.pt", "winner_rdms_V4.nc", "winner_rdms_IT.nc"]
+    winner = json.loads((run / "winner.json").read_text())
+    for area in ("V4", "IT"):
+        rdms = rdms_from_dissimilarities(load_dissimilarities(run / f"winner_rdms_{area}.nc"))
+        names = list(rdms.rdm_descriptors["area"])
+        assert names == [f"{area} (teacher)", *winner["similarity"][area]]
+        found = compare_rdms(rdms, rdms)[0, 1:]
+        np.testing.assert_allclose(found, list(winner["similarity"][area].values()), atol=1e-5)
+        assert len(rdms.pattern_descriptors["category"]) == 64
+
+
+def test_saved_weights_load_without_unpickling(run) -> None:
+    save_winner(run, make_task())
+    winner = json.loads((run / "winner.json").read_text())
+    architecture = Architecture.from_json(json.dumps(winner["architecture"]))
+    network = build_network(architecture, n_classes=8, seed=99)
+    network.load_state_dict(torch.load(run / "winner.pt", weights_only=True))
+
+
+def test_another_task_is_refused(run) -> None:
+    with pytest.raises(JournalError, match="another task"):
+        save_winner(run, make_task(steps=4))

@@ -1,0 +1,313 @@
+"""Run files: what is understood, and that everything else is refused at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from fake_task import FakeTask, evaluate
+
+from brainguided.controllers import Limits, RandomSearch, Reinforce
+from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.run import run_search
+from brainguided.settings.presets import CONTROLLERS, SPACES
+from brainguided.settings.run_file import RunFileError, load_run, write_demo
+from brainguided.spaces import pnas_space
+from neural_data.errors import AlignmentError, RecordingError
+from neural_data.model.dissimilarities import save_dissimilarities
+from neural_data.model.recording import recording_from_arrays, save_recording
+from neural_data.model.stimuli import save_stimuli, stimuli_from_arrays
+
+SMALL = "candidates = 4\n[task]\nn_train = 64\nn_validation = 64\nsteps = 2\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a recording of two areas, dissimilarities of one, and their images."""
+    rng = np.random.default_rng(0)
+    names = [f"im{k}" for k in range(6)]
+    recording = recording_from_arrays(
+        rng.normal(size=(6, 8)),
+        stimulus=names,
+        site=[f"s{k}" for k in range(8)],
+        area=["V4"] * 4 + ["PIT"] * 4,
+        units="spikes/s",
+        source="a lab",
+    )
+    images = rng.integers(0, 255, size=(6, 32, 32, 3), dtype=np.uint8)
+    kinds = ["face", "face", "car", "car", "dog", "dog"]
+    stimuli = stimuli_from_arrays(images, stimulus=names, source="a lab", object_name=kinds)
+    matrix = 1 - np.corrcoef(rng.normal(size=(6, 9)))
+    np.fill_diagonal(matrix, 0)
+    matrix = (matrix + matrix.T) / 2
+    dissimilarities = xr.Dataset(
+        {
+            "dissimilarity": (
+                ("area", "stimulus", "other_stimulus"),
+                np.stack([matrix, matrix**2]),
+                {"units": "1 - Pearson r"},
+            )
+        },
+        coords={"area": ["IT", "other"], "stimulus": names, "other_stimulus": names},
+        attrs={"source": "another lab"},
+    )
+    save_recording(recording, tmp_path / "v4.nc")
+    save_stimuli(stimuli, tmp_path / "images.nc")
+    save_stimuli(stimuli.isel(stimulus=slice(4)), tmp_path / "few.nc")
+    save_dissimilarities(dissimilarities, tmp_path / "it.nc")
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "RUN.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults_are_the_small_space_and_reinforce_without_a_teacher(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL))
+    assert isinstance(run.controller, Reinforce)
+    assert (run.space.name, run.controller.space) == ("small-10", run.space)
+    assert (run.seed, run.candidates, run.order) == (0, 4, Batch(8))
+    assert run.task.teacher is None
+    assert run.task.training.steps == 2
+    assert len(run.task.images.classes) == 8
+
+
+def test_settings_reach_what_they_are_of(tmp_path: Path) -> None:
+    text = (
+        "seed = 3\nround_size = 2\n" + SMALL + "alpha = 2\ncheckpoints = [1]\naugment = false\n"
+        'device = "cuda:1"\n'
+        '[space]\npreset = "zoph2017"\nmax_depth = 3\nskips = true\nstrides = [1, 2]\n'
+        '[controller]\nname = "reinforce"\nlearning_rate = 1\nhidden = 8\n'
+    )
+    run = load_run(write(tmp_path, text))
+    assert (run.seed, run.controller.seed, run.order) == (3, 3, Batch(2))
+    assert (run.space.max_depth, run.space.skips, run.space.strides) == (3, True, (1, 2))
+    assert run.controller.describe()["learning_rate"] == 1
+    assert run.task.alpha == 2
+    assert run.task.training.checkpoints == (1,)
+    assert not run.task.training.augment
+    assert run.task.training.device == "cuda:1"
+
+
+def test_random_search_can_be_chosen(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL + '[controller]\nname = "random"\n'))
+    assert isinstance(run.controller, RandomSearch)
+
+
+def test_the_seed_changes_the_search_and_not_the_task(tmp_path: Path) -> None:
+    first = load_run(write(tmp_path, "seed = 1\n" + SMALL))
+    second = load_run(write(tmp_path, "seed = 2\n" + SMALL))
+    assert first.task.describe() == second.task.describe()
+    assert first.controller.ask(8) != second.controller.ask(8)
+
+
+def test_validation_images_are_not_trained_on(tmp_path: Path) -> None:
+    images = load_run(write(tmp_path, SMALL)).task.images
+    train = {image.tobytes() for image in images.train_images}
+    assert not [image for image in images.validation_images if image.tobytes() in train]
+
+
+def test_teachers_of_several_files_are_put_side_by_side(folder: Path) -> None:
+    text = SMALL + (
+        '[[teacher]]\nrecording = "v4.nc"\nstimuli = "images.nc"\nareas = ["V4"]\n'
+        '[[teacher]]\nrdm = "it.nc"\nstimuli = "images.nc"\nareas = ["IT"]\n'
+    )
+    teacher = load_run(write(folder, text)).task.teacher
+    assert teacher is not None
+    assert teacher.areas == ("V4", "IT")
+    assert [target.source for target in teacher] == ["a lab", "another lab"]
+
+
+def test_all_areas_are_the_default_and_objects_can_be_the_conditions(folder: Path) -> None:
+    text = SMALL + ('[[teacher]]\nrecording = "v4.nc"\nstimuli = "images.nc"\nby = "object_name"\n')
+    teacher = load_run(write(folder, text)).task.teacher
+    assert teacher is not None
+    assert teacher.areas == ("V4", "PIT")
+    assert teacher.targets[0].conditions == ["face", "car", "dog"]
+
+
+def test_a_simulated_teacher_says_that_it_is_simulated(tmp_path: Path) -> None:
+    text = SMALL + '[[teacher]]\nsimulated = true\nareas = ["IT"]\nby = "object_name"\n'
+    teacher = load_run(write(tmp_path, text)).task.teacher
+    assert teacher is not None
+    assert teacher.areas == ("IT",)
+    assert "simulated" in teacher.targets[0].source
+
+
+def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
+    text = """
+seed = "x"
+rounds = 3
+round_size = 0
+[space]
+preset = "smal"
+[controller]
+learnin_rate = 3
+[task]
+stpes = 4
+steps = 200.5
+augment = 1
+n_train = 100
+[[teacher]]
+recording = "v4.nc"
+[[teacher]]
+rdm = "it.nc"
+simulated = false
+[teachers]
+"""
+    with pytest.raises(RunFileError) as caught:
+        load_run(write(tmp_path, text))
+    message = str(caught.value)
+    for part in (
+        "RUN.toml cannot be used",
+        "'rounds' is unknown; did you mean 'round_size'? Known: seed, candidates, order",
+        "seed is 'x', expected a whole number",
+        "candidates is missing",
+        "round_size is 0, expected 1 or more",
+        "[space] preset 'smal' is unknown; did you mean 'small'?",
+        "[controller] 'learnin_rate' is unknown; did you mean 'learning_rate'?",
+        "[task] 'stpes' is unknown; did you mean 'steps'?",
+        "[task] steps is 200.5, expected a whole number",
+        "[task] augment is 1, expected true or false",
+        "[task] n_train is 100; of the built-in objects, a multiple of 64",
+        "[[teacher]] 1: stimuli is missing",
+        "v4.nc does not exist",
+        "[[teacher]] 2: has rdm and simulated; expected one of",
+        "[[teacher]] 2: simulated is false",
+        "'teachers' is unknown; did you mean '[[teacher]]'?",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SMALL + "learning_rate = -1\n", r"\[task\] .*learning_rate is -1"),
+        (SMALL + 'device = "gpu"\n', r"\[task\] .*device is 'gpu'; expected 'cpu', 'cuda'"),
+        (SMALL + "alpha = nan\n", r"\[task\] alpha is nan, expected a finite number"),
+        (SMALL + "[space]\nmax_depth = 0\n", r"\[space\] .*max_depth"),
+        (SMALL + "[space]\nskips = true\n", r"\[space\] 'skips' is unknown"),
+        (SMALL + "[controller]\nhidden = 0\n", r"\[controller\] .*hidden"),
+        (SMALL + '[controller]\nname = "random"\nhidden = 3\n', "'hidden' is unknown"),
+        (SMALL + 'images = "nope.npz"\n', "nope.npz does not exist"),
+        (SMALL + "[teacher]\nsimulated = true\n", r"each begun by a line \[\[teacher\]\]"),
+        (SMALL + "[[teacher]]\nareas = ['V4']\n", "has no source; expected one of"),
+        ("space = 3\n" + SMALL, r"begun by a line \[space\]"),
+        ("candidates = \n", r"not a TOML file: .*line 1"),
+    ],
+)
+def test_what_is_out_of_range_or_place_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RunFileError, match=message.replace("'", "['\"]")) as caught:
+        load_run(write(tmp_path, text))
+    assert "RUN.toml" in str(caught.value)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no run file .*nope\.toml"):
+        load_run(tmp_path / "nope.toml")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "error", "message"),
+    [
+        ('recording = "v4.nc"\nstimuli = "few.nc"', AlignmentError, "im4"),
+        ('recording = "v4.nc"\nstimuli = "images.nc"\nareas = ["AIT"]', RecordingError, "AIT"),
+        ('rdm = "it.nc"\nstimuli = "images.nc"\nareas = ["AIT"]', RecordingError, "AIT"),
+        ('recording = "images.nc"\nstimuli = "images.nc"', RecordingError, "images.nc"),
+        ('rdm = "it.nc"\nstimuli = "v4.nc"', RecordingError, "v4.nc"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(
+    folder: Path, teacher: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load_run(write(folder, SMALL + f"[[teacher]]\n{teacher}\n"))
+
+
+def test_the_demonstration_is_a_run_file_of_its_own(tmp_path: Path) -> None:
+    path = write_demo(tmp_path / "demo" / "RUN.toml", candidates=5, steps=7, seed=2)
+    run = load_run(path)
+    assert (run.candidates, run.task.training.steps, run.seed) == (5, 7, 2)
+    assert run.task.teacher is not None
+    assert run.task.teacher.areas == ("V4", "IT")
+    assert write_demo(path, candidates=5, steps=7, seed=2) == path
+    with pytest.raises(RunFileError, match="in another folder"):
+        write_demo(path, candidates=5, steps=8, seed=2)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space_stands_under_its_name(tmp_path: Path, name: str) -> None:
+    run = load_run(write(tmp_path, SMALL + f'[space]\npreset = "{name}"\n'))
+    assert run.space == SPACES[name]()
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_every_controller_stands_under_its_name(tmp_path: Path, name: str) -> None:
+    run = load_run(write(tmp_path, SMALL + f'[controller]\nname = "{name}"\nunique = true\n'))
+    assert run.controller.describe() == CONTROLLERS[name](run.space, unique=True).describe()
+
+
+def test_settings_of_spaces_and_controllers_are_given_by_name(tmp_path: Path) -> None:
+    text = '[space]\npreset = "pnas"\nn_blocks = 3\nstem = "imagenet"\nstem_cells = 1\n'
+    text += '[controller]\nname = "ppo"\nepochs = 2\nclip = 0.1\n'
+    run = load_run(write(tmp_path, SMALL + text))
+    assert run.space == pnas_space(n_blocks=3, stem="imagenet", stem_cells=1)
+    assert run.controller.describe()["epochs"] == 2
+    text = '[space]\npreset = "residual"\nwidths = [4, 8]\nn_block = 3\nn_stages = "two"\n'
+    text += '[controller]\nname = "evolution"\nsample = 30\n[limits]\nmax_parameters = 0\nx = 1\n'
+    with pytest.raises(RunFileError) as caught:
+        load_run(write(tmp_path, SMALL + text))
+    for part in ("[space] 'n_block' is unknown", "n_stages is 'two'", "[limits] 'x' is unknown"):
+        assert part in str(caught.value)
+    text = '[controller]\nname = "evolution"\nsample = 30\n[limits]\nmax_parameters = 0\n'
+    with pytest.raises(RunFileError) as caught:
+        load_run(write(tmp_path, SMALL + text))
+    for part in ("[limits] max_parameters is 0", "[controller] sample is 30"):
+        assert part in str(caught.value)
+
+
+def test_limits_count_the_classes_and_pixels_of_the_images(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL + "[limits]\nmax_parameters = 9000\n"))
+    assert run.controller.limits == Limits(max_parameters=9000, n_classes=8, image_size=32)
+    proposals = run.controller.ask(5)
+    assert all(proposal.count_parameters(8) <= 9000 for proposal in proposals)
+
+
+def test_a_controller_starts_from_an_earlier_run(tmp_path: Path) -> None:
+    first = load_run(write(tmp_path, SMALL + '[controller]\nname = "evolution"\n'))
+    earlier = tmp_path / "first"
+    run_search(first.controller, FakeTask(), candidates=9, out=earlier, evaluate=evaluate)
+    text = SMALL + '[controller]\nname = "evolution"\nwarm_start = "first"\n'
+    again = load_run(write(tmp_path, text))
+    assert len(again.controller._living) == 9
+    with pytest.raises(RunFileError, match=r"warm_start: .*second is no folder"):
+        load_run(write(tmp_path, text.replace("first", "second")))
+
+
+def test_test_images_are_those_of_no_other_part(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL))
+    run.check_test()
+    images, labels = run.load_test()
+    assert len(images) == len(labels) == 64
+    others = [*run.task.images.train_images, *run.task.images.validation_images]
+    seen = {image.tobytes() for image in others}
+    assert not [image for image in images if image.tobytes() in seen]
+
+
+def test_orders_and_deadlines_are_chosen_in_the_file(tmp_path: Path) -> None:
+    assert load_run(write(tmp_path, 'order = "completion"\n' + SMALL)).order == Completion()
+    run = load_run(write(tmp_path, 'order = "index"\nlag = 6\ntimeout = 60\n' + SMALL))
+    assert (run.order, run.timeout) == (Index(6), 60)
+    for text, message in (
+        ('order = "index"\n', "lag is missing"),
+        ('order = "completion"\nround_size = 4\n', "round_size belongs to the order 'batch'"),
+        ('order = "random"\n', "order 'random' is unknown"),
+        ("timeout = -1\n", "timeout is -1"),
+        ("lag = 3\n", "lag belongs to the order 'index', not to 'batch'"),
+    ):
+        with pytest.raises(RunFileError, match=message):
+            load_run(write(tmp_path, text + SMALL))
