@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from brainguided import Inference, Preprocessing, Teacher, compute_correspondence
 from neural_data import simulate_macaque, simulate_objects
-from neural_data.simulation.network import load_network
+from neural_data.simulation._network import load_network
 
 
 class MacaqueNetwork(nn.Module):

@@ -14,7 +14,7 @@ import argparse
 
 import numpy as np
 
-from brainguided.correspondence.area_map import SiteResponses, draw_similarity
+from brainguided.correspondence._area_map import SiteResponses, draw_similarity
 from brainguided.rdms.distances import pattern_distances
 
 LATENT = 12

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_data.catalog import entries as catalog
-from neural_data.catalog import http_answers
-from neural_data.catalog.catalog_entries import Dataset, PublishedFile
+from neural_data.catalog import _downloads as downloads, entries as catalog
+from neural_data.catalog.entries import Dataset, PublishedFile
 from neural_data.catalog.fetch import fetch_dataset
 
 rng = np.random.default_rng(0)
@@ -127,7 +126,7 @@ def checksum(content: bytes, algorithm: str = "sha256") -> str:
 def run_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Run a server, for a fixture; the environment's proxies are not asked."""
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(http_answers, "TIMEOUT_S", 5.0)
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 5.0)
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -1,1 +1,5 @@
 """What one candidate shows: images, training and its evaluation."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

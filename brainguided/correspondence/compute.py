@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from brainguided.correspondence.area_map import AreaData, map_area
+from brainguided.correspondence._area_map import AreaData, map_area
 from brainguided.correspondence.committed_layers import (
     area_half_distances,
     average_half,

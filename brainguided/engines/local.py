@@ -12,7 +12,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from brainguided.engines.pool_worker import PoolWorker, Shared, WorkerDied
+from brainguided.engines._pool_worker import PoolWorker, Shared, WorkerDied
 
 _T = TypeVar("_T")
 _Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]

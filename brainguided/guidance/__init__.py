@@ -1,1 +1,5 @@
 """Teachers, and how similar a candidate is to them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -23,10 +23,7 @@ from typing import Any
 
 import xarray as xr
 
-from brainguided.journal.attempts import Attempt, Timing
-from brainguided.journal.differing_settings import find_differences
-from brainguided.journal.exports import build_run, export_run
-from brainguided.journal.journal_file import (
+from brainguided.journal._journal_file import (
     APPLICATION_ID,
     FILE_NAME,
     FORMAT,
@@ -37,6 +34,9 @@ from brainguided.journal.journal_file import (
     one_error,
     take_lock,
 )
+from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.differing_settings import find_differences
+from brainguided.journal.exports import build_run, export_run
 
 __all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
 _COLUMNS = tuple(column.name for column in fields(Attempt))

@@ -1,47 +1,10 @@
-"""What an evaluation said: kept for the log of its attempt, instead of being shown somewhere."""
+"""The log of each attempt that said something or failed: a file in the run folder."""
 
 from __future__ import annotations
 
-import io
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from brainguided.journal.attempts import Attempt, Timing
-
-_LONGEST = 2**16  # characters, the last ones
-_logger = logging.getLogger("brainguided")
-
-
-@contextmanager
-def capture_output(wanted: bool) -> Iterator[io.StringIO]:
-    """Collect what is printed and logged meanwhile.
-
-    Output is redirected only in the main thread of a process, and only where `wanted`, as it
-    belongs to all threads. What is logged is collected in any case.
-    """
-    text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
-    mine = threading.get_ident()
-    handler.addFilter(lambda record: record.thread == mine)
-    level = _logger.level
-    with ExitStack() as stack:
-        if wanted and threading.current_thread() is threading.main_thread():
-            stack.enter_context(redirect_stdout(text))
-            stack.enter_context(redirect_stderr(text))
-            _logger.setLevel(logging.DEBUG)
-            stack.callback(_logger.setLevel, level)
-        _logger.addHandler(handler)
-        stack.callback(_logger.removeHandler, handler)
-        yield text
-
-
-def shorten(text: str) -> str:
-    """Return the end of a long text."""
-    return text if len(text) <= _LONGEST else f"[...]\n{text[-_LONGEST:]}"
 
 
 def write_log(folder: Path, attempt: Attempt, timing: Timing | None, text: str) -> Path | None:

@@ -22,7 +22,7 @@ from brainguided.architectures import (
 )
 from brainguided.architectures.cell import unused_blocks
 from brainguided.architectures.nasbench201 import EDGES
-from brainguided.plot.layout import Layout, place_nodes
+from brainguided.plot._layout import Layout, place_nodes
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, new_figure
 
 _LETTER = 1.25  # width of a letter of the smallest text, mm

@@ -1,1 +1,5 @@
 """Searches on tables of results, on journals, and on a virtual clock."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Ask, evaluate, tell: the search itself, its finalists and its winner."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

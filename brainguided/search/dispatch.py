@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 import pickle
-import platform
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import (
@@ -19,47 +15,25 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from brainguided.architectures import Architecture
+from brainguided.engines.attempt import Outcome, plain, run_attempt
 from brainguided.journal.attempts import Attempt, Timing
-from brainguided.journal.logs import capture_output, shorten, write_log
+from brainguided.journal.logs import write_log
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3  # of a candidate whose worker dies
 _LOOK = 0.5  # s between two looks at deadlines
 UNKNOWN_SLOTS = 1_000_000  # of an executor that does not say
 _SAID_BY = ("workers", "_max_workers", "num_workers")  # ours, the standard library's, mpi4py's
-EARNED = (  # what is recorded of an Evaluation
-    "outcome",
-    "reason",
-    "performance",
-    "guidance",
-    "reward",
-    "similarity",
-    "history",
-    "n_parameters",
-    "examples",
-)
 Ended = tuple[Attempt, Timing | None]
 _NOT_SENT = (pickle.PicklingError, TypeError, AttributeError, ImportError)
 
 
 class SearchError(RuntimeError):
     """A search that cannot go on."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What comes back from a worker: plain data that every process can unpickle."""
-
-    values: dict[str, Any]
-    timing: Timing
-    log: str = ""
 
 
 class Dispatcher:
@@ -258,44 +232,3 @@ class Dispatcher:
         if future.running() or not hasattr(self._executor, "kill"):
             return self._since.setdefault(future, now)
         return None
-
-
-def run_attempt(
-    evaluate: Callable[..., Any],
-    architecture: str,
-    task: Any,
-    seed: int,
-    capture: bool = False,
-) -> Outcome:
-    """Evaluate one candidate, in whatever process; an exception becomes a failed outcome.
-
-    With `capture` what is printed goes into the log of the attempt. `BrokenExecutor` alone is
-    passed on: raised by `evaluate`, it says that a machine further on was lost.
-    """
-    started, clock = time.time(), time.perf_counter()
-    with capture_output(capture) as output:
-        try:
-            evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed)
-            values = {name: getattr(evaluation, name) for name in EARNED}
-        except BrokenExecutor:
-            raise
-        except (Exception, SystemExit) as error:
-            text = " ".join(str(error).split())
-            memory = isinstance(error, MemoryError)
-            reason = "memory" if memory else f"error: {type(error).__name__}: {text}"
-            values = {"outcome": "failed", "reason": reason}
-            traceback.print_exc(file=output)
-    seconds = time.perf_counter() - clock
-    timing = Timing(seconds, started, time.time(), platform.node(), os.getpid())
-    return Outcome(values, timing, shorten(output.getvalue()))
-
-
-def plain(value: Any) -> Any:
-    """Return the same as JSON would give it back, with None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

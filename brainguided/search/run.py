@@ -17,10 +17,10 @@ import xarray as xr
 from brainguided.controllers.contract import Controller
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
+from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.search.orders import Batch, Completion, Order
 from brainguided.search.progress import Progress
-from brainguided.search.state import WINDOW, SearchState
 
 __all__ = ["SearchError", "run_search"]
 _log = logging.getLogger(__name__)

@@ -1,1 +1,5 @@
 """Run files, teacher files and model files, checked before work starts."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -27,7 +27,7 @@ from brainguided.candidates.training import Training
 from brainguided.controllers.contract import Controller
 from brainguided.journal.journal import Journal
 from brainguided.search.orders import Order
-from brainguided.settings.parts import make_controller, make_limits, make_order, make_space
+from brainguided.settings._parts import make_controller, make_limits, make_order, make_space
 from brainguided.settings.teacher_file import check_teacher, join_teachers
 from brainguided.settings.toml import (
     RunFileError,

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
+import tomllib
 from collections.abc import Callable
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "whole": (lambda v: type(v) is int, "a whole number"),

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from neural_data.catalog.catalog_entries import Dataset
-from neural_data.catalog.entries import find_dataset
+from neural_data.catalog.entries import Dataset, find_dataset
 from neural_data.errors import RecordingError, format_names
 from neural_data.formats.brainio.reader import open_brainio, read_brainio
 from neural_data.formats.brainio.stimuli import read_brainio_stimuli

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from neural_data.errors import RecordingError, format_names
-from neural_data.formats.hdf5_arrays import is_hdf5, list_hdf5, read_hdf5
+from neural_data.formats._hdf5_arrays import is_hdf5, list_hdf5, read_hdf5
 from neural_data.formats.matlab import is_mat5, list_mat5, read_mat5
 
 ENDINGS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv", ".tsv")
@@ -136,7 +136,7 @@ def _read_npy(stream: IO[bytes], n_bytes: int) -> np.ndarray:
         raise ValueError(f"an array {dtype} of shape {shape} takes {expected} bytes")
     values = np.empty(size, dtype=dtype)
     if values.nbytes:
-        room = memoryview(values.view(np.uint8))
+        room = values.view(np.uint8).data
         for start in range(0, len(room), BLOCK):
             block = room[start : start + BLOCK]
             while block:

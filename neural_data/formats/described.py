@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.formats._described_labels import OURS, Coords, Labels, with_text
+from neural_data.formats._described_tables import read_long_table, read_wide_table
 from neural_data.formats.array_files import load_array
-from neural_data.formats.described_labels import OURS, Coords, Labels, with_text
-from neural_data.formats.described_tables import read_long_table, read_wide_table
 from neural_data.formats.described_toml import Description, is_missing, read_description, read_names
 from neural_data.model.presentations import recording_from_presentations
 from neural_data.model.recording import add_step, recording_from_arrays, validate_recording

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isnan
@@ -14,11 +14,6 @@ import numpy as np
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.formats.array_files import load_array
 from neural_data.storage.csv_tables import read_table
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 AXES = ("stimulus", "presentation", "repetition", "site", "time_bin")
 NAME_COLUMNS = {

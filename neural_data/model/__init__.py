@@ -1,1 +1,5 @@
 """The schema: recordings, stimuli, spikes and presentations, and choosing among them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

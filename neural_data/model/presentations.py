@@ -9,8 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.labels import is_text
 from neural_data.model.recording import validate_recording
-from neural_data.model.schema import is_text
 
 # Whole numbers up to here are exact as float64, which has room for NaN.
 LARGEST_EXACT = 2**53

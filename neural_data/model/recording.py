@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import format_names, raise_problems
-from neural_data.model.schema import DIMS, add_step, as_labels, as_names
+from neural_data.labels import as_labels, as_names
+from neural_data.model.schema import DIMS, add_step
 from neural_data.model.site_blocks import as_slice, average_block, iterate_sites
 from neural_data.model.validation import ValueCheck, check_structure, validate_recording
 from neural_data.storage.chunked_reads import find_chunks, read_by_chunks

@@ -13,7 +13,6 @@ from neural_data.model.schema import add_step
 from neural_data.model.site_blocks import iterate_rows, iterate_sites
 from neural_data.model.validation import ValueCheck, check_structure
 from neural_data.model.windows import describe_window, find_time_bins, weigh_time_bins
-from neural_data.reliability.estimates import compute_site_reliability
 
 
 def select_complete(
@@ -77,47 +76,6 @@ def select_complete(
             "select_recording(...)."
         )
     return take(recording, kept_sites, kept_stimuli, step=f"select_complete(keep={keep!r})")
-
-
-def select_reliable_sites(
-    recording: xr.Dataset, *, above: float, splits: int = 100, seed: int = 0
-) -> xr.Dataset:
-    """Keep the sites whose split-half reliability is above a threshold.
-
-    Choosing sites and then measuring their reliability with the same repetitions overstates it
-    a little; say in a result which threshold was used: it is in the history.
-
-    Parameters
-    ----------
-    recording : xarray.Dataset
-        Without time bins; every stimulus shown at least twice.
-    above : float
-        Sites with a greater Spearman-Brown corrected reliability are kept.
-    splits, seed : int
-        As for `neural_data.reliability.estimates.compute_site_reliability`.
-
-    Returns
-    -------
-    xarray.Dataset
-        A recording with the coordinate ``reliability (site)``.
-
-    Raises
-    ------
-    RecordingError
-        Reliability cannot be computed, or no site is above the threshold.
-    """
-    reliability = compute_site_reliability(recording, splits=splits, seed=seed)
-    if reliability.dims != ("site",):
-        raise RecordingError(
-            "The recording has time bins, and so a reliability in each of them. Choose the "
-            "window that is to count: average_window(recording, start, end)."
-        )
-    return _select_above(
-        recording,
-        reliability,
-        above,
-        step=f"select_reliable_sites(above={above:g}, splits={splits}, seed={seed})",
-    )
 
 
 def compute_responsiveness(
@@ -222,7 +180,7 @@ def select_responsive_sites(
     """
     responsiveness = compute_responsiveness(recording, baseline=baseline, window=window)
     windows = f"baseline={describe_window(*baseline)}, window={describe_window(*window)}"
-    return _select_above(
+    return select_above(
         recording,
         responsiveness,
         above,
@@ -230,9 +188,10 @@ def select_responsive_sites(
     )
 
 
-def _select_above(
+def select_above(
     recording: xr.Dataset, measure: xr.DataArray, above: float, *, step: str
 ) -> xr.Dataset:
+    """Keep the sites at which a measure (site) is above a threshold, and the measure as label."""
     name = str(measure.name)
     kept = np.flatnonzero(measure.values > above)
     if not kept.size:

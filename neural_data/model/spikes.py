@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import format_names, raise_problems
+from neural_data.labels import as_labels
+from neural_data.model._spikes_schema import spikes_from_arrays, validate_spikes
 from neural_data.model.presentations import recording_from_presentations
-from neural_data.model.schema import as_labels
-from neural_data.model.spikes_schema import spikes_from_arrays, validate_spikes
 from neural_data.model.windows import describe_window
 from neural_data.storage.netcdf import open_netcdf, write_netcdf
 

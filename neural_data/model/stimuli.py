@@ -12,13 +12,8 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import AlignmentError, RecordingError, format_names, raise_problems
-from neural_data.model.schema import (
-    as_labels,
-    check_labels,
-    check_savable,
-    check_source,
-    describe_wrong_dims,
-)
+from neural_data.labels import as_labels
+from neural_data.model.schema import check_labels, check_savable, check_source, describe_wrong_dims
 from neural_data.storage.csv_tables import read_table
 from neural_data.storage.image_files import read_image_files
 from neural_data.storage.netcdf import open_netcdf, write_netcdf

@@ -9,8 +9,8 @@ import scipy.fft
 import xarray as xr
 
 from neural_data.model.stimuli import validate_stimuli
-from neural_data.simulation.object_rays import FAR, Parts, trace_parts
-from neural_data.simulation.object_shapes import (
+from neural_data.simulation._object_rays import FAR, Parts, trace_parts
+from neural_data.simulation._object_shapes import (
     CATEGORIES,
     OBJECTS_PER_CATEGORY,
     build_object,

@@ -10,6 +10,12 @@ import xarray as xr
 
 from neural_data.model.recording import validate_recording
 from neural_data.model.stimuli import validate_stimuli
+from neural_data.simulation._responses import (
+    USUAL_GAIN_SD,
+    draw_chosen_responses,
+    draw_usual_responses,
+    remove_missing,
+)
 from neural_data.simulation.area import STAGES, USUAL_STAGE
 from neural_data.simulation.macaque import (
     WINDOW_MS,
@@ -20,12 +26,6 @@ from neural_data.simulation.macaque import (
 )
 from neural_data.simulation.noise import is_number
 from neural_data.simulation.objects import simulate_objects
-from neural_data.simulation.responses import (
-    USUAL_GAIN_SD,
-    draw_chosen_responses,
-    draw_usual_responses,
-    remove_missing,
-)
 from neural_data.simulation.sites import (
     USUAL_RELIABILITY,
     simulate_chosen_sites,

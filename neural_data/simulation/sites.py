@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neural_data.simulation._network import load_network, run_network
 from neural_data.simulation.area import STAGES, USUAL_STAGE, Stage
 from neural_data.simulation.macaque import (
     WINDOW_MS,
@@ -14,7 +15,6 @@ from neural_data.simulation.macaque import (
     find_latency,
     get_area,
 )
-from neural_data.simulation.network import load_network, run_network
 from neural_data.simulation.noise import find_variance_terms, raise_values
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.time_course import compute_course

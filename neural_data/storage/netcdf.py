@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
-from neural_data.model.schema import is_text
+from neural_data.labels import is_text
 from neural_data.storage.checksums import append_checksum, verify_checksum
 from neural_data.storage.hdf5_checks import check_hdf5
 

@@ -25,7 +25,7 @@ from file_server import (
     run_server,
 )
 
-from neural_data.catalog import downloads, fetch, http_answers
+from neural_data.catalog import _downloads as downloads, fetch
 from neural_data.catalog.fetch import fetch_dataset
 from neural_data.errors import RecordingError
 
@@ -204,8 +204,8 @@ def test_a_process_that_is_killed_leaves_only_a_partial_download(server, publish
     server.chunk_pause = 0.2
     code = (
         "import pathlib, sys\n"
-        "from neural_data.catalog.downloads import download_part\n"
-        "import neural_data.catalog.downloads as d\n"
+        "from neural_data.catalog._downloads import download_part\n"
+        "import neural_data.catalog._downloads as d\n"
         "d.CHUNK = 2**16\n"
         "download_part(sys.argv[1], pathlib.Path(sys.argv[2]), checked=True, progress=False)\n"
     )
@@ -285,7 +285,7 @@ def test_a_server_that_cannot_be_reached_is_one_error(server, publish, tmp_path)
 
 
 def test_a_server_that_hangs_is_given_up(server, publish, tmp_path, monkeypatch):
-    monkeypatch.setattr(http_answers, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.2)
     event = threading.Event()
     monkeypatch.setattr(Handler, "do_GET", lambda _self: event.wait(5))
     publish(file_of(server))

@@ -12,9 +12,16 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from neural_data.catalog.catalog_entries import CATALOG, read_catalog, tomllib
-from neural_data.catalog.entries import cite, describe_dataset, describe_datasets, find_dataset
-from neural_data.catalog.fetched_files import hash_file
+from neural_data.catalog.entries import (
+    CATALOG,
+    cite,
+    describe_dataset,
+    describe_datasets,
+    find_dataset,
+    read_catalog,
+    tomllib,
+)
+from neural_data.catalog.fetch import hash_file
 from neural_data.catalog.load import load_dataset, open_dataset
 from neural_data.errors import RecordingError
 from neural_data.formats.cowley2023 import ANIMALS

@@ -18,8 +18,7 @@ from file_server import (
     run_server,
 )
 
-from neural_data.catalog import entries as catalog
-from neural_data.catalog import fetch
+from neural_data.catalog import entries as catalog, fetch
 from neural_data.catalog.fetch import fetch_dataset
 from neural_data.errors import RecordingError
 

@@ -9,7 +9,7 @@ import torch
 
 from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
 from neural_data import simulate_objects
-from neural_data.simulation.network import load_network, run_network
+from neural_data.simulation._network import load_network, run_network
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "committed_layers.py"
 

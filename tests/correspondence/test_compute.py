@@ -9,7 +9,7 @@ from torch import nn
 
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
-from brainguided.correspondence.area_map import SiteResponses, draw_sites
+from brainguided.correspondence._area_map import SiteResponses, draw_sites
 from brainguided.correspondence.committed_layers import commit_layer, draw_stimulus_halves
 from brainguided.correspondence.compute import (
     Inference,

@@ -20,9 +20,8 @@ from folder_workers import attempt, content, start_worker
 from brainguided.__main__ import main
 from brainguided.commands import searches
 from brainguided.controllers import RandomSearch
-from brainguided.engines.folder import executor as on_folder
-from brainguided.engines.folder import jobs as job_folder
-from brainguided.engines.folder import worker
+from brainguided.engines.attempt import Outcome
+from brainguided.engines.folder import executor as on_folder, jobs as job_folder, worker
 from brainguided.engines.folder.executor import folder_executor
 from brainguided.engines.folder.jobs import (
     SEARCH,
@@ -39,7 +38,6 @@ from brainguided.engines.folder.jobs import (
     write_json,
 )
 from brainguided.journal.attempts import Timing
-from brainguided.search.dispatch import Outcome
 from brainguided.search.orders import Batch
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space

@@ -11,8 +11,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, wait
 from pathlib import Path
 
 import pytest
-from processes import Counted, alive, children, square, work
-from processes import use as use_counted
+from processes import Counted, alive, children, square, use as use_counted, work
 
 from brainguided.engines.local import local_pool
 

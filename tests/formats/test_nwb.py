@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def write(path: Path, **choices: Any) -> Path:
         file = NWBFile(
             session_description="fixation",
             identifier="s07",
-            session_start_time=datetime(2026, 1, 2, tzinfo=timezone.utc),
+            session_start_time=datetime(2026, 1, 2, tzinfo=UTC),
             lab="our lab",
             subject=Subject(subject_id="monkey N", species="Macaca mulatta", sex="M", age="P9Y"),
         )

@@ -18,11 +18,11 @@ from neural_data.model.recording import (
 from neural_data.model.selection import (
     compute_responsiveness,
     select_complete,
-    select_reliable_sites,
     select_responsive_sites,
 )
 from neural_data.model.windows import assign_time_bins, average_window
 from neural_data.reliability.estimates import compute_site_reliability
+from neural_data.reliability.reliable_sites import select_reliable_sites
 
 EDGES = [-100, -60, 0, 70, 120, 170]
 

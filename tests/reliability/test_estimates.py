@@ -11,8 +11,7 @@ import xarray as xr
 from neural_data.errors import RecordingError
 from neural_data.formats.cowley2023 import read_cowley2023
 from neural_data.model.recording import open_recording, recording_from_arrays, save_recording
-from neural_data.reliability import estimates as reliability
-from neural_data.reliability import rdm_halves, split_halves
+from neural_data.reliability import estimates as reliability, rdm_halves, split_halves
 from neural_data.reliability.estimates import (
     compute_rdm_reliability,
     compute_site_reliability,

@@ -180,7 +180,7 @@ def stop_all(architecture, task, *, seed):
 
 
 def test_a_saved_state_with_open_candidates_is_taken_up(tmp_path, monkeypatch):
-    from brainguided.search import state as module
+    from brainguided.search import _state as module
 
     monkeypatch.setattr(module, "_SNAPSHOT", 7)
     settings = {"order": Index(5), "out": tmp_path / "parts", "evaluate": fake_task.evaluate}

@@ -39,9 +39,9 @@ from brainguided.controllers import (
 )
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.search._state import SearchState
 from brainguided.search.orders import Completion
 from brainguided.search.run import SearchError, run_search
-from brainguided.search.state import SearchState
 from brainguided.spaces import small_space
 
 HERE = Path(__file__).parents[1]
@@ -538,7 +538,7 @@ CONTROLLERS = {
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_a_search_resumed_from_a_saved_state_is_the_undisturbed_one(tmp_path, monkeypatch, name):
-    from brainguided.search import state as module
+    from brainguided.search import _state as module
 
     make = CONTROLLERS[name]
     search(tmp_path / "whole", 60, proposer=make(small_space(3), seed=2))
@@ -552,7 +552,7 @@ def test_a_search_resumed_from_a_saved_state_is_the_undisturbed_one(tmp_path, mo
 
 
 def test_a_saved_state_spares_the_replay_of_what_was_before(tmp_path, monkeypatch):
-    from brainguided.search import state as module
+    from brainguided.search import _state as module
 
     monkeypatch.setattr(module, "_SNAPSHOT", 16)
     asked = []

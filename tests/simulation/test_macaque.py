@@ -11,9 +11,9 @@ from noise_measures import correlate_noise
 from scipy.ndimage import gaussian_filter
 
 from neural_data.model.recording import load_recording, save_recording, validate_recording
+from neural_data.simulation._network import load_network, run_network
 from neural_data.simulation.area import STAGES, SimulatedArea
 from neural_data.simulation.macaque import Macaque
-from neural_data.simulation.network import load_network, run_network
 from neural_data.simulation.noise import GaussianNoise, PoissonNoise
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.simulate import simulate_macaque, simulate_rates

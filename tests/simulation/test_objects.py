@@ -9,8 +9,8 @@ import pytest
 
 from neural_data.model.stimuli import validate_stimuli
 from neural_data.simulation import objects
-from neural_data.simulation.object_rays import trace_parts
-from neural_data.simulation.object_shapes import CATEGORIES, build_object, compute_rotation
+from neural_data.simulation._object_rays import trace_parts
+from neural_data.simulation._object_shapes import CATEGORIES, build_object, compute_rotation
 from neural_data.simulation.objects import simulate_objects
 
 

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from neural_data.model.recording import validate_recording
-from neural_data.simulation import network as simulated_network
-from neural_data.simulation.network import load_network, run_network
+from neural_data.simulation import _network as simulated_network
+from neural_data.simulation._network import load_network, run_network
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.simulate import simulate_macaque, simulate_rates
 

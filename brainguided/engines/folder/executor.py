@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from brainguided.engines.attempt import EARNED, Outcome
 from brainguided.engines.folder.jobs import (
     SEARCH,
     Signs,
@@ -29,7 +30,6 @@ from brainguided.engines.folder.jobs import (
     write_json,
 )
 from brainguided.journal.attempts import Attempt, Timing
-from brainguided.search.dispatch import EARNED, Outcome
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from brainguided.engines.attempt import Outcome, plain, run_attempt
 from brainguided.engines.folder.jobs import (
     SEARCH,
     claim_job,
@@ -33,7 +34,6 @@ from brainguided.engines.folder.jobs import (
 )
 from brainguided.engines.local import local_pool
 from brainguided.journal.differing_settings import find_differences
-from brainguided.search.dispatch import Outcome, plain, run_attempt
 
 _log = logging.getLogger(__name__)
 _LOOK = 0.2  # s between two looks into the folder

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from brainguided.engines.ray.call import Absent, Shared, name_note, pack_call, run_call
+from brainguided.engines.ray._call import Absent, Shared, name_note, pack_call, run_call
 from brainguided.engines.ray.session import (
     STORE,
     import_ray,

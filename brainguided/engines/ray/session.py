@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from brainguided.engines.ray.guard import list_children, narrow_guard, start_guard
+from brainguided.engines.ray._guard import list_children, narrow_guard, start_guard
 
 ENVIRONMENT = {  # read by Ray when it is imported
     "RAY_USAGE_STATS_ENABLED": "0",  # no reports to anyone

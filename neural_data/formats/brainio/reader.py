@@ -30,9 +30,9 @@ from neural_data.formats.brainio.files import (
 )
 from neural_data.formats.brainio.labels import join_table, name_coordinates
 from neural_data.formats.brainio.stimuli import IDS, read_brainio_stimuli
+from neural_data.labels import as_labels, is_text
 from neural_data.model.presentations import arrange_coordinates, arrange_presentations
 from neural_data.model.recording import add_step, check_structure, validate_recording
-from neural_data.model.schema import as_labels, is_text
 from neural_data.storage.csv_tables import read_table
 
 __all__ = [

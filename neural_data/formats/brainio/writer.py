@@ -15,8 +15,8 @@ import xarray as xr
 
 from neural_data.errors import raise_problems
 from neural_data.formats.brainio.files import LAYOUT, translate_names
+from neural_data.labels import is_text
 from neural_data.model.recording import check_structure, iterate_sites
-from neural_data.model.schema import is_text
 from neural_data.model.validation import ValueCheck
 from neural_data.storage.checksums import append_checksum
 

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
-from neural_data.formats.nwb.tables import (
+from neural_data.formats.nwb._tables import (
     find_presentations,
     read_columns,
     read_intervals,

@@ -9,13 +9,8 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
-from neural_data.model.schema import (
-    as_labels,
-    check_labels,
-    check_savable,
-    check_source,
-    describe_wrong_dims,
-)
+from neural_data.labels import as_labels
+from neural_data.model.schema import check_labels, check_savable, check_source, describe_wrong_dims
 
 
 def validate_spikes(spikes: xr.Dataset, *, name: str = "spikes") -> xr.Dataset:

@@ -1,7 +1,7 @@
 """See to it that no part of a Ray of ours outlives the process that started it.
 
 Ray's agents stay for good where that process is killed. Run as a program, this waits for its end
-and then ends them: ``python -m brainguided.engines.ray.guard PID [CHILD ...]``, with standard
+and then ends them: ``python -m brainguided.engines.ray._guard PID [CHILD ...]``, with standard
 input held open by the process of that number, which has those children already. What it starts
 besides counts as Ray's until a line on standard input says which processes are.
 """
@@ -38,7 +38,7 @@ def start_guard() -> subprocess.Popen[bytes]:
     """Watch over what this process is about to start; `narrow_guard` says which of it is Ray's."""
     before = map(str, list_children(os.getpid()))
     return subprocess.Popen(
-        [sys.executable, "-m", "brainguided.engines.ray.guard", str(os.getpid()), *before],
+        [sys.executable, "-m", "brainguided.engines.ray._guard", str(os.getpid()), *before],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

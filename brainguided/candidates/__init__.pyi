@@ -1,0 +1,15 @@
+from .evaluation import (
+    Evaluation as Evaluation,
+    Task as Task,
+    evaluate as evaluate,
+    train_candidate as train_candidate,
+)
+from .images import (
+    ImageSet as ImageSet,
+    images_from_stimuli as images_from_stimuli,
+    load_images as load_images,
+)
+from .training import (
+    Training as Training,
+    train_network as train_network,
+)

@@ -1,0 +1,17 @@
+from .contract import Controller as Controller
+from .evolution import RegularizedEvolution as RegularizedEvolution
+from .limits import Limits as Limits
+from .local_search import LocalSearch as LocalSearch
+from .optuna_search import (
+    OptunaSearch as OptunaSearch,
+    tpe as tpe,
+)
+from .ppo import (
+    PPO as PPO,
+    nasnet_ppo as nasnet_ppo,
+)
+from .random_search import RandomSearch as RandomSearch
+from .reinforce import (
+    Reinforce as Reinforce,
+    zoph2017_reinforce as zoph2017_reinforce,
+)

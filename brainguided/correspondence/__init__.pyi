@@ -1,0 +1,27 @@
+from .bootstrap import bootstrap_similarity as bootstrap_similarity
+from .ceilings import (
+    compute_ceiling as compute_ceiling,
+    compute_noise_ceiling as compute_noise_ceiling,
+)
+from .cka import (
+    compute_cka as compute_cka,
+    compute_layer_cka as compute_layer_cka,
+)
+from .compute import (
+    Inference as Inference,
+    compute_correspondence as compute_correspondence,
+    correspondence_from_rdms as correspondence_from_rdms,
+)
+from .hierarchy import (
+    compute_hierarchy as compute_hierarchy,
+    permute_hierarchy as permute_hierarchy,
+)
+from .permutation import (
+    compare_layers as compare_layers,
+    permute_similarity as permute_similarity,
+)
+from .predictivity import (
+    compute_layer_predictivity as compute_layer_predictivity,
+    compute_predictivity as compute_predictivity,
+)
+from .time_courses import compute_similarity_over_time as compute_similarity_over_time

@@ -1,0 +1,41 @@
+"""What an evaluation prints and logs, collected instead of shown somewhere."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+
+_LONGEST = 2**16  # characters, the last ones
+_logger = logging.getLogger("brainguided")
+
+
+@contextmanager
+def capture_output(wanted: bool) -> Iterator[io.StringIO]:
+    """Collect what is printed and logged meanwhile.
+
+    Output is redirected only in the main thread of a process, and only where `wanted`, as it
+    belongs to all threads. What is logged is collected in any case.
+    """
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    mine = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == mine)
+    level = _logger.level
+    with ExitStack() as stack:
+        if wanted and threading.current_thread() is threading.main_thread():
+            stack.enter_context(redirect_stdout(text))
+            stack.enter_context(redirect_stderr(text))
+            _logger.setLevel(logging.DEBUG)
+            stack.callback(_logger.setLevel, level)
+        _logger.addHandler(handler)
+        stack.callback(_logger.removeHandler, handler)
+        yield text
+
+
+def shorten(text: str) -> str:
+    """Return the end of a long text."""
+    return text if len(text) <= _LONGEST else f"[...]\n{text[-_LONGEST:]}"

@@ -1,0 +1,5 @@
+from .journal import (
+    Journal as Journal,
+    JournalError as JournalError,
+)
+from .merge import merge_runs as merge_runs

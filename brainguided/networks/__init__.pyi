@@ -1,0 +1,12 @@
+from .build import build_network as build_network
+from .export import export_network as export_network
+from .layers import (
+    describe_layers as describe_layers,
+    select_layers as select_layers,
+)
+from .preprocessing import Preprocessing as Preprocessing
+from .recorded import (
+    load_activations as load_activations,
+    record_activations as record_activations,
+)
+from .streamed import compute_layer_rdms as compute_layer_rdms

@@ -1,0 +1,2 @@
+from .model_card import write_model_card as write_model_card
+from .page import write_report as write_report

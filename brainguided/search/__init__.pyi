@@ -1,0 +1,9 @@
+from .dispatch import SearchError as SearchError
+from .finalists import run_finalists as run_finalists
+from .orders import (
+    Batch as Batch,
+    Completion as Completion,
+    Index as Index,
+)
+from .run import run_search as run_search
+from .winner import save_winner as save_winner

@@ -1,0 +1,1 @@
+from .run_file import load_run as load_run

@@ -1,0 +1,22 @@
+from .array_files import load_array as load_array
+from .brainio.events import (
+    read_brainio_events as read_brainio_events,
+    read_brainio_spikes as read_brainio_spikes,
+)
+from .brainio.reader import (
+    open_brainio as open_brainio,
+    read_brainio as read_brainio,
+)
+from .brainio.stimuli import read_brainio_stimuli as read_brainio_stimuli
+from .brainio.writer import write_brainio as write_brainio
+from .cowley2023 import read_cowley2023 as read_cowley2023
+from .described import (
+    read_arrays as read_arrays,
+    read_described as read_described,
+)
+from .kriegeskorte2008 import read_kriegeskorte2008 as read_kriegeskorte2008
+from .nwb.reader import (
+    read_nwb as read_nwb,
+    read_nwb_spikes as read_nwb_spikes,
+)
+from .open_any import open_source as open_source
