@@ -113,7 +113,7 @@ def read_mat5(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
 
 def _walk_file(path: Path) -> Iterator[tuple[int, memoryview, str]]:
     """Yield the kind and the bytes of every element, which must fill the file exactly."""
-    content = memoryview(np.memmap(path, dtype=np.uint8, mode="r").data) if path.stat().st_size else b""
+    content = np.memmap(path, dtype=np.uint8, mode="r").data if path.stat().st_size else b""
     if len(content) < HEADER or bytes(content[:19]) != b"MATLAB 5.0 MAT-file":
         raise ValueError("it does not begin as a MATLAB 5 file")
     endian = bytes(content[126:128])
