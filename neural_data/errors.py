@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 class RecordingError(ValueError):
-    """Data that do not follow the schema, or a file that cannot be read as what it should be."""
+    """Raised for data that do not follow the schema, or a file that cannot be read as expected."""
 
 
 class AlignmentError(ValueError):
-    """Two things that should be about the same stimuli, in the same order, and are not."""
+    """Raised when two objects do not have the same stimuli in the same order."""
 
 
 def format_names(names: Iterable[object], limit: int = 5) -> str:

@@ -14,7 +14,7 @@ from math import prod
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution without bias, "same" padding; `groups` of -1 is one group a channel."""
+    """Convolution without bias and with "same" padding; `groups=-1` makes one group per channel."""
 
     filters: int
     kernel: tuple[int, int]
@@ -46,17 +46,17 @@ class Pool:
 
 @dataclass(frozen=True)
 class Zero:
-    """Nothing: a map of zeros."""
+    """Zero operation: a map of zeros."""
 
 
 @dataclass(frozen=True)
 class GlobalPool:
-    """The mean over the map of each channel."""
+    """Mean of each channel over the map."""
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear read-out with bias."""
+    """Linear readout with bias."""
 
     units: int
 
@@ -66,7 +66,7 @@ Step = Conv | Norm | Relu | Pool | Zero | GlobalPool | Linear
 
 @dataclass(frozen=True)
 class Node:
-    """Hold one module of a network: its inputs merged, then its steps one after the other.
+    """Module of a network: its inputs are merged, then its steps applied in order.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Hold the layers of a whole network, in the order of computation.
+    """Layers of a whole network, in the order of computation.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ def _walk(node: Node) -> Iterable[tuple[Step, int, int]]:
 
 @dataclass
 class Draft:
-    """Write a blueprint node by node; channels follow from the wiring.
+    """Blueprint under construction, node by node; channels follow from the wiring.
 
     `scales` holds by how much each map is smaller than the image.
     """

@@ -40,7 +40,7 @@ _FIELDS = ("normal", "reduction", "n_cells", "filters", "stem", "stem_cells")
 
 @dataclass(frozen=True)
 class Block:
-    """Hold one block of a cell: two inputs, an operation on each, and how they are combined.
+    """Block of a cell: two inputs, an operation on each, and how they are combined.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Block:
 
 @dataclass(frozen=True)
 class CellArchitecture(Architecture):
-    """Hold a cell and how it is stacked: [cell x N] - stride-2 cell - [cell x N] - ... three times.
+    """Cell and how it is stacked: [cell x N] - stride-2 cell - [cell x N] - ... three times.
 
     The output of a cell is the concatenation of its blocks that feed no other block. Filters
     double where the map halves. Observed are the outputs of all cells, ``cell1`` ... [1]_; also

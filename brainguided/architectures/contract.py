@@ -17,7 +17,7 @@ _Self = TypeVar("_Self", bound="Architecture")
 
 
 class Architecture(ABC):
-    """Hold what was chosen out of a search space, nothing of how it is computed.
+    """One choice out of a search space, independent of how it is computed.
 
     Kinds of architectures are frozen dataclasses; two are equal exactly when their JSON is.
     """

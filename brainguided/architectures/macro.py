@@ -27,7 +27,7 @@ OPERATIONS = (
 
 @dataclass(frozen=True)
 class MacroLayer:
-    """Hold one layer: its operation, and the earlier layers joined to its output.
+    """Layer of a chain: its operation, and the earlier layers joined to its output.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class MacroLayer:
 
 @dataclass(frozen=True)
 class MacroArchitecture(Architecture):
-    """Hold a chain of operations, each with skip connections from earlier layers [1]_.
+    """Chain of operations, each with skip connections from earlier layers [1]_.
 
     A layer applies its operation to the output of the layer before; with skips, the outputs of
     those layers are concatenated to it and brought back to `filters` by a convolution 1x1. The

@@ -22,7 +22,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 @dataclass(frozen=True)
 class NASBench201Architecture(Architecture):
-    """Hold a cell of NAS-Bench-201 [1]_ and how it is stacked.
+    """Cell of NAS-Bench-201 [1]_ and how it is stacked.
 
     Parameters
     ----------

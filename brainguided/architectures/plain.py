@@ -16,7 +16,7 @@ _FIELDS = ("filters", "inputs", "kernel_height", "kernel_width", "pool", "stride
 
 @dataclass(frozen=True)
 class ConvLayer:
-    """Hold one convolutional layer: convolution, then an optional 2 x 2 pooling of stride 2.
+    """Convolutional layer: a convolution, then an optional 2 x 2 pooling of stride 2.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class ConvLayer:
 
 @dataclass(frozen=True)
 class PlainArchitecture(Architecture):
-    """Hold a feed-forward convolutional architecture: what was chosen, nothing of how it is built.
+    """Feed-forward convolutional architecture: what was chosen, not how it is built.
 
     Two architectures are equal exactly when their JSON is.
 

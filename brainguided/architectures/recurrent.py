@@ -22,7 +22,7 @@ EXPANSION = 4  # of the inner convolution of a bottleneck
 
 @dataclass(frozen=True)
 class RecurrentArea:
-    """Hold one area: how wide it is and how it is unrolled.
+    """Recurrent area: how wide it is and how it is unrolled in time.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class RecurrentArea:
 
 @dataclass(frozen=True)
 class RecurrentArchitecture(Architecture):
-    """Hold areas in a row, each recurrent within itself, after CORnet [1]_.
+    """Chain of areas, each recurrent within itself, after CORnet [1]_.
 
     Weights of convolutions are shared over time, batch norms are not. Each area halves the map
     with its input convolution. Observed are the states of the areas after their last step,

@@ -22,7 +22,7 @@ EXPANSION = 4  # of the last convolution of a bottleneck
 
 @dataclass(frozen=True)
 class Stage:
-    """Hold blocks of one map size: how many, how wide, and the size of their kernels.
+    """Stage of a residual network: number, width and kernel size of its blocks.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class ResidualArchitecture(Architecture):
-    """Hold a residual network [1]_; each stage after the first begins with stride 2.
+    """Residual network [1]_; each stage after the first begins with stride 2.
 
     Observed are the outputs of all blocks, ``stage1_block1`` ...
 

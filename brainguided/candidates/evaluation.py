@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What stays fixed while architectures are searched.
+    """Everything that stays fixed while architectures are searched.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one candidate earned.
+    """Result of evaluating one candidate.
 
     Attributes
     ----------

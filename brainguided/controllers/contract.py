@@ -23,7 +23,7 @@ _SHOWN = 5  # problems quoted in an error
 
 @dataclass(frozen=True)
 class Proposal:
-    """Hold an architecture and what the controller wants to remember of how it came to it.
+    """Proposed architecture, with what its controller remembers about how it was drawn.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Proposal:
 
 
 class Controller(ABC):
-    """Propose architectures and learn from their rewards: ask, tell, ask, tell.
+    """Search algorithm: proposes architectures and learns from their rewards (ask, tell).
 
     Any number of proposals may be open at a time, and they may be told in any order and in any
     portions. What is proposed depends on the settings, the seed and the order of asking and

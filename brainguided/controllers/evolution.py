@@ -17,7 +17,7 @@ from brainguided.spaces import SearchSpace
 
 
 class RegularizedEvolution(Controller):
-    """Mutate the best of a sample out of the candidates told last [1]_.
+    """Regularised evolution: mutate the best of a sample of the most recent candidates [1]_.
 
     The first `population` proposals that are admitted are drawn uniformly. Then each is a mutation
     (one decision changed) of the best among `sample` candidates drawn out of the last `population`

@@ -10,7 +10,7 @@ from brainguided.architectures import Architecture
 
 @dataclass(frozen=True)
 class Limits:
-    """Hold how large candidates may be; larger ones are never proposed.
+    """Limits on the size of candidates; larger ones are never proposed.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from brainguided.spaces import SearchSpace
 
 
 class LocalSearch(Controller):
-    """Climb: try the neighbours of the best candidate in random order, go on from a better one.
+    """Hill climbing: try neighbours of the best candidate in random order, move to any better one.
 
     It starts from the best of `initial` candidates drawn uniformly. When all neighbours were
     tried and none is better, it starts anew from others drawn [1]_. In a climb no neighbour is

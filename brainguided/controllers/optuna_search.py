@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OptunaSearch(Controller):
-    """Let a sampler of Optuna take the decisions of a space, one by one.
+    """Search by an Optuna sampler, which takes the decisions of a space one by one.
 
     Each decision is a categorical parameter; where only some options are legal, one named for
     those. Decisions with one legal option are not asked for. Needs the extra ``optuna``.

@@ -15,7 +15,7 @@ from brainguided.spaces import SearchSpace
 
 
 class Policy(nn.Module):
-    """Hold an LSTM that reads the option taken last and weighs those of the next decision.
+    """LSTM that reads the option taken last and weighs the options of the next decision.
 
     Illegal options have probability 0; decisions with one option are taken without asking it.
     Softmax weights are the sum of one set for the decision and one for its kind (all kernel
@@ -192,7 +192,7 @@ class Policy(nn.Module):
 
 
 class _Cell:
-    """Hold the state of one layer of the LSTM, step by step."""
+    """State of one layer of the LSTM, step by step."""
 
     def __init__(self, of: dict[str, np.ndarray], layer: int, n: int) -> None:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -213,7 +213,7 @@ class _Cell:
 
 
 class Baseline:
-    """Hold moving averages of the rewards and of their variance, by which advantages are scaled.
+    """Moving averages of the rewards and of their variance, which scale the advantages.
 
     Parameters
     ----------

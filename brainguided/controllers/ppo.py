@@ -21,7 +21,7 @@ from brainguided.spaces import SearchSpace
 
 
 class PPO(Controller):
-    """Learn a policy over the decisions of a space by clipped steps [1]_.
+    """Policy over the decisions of a space, learned by proximal policy optimisation [1]_.
 
     The policy is that of `Reinforce`. After m architectures with rewards R_k it takes `epochs`
     steps along the gradient of

@@ -11,7 +11,7 @@ from brainguided.spaces import SearchSpace
 
 
 class RandomSearch(Controller):
-    """Draw architectures uniformly over decisions and learn nothing from their rewards.
+    """Random search: options drawn uniformly at every decision, rewards ignored.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ _LARGEST_WEIGHT = 2.0  # of a result whose policy is out of date
 
 
 class Reinforce(Controller):
-    """Learn a policy over the decisions of a space by the policy gradient of Williams 1992.
+    """Policy over the decisions of a space, learned by the policy gradient of Williams 1992.
 
     An LSTM reads the option taken last and gives the probabilities of the options of the next
     decision; illegal options have probability 0. After m architectures with rewards R_k the

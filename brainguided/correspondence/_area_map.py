@@ -40,7 +40,7 @@ LOST_FREEDOM = 6
 
 
 class Settings(Protocol):
-    """What `correspondence.Inference` holds."""
+    """Settings that `correspondence.Inference` provides."""
 
     @property
     def resample(self) -> tuple[str, ...]: ...
@@ -72,7 +72,7 @@ class SiteResponses:
 
 @dataclass
 class AreaData:
-    """An area and the layers' dissimilarities on its stimuli.
+    """Area and the layers' dissimilarities on its stimuli.
 
     Attributes
     ----------

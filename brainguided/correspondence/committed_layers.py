@@ -18,7 +18,7 @@ from brainguided.rdms.distances import distances_from_gram, pattern_distances
 
 @dataclass(frozen=True)
 class CommittedLayer:
-    """The layer that one half of the data chooses, and what the other half says of it.
+    """Layer chosen on one half of the data, with its similarity on the other half.
 
     Attributes
     ----------

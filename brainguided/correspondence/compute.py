@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inference:
-    """How much is drawn again, permuted and split to say how sure a correspondence is.
+    """Settings of the bootstrap, permutation tests and split halves.
 
     Attributes
     ----------
@@ -219,7 +219,7 @@ def correspondence_from_rdms(
 
 
 class _Plan:
-    """What is gathered for one area while layers stream by."""
+    """Data gathered for one area while layers are streamed."""
 
     def __init__(self, target: Target, how: Inference, seed: int) -> None:
         self.target = target

@@ -23,17 +23,17 @@ _kept: dict[int, Any] = {}  # in a worker: what was shared with it
 
 @dataclass(frozen=True)
 class Shared:
-    """Stand for an object that each worker is sent once."""
+    """Stand-in for an object that is sent to each worker once."""
 
     token: int
 
 
 class WorkerDied(Exception):
-    """The process of a worker is gone, and with it what it was at."""
+    """Raised when a worker process has died while running a task."""
 
 
 class PoolWorker:
-    """Hold a process that runs one task after the other.
+    """Worker process that runs one task after the other.
 
     Parameters
     ----------

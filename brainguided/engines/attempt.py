@@ -33,7 +33,7 @@ EARNED = (  # what is recorded of an Evaluation
 
 @dataclass(frozen=True)
 class Outcome:
-    """What comes back from a worker: plain data that every process can unpickle."""
+    """Result sent back by a worker: plain data that every process can unpickle."""
 
     values: dict[str, Any]
     timing: Timing

@@ -61,7 +61,7 @@ def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
 
 
 class LocalPool(Executor):
-    """Hold one queue and, for each worker, a thread that feeds it one task after the other."""
+    """Pool of worker processes, each fed from one queue by a thread of its own."""
 
     def __init__(self, workers: int, memory: int | None) -> None:
         self.workers = workers
@@ -135,7 +135,7 @@ class LocalPool(Executor):
 
 
 class _Slot:
-    """Hold one place for a worker: its thread takes tasks and replaces a worker that died."""
+    """Slot of the pool: its thread takes tasks and replaces a worker that died."""
 
     def __init__(
         self, tasks: queue.SimpleQueue[_Work | None], shared: dict[int, bytes], memory: int | None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One area to be matched: the images shown and the RDM of the responses to them.
+    """Area to be matched: the images shown and the RDM of the responses to them.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """The areas that candidates are compared with; each has its own stimulus set and RDM.
+    """Areas that candidates are compared with, each with its own stimuli and RDM.
 
     Teachers are added to put areas recorded with different images side by side::
 

@@ -56,7 +56,7 @@ _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
 
 
 class JournalError(ValueError):
-    """A journal that cannot be read, written or resumed as it is."""
+    """Raised when a journal cannot be read, written or resumed as it is."""
 
 
 def cause(error: Exception) -> str:

@@ -11,7 +11,7 @@ Similarity = Mapping[str, Mapping[str, "float | None"]]
 
 @dataclass(frozen=True)
 class Attempt:
-    """Hold one attempt at evaluating one candidate.
+    """One attempt at evaluating one candidate.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Timing:
-    """Hold when, where and how long an attempt ran; times in s since 1970 (UTC)."""
+    """When, where and how long an attempt ran; times in s since 1970 (UTC)."""
 
     seconds: float
     started: float

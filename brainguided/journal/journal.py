@@ -44,7 +44,7 @@ _JSON = ("similarity", "history")
 
 
 class Journal:
-    """Hold an open journal; use it as a context manager.
+    """Open journal of a search; use it as a context manager.
 
     `Journal.open` writes (one driver at a time), `Journal.read` only reads, also while a search
     is running.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Enough(Exception):
-    """Ends a forward pass of which nothing more is needed."""
+    """Raised to stop a forward pass early."""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ _INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How uint8 images become the input of a network.
+    """Conversion of uint8 images to the input of a network.
 
     Images are resized (antialiased), then cropped in the centre, then scaled by
     ``(value - mean) / std`` in each channel.

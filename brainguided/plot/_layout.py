@@ -15,7 +15,7 @@ _SWEEPS = 24
 
 @dataclass
 class Layout:
-    """Hold where nodes are and by which points edges go.
+    """Positions of nodes, and the points through which edges pass.
 
     Attributes
     ----------

@@ -44,7 +44,7 @@ _FILL = {
 
 @dataclass
 class Diagram:
-    """Hold what is drawn: labelled nodes in a topological order, and edges.
+    """Diagram to draw: labelled nodes in topological order, and edges.
 
     Attributes
     ----------

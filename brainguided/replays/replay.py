@@ -22,7 +22,7 @@ Make = Callable[..., Controller]
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What one search on a table came to.
+    """Result of one search on a table.
 
     Attributes
     ----------

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Hold what is known of some or all architectures of a space.
+    """Results known for some or all architectures of a space.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ _ATTEMPTS = 3  # of a candidate whose worker is lost
 
 @dataclass(frozen=True)
 class Faults:
-    """Hold what goes wrong, as probabilities of an attempt.
+    """Probabilities of what may go wrong with an attempt.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Faults:
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """What a simulated search came to.
+    """Result of a simulated search.
 
     Attributes
     ----------
@@ -198,7 +198,7 @@ def simulate_search(
 
 
 class _Clock:
-    """Hold workers, what they do until when, and what waits."""
+    """Workers, what each is doing until when, and what is waiting."""
 
     def __init__(
         self,

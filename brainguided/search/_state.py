@@ -21,7 +21,7 @@ _SNAPSHOT = 500  # candidates between two saved states of the controller
 
 
 class SearchState:
-    """Hold a controller and a journal that agree on what was asked and told."""
+    """Controller and journal, kept in agreement about what was asked and told."""
 
     def __init__(self, controller: Controller, journal: Journal) -> None:
         self.controller = controller

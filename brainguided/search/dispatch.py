@@ -33,11 +33,11 @@ _NOT_SENT = (pickle.PicklingError, TypeError, AttributeError, ImportError)
 
 
 class SearchError(RuntimeError):
-    """A search that cannot go on."""
+    """Raised when a search cannot go on."""
 
 
 class Dispatcher:
-    """Hold the attempts that wait or run; use it as a context manager.
+    """Attempts that are waiting or running; use it as a context manager.
 
     Parameters
     ----------

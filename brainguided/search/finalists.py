@@ -39,7 +39,7 @@ _INFERENCE = Inference(draws=200, permutations=200)
 
 @dataclass(frozen=True)
 class Finalist:
-    """Hold what one finalist came to.
+    """Result of one finalist.
 
     Attributes
     ----------

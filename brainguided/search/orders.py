@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Order(Protocol):
-    """Decide how many candidates are asked for next, and which results are told next."""
+    """Order of a search: how many candidates to ask for next, which results to tell next."""
 
     def count_to_ask(
         self, *, asked: int, told: int, arrived: int, evaluating: int, slots: int
@@ -47,7 +47,7 @@ def _check(name: str, value: Any, lowest: int) -> None:
 
 @dataclass(frozen=True)
 class Batch:
-    """Ask for rounds, and tell each when all of it has arrived.
+    """Rounds: each is told once all of its results have arrived.
 
     The journal is the same whatever the workers; workers wait for the slowest of a round.
 
@@ -79,7 +79,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Completion:
-    """Ask for a candidate whenever a worker is free, and tell each result as it comes.
+    """As completed: ask whenever a worker is free, tell each result as it arrives.
 
     No worker waits. The order of results is logged, so a journal replays and resumes exactly; but
     another run of the same search has another order, and so other candidates.
@@ -107,7 +107,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Index:
-    """Ask for candidate k after exactly the results of candidates 0 to k - lag - 1.
+    """By index: ask for candidate k after exactly the results of candidates 0 to k - lag - 1.
 
     The journal is the same whatever the workers, their speed and restarts, and workers seldom
     wait where the lag is about three times their number.

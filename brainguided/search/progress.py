@@ -11,7 +11,7 @@ _HOSTS = 6  # named in a line
 
 
 class Progress:
-    """Count what ended since the start, to say how busy the workers are and when it ends.
+    """Counts since the start, from which the load of the workers and the end are estimated.
 
     Parameters
     ----------

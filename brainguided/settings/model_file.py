@@ -20,7 +20,7 @@ from brainguided.networks.preprocessing import Preprocessing
 
 
 class ModelError(ValueError):
-    """A network that could not be made, with what its file says of it."""
+    """Raised when a network cannot be built from the user's file."""
 
 
 def load_model(name: str) -> tuple[nn.Module, Preprocessing | None]:

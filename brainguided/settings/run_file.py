@@ -69,7 +69,7 @@ _TASK = {**_IMAGES, **_TRAINING, "alpha": "number"}
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A search, ready to be run.
+    """Search that is ready to run.
 
     Attributes
     ----------

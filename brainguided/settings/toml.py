@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 class RunFileError(ValueError):
-    """A run file that cannot be used as it is."""
+    """Raised when a run file cannot be used as it is."""
 
 
 def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:

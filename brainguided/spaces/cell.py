@@ -33,7 +33,7 @@ _ENAS = ("identity", "sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3
 
 @dataclass(frozen=True, repr=False)
 class CellSpace(SearchSpace):
-    """Hold a space of cells.
+    """Space of cells.
 
     For every block the decisions are the first input, its operation, the second input, its
     operation, and, where there is more than one, the combiner. Block b chooses among the two

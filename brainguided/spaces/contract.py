@@ -16,14 +16,14 @@ from brainguided.architectures import Architecture
 
 @dataclass(frozen=True)
 class Decision:
-    """Hold one decision: its name, e.g. "layer3.filters", and the options to choose from."""
+    """Decision of a space: its name, e.g. "layer3.filters", and its options."""
 
     name: str
     options: tuple[int | str, ...]
 
 
 class SearchSpace(ABC):
-    """Hold what may be chosen, as a fixed sequence of decisions.
+    """Everything that may be chosen, as a fixed sequence of decisions.
 
     An *action* is the position of the chosen option. `legal` says which actions may follow those
     already taken; decisions that do not matter (layers beyond the chosen depth) have only action 0

@@ -20,7 +20,7 @@ from brainguided.spaces.contract import (
 
 @dataclass(frozen=True, repr=False)
 class MacroSpace(SearchSpace):
-    """Hold a space of chains: for every layer its operation, then a yes or no for each skip.
+    """Space of chains: for every layer its operation, then a yes or no for each skip.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from brainguided.spaces.contract import Decision, SearchSpace, refuse_foreign, r
 
 @dataclass(frozen=True, repr=False)
 class NASBench201Space(SearchSpace):
-    """Hold the space of NAS-Bench-201: one of five operations on each of six edges.
+    """Space of NAS-Bench-201: one of five operations on each of six edges.
 
     Parameters
     ----------

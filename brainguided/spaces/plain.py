@@ -19,7 +19,7 @@ _CHOICES = ("kernel_height", "kernel_width", "filters", "stride", "pool")
 
 @dataclass(frozen=True, repr=False)
 class PlainSpace(SearchSpace):
-    """Hold a space of plain convolutional architectures as a sequence of decisions.
+    """Space of plain convolutional architectures as a sequence of decisions.
 
     The sequence has a fixed length: the depth first; then for each of `max_depth` layers the
     kernel height, kernel width, filters, stride and pooling, and with `skips` one yes-or-no

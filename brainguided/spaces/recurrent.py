@@ -23,7 +23,7 @@ _CHOICES = ("width", "kernel", "times", "recurrence")
 
 @dataclass(frozen=True, repr=False)
 class RecurrentSpace(SearchSpace):
-    """Hold a space of areas in a row, each recurrent within itself and unrolled in time.
+    """Space of chains of areas, each recurrent within itself and unrolled in time.
 
     Parameters
     ----------

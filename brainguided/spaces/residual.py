@@ -21,7 +21,7 @@ from brainguided.spaces.contract import (
 
 @dataclass(frozen=True, repr=False)
 class ResidualSpace(SearchSpace):
-    """Hold a space of residual networks: the kind of block, then for each stage its settings.
+    """Space of residual networks: the kind of block, then the settings of each stage.
 
     Parameters
     ----------

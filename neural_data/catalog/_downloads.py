@@ -21,7 +21,7 @@ TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Source:
-    """What the data so far are the beginning of."""
+    """Identity of the file of which the data so far are the beginning."""
 
     address: str
     validator: str | None  # the ETag, or the time of the last change

@@ -17,7 +17,7 @@ Coords = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 
 class Labels:
-    """The coordinates of a described array, loaded one after the other, and what is wrong.
+    """Coordinates of a described array, loaded one by one, and the problems found.
 
     Parameters
     ----------

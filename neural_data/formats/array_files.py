@@ -23,7 +23,7 @@ MISSING_CELLS = ("", "NA", "N/A", "null")
 
 
 class _OfThisFile(Exception):
-    """A message that already says what to do, to be told as it is."""
+    """Raised with a message that already says what to do."""
 
 
 def load_array(path: str | os.PathLike[str], *, variable: str | None = None) -> np.ndarray:

@@ -90,7 +90,7 @@ _PARTS: Mapping[str, _Kinds] = {
 
 @dataclass(frozen=True)
 class Description:
-    """What a description file says, its keys and their kinds checked, no other file read.
+    """Content of a description file, keys and types checked, no other file read.
 
     Attributes
     ----------

@@ -113,7 +113,7 @@ def _has_readable_response(recording: xr.Dataset) -> bool:
 
 
 class ValueCheck:
-    """What is wrong with the values of a recording, gathered block by block in one pass.
+    """Problems with the values of a recording, gathered block by block in one pass.
 
     Parameters
     ----------

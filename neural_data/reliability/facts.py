@@ -18,7 +18,7 @@ MEMORY_BYTES = 2**30
 
 @dataclass(frozen=True)
 class RecordingFacts:
-    """What one pass over a recording finds.
+    """Facts about a recording, gathered in one pass.
 
     Attributes
     ----------

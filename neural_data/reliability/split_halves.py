@@ -20,7 +20,7 @@ SPLIT_BLOCK = 1000
 
 @dataclass(frozen=True)
 class Group:
-    """The responses of some channels to all stimuli that were shown to them equally often.
+    """Responses of some channels to all stimuli that were shown to them equally often.
 
     A channel is a site, or one time bin of it; the bins of a site follow each other.
 
@@ -239,7 +239,7 @@ def _make_groups(block: np.ndarray, pattern: np.ndarray, sites: np.ndarray) -> l
 
 
 class _CountCheck:
-    """What forbids split halves, gathered site by site."""
+    """Obstacles to split halves, gathered site by site."""
 
     def __init__(self, recording: xr.Dataset, complete: bool) -> None:
         self.recording = recording

@@ -16,7 +16,7 @@ HIGHEST_RELIABILITY = 0.99
 
 
 class Stage(NamedTuple):
-    """Where sites read the network."""
+    """Stage of the network that sites read."""
 
     convolution: int  # read after this one, counted from 1, and its rectification
     channels: int  # read by one site
@@ -37,7 +37,7 @@ USUAL_LATENCY = {"V4": (65.0, 8.0), "IT": (90.0, 12.0)}  # mean and SD over site
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedArea:
-    """What the sites of an area are like; what is left out is as usual for the area.
+    """Properties of the sites of an area; whatever is left out takes the area's default.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ _JITTERS = 2.0  # SDs from the mean at which the latency of a site is cut off
 
 @dataclass(frozen=True, kw_only=True)
 class Macaque:
-    """How to simulate a recording of V4 and IT: what `simulate_macaque` takes as `macaque`.
+    """Settings of a simulated recording of V4 and IT, for `simulate_macaque(macaque=)`.
 
     Parameters
     ----------

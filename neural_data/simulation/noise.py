@@ -17,7 +17,7 @@ _MOST_CORRELATED = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class PoissonNoise:
-    """Counts are Poisson given a gain that varies from one presentation to the next.
+    """Poisson counts given a gain that varies from one presentation to the next.
 
     A count in a window of T seconds has mean rate x T x g, where the gain g is gamma distributed
     with mean 1 and shared by sites recorded together, so that the variance of a count of mean m
@@ -59,7 +59,7 @@ class PoissonNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianNoise:
-    """Responses are the rate times a gain, plus a normal variable.
+    """Normal noise added to the rate times a gain.
 
     Noise is added as it is: a response may fall below 0, so that means stay true.
 
@@ -112,7 +112,7 @@ Noise = PoissonNoise | GaussianNoise
 
 
 class SharedNoise(NamedTuple):
-    """What sites recorded together have in common."""
+    """Noise shared by sites recorded together."""
 
     gain: np.ndarray  # (repetition, stimulus)
     factor: np.ndarray | None  # standard normal (repetition, stimulus, time bin)

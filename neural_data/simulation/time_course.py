@@ -14,7 +14,7 @@ __all__ = ["TimeCourse"]
 
 @dataclass(frozen=True, kw_only=True)
 class TimeCourse:
-    """How the evoked response of a site unfolds, and the time bins in which it is recorded.
+    """Time course of a site's evoked response, and the time bins of the recording.
 
     A time t after the site's latency the evoked rate is proportional to
 

@@ -41,7 +41,7 @@ _TIMING = {field.name for field in fields(Timing)}
 
 @dataclass(eq=False)
 class _Open:
-    """Hold an attempt that has not ended, and who has it."""
+    """Attempt that has not ended, and the worker that holds it."""
 
     name: str
     future: Future[Outcome]
@@ -56,7 +56,7 @@ class _Open:
 
 
 class FolderExecutor(Executor):
-    """Leave attempts in a folder and wait for their results; see `folder_executor`."""
+    """Executor that leaves attempts in a folder and waits for results; see `folder_executor`."""
 
     def __init__(self, folder: Path, *, silence: float) -> None:
         self.folder = folder

@@ -154,7 +154,7 @@ def list_versions() -> dict[str, str]:
 
 
 class Signs:
-    """Hold what was heard of workers: by what they write, as their clocks may be wrong."""
+    """Signs of life of workers, judged by changes to files since their clocks may be wrong."""
 
     def __init__(self, folder: Path, *, silence: float) -> None:
         self._folder = folder

@@ -138,7 +138,7 @@ def _bear(error: OSError, since: float | None, folder: Path) -> float:
 
 
 class _Served:
-    """Hold the jobs that this worker has claimed."""
+    """Jobs that this worker has claimed."""
 
     def __init__(
         self, folder: Path, name: str, pool: Any, task: Any, evaluate: Callable[..., Any]
@@ -249,7 +249,7 @@ def _refuse_other(task: Any, described: dict[str, Any], folder: Path) -> None:
 
 
 class _Heart:
-    """Write a sign of life now and then, from a thread of its own."""
+    """Thread that writes a sign of life at regular intervals."""
 
     def __init__(self, folder: Path, name: str, workers: int) -> None:
         self._path = place(folder, "workers", name)

@@ -15,14 +15,14 @@ _kept: dict[str, Any] = {}  # in a process of Ray: what was shared with it
 
 @dataclass(frozen=True)
 class Shared:
-    """Stand for an object that each process of Ray gets once."""
+    """Stand-in for an object that is sent to each Ray process once."""
 
     name: str
     reference: Any  # of Ray
 
 
 class Absent:
-    """What a call returns in a process that lacks what was shared: send it, and call again."""
+    """Returned by a process that lacks the shared object: send it and call again."""
 
 
 def pack_call(

@@ -34,7 +34,7 @@ _NOT_TAKEN = 5.0  # s for which one is given nothing that failed to take a task
 
 @dataclass(frozen=True)
 class _Task:
-    """Hold what was handed over, and to which node."""
+    """Task that was submitted, and its node."""
 
     future: Future[Any]
     node: str | None
@@ -45,7 +45,7 @@ class _Task:
 
 
 class RayExecutor(Executor):
-    """Run tasks on Ray; see `ray_executor`."""
+    """Executor that runs tasks on Ray; see `ray_executor`."""
 
     def __init__(
         self,

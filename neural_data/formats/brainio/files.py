@@ -57,7 +57,7 @@ TILE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Assembly:
-    """The content of one group of a BrainIO file, nothing of it read yet.
+    """Content of one group of a BrainIO file, not yet read.
 
     Parameters
     ----------
