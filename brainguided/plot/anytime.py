@@ -19,10 +19,12 @@ def plot_anytime(summary: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     summary : Dataset (search, cost)
         From `replay.summarize_replays`.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
     """
     axes = new_figure(COLUMN, 2.7).add_subplot() if axes is None else axes
     cost = summary["cost"].to_numpy()

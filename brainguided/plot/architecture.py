@@ -75,6 +75,7 @@ def plot_architecture(architecture: Architecture, *, axes: Axes | None = None) -
     Returns
     -------
     Axes
+        Of the figure drawn.
     """
     diagrams = build_diagrams(architecture)
     layouts = [_lay_out(diagram) for diagram in diagrams]

@@ -40,10 +40,12 @@ def plot_correspondence(
         layer has no defined RDM. Where ``attrs["source"]`` says so, the areas are marked as
         simulated. With more than 24 layers the numbers are left out.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
 
     Raises
     ------
@@ -115,10 +117,12 @@ def plot_depth(
     corrected : bool, optional
         Draw similarities divided by the ceiling; areas without a usable one are left out.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
 
     Raises
     ------

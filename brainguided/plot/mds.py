@@ -47,6 +47,7 @@ def plot_stimulus_mds(
     seed : int, optional
         Of the fit.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
@@ -127,10 +128,12 @@ def plot_rdm_mds(
     seed : int, optional
         Of the fit.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
 
     Raises
     ------

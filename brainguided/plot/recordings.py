@@ -46,10 +46,12 @@ def plot_reliability(
         What :func:`neural_data.bootstrap_site_reliability` returns for the same sites: the
         legend then gives the 95 % interval of the median, too, and the figure shades it.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
 
     Raises
     ------
@@ -96,10 +98,12 @@ def plot_reliability_over_time(reliability: xr.DataArray, *, axes: Axes | None =
         What :func:`neural_data.compute_site_reliability` returns for a recording with time bins.
         Without ``time_bin_start`` and ``time_bin_end`` the bins are numbered.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
 
     Raises
     ------
@@ -141,10 +145,12 @@ def plot_repetitions(recording: xr.Dataset, *, axes: Axes | None = None) -> Axes
         Responses, see :mod:`neural_data.model.recording`. Where sites of an area miss different
         repetitions, the mean number of stimuli over its sites.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
     """
     return _plot_counts(recording, gather_facts(recording).counts, axes)
 
@@ -162,10 +168,12 @@ def plot_responses(recording: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         Responses, see :mod:`neural_data.model.recording`; repetitions are averaged. A recording
         that is lazily opened is read in blocks.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
 
     Raises
     ------

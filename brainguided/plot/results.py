@@ -26,10 +26,12 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         accuracy; ``guidance`` is TG, the mean over areas of the best layer's RDM similarity;
         failed candidates (``outcome``) are crosses along the bottom.
     axes : Axes, optional
+        Drawn into; by default a new figure.
 
     Returns
     -------
     Axes
+        Of the figure drawn.
     """
     axes = new_figure(COLUMN, 2.6).add_subplot() if axes is None else axes
     candidate = run["candidate"].to_numpy()

@@ -176,9 +176,19 @@ def pnas_space(
         N; 2 in the searches, so that a network has 8 cells.
     filters : int
         F; 24 in the search of [1]_.
-    stem, stem_cells
-        See `CellArchitecture`: ``stem="imagenet", stem_cells=2`` for images of 224 pixels,
-        ``stem_cells=0`` for those of 64.
+    stem : {"cifar", "imagenet"}
+        Layers before the first cell, see `CellArchitecture`.
+    stem_cells : int
+        Cells of stride 2 after the ImageNet stem: 2 for images of 224 pixels, 0 for 64.
+
+    Returns
+    -------
+    CellSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
 
     References
     ----------
@@ -213,7 +223,29 @@ def nasnet_space(
 ) -> CellSpace:
     """Return the space of Zoph et al. 2018 [1]_: two cells, 13 operations, add or concatenate.
 
-    5.2e36 architectures at B = 5. Parameters are those of `pnas_space`.
+    5.2e36 architectures at B = 5.
+
+    Parameters
+    ----------
+    n_blocks : int
+        B, blocks of each cell.
+    n_cells : int
+        N, cells between two reductions, see `CellArchitecture`.
+    filters : int
+        F, filters of every operation in the first N cells.
+    stem : {"cifar", "imagenet"}
+        Layers before the first cell, see `CellArchitecture`.
+    stem_cells : int
+        Cells of stride 2 after the ImageNet stem, 0 to 2.
+
+    Returns
+    -------
+    CellSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
 
     References
     ----------
@@ -234,7 +266,29 @@ def enas_micro_space(
 ) -> CellSpace:
     """Return the micro space of Pham et al. 2018 [1]_: two cells, five operations, addition.
 
-    2.6e25 architectures at B = 5. Parameters are those of `pnas_space`.
+    2.6e25 architectures at B = 5.
+
+    Parameters
+    ----------
+    n_blocks : int
+        B, blocks of each cell.
+    n_cells : int
+        N, cells between two reductions, see `CellArchitecture`.
+    filters : int
+        F, filters of every operation in the first N cells.
+    stem : {"cifar", "imagenet"}
+        Layers before the first cell, see `CellArchitecture`.
+    stem_cells : int
+        Cells of stride 2 after the ImageNet stem, 0 to 2.
+
+    Returns
+    -------
+    CellSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
 
     References
     ----------

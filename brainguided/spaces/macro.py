@@ -79,6 +79,22 @@ def enas_macro_space(*, n_layers: int = 12, filters: int = 24) -> MacroSpace:
 
     1.6e29 architectures with 12 layers.
 
+    Parameters
+    ----------
+    n_layers : int
+        Layers of every architecture.
+    filters : int
+        Filters of the first third of the layers.
+
+    Returns
+    -------
+    MacroSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
+
     References
     ----------
     .. [1] Pham et al. 2018, Efficient neural architecture search, section 2.2.

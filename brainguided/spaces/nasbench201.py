@@ -70,6 +70,15 @@ def nasbench201_space(*, n_cells: int = 5, filters: int = 16) -> NASBench201Spac
     filters : int
         Of the first stage; 16 in the benchmark.
 
+    Returns
+    -------
+    NASBench201Space
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
+
     References
     ----------
     .. [1] Dong & Yang 2020, NAS-Bench-201, section 2.1.

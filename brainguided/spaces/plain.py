@@ -261,6 +261,16 @@ def small_space(max_depth: int = 10) -> PlainSpace:
     Parameters
     ----------
     max_depth : int
+        Largest number of layers.
+
+    Returns
+    -------
+    PlainSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
 
     Examples
     --------
@@ -293,10 +303,20 @@ def zoph2017_space(
     Parameters
     ----------
     max_depth : int
+        Largest number of layers.
     skips : bool
         Whether the inputs of a layer are chosen among all earlier layers.
     strides : tuple of int
         (1,) for the fixed stride of the paper, (1, 2, 3) for its predicted one.
+
+    Returns
+    -------
+    PlainSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
 
     References
     ----------

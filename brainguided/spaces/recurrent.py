@@ -105,9 +105,20 @@ def recurrent_space(
     Parameters
     ----------
     n_areas : int
-        Four in [1]_, named for V1, V2, V4 and IT; here which layer is like which area is measured.
+        Four in [1]_, named for V1, V2, V4 and IT; here their correspondence to areas is measured.
     widths : tuple of int
+        Options for the channels of an area.
     max_times : int
+        Largest number of steps in time of an area.
+
+    Returns
+    -------
+    RecurrentSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
 
     References
     ----------

@@ -103,6 +103,16 @@ def residual_space(
     max_depth : int
         Largest number of blocks of a stage.
     widths : tuple of int
+        Options for the filters of a stage.
+
+    Returns
+    -------
+    ResidualSpace
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible; every problem is listed.
 
     Examples
     --------

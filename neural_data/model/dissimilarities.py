@@ -61,6 +61,16 @@ def validate_dissimilarities(
 def load_dissimilarities(path: str | os.PathLike[str]) -> xr.Dataset:
     """Load dissimilarities from their netCDF file into memory and check them.
 
+    Parameters
+    ----------
+    path : str or path
+        A file written by `save_dissimilarities`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `validate_dissimilarities` wants it.
+
     Raises
     ------
     FileNotFoundError
@@ -72,7 +82,19 @@ def load_dissimilarities(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def save_dissimilarities(dissimilarities: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Save dissimilarities as netCDF4 and return the path; the file is complete or not there.
+    """Save dissimilarities as netCDF4; the file is complete or not there.
+
+    Parameters
+    ----------
+    dissimilarities : xarray.Dataset
+        Checked by `validate_dissimilarities` before anything is written.
+    path : str or path
+        The file to write, usually ``*.nc``. An existing file is replaced in one step.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
 
     Raises
     ------

@@ -97,7 +97,7 @@ def open_recording(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def save_recording(recording: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Save a recording as netCDF4 and return the path; the file is complete or not there.
+    """Save a recording as netCDF4; the file is complete or not there.
 
     Parameters
     ----------
@@ -106,6 +106,11 @@ def save_recording(recording: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     path : str or path
         The file to write, usually ``*.nc``. An existing file is replaced in one step, also
         while it is open elsewhere.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
 
     Raises
     ------
@@ -131,6 +136,7 @@ def select_recording(
     Parameters
     ----------
     recording : xarray.Dataset
+        Not changed.
     area, animal : str or sequence of str, optional
         Keep the sites of these areas, of these animals, in the recording's order.
     site, stimulus : str or sequence of str, optional

@@ -32,6 +32,16 @@ UNITS = ("spikes/s", "spikes")
 def load_spikes(path: str | os.PathLike[str]) -> xr.Dataset:
     """Load spike times from their netCDF file into memory and check them.
 
+    Parameters
+    ----------
+    path : str or path
+        A file written by `save_spikes`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `validate_spikes` wants it.
+
     Raises
     ------
     FileNotFoundError
@@ -43,7 +53,19 @@ def load_spikes(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def save_spikes(spikes: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Save spike times as netCDF4 and return the path; the file is complete or not there.
+    """Save spike times as netCDF4; the file is complete or not there.
+
+    Parameters
+    ----------
+    spikes : xarray.Dataset
+        Checked by `validate_spikes` before anything is written.
+    path : str or path
+        The file to write, usually ``*.nc``. An existing file is replaced in one step.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
 
     Raises
     ------

@@ -81,6 +81,16 @@ def validate_stimuli(stimuli: xr.Dataset, *, name: str = "stimuli") -> xr.Datase
 def load_stimuli(path: str | os.PathLike[str]) -> xr.Dataset:
     """Load a stimulus set from its netCDF file into memory and check it.
 
+    Parameters
+    ----------
+    path : str or path
+        A file written by `save_stimuli`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `validate_stimuli` wants it.
+
     Raises
     ------
     FileNotFoundError
@@ -92,7 +102,19 @@ def load_stimuli(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def save_stimuli(stimuli: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Save a stimulus set as netCDF4 and return the path; the file is complete or not there.
+    """Save a stimulus set as netCDF4; the file is complete or not there.
+
+    Parameters
+    ----------
+    stimuli : xarray.Dataset
+        Checked by `validate_stimuli` before anything is written.
+    path : str or path
+        The file to write, usually ``*.nc``. An existing file is replaced in one step.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
 
     Raises
     ------
@@ -118,12 +140,18 @@ def stimuli_from_arrays(
     Parameters
     ----------
     images : uint8 array (stimulus, y, x, 3)
+        RGB, 0 to 255.
     stimulus : sequence of str
         The unique name of each image, by which recordings refer to it.
     source : str
         Where the images come from.
     category, object_name : sequence of str, optional
         One for each image.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``image (stimulus, y, x, channel)``, see `validate_stimuli`.
 
     Raises
     ------
