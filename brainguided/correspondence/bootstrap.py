@@ -16,7 +16,7 @@ import xarray as xr
 
 from brainguided.rdms.compare import prepare_vector
 from brainguided.rdms.distances import pattern_distances, square_matrix, upper_triangle
-from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.whitening import condition_sums
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def bootstrap_similarity(
     return xr.DataArray(
         values,
         dims=("bootstrap", "layer", "area"),
-        coords={"layer": name_rdms(layer_rdms, "layer"), "area": name_rdms(area_rdms, "area")},
+        coords={
+            "layer": name_rdms(layer_rdms, "layer", unnamed="{}"),
+            "area": name_rdms(area_rdms, "area", unnamed="{}"),
+        },
         name="similarity",
         attrs={"method": method, "draws": draws, "seed": seed, "resampled": "stimulus"},
     )
@@ -323,9 +326,3 @@ def _rank_similarity(
             ranks /= np.linalg.norm(ranks, axis=1, keepdims=True)
         result[k] = ranks[: len(layers)] @ ranks[len(layers) :].T
     return result
-
-
-def name_rdms(rdms: RDMs, key: str) -> list[str]:
-    known = rdms.rdm_descriptors
-    name = next((k for k in (key, "layer", "area", "name") if k in known), None)
-    return [str(v) for v in (range(rdms.n_rdm) if name is None else known[name])]

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.correspondence.bootstrap import name_rdms
 from brainguided.rdms.compare import check_method, prepare_vector
 from brainguided.rdms.distances import square_matrix, upper_triangle
-from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.whitening import condition_sums, whitened_products
 
 if TYPE_CHECKING:
@@ -68,7 +67,10 @@ def permute_similarity(
     return xr.DataArray(
         values,
         dims=("permutation", "layer", "area"),
-        coords={"layer": name_rdms(layer_rdms, "layer"), "area": name_rdms(area_rdms, "area")},
+        coords={
+            "layer": name_rdms(layer_rdms, "layer", unnamed="{}"),
+            "area": name_rdms(area_rdms, "area", unnamed="{}"),
+        },
         name="similarity",
         attrs={"method": method, "seed": seed},
     )

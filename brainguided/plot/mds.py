@@ -9,10 +9,11 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from brainguided.plot.rdm_figure import is_simulated, label_patterns, name_rdms
+from brainguided.plot.rdm_figure import is_simulated, label_patterns
 from brainguided.plot.style import COLOURS, COLUMN, LABEL, MARKERS, TICK, new_figure
 from brainguided.plot.thumbnails import add_thumbnail, find_thumbnails
 from brainguided.rdms.compare import compare_rdms
+from brainguided.rdms.labels import name_rdms
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs

@@ -14,6 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_figure, thin_bar
 from brainguided.plot.thumbnails import edge_thumbnails, find_thumbnails
+from brainguided.rdms.labels import name_rdms
 from neural_data.errors import AlignmentError
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def plot_rdms(
     Parameters
     ----------
     rdms : rsatoolbox RDMs
-        Titled by the RDM descriptor ``area`` or ``layer``. Data said to be simulated by
-        ``rdms.descriptors["source"]`` are called simulated in the figure.
+        Titled by the RDM descriptor ``area`` or ``layer``, and by the time bin where there is one.
+        Data said to be simulated by ``rdms.descriptors["source"]`` are called simulated.
     order : sequence of str, optional
         Labels of all conditions from top to bottom. By default conditions are grouped by the
         pattern descriptor ``category`` where there is one, else kept as they come. Categories
@@ -77,7 +78,7 @@ def plot_rdms(
     if categories is not None:
         categories = categories[positions]
     matrices = rdms.get_matrices()[:, positions][:, :, positions]
-    names = name_rdms(rdms)
+    names = name_rdms(rdms, unnamed="RDM {}")
     panels, spare = _panels(len(names), axes, columns)
     for panel in spare:
         panel.set_axis_off()
@@ -215,14 +216,6 @@ def order_patterns(
     if categories is not None:
         return np.argsort(pd.factorize(categories)[0], kind="stable")
     return np.arange(labels.size)
-
-
-def name_rdms(rdms: RDMs) -> list[str]:
-    """Title each RDM by its area or layer."""
-    for descriptor in ("area", "layer"):
-        if descriptor in rdms.rdm_descriptors:
-            return [str(name) for name in rdms.rdm_descriptors[descriptor]]
-    return [f"RDM {number + 1}" for number in range(rdms.n_rdm)]
 
 
 def is_simulated(rdms: RDMs) -> bool:

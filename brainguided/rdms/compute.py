@@ -26,7 +26,13 @@ from brainguided.rdms.distances import (
     standardise,
     upper_triangle,
 )
-from brainguided.rdms.labels import condition_labels, repeated
+from brainguided.rdms.labels import (
+    TIME_DESCRIPTORS,
+    condition_labels,
+    describe_time,
+    name_rdms,
+    repeated,
+)
 from neural_data.errors import raise_problems
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.recording import (
@@ -52,7 +58,6 @@ __all__ = [
 ]
 
 PEARSON = "1 - Pearson r"
-TIME_DESCRIPTORS = ("time_bin_start", "time_bin_end", "time_bin")
 
 
 def compute_rdms(
@@ -153,7 +158,7 @@ def compute_rdms(
     for area, matrix in _split_areas(responses):
         for number, (patterns, time) in enumerate(_split_time_bins(matrix, area)):
             mean = average_conditions(patterns, by).rename(area)
-            refuse_undefined(mean, f"{area}{_describe_time(time)}", by, measure=measure)
+            refuse_undefined(mean, f"{area}{describe_time(time)}", by, measure=measure)
             if repeated_measure:
                 single = _select_bin(responses, area, number)
                 row = noisy_distances(single, mean, measure=measure, noise=noise, by=by)
@@ -244,7 +249,7 @@ def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
         if key in dissimilarities.coords and dissimilarities[key].dims == ("area",)
     }
     for k in range(len(areas)):
-        time = _describe_time({key: values[k] for key, values in times.items()})
+        time = describe_time({key: values[k] for key, values in times.items()})
         areas[k] = areas[k].removesuffix(time) if time else areas[k]
     units = str(variable.attrs["units"])
     return build_rdms(
@@ -272,17 +277,10 @@ def dissimilarities_from_rdms(rdms: RDMs) -> xr.Dataset:
         If two RDMs have the same name, or they do not say by which measure they were made.
     """
     labels = condition_labels(rdms)
-    names = next(
-        (rdms.rdm_descriptors[k] for k in ("area", "layer", "name") if k in rdms.rdm_descriptors),
-        [f"rdm{k}" for k in range(rdms.n_rdm)],
-    )
+    names = name_rdms(rdms)
     times = {
         k: list(rdms.rdm_descriptors[k]) for k in TIME_DESCRIPTORS if k in rdms.rdm_descriptors
     }
-    names = [
-        f"{name}{_describe_time({key: values[k] for key, values in times.items()})}"
-        for k, name in enumerate(names)
-    ]
     measure = rdms.dissimilarity_measure
     problems = []
     if len(set(names)) < len(names):
@@ -348,9 +346,3 @@ def _split_time_bins(
     for k in range(responses.sizes["time_bin"]):
         time = {key: responses[key].values[k].item() for key in known} or {"time_bin": k}
         yield order_patterns(responses.isel(time_bin=k, drop=True), area), time
-
-
-def _describe_time(time: dict[str, Any]) -> str:
-    if "time_bin_start" in time and "time_bin_end" in time:
-        return f", {time['time_bin_start']:.10g}-{time['time_bin_end']:.10g} ms"
-    return f", time bin {time['time_bin']}" if "time_bin" in time else ""

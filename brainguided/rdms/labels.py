@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from neural_data.errors import AlignmentError
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
+
+TIME_DESCRIPTORS = ("time_bin_start", "time_bin_end", "time_bin")
+"""RDM descriptors that say of which time bin an RDM is."""
 
 
 def condition_labels(rdms: RDMs, *, name: str = "The RDMs") -> list[str]:
@@ -58,6 +61,39 @@ def check_alignment(first: list[str], second: list[str], *, names: tuple[str, st
         common = len(set(first) & set(second))
         advice = f"They have {common} stimuli in common: select those in both first."
     raise AlignmentError(f"{seen}. {advice}")
+
+
+def name_rdms(rdms: RDMs, descriptor: str = "area", *, unnamed: str = "rdm{}") -> list[str]:
+    """Return a name for each RDM: area or layer, and time bin where it has one.
+
+    Parameters
+    ----------
+    rdms : rsatoolbox.rdm.RDMs
+    descriptor : str, optional
+        RDM descriptor that holds the names; where it is lacking, "layer", "area" or "name".
+    unnamed : str, optional
+        Names of RDMs without any of these, with ``{}`` for their number from 0.
+
+    Returns
+    -------
+    list of str
+        For instance "IT, 70-80 ms".
+    """
+    known = rdms.rdm_descriptors
+    key = next((name for name in (descriptor, "layer", "area", "name") if name in known), None)
+    names = known[key] if key else [unnamed.format(k) for k in range(rdms.n_rdm)]
+    times = [name for name in TIME_DESCRIPTORS if name in known]
+    return [
+        f"{name}{describe_time({time: known[time][k] for time in times})}"
+        for k, name in enumerate(names)
+    ]
+
+
+def describe_time(time: Mapping[str, Any]) -> str:
+    """Return what follows the name of an area in one time bin, e.g. ", 70-80 ms"; else ""."""
+    if "time_bin_start" in time and "time_bin_end" in time:
+        return f", {time['time_bin_start']:.10g}-{time['time_bin_end']:.10g} ms"
+    return f", time bin {time['time_bin']}" if "time_bin" in time else ""
 
 
 def repeated(labels: Iterable[str]) -> list[str]:

@@ -15,12 +15,27 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from rsatoolbox.rdm import RDMs
 
+from brainguided import (
+    bootstrap_similarity,
+    compute_rdms,
+    dissimilarities_from_rdms,
+    rdms_from_dissimilarities,
+)
 from brainguided.plot import (
     plot_correspondence,
+    plot_rdm_mds,
     plot_rdms,
     plot_reliability,
     plot_responses,
     plot_search,
+    plot_stimulus_mds,
+)
+from neural_data import (
+    Macaque,
+    TimeCourse,
+    load_dissimilarities,
+    save_dissimilarities,
+    simulate_macaque,
 )
 from neural_data.errors import AlignmentError
 
@@ -88,6 +103,25 @@ def test_rdms_are_titled_by_area_and_share_one_colour_scale() -> None:
 def test_rdms_of_layers_are_titled_by_layer() -> None:
     panels = plot_rdms(make_rdms(["layer1", "layer2"], descriptor="layer"))
     assert [panel.get_title() for panel in panels] == ["layer1", "layer2"]
+
+
+def test_rdms_of_time_bins_are_titled_by_area_and_time(tmp_path) -> None:
+    course = TimeCourse(start=0, end=200, bin_width=50)
+    recording, _ = simulate_macaque(n_v4=0, n_it=12, repetitions=3, macaque=Macaque(time=course))
+    rdms = compute_rdms(recording, by="object_name")
+    expected = ["IT, 0-50 ms", "IT, 50-100 ms", "IT, 100-150 ms", "IT, 150-200 ms"]
+    assert [panel.get_title() for panel in plot_rdms(rdms)] == expected
+    assert [text.get_text() for text in plot_rdm_mds(rdms).texts] == expected
+    assert plot_stimulus_mds(rdms, number=2).get_xlabel().startswith("simulated IT, 100-150 ms, ")
+    unlabelled = make_rdms(["IT", "IT"])
+    unlabelled.rdm_descriptors["time_bin"] = [0, 1]
+    assert [p.get_title() for p in plot_rdms(unlabelled)] == ["IT, time bin 0", "IT, time bin 1"]
+    drawn_again = bootstrap_similarity(rdms, rdms, draws=2)
+    assert drawn_again["area"].values.tolist() == expected
+    assert drawn_again["layer"].values.tolist() == expected
+    save_dissimilarities(dissimilarities_from_rdms(rdms), tmp_path / "it.nc")
+    again = rdms_from_dissimilarities(load_dissimilarities(tmp_path / "it.nc"))
+    assert [panel.get_title() for panel in plot_rdms(again)] == expected
 
 
 def test_stimuli_are_grouped_by_category_and_keep_their_order_within() -> None:
