@@ -35,6 +35,7 @@ from .model import (
     average_window as average_window,
     bin_spikes as bin_spikes,
     compute_responsiveness as compute_responsiveness,
+    is_simulated as is_simulated,
     load_dissimilarities as load_dissimilarities,
     load_recording as load_recording,
     load_spikes as load_spikes,

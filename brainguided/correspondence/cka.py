@@ -11,6 +11,7 @@ import xarray as xr
 from brainguided.rdms.conditions import order_patterns, refuse_undefined
 from brainguided.rdms.labels import check_alignment
 from neural_data.errors import RecordingError
+from neural_data.model.origin import origin_of
 from neural_data.model.recording import average_repetitions, check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli
 
@@ -162,7 +163,7 @@ def compute_layer_cka(
         name="cka",
         attrs={
             "long_name": f"linear CKA{' (debiased)' if debiased else ''}",
-            "source": str(recording.attrs.get("source", "unknown")),
+            **origin_of(recording),
         },
     )
 

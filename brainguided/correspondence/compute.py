@@ -26,6 +26,7 @@ from brainguided.rdms.compare import check_method
 from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.distances import network_measure
 from brainguided.rdms.labels import check_alignment, condition_labels
+from neural_data.model.origin import origin_of
 from neural_data.model.recording import average_repetitions
 
 if TYPE_CHECKING:
@@ -313,8 +314,7 @@ def _assemble(
         "permutations": how.permutations,
         "splits": how.splits,
         "seed": seed,
-        "source": "; ".join(dict.fromkeys(t.source for t in teacher)),
-        "history": "\n".join(dict.fromkeys(step for t in teacher for step in t.history)),
+        **origin_of(*(t.rdm for t in teacher)),
         **extra,
     }
     depth = np.linspace(0, 1, len(layers)) if len(layers) > 1 else np.zeros(1)

@@ -11,6 +11,7 @@ import xarray as xr
 from brainguided.correspondence.cka import average_areas
 from brainguided.rdms.conditions import order_patterns, refuse_undefined
 from brainguided.rdms.labels import check_alignment
+from neural_data.model.origin import origin_of
 from neural_data.model.recording import check_structure
 from neural_data.model.stimuli import align_stimuli
 from neural_data.reliability.intervals import bootstrap_site_reliability
@@ -303,7 +304,7 @@ def _describe_sites(
             "corrected": (dims, corrected),
         },
         coords={"site": sites, "area": ("site", part["area"].values.astype(str))},
-        attrs={"method": method, "seed": seed, "source": recording.attrs.get("source", "unknown")},
+        attrs={"method": method, "seed": seed, **origin_of(recording)},
     )
 
 

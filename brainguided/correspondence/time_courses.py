@@ -10,6 +10,7 @@ import xarray as xr
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
 from brainguided.rdms.compute import compute_rdms
 from neural_data.errors import RecordingError
+from neural_data.model.origin import origin_of
 from neural_data.model.recording import check_structure
 
 if TYPE_CHECKING:
@@ -88,6 +89,6 @@ def compute_similarity_over_time(
         attrs={
             "long_name": f"RDM similarity ({method})",
             "method": method,
-            "source": str(recording.attrs.get("source", "unknown")),
+            **origin_of(recording),
         },
     )

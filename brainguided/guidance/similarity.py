@@ -14,6 +14,7 @@ from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import stream_distances
 from brainguided.rdms.compute import condition_index, standardise
 from brainguided.rdms.distances import network_measure
+from neural_data.model.origin import origin_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +88,7 @@ def compute_similarity(
         name="similarity",
         attrs={
             "long_name": "RDM similarity (Pearson r)",
-            "source": "; ".join(dict.fromkeys(t.source for t in teacher)),
+            **origin_of(*(t.rdm for t in teacher)),
         },
     )
 

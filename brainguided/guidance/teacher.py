@@ -21,6 +21,7 @@ from brainguided.rdms.compute import (
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.labels import check_alignment, condition_labels
 from neural_data.errors import AlignmentError, RecordingError
+from neural_data.model.origin import is_simulated
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli, validate_stimuli
 
@@ -315,7 +316,7 @@ class Teacher:
 
         inputs = images_to_tensor(stimuli["image"].values, preprocessing)
         stream_layers(network, inputs, select_layers(network, layers), consume)
-        source = f"network {type(network).__name__}"
+        origin = {"source": f"network {type(network).__name__}"}
         return cls(
             tuple(
                 Target(
@@ -326,7 +327,7 @@ class Teacher:
                         conditions=stimuli,
                         by="stimulus",
                         rdm_descriptors={"area": [layer]},
-                        source=source,
+                        origin=origin,
                     ),
                 )
                 for layer, vector in vectors.items()
@@ -376,6 +377,7 @@ class Teacher:
                 "conditions": int(t.rdm.n_cond),
                 "stimuli": int(t.stimuli.sizes["stimulus"]),
                 "source": t.source,
+                **_describe_simulated(t),
                 **({"history": t.history} if t.history else {}),
                 **({} if t.measure == "correlation" else {"measure": t.measure}),
                 "rdm_sha256": fingerprint(np.asarray(t.rdm.dissimilarities[0], dtype=float)),
@@ -384,6 +386,15 @@ class Teacher:
             }
             for t in self.targets
         ]
+
+
+def _describe_simulated(target: Target) -> dict[str, bool]:
+    """Say that an area is simulated, where its source alone does not.
+
+    Journals from before the flag know the source alone, and their searches still go on.
+    """
+    told = is_simulated({"source": target.source})
+    return {} if told or not is_simulated(target.rdm) else {"simulated": True}
 
 
 def fingerprint(values: np.ndarray) -> str:

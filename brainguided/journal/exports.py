@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.journal.attempts import Attempt
+from neural_data.model.origin import is_simulated
 from neural_data.storage.netcdf import write_netcdf
 
 
@@ -63,7 +64,7 @@ def build_run(
     done = np.array([result.outcome == "done" for result in results], dtype=bool)
     # fmax ignores the NaN of candidates that were not done
     best = np.fmax.accumulate(np.where(done, reward, np.nan)) if len(results) else reward
-    sources = _teacher_sources(config)
+    teacher = _find_teacher(config)
 
     def whole(values: Iterable[int | None]) -> np.ndarray:
         return np.array([-1 if value is None else value for value in values], dtype=np.int64)
@@ -98,20 +99,20 @@ def build_run(
         attrs={
             "source": "brainguided search",
             "config": json.dumps(config),
-            "simulated": int("simulated" in sources.lower()),
+            "simulated": int(is_simulated(*teacher)),
         },
     )
     run["similarity"].attrs["long_name"] = "RDM similarity (Pearson r)"
-    run["similarity"].attrs["source"] = sources
+    sources = dict.fromkeys(str(area.get("source", "")) for area in teacher)
+    run["similarity"].attrs["source"] = "; ".join(sources)
     return run
 
 
-def _teacher_sources(config: Mapping[str, Any]) -> str:
-    """Return where the teacher's areas come from, each source once."""
+def _find_teacher(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what the settings say of each area of the teacher."""
     task = config.get("task")
     teacher = task.get("teacher") if isinstance(task, Mapping) else None
-    sources = [str(area.get("source", "")) for area in teacher or [] if isinstance(area, Mapping)]
-    return "; ".join(dict.fromkeys(sources))
+    return [area for area in teacher or [] if isinstance(area, Mapping)]
 
 
 def export_run(results: Sequence[Attempt], run: xr.Dataset, folder: Path) -> list[Path]:

@@ -299,7 +299,7 @@ def compute_layer_rdms(
         conditions=_condition_coords(stimuli, by),
         by=by,
         rdm_descriptors={"layer": names},
-        source=str(stimuli.attrs.get("source", "unknown")),
+        origin={"source": str(stimuli.attrs.get("source", "unknown"))},
         measure=measure,
     )
     rdms.descriptors["preprocessing"] = (preprocessing or Preprocessing()).describe()

@@ -20,6 +20,7 @@ from brainguided.plot.style import (
     strip_axes,
     thin_bar,
 )
+from neural_data.model.origin import is_simulated
 
 CROWDED = 24
 """Layers beyond which cells hold no numbers."""
@@ -37,7 +38,7 @@ def plot_correspondence(
     ----------
     correspondence : Dataset, or DataArray (layer, area)
         As from ``compute_correspondence``, or its similarity alone; NaN (drawn grey) where a
-        layer has no defined RDM. Where ``attrs["source"]`` says so, the areas are marked as
+        layer has no defined RDM. Where ``attrs["simulated"]`` says so, the areas are marked as
         simulated. With more than 24 layers the numbers are left out.
     axes : Axes, optional
         Drawn into; by default a new figure.
@@ -87,12 +88,13 @@ def plot_correspondence(
     axes.set_yticks(range(len(layers)), layers)
     axes.tick_params(labelsize=TICK if not crowded else TICK - 1, length=0)
     attrs = similarity.attrs if whole is None else whole.attrs
-    simulated = "simulated" in str(attrs.get("source", "")).lower()
     legend = "box: its best layer"
     if whole is not None:
         legend += _mark_committed(axes, whole, layers, areas)
         _write_ceilings(axes, whole, len(areas))
-    axes.set_xlabel(f"{'simulated area' if simulated else 'area'} ({legend})", fontsize=LABEL)
+    axes.set_xlabel(
+        f"{'simulated area' if is_simulated(attrs) else 'area'} ({legend})", fontsize=LABEL
+    )
     axes.set_ylabel("layer of the network", fontsize=LABEL)
     bar = axes.figure.colorbar(image, ax=axes, aspect=18, pad=0.03)
     bar.set_label(_say_method(attrs), fontsize=LABEL)
@@ -172,14 +174,13 @@ def plot_depth(
     said = _say_method(attrs)
     axes.set_ylabel(f"{said}\n/ noise ceiling" if corrected else said, fontsize=LABEL)
     axes.set_xlabel("layer, from input to output", fontsize=LABEL)
-    simulated = "simulated" in str(attrs.get("source", "")).lower()
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
         ncols=min(4, len(shown)),
         fontsize=TICK,
         frameon=False,
-        title="simulated areas" if simulated else None,
+        title="simulated areas" if is_simulated(attrs) else None,
         title_fontsize=TICK,
         borderaxespad=0.2,
     )

@@ -9,11 +9,12 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from brainguided.plot.rdm_figure import is_simulated, label_patterns
+from brainguided.plot.rdm_figure import label_patterns
 from brainguided.plot.style import COLOURS, COLUMN, LABEL, MARKERS, TICK, new_figure
 from brainguided.plot.thumbnails import add_thumbnail, find_thumbnails
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.labels import name_rdms
+from neural_data.model.origin import is_simulated
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs

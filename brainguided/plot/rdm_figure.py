@@ -16,6 +16,7 @@ from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_fi
 from brainguided.plot.thumbnails import edge_thumbnails, find_thumbnails
 from brainguided.rdms.labels import name_rdms
 from neural_data.errors import AlignmentError
+from neural_data.model.origin import is_simulated
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -37,7 +38,7 @@ def plot_rdms(
     ----------
     rdms : rsatoolbox RDMs
         Titled by the RDM descriptor ``area`` or ``layer``, and by the time bin where there is one.
-        Data said to be simulated by ``rdms.descriptors["source"]`` are called simulated.
+        Data said to be simulated by ``rdms.descriptors["simulated"]`` are called simulated.
     order : sequence of str, optional
         Labels of all conditions from top to bottom. By default conditions are grouped by the
         pattern descriptor ``category`` where there is one, else kept as they come. Categories
@@ -216,11 +217,6 @@ def order_patterns(
     if categories is not None:
         return np.argsort(pd.factorize(categories)[0], kind="stable")
     return np.arange(labels.size)
-
-
-def is_simulated(rdms: RDMs) -> bool:
-    """Whether the descriptors of the RDMs call their source simulated."""
-    return "simulated" in str(rdms.descriptors).lower()
 
 
 def is_correlation(rdms: RDMs) -> bool:

@@ -23,6 +23,7 @@ from brainguided.plot.style import (
     strip_axes,
     thin_bar,
 )
+from neural_data.model.origin import is_simulated
 from neural_data.model.site_blocks import average_block, iterate_sites
 from neural_data.model.validation import check_structure
 from neural_data.reliability.estimates import compute_site_reliability
@@ -210,7 +211,7 @@ def plot_responses(recording: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         bracket_categories(axes, categories, names=True)
     else:
         axes.set_ylabel(f"{rows.size} stimuli", fontsize=LABEL)
-    if "simulated" in str(recording.attrs.get("source", "")).lower():
+    if is_simulated(recording):
         axes.set_title("simulated recording", fontsize=LABEL, pad=3)
     bar = axes.figure.colorbar(image, ax=axes, aspect=18, pad=0.03, extend="both")
     bar.set_label("mean response (z-score of the site)", fontsize=LABEL)

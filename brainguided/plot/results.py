@@ -14,6 +14,7 @@ from brainguided.plot.style import (
     new_figure,
     strip_axes,
 )
+from neural_data.model.origin import is_simulated
 
 
 def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
@@ -82,8 +83,9 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         low, high = axes.get_ylim()
         axes.set_ylim(low - 0.08 * (high - low), high)
     axes.set_xlabel("candidate", fontsize=LABEL)
-    simulated = "simulated" in str(run.attrs.get("source", "")) or run.attrs.get("simulated")
-    axes.set_ylabel("score (simulated recordings)" if simulated else "score", fontsize=LABEL)
+    axes.set_ylabel(
+        "score (simulated recordings)" if is_simulated(run) else "score", fontsize=LABEL
+    )
     strip_axes(axes)
     if candidate.size:
         axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from brainguided.plot.style import COLUMN, LABEL, TICK, new_figure, strip_axes
+from neural_data.model.origin import is_simulated
 
 
 def plot_similarity_over_time(courses: xr.DataArray, *, axes: Axes | None = None) -> np.ndarray:
@@ -50,7 +51,7 @@ def plot_similarity_over_time(courses: xr.DataArray, *, axes: Axes | None = None
     times, label = _find_times(courses)
     layers = courses["layer"].values.astype(str).tolist()
     colours = _shade(len(layers))
-    simulated = "simulated " if "simulated" in str(courses.attrs.get("source", "")).lower() else ""
+    simulated = "simulated " if is_simulated(courses) else ""
     for panel, area in zip(panels, courses["area"].values.tolist(), strict=False):
         values = courses.sel(area=area).transpose("layer", "time_bin").values
         for name, row, colour in zip(layers, values, colours, strict=True):

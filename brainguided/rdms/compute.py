@@ -6,7 +6,7 @@ of the conditions travel with the dissimilarities.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from brainguided.rdms.labels import (
 )
 from neural_data.errors import raise_problems
 from neural_data.model.dissimilarities import validate_dissimilarities
+from neural_data.model.origin import origin_of
 from neural_data.model.recording import (
     add_step,
     average_repetitions,
@@ -179,8 +180,7 @@ def compute_rdms(
         conditions=mean,
         by=by,
         rdm_descriptors=descriptors,
-        source=str(responses.attrs.get("source", "unknown")),
-        history=add_step(xr.Dataset(attrs=responses.attrs), step).attrs["history"],
+        origin=origin_of(add_step(xr.Dataset(attrs=responses.attrs), step)),
         measure=measure,
     )
     response = responses["response"] if isinstance(responses, xr.Dataset) else responses
@@ -195,19 +195,20 @@ def build_rdms(
     conditions: xr.DataArray | xr.Dataset,
     by: str,
     rdm_descriptors: dict[str, list],
-    source: str,
-    history: str = "",
+    origin: Mapping[str, Any],
     measure: str = "correlation",
 ) -> RDMs:
-    """Wrap vectors (rdm, pair) into rsatoolbox RDMs with the labels that ours always carry."""
+    """Wrap vectors (rdm, pair) into rsatoolbox RDMs with the labels that ours always carry.
+
+    `origin` is what `origin_of` tells of the data: source, simulated or not, history.
+    """
     from rsatoolbox.rdm import RDMs
 
     patterns = {k: v.astype(str).tolist() for k, v in stimulus_coords(conditions, by).items()}
     return RDMs(
         dissimilarities=np.atleast_2d(dissimilarities),
         dissimilarity_measure=measure,
-        descriptors={"conditions": by, "source": source}
-        | ({"history": history} if history else {}),
+        descriptors={"conditions": by, **origin},
         rdm_descriptors=dict(rdm_descriptors),
         pattern_descriptors=patterns,
     )
@@ -257,8 +258,7 @@ def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
         conditions=dissimilarities,
         by="stimulus",
         rdm_descriptors={"area": areas, **times},
-        source=str(dissimilarities.attrs.get("source", "unknown")),
-        history=str(dissimilarities.attrs.get("history", "")),
+        origin=origin_of(dissimilarities),
         measure="correlation" if units == PEARSON else units,
     )
 
@@ -299,14 +299,11 @@ def dissimilarities_from_rdms(rdms: RDMs) -> xr.Dataset:
     for key, values in rdms.pattern_descriptors.items():
         if key not in ("index", "stimulus", rdms.descriptors.get("conditions")):
             coords[key] = ("stimulus", [str(v) for v in values])
-    attrs = {"source": str(rdms.descriptors.get("source", "unknown"))}
-    if rdms.descriptors.get("history"):
-        attrs["history"] = str(rdms.descriptors["history"])
     units = {"units": PEARSON if measure == "correlation" else str(measure)}
     return xr.Dataset(
         {"dissimilarity": (("area", "stimulus", "other_stimulus"), rdms.get_matrices(), units)},
         coords=coords,
-        attrs=attrs,
+        attrs=origin_of(rdms),
     )
 
 

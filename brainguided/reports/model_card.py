@@ -15,6 +15,7 @@ from brainguided import __version__
 from brainguided.architectures import Architecture
 from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
+from neural_data.model.origin import is_simulated
 
 
 def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
@@ -97,7 +98,6 @@ def _write_page(
     accuracy, n = record["test_accuracy"], record["test_images"]
     low, high = wilson_interval(accuracy, n)
     teacher = task.get("teacher") or []
-    simulated = any("simulated" in str(area.get("source")) for area in teacher)
     lines = [
         f"# Winner: candidate {record['winner']}",
         "",
@@ -125,7 +125,7 @@ def _write_page(
     ]
     for area in teacher:
         lines.append(f"- Teacher {area.get('area')}: {area.get('source')}")
-    if simulated:
+    if is_simulated(*teacher):
         lines.append("- **The recordings are simulated. Nothing here is a finding about a brain.**")
     if not teacher:
         lines.append("- No teacher: the search was for accuracy alone.")

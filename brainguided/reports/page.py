@@ -27,6 +27,7 @@ from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
 from neural_data.model.dissimilarities import load_dissimilarities
+from neural_data.model.origin import is_simulated
 
 _COLUMNS = 6  # RDMs side by side
 _TOLERANCE = 0.02  # of Pearson r: the winner is trained again, perhaps on another machine
@@ -79,8 +80,6 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
             f"{folder} holds no finished candidate yet. Start the same search again, then report."
         )
     teacher = (config.get("task") or {}).get("teacher") or []
-    # Simulated are the recordings; pictures to classify may be drawn whatever the teacher
-    run.attrs["simulated"] = int(any("simulated" in str(area.get("source")) for area in teacher))
     winner = find_winner(results)
     figures = {"search.png": _draw_search(run)}
     remarks = []
@@ -118,7 +117,7 @@ def describe_winner(out: str | os.PathLike[str]) -> str:
     lines = [f"winner: candidate {winner.candidate}, reward {winner.reward:.4f}"]
     lines.append(f"  P (validation accuracy) {winner.performance:.4f}")
     if winner.guidance is not None:
-        simulated = "simulated" in str((config.get("task") or {}).get("teacher"))
+        simulated = is_simulated(*((config.get("task") or {}).get("teacher") or []))
         kind = " of simulated areas" if simulated else ""
         lines.append(f"  TG (RDM similarity{kind}) {winner.guidance:.4f}")
     for area, layer in winner.best_layers.items():
@@ -198,8 +197,7 @@ def _draw_rdms(
         # A file of dissimilarities calls its conditions stimuli, whatever they are
         by = next((str(entry.get("by")) for entry in teacher if entry.get("area") == area), "")
         count = say_conditions(rdms.sizes["stimulus"], by if by else "stimulus")
-        is_simulated = "simulated" in str(rdms.attrs.get("source"))
-        panels[0].set_xlabel(f"simulated, {count}" if is_simulated else count)
+        panels[0].set_xlabel(f"simulated, {count}" if is_simulated(rdms) else count)
         best = winner.best_layers.get(area)
         names = rdms["area"].values.astype(str).tolist()
         for name, panel in zip(names, panels, strict=True):

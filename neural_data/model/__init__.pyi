@@ -3,6 +3,7 @@ from .dissimilarities import (
     save_dissimilarities as save_dissimilarities,
     validate_dissimilarities as validate_dissimilarities,
 )
+from .origin import is_simulated as is_simulated
 from .presentations import recording_from_presentations as recording_from_presentations
 from .recording import (
     average_repetitions as average_repetitions,

@@ -13,6 +13,7 @@ import xarray as xr
 
 from neural_data.errors import format_names, raise_problems
 from neural_data.labels import as_labels, as_names
+from neural_data.model.origin import origin_of
 from neural_data.model.schema import DIMS, add_step
 from neural_data.model.site_blocks import as_slice, average_block, iterate_sites
 from neural_data.model.validation import ValueCheck, check_structure, validate_recording
@@ -259,7 +260,7 @@ def average_repetitions(recording: xr.Dataset) -> xr.DataArray:
         coords={key: c for key, c in recording.coords.items() if "repetition" not in c.dims},
         name="response",
         attrs={key: response.attrs[key] for key in ("units", "window") if key in response.attrs}
-        | {key: recording.attrs[key] for key in ("source", "history") if key in recording.attrs},
+        | origin_of(recording),
     )
     low, high = int(counts.min()), int(counts.max())
     return add_step(

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.model.origin import origin_of
 from neural_data.model.recording import take
 from neural_data.model.schema import add_step
 from neural_data.model.site_blocks import iterate_rows, iterate_sites
@@ -142,8 +143,7 @@ def compute_responsiveness(
         dims="site",
         coords={k: c for k, c in recording.coords.items() if c.dims == ("site",)},
         name="responsiveness",
-        attrs={"units": "d'", "baseline": names[0], "window": names[1]}
-        | {key: recording.attrs[key] for key in ("source", "history") if key in recording.attrs},
+        attrs={"units": "d'", "baseline": names[0], "window": names[1]} | origin_of(recording),
     )
     step = f"compute_responsiveness: d' of {names[1]} against {names[0]} over presentations"
     return add_step(responsiveness, step)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
+from neural_data.model.origin import origin_of
 from neural_data.model.schema import add_step
 from neural_data.reliability.rdm_halves import correlate_grams, iterate_half_patterns
 from neural_data.reliability.split_halves import (
@@ -232,13 +233,12 @@ def _label(
         values, dims = values[..., 0], (dim,)
     if values.ndim > len(dims):
         dims = ("draw", *dims)
-    known = {key: recording.attrs[key] for key in ("source", "history") if key in recording.attrs}
     result = xr.DataArray(
         values,
         dims=dims,
         coords=coords,
         name="reliability",
-        attrs={"units": UNITS, **known, **settings},
+        attrs={"units": UNITS, **origin_of(recording), **settings},
     )
     said = ", ".join(f"{name}={value}" for name, value in settings.items())
     sizes = f"{recording.sizes['site']} sites, {recording.sizes['stimulus']} stimuli"

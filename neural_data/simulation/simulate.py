@@ -75,7 +75,7 @@ def simulate_macaque(
         `area`, `animal`, `origin` (stage of the network), `true_reliability` (expected
         reliability of the mean over 10 repetitions on simulated objects, or as chosen) and, if
         asked for, `session` and `true_latency` in ms. ``attrs["truth"]`` holds the generating
-        model as JSON; ``attrs["source"]`` says "simulated".
+        model as JSON; ``attrs["simulated"]`` is 1.
     stimuli : xarray.Dataset
         The stimulus set.
 
@@ -127,6 +127,7 @@ def simulate_macaque(
         attrs={
             "source": f"simulated macaque (brainguided neural_data.simulate_macaque, seed={seed}) "
             f"shown: {stimuli.attrs['source']}",
+            "simulated": 1,
             "truth": json.dumps(_describe_truth(fewest, most, n_v4, n_it, seed, macaque)),
             "history": f"simulate_macaque(seed={seed}): {rates.sizes['stimulus']} stimuli x "
             f"{counted} repetitions x {rates.sizes['site']} sites",
@@ -215,7 +216,11 @@ def simulate_rates(
         sites.rates.astype(np.float32, copy=False),
         dims=dims,
         coords=coords,
-        attrs={"units": "spikes/s", "source": f"simulated macaque, noise-free, seed={seed}"},
+        attrs={
+            "units": "spikes/s",
+            "source": f"simulated macaque, noise-free, seed={seed}",
+            "simulated": 1,
+        },
     )
 
 

@@ -20,7 +20,7 @@ from brainguided.spaces import small_space
 
 CONFIG = {
     "controller": {"name": "random"},
-    "task": {"teacher": [{"area": "V4", "source": "simulated macaque"}]},
+    "task": {"teacher": [{"area": "V4", "source": "a model", "simulated": True}]},
 }
 TIMING = Timing(1.5, 100.0, 101.5, "host", 7)
 
@@ -112,12 +112,15 @@ def test_the_run_is_a_dataset(tmp_path):
     assert float(run["similarity"].sel(area="V4", layer="layer10")[0]) == 0.4
     assert np.isnan(run["similarity"].sel(area="IT", layer="layer2")).all()
     assert run.attrs["simulated"] == 1
-    assert run["similarity"].attrs["source"] == "simulated macaque"
+    assert run["similarity"].attrs["source"] == "a model"
     assert json.loads(run.attrs["config"]) == CONFIG
 
 
 def test_simulated_images_do_not_make_a_recorded_teacher_simulated():
-    task = {"images": {"source": "simulated objects"}, "teacher": [{"source": "our lab"}]}
+    task = {
+        "images": {"source": "simulated objects"},
+        "teacher": [{"source": "our lab, not simulated"}],
+    }
     run = build_run([], seconds={}, config={"task": task})
     assert run.attrs["simulated"] == 0
 

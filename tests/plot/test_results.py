@@ -50,7 +50,7 @@ def no_figures_left() -> Iterator[None]:
 
 
 def make_rdms(
-    names: list[str], *, n: int = 12, descriptor: str = "area", source: str = "a lab"
+    names: list[str], *, n: int = 12, descriptor: str = "area", **descriptors: object
 ) -> RDMs:
     """RDMs of stimuli im0, im1, ... whose kinds take turns."""
     rng = np.random.default_rng(0)
@@ -58,7 +58,7 @@ def make_rdms(
     return RDMs(
         np.array([m[np.triu_indices(n, 1)] for m in matrices]),
         dissimilarity_measure="correlation",
-        descriptors={"conditions": "stimulus", "source": source},
+        descriptors={"conditions": "stimulus", "source": "a lab, once simulated", **descriptors},
         rdm_descriptors={descriptor: names},
         pattern_descriptors={
             "stimulus": [f"im{k}" for k in range(n)],
@@ -193,7 +193,7 @@ def overlaps(figure: Figure) -> list[tuple[str, str]]:
 
 
 def test_simulated_recordings_are_called_simulated() -> None:
-    assert "simulated" in plot_rdms(make_rdms(["IT"], source="simulated"))[0].get_xlabel()
+    assert "simulated" in plot_rdms(make_rdms(["IT"], simulated=1))[0].get_xlabel()
     assert "simulated" not in plot_rdms(make_rdms(["IT"]))[0].get_xlabel()
     assert "simulated" in plot_search(make_run()).get_ylabel()
 
@@ -281,7 +281,7 @@ def make_recording() -> xr.Dataset:
             "site": ["a", "b", "c", "d"],
             "area": ("site", ["IT", "V4", "IT", "V4"]),
         },
-        attrs={"source": "simulated"},
+        attrs={"source": "a model", "simulated": 1},
     )
 
 
@@ -328,5 +328,7 @@ def test_correspondence_says_simulated_where_the_areas_are() -> None:
         [[0.1, 0.2]], dims=("layer", "area"), coords={"layer": ["layer1"], "area": ["V4", "IT"]}
     )
     assert "simulated" not in plot_correspondence(table).get_xlabel()
-    table.attrs["source"] = "simulated macaque"
+    table.attrs["source"] = "a lab, after a simulated one"
+    assert "simulated" not in plot_correspondence(table).get_xlabel()
+    table.attrs["simulated"] = 1
     assert "simulated area" in plot_correspondence(table).get_xlabel()

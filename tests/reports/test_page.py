@@ -26,11 +26,14 @@ FIGURES = ["search.png", "architecture.png", "correspondence.png", "rdms.png", "
 
 
 class Task:
-    def __init__(self, source: str = "simulated macaque <seed 0>", teacher: bool = True) -> None:
-        self.source, self.teacher = source, teacher
+    def __init__(
+        self, source: str = "macaque <seed 0>", *, teacher: bool = True, simulated: bool = True
+    ) -> None:
+        self.source, self.teacher, self.simulated = source, teacher, simulated
 
     def describe(self) -> dict[str, Any]:
-        areas = [{"area": area, "source": self.source} for area in AREAS]
+        flag = {"simulated": True} if self.simulated else {}
+        areas = [{"area": area, "source": self.source, **flag} for area in AREAS]
         return {
             "images": {"source": "built-in objects", "image_size": 32},
             "teacher": areas if self.teacher else None,
@@ -94,7 +97,7 @@ def save_winner_rdms(folder: Path, depth: int, *, shift: int = 0) -> None:
                 "other_stimulus": labels,
                 "category": ("stimulus", [f"kind {k % 4}" for k in range(24)]),
             },
-            attrs={"source": "simulated macaque"},
+            attrs={"source": "a model", "simulated": 1},
         )
         save_dissimilarities(data, folder / f"winner_rdms_{area}.nc")
 
@@ -147,9 +150,10 @@ def test_text_from_files_is_escaped(run_folder: Path) -> None:
 
 
 def test_a_run_on_real_recordings_is_not_called_simulated(tmp_path: Path) -> None:
-    search(tmp_path, Task("Cowley et al. 2023"))
+    search(tmp_path, Task("Cowley et al. 2023, also simulated", simulated=False))
     page = write_report(tmp_path)[-1].read_text(encoding="utf-8")
-    assert "simulated" not in page
+    assert page.count("simulated") == page.count("also simulated")
+    assert "Nothing here is a finding" not in page
 
 
 def test_an_interrupted_run_is_reported_without_rdms_and_says_so(run_folder: Path) -> None:
