@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.verb(arguments)
     except KeyboardInterrupt as stop:
         again = shlex.join(["brainguided", *given])
-        print(f"{stop or 'Stopped.'}\nThe same command goes on: {again}", file=sys.stderr)
+        print(f"{str(stop) or 'Stopped.'}\nThe same command goes on: {again}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -120,7 +120,8 @@ class MacroArchitecture(Architecture):
 
     def to_data(self) -> dict[str, Any]:
         """Return the fields as plain data."""
-        return json.loads(json.dumps(asdict(self)))
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> MacroArchitecture:

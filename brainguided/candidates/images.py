@@ -291,7 +291,8 @@ def _encoded(item: Any) -> bytes:
     if isinstance(item, Path):
         return item.read_bytes()
     buffer, start, stop = item
-    return buffer[start:stop].tobytes()
+    encoded: bytes = buffer[start:stop].tobytes()
+    return encoded
 
 
 def _resize(images: np.ndarray, image_size: int) -> np.ndarray:

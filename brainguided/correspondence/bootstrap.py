@@ -202,7 +202,8 @@ def recentre_draws(
     than it is in truth, and all draws lie below the estimate; their spread is right. Parameters
     are arrays (draw, ...), (...) and (...).
     """
-    return estimate + scale * (draws - draws.mean(0))
+    recentred: np.ndarray = estimate + scale * (draws - draws.mean(0))
+    return recentred
 
 
 def stimulus_variance(
@@ -280,13 +281,17 @@ def combine_spread(
 
 def _form(matrix: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
     """Return the sum over pairs of w_i w_j X_ij, for each row of weights."""
+    total: np.ndarray
     if matrix is None:
-        return (weights.sum(1) ** 2 - (weights**2).sum(1)) / 2
-    return np.einsum("ij,ij->i", weights @ matrix, weights) / 2
+        total = weights.sum(1) ** 2 - (weights**2).sum(1)
+    else:
+        total = np.einsum("ij,ij->i", weights @ matrix, weights)
+    return total / 2
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.sqrt(vector @ vector)
+    unit: np.ndarray = vector / np.sqrt(vector @ vector)
+    return unit
 
 
 def _correlate(

@@ -62,8 +62,9 @@ def compute_cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = False) -> 
     """
     sides = []
     for responses in (a, b):
-        ordered = order_patterns(responses, str(responses.name or "responses"))
-        refuse_undefined(ordered, str(responses.name or "responses"), "stimulus", measure="cka")
+        name = "responses" if responses.name is None else str(responses.name)
+        ordered = order_patterns(responses, name)
+        refuse_undefined(ordered, name, "stimulus", measure="cka")
         sides.append(ordered)
     labels = [[str(v) for v in s["stimulus"].values] for s in sides]
     check_alignment(labels[0], labels[1], names=("The first", "the second"))
@@ -188,7 +189,8 @@ def average_areas(recording: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def _centre(gram: np.ndarray) -> np.ndarray:
     rows = gram.mean(1, keepdims=True)
-    return gram - rows - rows.T + gram.mean()
+    centred: np.ndarray = gram - rows - rows.T + gram.mean()
+    return centred
 
 
 def _product(k: np.ndarray, other: np.ndarray) -> float:

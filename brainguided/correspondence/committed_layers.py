@@ -72,7 +72,8 @@ def average_half(index: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Return weights (condition, stimulus) that average the members of each condition."""
     weights = np.zeros((int(index.max()) + 1, len(index)))
     weights[index, np.arange(len(index))] = members
-    return weights / weights.sum(1, keepdims=True)
+    averaging: np.ndarray = weights / weights.sum(1, keepdims=True)
+    return averaging
 
 
 def half_distances(

@@ -77,8 +77,9 @@ def compute_predictivity(
     .. [1] Hastie, Tibshirani & Friedman (2009), Elements of Statistical Learning, equation 7.52.
     .. [2] Schrimpf et al. (2018), bioRxiv 407007.
     """
-    ordered = order_patterns(features, str(features.name or "features"))
-    refuse_undefined(ordered, str(features.name or "features"), "stimulus", measure="ridge")
+    name = "features" if features.name is None else str(features.name)
+    ordered = order_patterns(features, name)
+    refuse_undefined(ordered, name, "stimulus", measure="ridge")
     check_structure(recording)
     labels = [[str(v) for v in x["stimulus"].values] for x in (ordered, recording)]
     check_alignment(labels[0], labels[1], names=("The features", "the recording"))
@@ -234,7 +235,8 @@ def predict_ridge(
         better = error < best
         best[better] = error[better]
         weights[:, better] = dual[:, better]
-    return cross @ weights + offset
+    predicted: np.ndarray = cross @ weights + offset
+    return predicted
 
 
 def fit_ridge(gram: np.ndarray, responses: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

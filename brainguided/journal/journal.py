@@ -181,7 +181,8 @@ class Journal:
         if row is None:
             return 0
         payload = json.loads(row[0])
-        return payload["first_candidate"] + len(payload["architectures"])
+        number: int = payload["first_candidate"] + len(payload["architectures"])
+        return number
 
     @property
     def n_results(self) -> int:
@@ -285,7 +286,8 @@ class Journal:
     def last_session(self) -> tuple[float, str, str, int] | None:
         """Return start, workers, host and process of the last driver."""
         query = "SELECT started, workers, host, pid FROM session ORDER BY id DESC LIMIT 1"
-        return self._connection.execute(query).fetchone()
+        row: tuple[float, str, str, int] | None = self._connection.execute(query).fetchone()
+        return row
 
     @property
     def n_examples(self) -> int:
@@ -317,7 +319,10 @@ class Journal:
         if not self._connection.execute(names).fetchone()[0]:
             return None
         query = "SELECT at, candidates, running, waiting, workers FROM progress"
-        return self._connection.execute(query).fetchone()
+        row: tuple[float, int, int, int, int | None] | None = self._connection.execute(
+            query
+        ).fetchone()
+        return row
 
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `records.build_run` for its variables."""

@@ -77,7 +77,8 @@ def raw_gram(moments: GramMoments) -> np.ndarray:
     """Return the inner products of the patterns themselves: (stimulus, stimulus)."""
     cross = np.outer(moments.shift, moments.sums)
     gram = moments.gram + cross + cross.T
-    return gram + moments.n_units * np.outer(moments.shift, moments.shift)
+    whole: np.ndarray = gram + moments.n_units * np.outer(moments.shift, moments.shift)
+    return whole
 
 
 def distances_from_moments(moments: GramMoments, measure: str = "correlation") -> np.ndarray:

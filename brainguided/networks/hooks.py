@@ -58,8 +58,8 @@ def observe_layers(
         raise ValueError(f"The network has no layers {unknown}; it has {known}.")
     reached: set[str] = set()
 
-    def observe(name: str) -> Callable[[nn.Module, tuple, Any], None]:
-        def hook(_module: nn.Module, _inputs: tuple, output: Any) -> None:
+    def observe(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
             calls[name] = calls.get(name, 0) + 1
             call = calls[name]
             if not wanted[name] & {0, call}:

@@ -312,7 +312,8 @@ def averaging_weights(group: np.ndarray | None) -> np.ndarray | None:
     if group is None:
         return None
     one_hot = np.eye(group.max() + 1, dtype=np.float32)[:, group]
-    return one_hot / one_hot.sum(1, keepdims=True)
+    weights: np.ndarray = one_hot / one_hot.sum(1, keepdims=True)
+    return weights
 
 
 def _stream_at_once(
@@ -386,7 +387,7 @@ def _place(inputs: Tensor, network: nn.Module) -> Tensor:
     return inputs
 
 
-def _autocast(inputs: Tensor, precision: str) -> AbstractContextManager:
+def _autocast(inputs: Tensor, precision: str) -> AbstractContextManager[object]:
     if precision == "float32":
         return nullcontext()
     return torch.autocast(inputs.device.type, dtype=torch.bfloat16)

@@ -134,7 +134,8 @@ def _draw_thumbnails(
         edge_thumbnails(panel, images[chosen], places, size)
     panel = panels[0]
     height = panel.get_window_extent().height * 72 / panel.figure.dpi
-    return height * size / number + 2
+    points: float = height * size / number + 2
+    return points
 
 
 def draw_bar(image: AxesImage, axes: list[Axes], label: str) -> None:
@@ -241,7 +242,8 @@ def rank_matrix(matrix: np.ndarray, upper: tuple[np.ndarray, np.ndarray]) -> np.
     ranks = pd.Series(matrix[upper]).rank(pct=True).to_numpy() * 100
     ranked = np.zeros_like(matrix, dtype=float)
     ranked[upper] = ranks
-    return ranked + ranked.T
+    symmetric: np.ndarray = ranked + ranked.T
+    return symmetric
 
 
 def colour_limits(values: np.ndarray) -> tuple[float, float]:

@@ -137,7 +137,8 @@ def compare_rdms(
     products, squares = _multiply(first, second, centre=centre, whiten=whiten)
     if method == "rho-a":
         n = first.shape[1]
-        return products * (12 / (float(n) ** 3 - n))
+        correlations: np.ndarray = products * (12 / (float(n) ** 3 - n))
+        return correlations
     which = "constant" if centre else "zero throughout"
     for size, name in zip(squares, ("first", "second"), strict=True):
         _refuse_missing(size, name)
@@ -226,8 +227,9 @@ def prepare_vector(vector: np.ndarray, method: str, root: np.ndarray | None = No
     if _is_ranked(method):
         from scipy.stats import rankdata
 
-        ranks = rankdata(vector)
-        return ranks - ranks.mean()
+        ranks: np.ndarray = rankdata(vector)
+        centred: np.ndarray = ranks - ranks.mean()
+        return centred
     if not method.endswith("cosine"):
         vector = vector - vector.mean()
     return vector if root is None else whiten_vector(vector, root)
@@ -344,7 +346,8 @@ def _compare_order(a: np.ndarray, b: np.ndarray, method: str) -> np.ndarray:
     if method == "kendall":
         return tau
     untied = [np.sqrt((total - tied) / total) for tied in ties]
-    return tau * np.outer(*untied)
+    tau_a: np.ndarray = tau * np.outer(*untied)
+    return tau_a
 
 
 def _count_ties(vector: np.ndarray) -> int:

@@ -155,7 +155,7 @@ def compute_rdms(
     repeated_measure = measure in ("mahalanobis", "crossnobis")
     areas = []
     rows: list[np.ndarray] = []
-    descriptors: dict[str, list] = {"area": [], "n_sites": []}
+    descriptors: dict[str, list[Any]] = {"area": [], "n_sites": []}
     for area, matrix in _split_areas(responses):
         for number, (patterns, time) in enumerate(_split_time_bins(matrix, area)):
             mean = average_conditions(patterns, by).rename(area)
@@ -194,7 +194,7 @@ def build_rdms(
     *,
     conditions: xr.DataArray | xr.Dataset,
     by: str,
-    rdm_descriptors: dict[str, list],
+    rdm_descriptors: dict[str, list[Any]],
     origin: Mapping[str, Any],
     measure: str = "correlation",
 ) -> RDMs:
@@ -244,7 +244,7 @@ def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
     validate_dissimilarities(dissimilarities)
     variable = dissimilarities["dissimilarity"]
     areas = variable["area"].values.astype(str).tolist()
-    times: dict[str, list] = {
+    times: dict[str, list[Any]] = {
         key: dissimilarities[key].values.tolist()
         for key in TIME_DESCRIPTORS
         if key in dissimilarities.coords and dissimilarities[key].dims == ("area",)
@@ -319,7 +319,8 @@ def _split_areas(responses: xr.Dataset | xr.DataArray) -> Iterator[tuple[str, xr
         for area in dict.fromkeys(labels.tolist()):
             yield str(area), responses.isel({dim: labels == area})
     else:
-        yield str(responses.attrs.get("area", responses.name or "responses")), responses
+        name = "responses" if responses.name is None else responses.name
+        yield str(responses.attrs.get("area", name)), responses
 
 
 def _select_bin(responses: xr.Dataset | xr.DataArray, area: str, number: int) -> xr.Dataset | None:

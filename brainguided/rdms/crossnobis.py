@@ -125,7 +125,8 @@ def crossnobis_distances(
     products *= -2
     products += own[:, None]
     products += own[None, :]
-    return upper_triangle(products) / n_units
+    distances: np.ndarray = upper_triangle(products) / n_units
+    return distances
 
 
 def _average_patterns(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 MEASURES = (
@@ -140,7 +142,7 @@ def square_matrix(vector: np.ndarray) -> np.ndarray:
 
 def count_conditions(n_pairs: int) -> int:
     """Return how many conditions have so many pairs."""
-    return round((1 + np.sqrt(1 + 8 * n_pairs)) / 2)
+    return round((1 + math.sqrt(1 + 8 * n_pairs)) / 2)
 
 
 def standardise(vectors: np.ndarray) -> np.ndarray:

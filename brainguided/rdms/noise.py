@@ -156,4 +156,5 @@ def shrink_covariance(residuals: np.ndarray, freedom: int, *, diagonal: bool) ->
     off = ~np.eye(len(variance), dtype=bool)
     spread = float(np.sum(mean[off] ** 2))
     amount = min(max(float(np.sum(error[off])) / spread, 0.0), 1.0) if spread > 0 else 1.0
-    return covariance * np.where(off, 1 - amount, 1.0)
+    shrunk: np.ndarray = covariance * np.where(off, 1 - amount, 1.0)
+    return shrunk

@@ -49,7 +49,8 @@ def whitened_products(products: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.
     """
     n = a.shape[1]
     shared = a @ b.T - np.outer(a.sum(1), b.sum(1)) / (2 * n)
-    return products - shared / n
+    whitened: np.ndarray = products - shared / n
+    return whitened
 
 
 def whiten_vector(vector: np.ndarray, root: np.ndarray) -> np.ndarray:
@@ -61,7 +62,8 @@ def whiten_vector(vector: np.ndarray, root: np.ndarray) -> np.ndarray:
     root : ndarray (condition, condition)
         As from `contrast_root`.
     """
-    return (root @ square_matrix(vector) @ root).ravel()
+    whitened: np.ndarray = (root @ square_matrix(vector) @ root).ravel()
+    return whitened
 
 
 def contrast_root(covariance: np.ndarray, n_conditions: int) -> np.ndarray:
@@ -92,4 +94,5 @@ def contrast_root(covariance: np.ndarray, n_conditions: int) -> np.ndarray:
             "inverse: estimate it with more data, or leave it out for independent errors."
         )
     half = basis @ vectors
-    return (half / np.sqrt(values)) @ half.T
+    root: np.ndarray = (half / np.sqrt(values)) @ half.T
+    return root

@@ -321,7 +321,8 @@ def _test_once(
     """Return the test accuracy, computing it if that was never done."""
     path = folder / "test.json"
     if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
     images, labels = load_test()
     if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != (len(images),):
         raise ValueError(

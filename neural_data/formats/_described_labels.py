@@ -191,7 +191,7 @@ class Labels:
             table = self._attempt(self.description.load_names, part["names"], "stimulus")
             if table is None:
                 return shown
-            names = table["stimulus"]
+            names: np.ndarray = table["stimulus"]
         else:
             names = number_names(part["prefix"], first, int(position.max(initial=0)) + 1)
         outside = (position < 0) | (position >= names.size)
@@ -201,7 +201,8 @@ class Labels:
                 f"{int(position.max()) + first}; there are {names.size} names, from {first}"
             )
             return shown
-        return names[position]
+        shown_names: np.ndarray = names[position]
+        return shown_names
 
 
 def number_names(prefix: str, first: int, size: int) -> np.ndarray:

@@ -114,7 +114,7 @@ class Description:
     @property
     def file(self) -> Path:
         """The file of the responses."""
-        return self.path.parent / self.top["file"]
+        return self.path.parent / str(self.top["file"])
 
     def load_values(self, given: Any) -> np.ndarray:
         """Load a flat list: given as it is, or by file and variable.

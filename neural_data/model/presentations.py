@@ -230,25 +230,25 @@ def as_plain(values: Any) -> np.ndarray:
 
     An array of objects becomes text: what is missing (None, NaN) becomes "".
     """
-    values = np.asarray(values)
-    if values.dtype.kind == "M":
-        text = np.datetime_as_string(values).astype(object)
-        return np.where(np.isnat(values), "", text)
-    if values.dtype.kind == "m":
-        return np.where(np.isnat(values), np.nan, values / np.timedelta64(1, "ms"))
-    if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8", "replace").astype(object)
-    if values.dtype.kind in "UT":
-        return values.astype(object)
-    if values.dtype.kind == "O":
-        missing = pd.isna(values)
-        if missing.any() or not is_text(values):
+    labels: np.ndarray = np.asarray(values)
+    if labels.dtype.kind == "M":
+        text = np.datetime_as_string(labels).astype(object)
+        return np.where(np.isnat(labels), "", text)
+    if labels.dtype.kind == "m":
+        return np.where(np.isnat(labels), np.nan, labels / np.timedelta64(1, "ms"))
+    if labels.dtype.kind == "S":
+        return np.char.decode(labels, "utf-8", "replace").astype(object)
+    if labels.dtype.kind in "UT":
+        return labels.astype(object)
+    if labels.dtype.kind == "O":
+        missing = pd.isna(labels)
+        if missing.any() or not is_text(labels):
             texts = [
                 "" if gone else str(value)
-                for value, gone in zip(values.flat, missing.flat, strict=True)
+                for value, gone in zip(labels.flat, missing.flat, strict=True)
             ]
-            return np.array(texts, dtype=object).reshape(values.shape)
-    return values
+            return np.array(texts, dtype=object).reshape(labels.shape)
+    return labels
 
 
 def _check_presentations(response: xr.DataArray) -> xr.DataArray:
@@ -331,14 +331,14 @@ def _varies(values: np.ndarray, rows: np.ndarray, first: np.ndarray) -> bool:
 
 def _pad(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     shown = rows >= 0
-    taken = values[rows]
+    taken: np.ndarray = values[rows]
     if shown.all():
         return taken
     if values.dtype.kind == "O":
         taken[~shown] = ""
         return taken
     if values.dtype.kind in "iu" and np.abs(values.astype(np.float64)).max() > LARGEST_EXACT:
-        texts = taken.astype(str).astype(object)
+        texts: np.ndarray = taken.astype(str).astype(object)
         texts[~shown] = ""
         return texts
     taken = taken.astype(as_float(values.dtype))

@@ -61,7 +61,8 @@ def spearman_brown(r: T) -> T:
         raise ValueError(
             "A correlation of -1 has no Spearman-Brown prediction (it is minus infinity)."
         )
-    return 2 * r / (1 + r)
+    predicted: T = 2 * r / (1 + r)
+    return predicted
 
 
 def compute_site_reliability(

@@ -98,7 +98,8 @@ def correlate_grams(first: np.ndarray, second: np.ndarray) -> float:
     variance_b = _sum_products(second, second) / n - mean_b**2
     if min(variance_a, variance_b) <= 1e-12:
         return 0.0
-    return covariance / float(np.sqrt(variance_a * variance_b))
+    similarity: float = covariance / float(np.sqrt(variance_a * variance_b))
+    return similarity
 
 
 def sum_by_stimulus(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -73,7 +73,8 @@ def _shrink(images: np.ndarray) -> np.ndarray:
     pixel = np.arange(height)[None, :]
     overlap = np.clip(np.minimum(low + step, pixel + 1) - np.maximum(low, pixel), 0, None)
     means = (overlap / step).astype(np.float32)
-    return np.einsum("iy,nyxc,jx->nijc", means, images, means, optimize=True)
+    smaller: np.ndarray = np.einsum("iy,nyxc,jx->nijc", means, images, means, optimize=True)
+    return smaller
 
 
 def _convolve(maps: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -84,5 +85,6 @@ def _convolve(maps: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndar
         np.pad(maps, edges), (rows, columns), axis=(1, 2)
     )
     patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, rows * columns * before)
-    out = patches @ weight.reshape(-1, after) + bias
-    return np.maximum(out, 0).reshape(*maps.shape[:3], after)
+    out: np.ndarray = patches @ weight.reshape(-1, after) + bias
+    rectified: np.ndarray = np.maximum(out, 0)
+    return rectified.reshape(*maps.shape[:3], after)

@@ -103,7 +103,7 @@ def _combine(coefficients: np.ndarray, terms: np.ndarray) -> np.ndarray:
     """Return sums of terms (n, ray), added one by one: a matrix product's rounding may differ
     with the number of images, and move a ray across an edge.
     """
-    total = coefficients[:, 0, None] + coefficients[:, 1, None] * terms[1]
+    total: np.ndarray = coefficients[:, 0, None] + coefficients[:, 1, None] * terms[1]
     for k in range(2, len(terms)):
         total += coefficients[:, k, None] * terms[k]
     return total
@@ -121,7 +121,8 @@ def _keep_nearest(
 def _shape_matrices(ellipsoids: Parts) -> np.ndarray:
     """Return A (n, part, 3, 3) with d'Ad = 1 on the surface."""
     scaled = ellipsoids["axes"] / ellipsoids["radii"][..., None, :]
-    return scaled @ np.swapaxes(scaled, -1, -2)
+    matrices: np.ndarray = scaled @ np.swapaxes(scaled, -1, -2)
+    return matrices
 
 
 def _ellipsoid_coefficients(a: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,11 @@ _GONE = (1e-3, 1e-3, 1e-3)
 
 
 def _part(
-    kind: str, centre: Sequence[float], radii: Sequence[float], albedo: float, turn=(0.0, 0.0, 0.0)
+    kind: str,
+    centre: Sequence[float],
+    radii: Sequence[float],
+    albedo: float,
+    turn: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> _Part:
     return kind, tuple(centre), tuple(radii), tuple(turn), albedo
 

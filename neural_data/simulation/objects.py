@@ -235,7 +235,8 @@ def _draw_background(u: np.ndarray, white: np.ndarray) -> np.ndarray:
         inside = ((c * dx + s * dy) / wide) ** 2 + ((c * dy - s * dx) / tall) ** 2
         edge = np.clip(4 * (1 - inside), 0, 1)
         ground += (0.5 * (p[:, 5] - 0.5) * edge).reshape(n, size, size)
-    return ground + (0.25 + 0.4 * u[:, 10])[:, None, None]
+    background: np.ndarray = ground + (0.25 + 0.4 * u[:, 10])[:, None, None]
+    return background
 
 
 def _pixel_grid(size: int, fine: int) -> tuple[np.ndarray, np.ndarray]:
@@ -251,7 +252,10 @@ def _pixel_grid(size: int, fine: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draw_object(
-    category: str, objects: list[dict], block: dict[str, np.ndarray], size: int
+    category: str,
+    objects: list[dict[str, dict[str, np.ndarray]]],
+    block: dict[str, np.ndarray],
+    size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the object's luminance times cover, and cover in 0..1, both (n, y, x)."""
     u, n = block["u"], len(block["u"])

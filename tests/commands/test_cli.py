@@ -252,6 +252,18 @@ def test_control_c_exits_with_130_and_says_how_to_go_on(
     assert "brainguided search RUN.toml --out 'my run' --workers 1" in said
 
 
+def test_ctrl_c_before_anything_was_done_says_that_the_command_stopped(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    Path("RUN.toml").write_text(RUN, encoding="utf-8")
+    monkeypatch.setattr(brainguided.search.run, "run_search", stop)
+    assert main(["search", "RUN.toml", "--out", "run", "--workers", "1"]) == 130
+    assert "\nStopped.\nThe same command goes on: brainguided" in capsys.readouterr().err
+
+
 def test_a_search_runs_resumes_and_reports(
     folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

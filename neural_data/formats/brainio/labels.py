@@ -74,15 +74,15 @@ def _find_stimulus(
 
 def name_as_text(values: Any) -> np.ndarray:
     """Return names as text: the number 12 as "12", what is missing as ""."""
-    values = as_plain(values)
-    if values.dtype.kind == "f":
-        whole = values[np.isfinite(values)]
+    labels = as_plain(values)
+    if labels.dtype.kind == "f":
+        whole = labels[np.isfinite(labels)]
         if (whole == np.floor(whole)).all() and (np.abs(whole) < 2**53).all():
-            texts = np.where(np.isfinite(values), values, 0).astype(np.int64).astype(str)
+            texts = np.where(np.isfinite(labels), labels, 0).astype(np.int64).astype(str)
         else:
-            texts = values.astype(str)
-        return np.where(np.isnan(values), "", texts).astype(object)
-    return values if values.dtype.kind == "O" else values.astype(str).astype(object)
+            texts = labels.astype(str)
+        return np.where(np.isnan(labels), "", texts).astype(object)
+    return labels if labels.dtype.kind == "O" else labels.astype(str).astype(object)
 
 
 def name_sites(others: dict[str, xr.Variable], n_sites: int, steps: list[str]) -> None:
