@@ -73,6 +73,7 @@ from .networks import (
     describe_layers as describe_layers,
     export_network as export_network,
     load_activations as load_activations,
+    read_preprocessing as read_preprocessing,
     record_activations as record_activations,
     select_layers as select_layers,
 )

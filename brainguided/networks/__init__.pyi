@@ -4,7 +4,10 @@ from .layers import (
     describe_layers as describe_layers,
     select_layers as select_layers,
 )
-from .preprocessing import Preprocessing as Preprocessing
+from .preprocessing import (
+    Preprocessing as Preprocessing,
+    read_preprocessing as read_preprocessing,
+)
 from .recorded import (
     load_activations as load_activations,
     record_activations as record_activations,

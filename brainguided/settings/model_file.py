@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import nn
 from brainguided.architectures import Architecture
 from brainguided.journal.journal import Journal
 from brainguided.networks.build import build_network
-from brainguided.networks.preprocessing import Preprocessing
+from brainguided.networks.preprocessing import Preprocessing, read_preprocessing
 
 
 class ModelError(ValueError):
@@ -30,8 +31,9 @@ def load_model(name: str) -> tuple[nn.Module, Preprocessing | None]:
     ----------
     name : str
         ``FILE.py:function``, or ``package.module:function`` of what is installed. The function
-        takes no arguments and returns a torch module, or a module and its `Preprocessing`. The
-        file is run as Python: take only files that you trust.
+        takes no arguments and returns a torch module, or a module and its `Preprocessing` or
+        configuration (see `read_preprocessing`). The file is run as Python: take only files that
+        you trust.
 
     Returns
     -------
@@ -64,6 +66,11 @@ def load_model(name: str) -> tuple[nn.Module, Preprocessing | None]:
     except Exception as cause:  # the user's own code
         raise ModelError(_say_failure(f"{name} failed", cause, place)) from cause
     network, how = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if isinstance(how, Mapping):
+        try:
+            how = read_preprocessing(how)
+        except ValueError as cause:
+            raise ModelError(f"{name} returned a configuration: {cause}") from cause
     if not isinstance(network, nn.Module) or not isinstance(how, Preprocessing | None):
         raise ModelError(
             f"{name} returned {_say_type(made)}; a torch.nn.Module was expected, or a module and "

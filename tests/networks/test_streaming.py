@@ -10,7 +10,6 @@ from torch import nn
 
 from brainguided.networks.grams import distances_from_moments
 from brainguided.networks.layers import describe_layers, select_layers
-from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
 from brainguided.networks.recorded import load_activations, record_activations
 from brainguided.networks.streamed import compute_layer_rdms, plan_passes, stream_moments
 from brainguided.rdms.compute import compute_rdms
@@ -196,24 +195,6 @@ def test_a_disk_too_small_is_refused_before_the_first_pass(tmp_path, monkeypatch
     with pytest.raises(OSError, match=r"GiB free. Choose fewer layers"):
         record_activations(Branched(), make_stimuli(5, size=12), tmp_path / "a.nc")
     assert not list(tmp_path.iterdir())
-
-
-def test_preprocessing_crops_scales_and_says_so() -> None:
-    images = np.zeros((1, 8, 12, 3), dtype=np.uint8)
-    images[:, 2:6, 4:8] = 200
-    how = Preprocessing(crop=4, mean=(100, 0, 0), std=(1, 2, 4))
-    tensor = images_to_tensor(images, how)
-    assert tensor.shape == (1, 3, 4, 4)
-    assert tensor[0, :, 0, 0].tolist() == [100, 100, 50]
-    assert images_to_tensor(images, Preprocessing(size=4)).shape == (1, 3, 4, 4)
-    assert how.describe() == "cropped to 4 px, (x - (100, 0, 0)) / (1, 2, 4)"
-    assert Preprocessing().describe() == "(x - 127.5) / 127.5"
-    rdms = compute_layer_rdms(Branched(), make_stimuli(6), preprocessing=Preprocessing(size=16))
-    assert rdms.descriptors["preprocessing"].startswith("resized to 16 px")
-    with pytest.raises(ValueError, match="cannot be cropped to 9 px"):
-        images_to_tensor(images, Preprocessing(crop=9))
-    with pytest.raises(ValueError, match=r"crop is 9 px(?s:.*)std is"):
-        Preprocessing(size=8, crop=9, std=(0.0, np.inf, 1.0))
 
 
 @pytest.mark.gpu
