@@ -12,6 +12,15 @@ from .compute import (
     compute_correspondence as compute_correspondence,
     correspondence_from_rdms as correspondence_from_rdms,
 )
+from .coupling import (
+    couple_layers as couple_layers,
+    permute_coupling as permute_coupling,
+)
+from .dimensionality import (
+    compute_area_dimensionality as compute_area_dimensionality,
+    compute_dimensionality as compute_dimensionality,
+)
+from .fitted_layers import fit_layers as fit_layers
 from .hierarchy import (
     compute_hierarchy as compute_hierarchy,
     permute_hierarchy as permute_hierarchy,
@@ -23,5 +32,10 @@ from .permutation import (
 from .predictivity import (
     compute_layer_predictivity as compute_layer_predictivity,
     compute_predictivity as compute_predictivity,
+)
+from .shape import (
+    compute_procrustes as compute_procrustes,
+    compute_soft_matching as compute_soft_matching,
+    permute_responses as permute_responses,
 )
 from .time_courses import compute_similarity_over_time as compute_similarity_over_time

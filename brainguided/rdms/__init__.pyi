@@ -9,3 +9,8 @@ from .compute import (
     rdms_from_dissimilarities as rdms_from_dissimilarities,
 )
 from .noise import compute_noise_precision as compute_noise_precision
+from .partial import (
+    compare_partial as compare_partial,
+    partition_variance as partition_variance,
+    permute_partial as permute_partial,
+)

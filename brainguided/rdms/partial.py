@@ -1,0 +1,261 @@
+"""Similarity of RDMs beyond what other RDMs explain: categories, pixels, another model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from scipy.stats import rankdata
+
+from brainguided.rdms.labels import check_alignment, condition_labels
+
+if TYPE_CHECKING:
+    from rsatoolbox.rdm import RDMs
+
+METHODS = ("pearson", "spearman")
+SINGULAR = 1e-10
+"""Share of the variance of a control below which the others explain all of it."""
+
+
+def compare_partial(a: RDMs, b: RDMs, given: RDMs, *, method: str = "pearson") -> np.ndarray:
+    """Return the partial correlation of every RDM of `a` with every RDM of `b`.
+
+    Both sides are regressed on *all* the RDMs of `given` jointly, with an intercept, and their
+    residuals are correlated [1]_: what a layer and an area share beyond categories, pixels or
+    another model. Entries are the pairs of conditions in the upper triangle.
+
+    Parameters
+    ----------
+    a, b : rsatoolbox.rdm.RDMs
+        Over the same conditions in the same order, e.g. layers and areas.
+    given : rsatoolbox.rdm.RDMs
+        One or more RDMs to control for, over the same conditions.
+    method : {"pearson", "spearman"}
+        "spearman" ranks the entries of all RDMs first (ties share their mean rank).
+
+    Returns
+    -------
+    ndarray (len(a), len(b))
+        In [-1, 1]; NaN where `given` explains all of a side.
+
+    Raises
+    ------
+    AlignmentError
+        If the conditions differ in number, name or order.
+    ValueError
+        If an RDM holds NaN, the RDMs of `given` explain one another or leave no degree of freedom,
+        or the method is unknown.
+
+    References
+    ----------
+    .. [1] Fisher (1924), Metron 3, 329-332; for RDMs, Kriegeskorte, Mur & Bandettini (2008),
+       Front. Syst. Neurosci. 2:4.
+
+    Examples
+    --------
+    >>> from neural_data import simulate_macaque
+    >>> from brainguided import compute_rdms
+    >>> recording, _ = simulate_macaque(seed=0)
+    >>> rdms = compute_rdms(recording, by="object_name")
+    >>> compare_partial(rdms.subset("area", "V4"), rdms.subset("area", "IT"), rdms[1]).shape
+    (1, 1)
+    """
+    first, second, controls = _read(method, a=a, b=b, given=given)
+    basis = _span(controls)
+    return np.clip(_residuals(first, basis) @ _residuals(second, basis).T, -1.0, 1.0)
+
+
+def permute_partial(
+    a: RDMs,
+    b: RDMs,
+    given: RDMs,
+    *,
+    method: str = "pearson",
+    permutations: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Test partial correlations of RDMs against permutations of the conditions.
+
+    What `given` does not explain of `b` is put into another order of the conditions, regressed on
+    `given` once more and correlated with the residuals of `a`: the permutation of Freedman and
+    Lane [1]_, applied to a matrix of dissimilarities as in the partial Mantel test [2]_. Where
+    conditions were sampled in groups (objects, categories), use RDMs of the groups.
+
+    Parameters
+    ----------
+    a, b, given : rsatoolbox.rdm.RDMs
+        As for `compare_partial`; at least 6 conditions.
+    method : {"pearson", "spearman"}
+        As for `compare_partial`.
+    permutations : int
+        Random orders of the conditions.
+    seed : int
+        Of the permutations.
+
+    Returns
+    -------
+    xarray.Dataset (a, b, permutation)
+        `similarity` (a, b); `p_value` (a, b): one-sided, (1 + number at least as large) / (1 +
+        permutations); `p_value_best` (b): of the largest over `a`, corrected for their number;
+        `null` (permutation, a, b).
+
+    Raises
+    ------
+    AlignmentError, ValueError
+        As `compare_partial`; also ValueError if there are fewer than 6 conditions.
+
+    References
+    ----------
+    .. [1] Freedman & Lane (1983), J. Bus. Econ. Stat. 1, 292-298.
+    .. [2] Legendre (2000), J. Stat. Comput. Simul. 67, 37-73.
+    """
+    first, second, controls = _read(method, a=a, b=b, given=given)
+    n = b.n_cond
+    if n < 6 or permutations < 1:
+        raise ValueError(
+            f"{n} conditions and permutations={permutations}: at least 6 conditions (fewer have "
+            "too few orders for a small p) and 1 permutation are needed."
+        )
+    basis = _span(controls)
+    fixed, rest = _residuals(first, basis), _residuals(second, basis)
+    observed = np.clip(fixed @ rest.T, -1.0, 1.0)
+    rows, columns = np.triu_indices(n, 1)
+    squares = np.zeros((len(rest), n, n))
+    squares[:, rows, columns] = squares[:, columns, rows] = rest
+    generator = np.random.default_rng([seed, 14])
+    null = np.empty((permutations, *observed.shape))
+    for k in range(permutations):
+        order = generator.permutation(n)
+        null[k] = fixed @ _residuals(squares[:, order[rows], order[columns]], basis).T
+    p = (1 + (null >= observed - 1e-12).sum(0)) / (1 + permutations)
+    best = observed.max(0, initial=-1.0)
+    p_best = (1 + (null.max(1) >= best - 1e-12).sum(0)) / (1 + permutations)
+    return xr.Dataset(
+        {
+            "similarity": (("a", "b"), observed),
+            "p_value": (("a", "b"), p),
+            "p_value_best": ("b", p_best),
+            "null": (("permutation", "a", "b"), null),
+        },
+        attrs={"method": method, "given": given.n_rdm, "seed": seed},
+    )
+
+
+def partition_variance(a: RDMs, b: RDMs, given: RDMs, *, method: str = "pearson") -> xr.Dataset:
+    """Partition the variance of the RDM `b` into what `a`, `given` and both explain.
+
+    Each part is a difference of the R squared of linear regressions of `b` on `given`, on an RDM
+    of `a`, and on all of them (commonality analysis [1]_). The R squared are those of the fit
+    itself: with few conditions or many controls compare them with a permutation of the conditions.
+
+    Parameters
+    ----------
+    a : rsatoolbox.rdm.RDMs
+        RDMs whose contribution is asked for, one at a time, e.g. layers.
+    b : rsatoolbox.rdm.RDMs
+        One RDM, e.g. of an area.
+    given : rsatoolbox.rdm.RDMs
+        RDMs of the competing explanation, entered together.
+    method : {"pearson", "spearman"}
+        As for `compare_partial`.
+
+    Returns
+    -------
+    xarray.Dataset (rdm)
+        `total`: R squared of all; `unique`: of `a` beyond `given`; `unique_given`: of `given`
+        beyond `a`; `shared`: the rest, negative where one suppresses noise in the other.
+        Coordinate ``layer`` where the RDMs of `a` have that descriptor.
+
+    Raises
+    ------
+    AlignmentError, ValueError
+        As `compare_partial`; also ValueError if `b` is not a single RDM.
+
+    References
+    ----------
+    .. [1] Hebart, Bankson, Harel, Baker & Cichy (2018), eLife 7:e32816.
+    """
+    first, target, controls = _read(method, a=a, b=b, given=given)
+    if len(target) != 1:
+        raise ValueError(
+            f"b holds {len(target)} RDMs; expected one, e.g. rdms.subset('area', 'IT')."
+        )
+    y = target[0] - target[0].mean()
+    explained_by_given = _r_squared(y, _span(controls))
+    alone = np.array([_r_squared(y, _span(row[None])) for row in first])
+    total = np.array([_r_squared(y, _span(np.vstack([row[None], controls]))) for row in first])
+    parts = {
+        "total": total,
+        "unique": total - explained_by_given,
+        "unique_given": total - alone,
+        "shared": alone + explained_by_given - total,
+    }
+    result = xr.Dataset({name: ("rdm", values) for name, values in parts.items()})
+    for name in parts:
+        result[name].attrs = {"long_name": f"{name} variance explained", "units": "R squared"}
+    if "layer" in a.rdm_descriptors:
+        result = result.assign_coords(layer=("rdm", [str(x) for x in a.rdm_descriptors["layer"]]))
+    return result.assign_attrs(method=method, given=given.n_rdm)
+
+
+def _read(method: str, **sides: RDMs) -> list[np.ndarray]:
+    """Return the vectors (rdm, pair) of each side, ranked where asked for."""
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; it is one of {', '.join(map(repr, METHODS))}.")
+    labels = {
+        name: condition_labels(rdms, name=f"The RDMs {name!r}") for name, rdms in sides.items()
+    }
+    names = list(sides)
+    for name in names[1:]:
+        check_alignment(labels[names[0]], labels[name], names=(f"{names[0]!r}", f"{name!r}"))
+    found = []
+    for name, rdms in sides.items():
+        vectors = np.asarray(rdms.dissimilarities, dtype=float)
+        if not np.isfinite(vectors).all():
+            raise ValueError(
+                f"{int((~np.isfinite(vectors)).sum())} entries of {name!r} are missing or "
+                "infinite; expected RDMs without gaps: leave out the conditions concerned."
+            )
+        found.append(rankdata(vectors, axis=1) if method == "spearman" else vectors)
+    return found
+
+
+def _span(vectors: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis (pair, number) of a constant and the given vectors.
+
+    Raises
+    ------
+    ValueError
+        If one vector is explained by the others.
+    """
+    n = vectors.shape[1]
+    centred = vectors - vectors.mean(1, keepdims=True)
+    size = np.linalg.norm(centred, axis=1)
+    whole = np.linalg.norm(vectors, axis=1)
+    if (size <= SINGULAR * whole).any() or len(vectors) + 2 > n:
+        raise ValueError(
+            f"{len(vectors)} RDMs of {n} pairs were given to control for; expected RDMs that "
+            "vary, and more pairs than RDMs."
+        )
+    left, strength, _ = np.linalg.svd((centred / size[:, None]).T, full_matrices=False)
+    if strength[-1] ** 2 <= SINGULAR:
+        raise ValueError(
+            "The RDMs to control for explain one another (their correlation matrix is singular); "
+            "expected independent ones: leave one of them out."
+        )
+    return np.column_stack([np.full(n, 1 / np.sqrt(n)), left])
+
+
+def _residuals(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return what a basis leaves of vectors, at length 1; NaN where it leaves nothing."""
+    rest = vectors - (vectors @ basis) @ basis.T
+    total = np.square(vectors - vectors.mean(1, keepdims=True)).sum(1)
+    left = np.square(rest).sum(1)
+    size = np.where(left > SINGULAR * total, np.sqrt(left), np.nan)
+    return np.asarray(rest / size[:, None])
+
+
+def _r_squared(y: np.ndarray, basis: np.ndarray) -> float:
+    """Return the share of the variance of the centred `y` that lies in a basis."""
+    return float(np.square(basis.T @ y).sum() / np.square(y).sum())
