@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neural_data.formats.matlab import fill_sparse, join_text, refuse_class
 from neural_data.storage.hdf5_checks import check_hdf5
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def read_hdf5(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
     Returns
     -------
     object
-        As of `neural_data.formats.matlab.read_mat5`. An array that MATLAB wrote has the axes in
+        As of `neural_data.formats.matlab.read_mat`. An array that MATLAB wrote has the axes in
         MATLAB's order, which on disk are reversed; any other as h5py has it.
 
     Raises
@@ -103,11 +104,15 @@ def _read(item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int) -> Any:
 
     if depth > MAX_DEPTH:
         raise ValueError(f"groups or cells are nested more than {MAX_DEPTH} deep")
+    matlab = _matlab_class(item)
+    if matlab:
+        refuse_class(matlab)
+    if isinstance(item, h5py.Group) and "MATLAB_sparse" in item.attrs:
+        return _read_sparse(item)
     if isinstance(item, h5py.Group):
         return {key: _read(item[key], file, depth + 1) for key in item}
     if not isinstance(item, h5py.Dataset):
         raise ValueError(f"it holds a {type(item).__name__}; expected an array")
-    matlab = _matlab_class(item)
     if item.shape is None or "MATLAB_empty" in item.attrs:
         return np.array([""]) if matlab == "char" else np.empty((0, 0))
     _check_size(item)
@@ -139,14 +144,27 @@ def _read_cells(item: h5py.Dataset, file: h5py.File, depth: int) -> np.ndarray:
     return cells.T if _matlab_class(item) else cells
 
 
+def _read_sparse(group: h5py.Group) -> np.ndarray:
+    from scipy.sparse import csc_array
+
+    rows = int(group.attrs["MATLAB_sparse"])
+    starts = np.asarray(group["jc"])
+    if "data" not in group:
+        return np.zeros((rows, len(starts) - 1))
+    for part in group.values():
+        _check_size(part)
+    parts = (np.asarray(group["data"]), np.asarray(group["ir"]), starts)
+    return fill_sparse(csc_array(parts, shape=(rows, len(starts) - 1)))
+
+
 def _read_text(codes: np.ndarray) -> np.ndarray:
     if codes.dtype.kind != "u" or codes.size == 0:
         return np.array([""])
     rows = np.ascontiguousarray(codes.reshape(-1, codes.shape[-1]), dtype="<u2")
-    return np.array([row.tobytes().decode("utf-16-le").rstrip() for row in rows])
+    return join_text([row.tobytes().decode("utf-16-le") for row in rows])
 
 
-def _matlab_class(item: h5py.Dataset) -> str | None:
+def _matlab_class(item: h5py.Dataset | h5py.Group) -> str | None:
     given = item.attrs.get("MATLAB_class")
     if given is None:
         return None

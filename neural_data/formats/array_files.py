@@ -14,7 +14,7 @@ import numpy as np
 
 from neural_data.errors import RecordingError, format_names
 from neural_data.formats._hdf5_arrays import is_hdf5, list_hdf5, read_hdf5
-from neural_data.formats.matlab import is_mat5, list_mat5, read_mat5
+from neural_data.formats.matlab import is_mat, list_mat, read_mat
 
 ENDINGS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv", ".tsv")
 MAX_DEFLATE = 1032  # bytes that one deflated byte can stand for
@@ -32,8 +32,8 @@ def load_array(path: str | os.PathLike[str], *, variable: str | None = None) -> 
     Parameters
     ----------
     path : str or path
-        By its ending, ``.npy`` (without pickled objects), ``.npz``, ``.mat`` (MATLAB 5, which
-        ``save`` and ``save -v7`` write, or 7.3), ``.h5`` or ``.hdf5``, ``.csv`` or ``.tsv``.
+        By its ending, ``.npy`` (without pickled objects), ``.npz``, ``.mat`` (MATLAB,
+        any version), ``.h5`` or ``.hdf5``, ``.csv`` or ``.tsv``.
     variable : str, optional
         Which array of the file: the name in an ``.npz``; the variable of a ``.mat``, or
         "struct.field"; the dataset of an ``.h5``, "group.dataset" or "group/dataset"; the
@@ -166,16 +166,15 @@ def _load_npz(path: Path, variable: str | None) -> np.ndarray:
 def _load_mat(path: Path, variable: str | None) -> Any:
     if is_hdf5(path):
         return _load_hdf5(path, variable)
-    if not is_mat5(path):
+    if not is_mat(path):
         raise _OfThisFile(
-            "it begins neither as MATLAB 5 nor as MATLAB 7.3. It is damaged, or of MATLAB 4: save "
-            "it again with save('-v7', ...)."
+            "it is a file of no version of MATLAB, or damaged: save it again with save('-v7', ...)."
         )
     found = {
         name: f"{kind} {'x'.join(map(str, shape))}"
-        for name, (kind, shape) in list_mat5(path).items()
+        for name, (kind, shape) in list_mat(path).items()
     }
-    return _follow(lambda name, fields: read_mat5(path, name, fields=fields), found, variable)
+    return _follow(lambda name, fields: read_mat(path, name, fields=fields), found, variable)
 
 
 def _load_hdf5(path: Path, variable: str | None) -> Any:

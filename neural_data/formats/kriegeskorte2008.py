@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError
-from neural_data.formats.matlab import read_mat5
+from neural_data.formats.matlab import read_mat
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.stimuli import stimuli_from_arrays, validate_stimuli
 
@@ -108,7 +108,7 @@ def read_kriegeskorte2008(
 
 def _load_mat(path: Path) -> dict[str, Any]:
     try:
-        return {name: read_mat5(path, name) for name in ("RDMs_mIT_hIT_fig1", "stimuli_92objs")}
+        return {name: read_mat(path, name) for name in ("RDMs_mIT_hIT_fig1", "stimuli_92objs")}
     except KeyError as cause:
         raise RecordingError(
             f"{path.name} is not the data set expected (it has {cause}). Expected the variables "
