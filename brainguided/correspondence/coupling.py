@@ -142,4 +142,4 @@ def transport(similarity: np.ndarray) -> np.ndarray:
     rows, columns = linear_sum_assignment(parts, maximize=True)
     coupling = np.zeros(similarity.shape)
     np.add.at(coupling, (rows // areas, columns // layers), 1.0)
-    return coupling / coupling.sum()
+    return np.asarray(coupling / coupling.sum())

@@ -47,7 +47,7 @@ def compute_dimensionality(responses: xr.DataArray) -> float:
     >>> round(compute_dimensionality(x), 12)
     3.0
     """
-    name = str(responses.name or "responses")
+    name = "responses" if responses.name is None else str(responses.name)
     ordered = order_patterns(responses, name)
     refuse_undefined(ordered, name, "stimulus", measure="cka")
     values = ordered.values.astype(float)
@@ -126,7 +126,7 @@ def compute_area_dimensionality(
     trace, squares = trace / splits, squares / splits
     with np.errstate(invalid="ignore", divide="ignore"):
         signal = np.where((trace > 0) & (squares > 0), trace**2 / squares, np.nan)
-    means = xr.DataArray(np.nanmean(values, axis=0), dims=("stimulus", "site"),
+    means = xr.DataArray(np.asarray(np.nanmean(values, axis=0)), dims=("stimulus", "site"),
                          coords={"stimulus": recording["stimulus"].values})  # fmt: skip
     raw = [compute_dimensionality(means[:, areas == area].rename(area)) for area in names]
     return xr.Dataset(
@@ -144,7 +144,7 @@ def compute_area_dimensionality(
 def _divide(values: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
     """Return centred means (stimulus, site) of four random parts of the repetitions."""
     order = np.argsort(
-        np.where(np.isfinite(values), generator.random(values.shape[0])[:, None, None], np.inf),
+        np.where(np.isfinite(values), generator.random((len(values), 1, 1)), np.inf),
         axis=0,
     )
     sorted_values = np.take_along_axis(values, order, axis=0)  # what was not shown comes last

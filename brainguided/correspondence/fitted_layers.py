@@ -142,7 +142,7 @@ def _fit(layers: np.ndarray, area: np.ndarray) -> np.ndarray:
     """Return weights (layer,) of non-negative least squares with a free intercept."""
     centred = layers - layers.mean(axis=1, keepdims=True)
     weights, _ = nnls(centred.T, area - area.mean())
-    return weights
+    return np.asarray(weights)
 
 
 def _correlate(a: np.ndarray, b: np.ndarray) -> float:

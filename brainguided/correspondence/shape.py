@@ -175,7 +175,7 @@ def _read_sides(a: xr.DataArray, b: xr.DataArray) -> list[np.ndarray]:
     """Return both sides (stimulus, unit) centred over stimuli, their labels checked."""
     sides, labels = [], []
     for responses in (a, b):
-        name = str(responses.name or "responses")
+        name = "responses" if responses.name is None else str(responses.name)
         ordered = order_patterns(responses, name)
         refuse_undefined(ordered, name, "stimulus", measure="cka")
         values = ordered.values.astype(float)
@@ -192,4 +192,4 @@ def _reduce(values: np.ndarray) -> np.ndarray:
     """Return responses with the same inner products of stimuli and at most as many units."""
     if values.shape[1] <= values.shape[0]:
         return values
-    return np.linalg.qr(values.T, mode="r").T
+    return np.asarray(np.linalg.qr(values.T, mode="r")).T

@@ -63,7 +63,7 @@ def compare_partial(a: RDMs, b: RDMs, given: RDMs, *, method: str = "pearson") -
     """
     first, second, controls = _read(method, a=a, b=b, given=given)
     basis = _span(controls)
-    return np.clip(_residuals(first, basis) @ _residuals(second, basis).T, -1.0, 1.0)
+    return np.asarray(np.clip(_residuals(first, basis) @ _residuals(second, basis).T, -1.0, 1.0))
 
 
 def permute_partial(
