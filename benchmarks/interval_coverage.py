@@ -15,7 +15,7 @@ import argparse
 import numpy as np
 
 from brainguided.correspondence._area_map import SiteResponses, draw_similarity
-from brainguided.rdms.distances import pattern_distances
+from brainguided.rdms.measures import pattern_distances
 
 LATENT = 12
 

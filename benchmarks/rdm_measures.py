@@ -21,7 +21,7 @@ from rsatoolbox.data.noise import prec_from_residuals
 from rsatoolbox.rdm import calc_rdm
 
 from brainguided.rdms.compute import compute_rdms
-from brainguided.rdms.distances import MEASURES
+from brainguided.rdms.measures import MEASURES
 from brainguided.rdms.noise import compute_noise_precision
 from neural_data import recording_from_arrays
 

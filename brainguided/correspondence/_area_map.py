@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from brainguided.correspondence.bootstrap import (
-    FAST,
     bootstrap_sites,
     combine_spread,
     draw_times,
@@ -24,6 +23,7 @@ from brainguided.correspondence.committed_layers import (
     draw_condition_halves,
 )
 from brainguided.correspondence.permutation import exceed_maximum, permute_vectors
+from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions
 from brainguided.rdms.distances import count_conditions
@@ -188,7 +188,7 @@ def draw_similarity(
     if "stimulus" in resample:
         over_stimuli = weigh_similarity(vectors, [area], conditions, method=method)[:, :, 0]
         over_stimuli = np.where(np.isfinite(over_stimuli), over_stimuli, estimate)
-        if method in FAST:
+        if find_comparison(method).draws == "weights":
             variance, of_draws = stimulus_variance(vectors, area, method=method)
             scale = np.sqrt(variance / of_draws)
         else:
@@ -283,7 +283,7 @@ def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, An
         measure=target.measure,
         method=method,
         splits=how.splits,
-        draws=how.draws if method in FAST else 0,
+        draws=how.draws,
         seed=seed,
     )
     return {name: found[name].values[0] for name in unknown}

@@ -15,15 +15,14 @@ import numpy as np
 import xarray as xr
 
 from brainguided.rdms.compare import prepare_vector
-from brainguided.rdms.distances import pattern_distances, square_matrix, upper_triangle
+from brainguided.rdms.comparisons import Comparison, find_comparison, list_comparisons
+from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
+from brainguided.rdms.measures import find_measure, pattern_distances
 from brainguided.rdms.whitening import condition_sums
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
-
-FAST = ("pearson", "cosine")
-SLOW = ("spearman",)
 
 
 def bootstrap_similarity(
@@ -115,15 +114,15 @@ def weigh_similarity(
     ndarray (draw, layer, area)
         NaN where one side does not vary.
     """
-    if method in SLOW:
-        return _rank_similarity(layers, areas, weights)
-    if method not in FAST:
+    kind = find_comparison(method)
+    if kind.draws == "anew":
+        return _compare_anew(layers, areas, weights, kind)
+    if kind.draws != "weights":
         raise ValueError(
             f"Intervals of {method!r} cannot be computed: whitening is not defined for conditions "
-            "drawn repeatedly, and Kendall's tau would take hours. Use 'pearson', 'cosine' or "
-            "'spearman', or set draws=0."
+            "drawn repeatedly, and Kendall's tau would take hours. Use one of "
+            f"{list_comparisons(lambda row: bool(row.draws))}, or set draws=0."
         )
-    centred = method == "pearson"
     count = _form(None, weights)
     ys = [square_matrix(prepare_vector(area, method)) for area in areas]
     sums = [(_form(y, weights), _form(y**2, weights)) for y in ys]
@@ -134,7 +133,7 @@ def weigh_similarity(
         for n, (y, (sum_y, sum_yy)) in enumerate(zip(ys, sums, strict=True)):
             sum_xy = _form(x * y, weights)
             result[:, k, n] = _correlate(
-                count, sum_x, sum_xx, sum_xy, sum_y, sum_yy, centred=centred
+                count, sum_x, sum_xx, sum_xy, sum_y, sum_yy, centred=kind.centres
             )
     return result
 
@@ -168,10 +167,12 @@ def bootstrap_sites(
     -------
     ndarray (draw, layer)
     """
-    if method not in FAST or measure in ("mahalanobis", "crossnobis"):
+    kind = find_comparison(method)
+    if kind.draws != "weights" or find_measure(measure).distances is None:
+        known = list_comparisons(lambda row: row.draws == "weights")
         raise ValueError(
             f"Sites cannot be drawn for {measure!r} compared by {method!r}: that needs a measure "
-            "of mean responses, and 'pearson' or 'cosine'. Draw stimuli only."
+            f"of mean responses, and one of {known}. Draw stimuli only."
         )
     vectors = np.stack([prepare_vector(layer, method) for layer in layers])
     squares = vectors**2
@@ -188,7 +189,7 @@ def bootstrap_sites(
             sum_x, sum_xx = vectors @ pairs, squares @ pairs
         result[k] = _correlate(
             pairs.sum(), sum_x, sum_xx, vectors @ weighted, weighted.sum(), weighted @ y,
-            centred=method == "pearson",
+            centred=kind.centres,
         )  # fmt: skip
     return result
 
@@ -312,22 +313,20 @@ def _correlate(
     return np.where((xx > 1e-12) & (yy > 1e-12), np.clip(r, -1, 1), np.nan)
 
 
-def _rank_similarity(
-    layers: Sequence[np.ndarray], areas: Sequence[np.ndarray], weights: np.ndarray
+def _compare_anew(
+    layers: Sequence[np.ndarray],
+    areas: Sequence[np.ndarray],
+    weights: np.ndarray,
+    kind: Comparison,
 ) -> np.ndarray:
-    """Rank the pairs of each draw anew."""
+    """Compare the pairs of each draw anew."""
     result = np.empty((len(weights), len(layers), len(areas)))
     matrices = [square_matrix(np.asarray(v, dtype=float)) for v in (*layers, *areas)]
     for k, times in enumerate(weights):
         drawn = np.repeat(np.arange(len(times)), times.astype(int))
         different = upper_triangle((drawn[:, None] != drawn[None, :]).astype(float)) > 0
-        ranks = np.stack(
-            [
-                prepare_vector(upper_triangle(m[np.ix_(drawn, drawn)])[different], "spearman")
-                for m in matrices
-            ]
+        rows = np.stack(
+            [kind.prepare(upper_triangle(m[np.ix_(drawn, drawn)])[different]) for m in matrices]
         )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ranks /= np.linalg.norm(ranks, axis=1, keepdims=True)
-        result[k] = ranks[: len(layers)] @ ranks[len(layers) :].T
+        result[k] = kind.similarity(rows[: len(layers)], rows[len(layers) :])
     return result

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from brainguided.correspondence.bootstrap import FAST, draw_times, weigh_similarity
+from brainguided.correspondence.bootstrap import draw_times, weigh_similarity
 from brainguided.rdms.compare import compare_rdms
+from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.crossnobis import Noise
+from brainguided.rdms.measures import find_measure
 from neural_data.errors import RecordingError
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.reliability.estimates import spearman_brown
@@ -136,7 +138,7 @@ def compute_noise_ceiling(rdms: RDMs, *, method: str = "cosine") -> NoiseCeiling
             f"A noise ceiling needs the RDMs of two animals or more; there is {rdms.n_rdm}. From "
             "repetitions of one recording: compute_ceiling(recording)."
         )
-    if method in ("pearson", "cosine", "whitened pearson", "whitened cosine"):
+    if find_comparison(method).averages:
         gram = compare_rdms(rdms, rdms, method=method)
         own, total = gram.sum(1), gram.sum()
         own_others = own - np.diag(gram)
@@ -193,7 +195,7 @@ def _ceil_area(
     splits, draws, seed = settings
     others = set(recording["response"].dims) - {"stimulus", "repetition"}
     shown = recording["response"].notnull().any(others)
-    fewest = 4 if measure == "crossnobis" else 2
+    fewest = 2 * find_measure(measure).fewest_repetitions
     if int(shown.sum("repetition").min()) < fewest:
         return np.nan, np.nan, np.nan, np.nan, False
     halves = [
@@ -206,7 +208,8 @@ def _ceil_area(
         raise RecordingError(f"The halves of the repetitions cannot be compared: {cause}") from None
     reliability = float(spearman_brown(max(float(r.mean()), -0.999)))
     lower = upper = np.nan
-    if draws and method in FAST:
+    draws = draws if find_comparison(method).draws == "weights" else 0
+    if draws:
         times = draw_times(recording.sizes["stimulus"], draws, [seed, 1])
         some = halves[:INTERVAL_SPLITS]
         drawn = np.mean(
@@ -221,7 +224,7 @@ def _ceil_area(
         # about the estimate from all splits
         drawn = np.clip(drawn + r.mean() - r[:INTERVAL_SPLITS].mean(), -0.999, 1)
         lower, upper = np.quantile(spearman_brown(drawn), [0.025, 0.975])
-    usable = reliability > 0 and (lower > 0 if draws and method in FAST else True)
+    usable = reliability > 0 and (lower > 0 if draws else True)
     root = [float(np.sqrt(v)) if v > 0 else 0.0 for v in (lower, upper)]
     ceiling = float(np.sqrt(reliability)) if reliability > 0 else np.nan
     bounds = root if np.isfinite(upper) else [np.nan, np.nan]

@@ -12,8 +12,8 @@ import numpy as np
 
 from brainguided.correspondence.bootstrap import weigh_similarity
 from brainguided.networks.grams import GramMoments, raw_gram
-from brainguided.rdms.compare import PreparedRDMs, compare_rdms, prepare_vector
-from brainguided.rdms.distances import distances_from_gram, pattern_distances
+from brainguided.rdms.comparisons import find_comparison
+from brainguided.rdms.measures import gram_distances, pattern_distances
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def compare_condition_halves(
     layers: list[np.ndarray], area: np.ndarray, first: np.ndarray, *, method: str
 ) -> np.ndarray:
     """Return similarities (half, split, layer) over the pairs of conditions within each half."""
-    if method in ("pearson", "cosine"):
+    if find_comparison(method).draws == "weights":
         weights = np.concatenate([first, ~first]).astype(float)
         found = weigh_similarity(layers, [area], weights, method=method)[:, :, 0]
         return found.reshape(2, len(first), len(layers))
@@ -92,11 +92,8 @@ def half_distances(
         ``raw_gram(moments)``, where it was taken already.
     """
     products = weights @ (raw_gram(moments) if gram is None else gram) @ weights.T
-    if measure != "correlation":
-        return distances_from_gram(products, measure=measure, n_units=moments.n_units)
-    means = weights @ (moments.sums / moments.n_units + moments.shift)
-    products -= moments.n_units * np.outer(means, means)
-    return distances_from_gram(products, measure="cosine", n_units=moments.n_units)
+    sums = weights @ (moments.sums + moments.n_units * moments.shift)
+    return gram_distances(products, sums, moments.n_units, measure)
 
 
 def area_half_distances(patterns: np.ndarray, weights: np.ndarray, measure: str) -> np.ndarray:
@@ -109,15 +106,14 @@ def compare_vectors(layers: np.ndarray, area: np.ndarray, method: str) -> np.nda
 
     NaN for layers that are constant.
     """
+    kind = find_comparison(method)
     alive = np.array([bool(np.isfinite(v.sum()) and np.ptp(v) > 0) for v in layers])
     found = np.full(len(layers), np.nan)
     if alive.any() and np.ptp(area) > 0:
-        rows = layers if alive.all() else layers[alive]
-        if method in ("spearman", "rho-a"):
-            rows = np.stack([prepare_vector(v, method) for v in rows])
-            area = prepare_vector(area, method)
-        sides = [PreparedRDMs((), method, side) for side in (rows, area[np.newaxis])]
-        found[alive] = compare_rdms(sides[0], sides[1], method=method)[:, 0]
+        rows, others = layers if alive.all() else layers[alive], area[np.newaxis]
+        if kind.ranks:
+            rows, others = (np.stack([kind.prepare(v) for v in side]) for side in (rows, others))
+        found[alive] = kind.similarity(rows, others)[:, 0]
     return found
 
 

@@ -22,10 +22,10 @@ from brainguided.networks.grams import distances_from_moments, raw_gram
 from brainguided.networks.layers import select_layers
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import stream_moments
-from brainguided.rdms.compare import check_method
+from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.conditions import condition_index
-from brainguided.rdms.distances import network_measure
 from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.measures import find_measure, network_measure
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import average_repetitions
 
@@ -147,7 +147,7 @@ def compute_correspondence(
     (2, [True, True])
     """
     how = Inference() if inference is None else inference
-    check_method(method)
+    find_comparison(method)
     chosen = select_layers(network, layers)
     shared: dict[str, list[Target]] = {}
     for target in teacher:
@@ -202,7 +202,7 @@ def correspondence_from_rdms(
         If the layers are not the same for all areas, or RDMs are lacking for one.
     """
     how = Inference() if inference is None else inference
-    check_method(method)
+    find_comparison(method)
     results = []
     for target in teacher:
         rdms = layer_rdms.get(target.area) if isinstance(layer_rdms, Mapping) else layer_rdms
@@ -234,7 +234,7 @@ class _Plan:
             return
         index = condition_index(target.stimuli["image"], target.by)[0]
         self.average = average_half(index, np.ones(len(index), dtype=bool))
-        if target.recording is None or target.measure in ("mahalanobis", "crossnobis"):
+        if target.recording is None or find_measure(target.measure).distances is None:
             return
         if np.bincount(index).min() < 2:
             return

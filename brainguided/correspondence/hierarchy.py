@@ -12,8 +12,8 @@ from brainguided.correspondence.committed_layers import compare_vectors
 from brainguided.correspondence.permutation import permute_vectors
 from brainguided.guidance.teacher import Target, Teacher
 from brainguided.rdms.conditions import average_conditions
-from brainguided.rdms.distances import pattern_distances
 from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.measures import find_measure, pattern_distances
 from neural_data.model.recording import average_repetitions
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _check_areas(areas: Sequence[str] | None, known: list[str]) -> list[str]:
 def _share_patterns(targets: list[Target]) -> list[np.ndarray] | None:
     """Return the mean responses (condition, site) of areas whose sites can be exchanged."""
     first = targets[0]
-    if first.measure in ("mahalanobis", "crossnobis"):
+    if find_measure(first.measure).distances is None:
         return None
     patterns = []
     for target in targets:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.rdms.compare import check_method, prepare_vector
+from brainguided.rdms.compare import prepare_vector
+from brainguided.rdms.comparisons import find_comparison, list_comparisons
 from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.whitening import condition_sums, whitened_products
@@ -85,8 +86,9 @@ def permute_vectors(
     seed: int = 0,
 ) -> np.ndarray:
     """Return the similarities (permutation, layer) of layers (layer, pair) to a permuted area."""
-    if check_method(method) in ("kendall", "tau-a"):
-        raise ValueError(f"Permutations of {method!r} would take hours; use 'spearman' or 'rho-a'.")
+    if not find_comparison(method).permutes:
+        known = list_comparisons(lambda row: row.permutes)
+        raise ValueError(f"Permutations of {method!r} would take hours; use one of {known}.")
     step = max(1, LAYER_BYTES // (8 * area.size))
     parts = [
         _permute_some(layers[start : start + step], area, permutations, method, seed)
@@ -99,11 +101,11 @@ def _permute_some(
     layers: np.ndarray, area: np.ndarray, permutations: int, method: str, seed: int
 ) -> np.ndarray:
     generator = np.random.default_rng([seed, 2])
+    kind = find_comparison(method)
     x = np.stack([prepare_vector(layer, method) for layer in layers])
     matrix = square_matrix(prepare_vector(area, method))
-    whiten = method.startswith("whitened")
     y = upper_triangle(matrix)
-    if whiten:
+    if kind.whitens:
         sums = condition_sums(x)
         own = matrix.sum(1)
         size_x = np.array(
@@ -116,13 +118,17 @@ def _permute_some(
     else:
         size_x, size_y = np.einsum("ij,ij->i", x, x), float(y @ y)
     scale = np.sqrt(size_x * size_y)
-    if method == "rho-a":
-        scale = np.full(len(x), (float(y.size) ** 3 - y.size) / 12)
+    if kind.divisor is not None:
+        scale = np.full(len(x), kind.divisor(y.size))
     result = np.empty((permutations, len(layers)))
     for k in range(permutations):
         order = generator.permutation(len(matrix))
-        products = x @ upper_triangle(matrix[np.ix_(order, order)])
-        if whiten:
+        moved = upper_triangle(matrix[np.ix_(order, order)])
+        if kind.function is not None:
+            result[k] = kind.function(x, moved[np.newaxis])[:, 0]
+            continue
+        products = x @ moved
+        if kind.whitens:
             products = whitened_products(products[:, None], sums, own[order][None])[:, 0]
         with np.errstate(invalid="ignore", divide="ignore"):
             result[k] = products / scale

@@ -13,7 +13,7 @@ from brainguided.networks.layers import select_layers
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import stream_distances
 from brainguided.rdms.compute import condition_index, standardise
-from brainguided.rdms.distances import network_measure
+from brainguided.rdms.measures import network_measure
 from neural_data.model.origin import origin_of
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from brainguided.rdms.compute import (
 )
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.measures import DEFAULT, read_measure
 from neural_data.errors import AlignmentError, RecordingError
 from neural_data.model.origin import is_simulated
 from neural_data.model.recording import check_structure, select_recording
@@ -67,6 +68,7 @@ class Target:
             condition_labels(self.rdm, name=f"The RDM of {self.area}"),
             names=(f"The stimulus set of {self.area}", "its RDM"),
         )
+        read_measure(self.rdm.dissimilarity_measure)
         vector = self.rdm.dissimilarities[0]
         if not np.isfinite(vector).all() or np.ptp(vector) == 0:
             raise RecordingError(
@@ -86,8 +88,7 @@ class Target:
     @property
     def measure(self) -> str:
         """By which measure the RDM was made; see ``rdm.compute_rdms``."""
-        known = self.rdm.dissimilarity_measure
-        return "correlation" if known in (None, "1 - Pearson r") else str(known)
+        return read_measure(self.rdm.dissimilarity_measure).name
 
     @property
     def source(self) -> str:
@@ -230,6 +231,9 @@ class Teacher:
         ------
         AlignmentError
             If conditions lack images or images lack conditions.
+        ValueError
+            If the RDMs name a dissimilarity measure that is unknown: layers are compared by the
+            same one. Usual spellings are understood ("1 - r", "pearson", "squared mahalanobis").
         """
         labels = condition_labels(rdms)
         if by == "stimulus":
@@ -379,7 +383,7 @@ class Teacher:
                 "source": t.source,
                 **_describe_simulated(t),
                 **({"history": t.history} if t.history else {}),
-                **({} if t.measure == "correlation" else {"measure": t.measure}),
+                **({} if t.measure == DEFAULT.name else {"measure": t.measure}),
                 "rdm_sha256": fingerprint(np.asarray(t.rdm.dissimilarities[0], dtype=float)),
                 "stimuli_sha256": fingerprint(t.stimuli["image"].values),
                 "conditions_sha256": fingerprint(np.array(t.stimuli[t.by].values.astype(str))),

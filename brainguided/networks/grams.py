@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from brainguided.rdms.distances import distances_from_gram
+from brainguided.rdms.measures import find_measure, gram_distances
 
 CHUNK = 8192
 """Units whose inner products are taken at a time."""
@@ -91,10 +91,10 @@ def distances_from_moments(moments: GramMoments, measure: str = "correlation") -
     measure : {"correlation", "cosine", "squared euclidean", "euclidean"}
         As for ``rdm.compute_rdms``.
     """
-    if measure == "correlation":
-        centred = moments.gram - np.outer(moments.sums, moments.sums) / moments.n_units
-        return distances_from_gram(centred, measure="cosine", n_units=moments.n_units)
-    return distances_from_gram(raw_gram(moments), measure=measure, n_units=moments.n_units)
+    if find_measure(measure).centres:  # which any shift leaves alone
+        return gram_distances(moments.gram.copy(), moments.sums, moments.n_units, measure)
+    sums = moments.sums + moments.n_units * moments.shift
+    return gram_distances(raw_gram(moments), sums, moments.n_units, measure)
 
 
 def to_numpy(values: Any) -> np.ndarray:

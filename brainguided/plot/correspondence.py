@@ -20,6 +20,7 @@ from brainguided.plot.style import (
     strip_axes,
     thin_bar,
 )
+from brainguided.rdms.comparisons import find_comparison
 from neural_data.model.origin import is_simulated
 
 CROWDED = 24
@@ -246,8 +247,7 @@ def _say(value: float) -> str:
 
 
 def _say_method(attrs: dict[Any, Any]) -> str:
-    method = str(attrs.get("method", "pearson"))
-    return f"RDM similarity ({'Pearson r' if method == 'pearson' else method})"
+    return f"RDM similarity ({find_comparison(str(attrs.get('method', 'pearson'))).label})"
 
 
 def _box_cell(axes: Axes, column: int, row: int) -> None:

@@ -15,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_figure, thin_bar
 from brainguided.plot.thumbnails import edge_thumbnails, find_thumbnails
 from brainguided.rdms.labels import name_rdms
+from brainguided.rdms.measures import DEFAULT, MEASURES
 from neural_data.errors import AlignmentError
 from neural_data.model.origin import is_simulated
 
@@ -157,8 +158,9 @@ def draw_bar(image: AxesImage, axes: list[Axes], label: str) -> None:
 def _say_scale(rdms: RDMs, scale: str) -> str:
     if scale == "percentile":
         return "Dissimilarity (percentile of its RDM)"
-    correlation = "1 \N{MINUS SIGN} Pearson r"
-    return f"Dissimilarity ({correlation if is_correlation(rdms) else rdms.dissimilarity_measure})"
+    measure = rdms.dissimilarity_measure
+    label = MEASURES[measure].label if measure in MEASURES else str(measure or DEFAULT.label)
+    return f"Dissimilarity ({label.replace('-', chr(0x2212))})"
 
 
 def _panels(number: int, axes: Any, columns: int | None) -> tuple[np.ndarray, list[Axes]]:
@@ -218,11 +220,6 @@ def order_patterns(
     if categories is not None:
         return np.argsort(pd.factorize(categories)[0], kind="stable")
     return np.arange(labels.size)
-
-
-def is_correlation(rdms: RDMs) -> bool:
-    """Whether the dissimilarities are one minus Pearson's r, as ours always are."""
-    return rdms.dissimilarity_measure in (None, "correlation", "1 - Pearson r")
 
 
 def count_conditions(rdms: RDMs) -> str:

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from brainguided.plot.style import COLUMN, LABEL, TICK, new_figure, strip_axes
+from brainguided.rdms.comparisons import find_comparison
 from neural_data.model.origin import is_simulated
 
 
@@ -86,5 +87,5 @@ def _find_times(courses: xr.DataArray) -> tuple[np.ndarray, str]:
 
 
 def _say_short(courses: xr.DataArray) -> str:
-    method = str(courses.attrs.get("method", "pearson"))
-    return f"RDM similarity\n({'Pearson r' if method == 'pearson' else method})"
+    method = find_comparison(str(courses.attrs.get("method", "pearson")))
+    return f"RDM similarity\n({method.label})"

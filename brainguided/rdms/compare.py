@@ -7,30 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brainguided.rdms.comparisons import Comparison, find_comparison, multiply, normalise
 from brainguided.rdms.distances import count_conditions, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels
-from brainguided.rdms.whitening import (
-    condition_sums,
-    contrast_root,
-    whiten_vector,
-    whitened_products,
-)
+from brainguided.rdms.whitening import contrast_root, whiten_vector
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
-
-METHODS = (
-    "pearson",
-    "cosine",
-    "spearman",
-    "rho-a",
-    "kendall",
-    "tau-a",
-    "whitened pearson",
-    "whitened cosine",
-)
-BLOCK = 1 << 10
-"""Pairs at a time: the block of every RDM stays in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +86,9 @@ def compare_rdms(
     AlignmentError
         If the condition labels are absent, repeat, or differ in number, name or order.
     ValueError
-        If an RDM holds NaN or (but for cosines) is constant, so that it resembles nothing; if the
-        method is unknown, or another than the one a side was prepared for.
+        If an RDM holds NaN or (but for cosines) is constant, so that it resembles nothing; if
+        there are fewer than 3 conditions; if the method is unknown, or another than the one a
+        side was prepared for.
 
     References
     ----------
@@ -112,43 +96,34 @@ def compare_rdms(
     .. [2] Schuett, Kipnis, Diedrichsen & Kriegeskorte (2023), eLife 12:e82566, methods.
     .. [3] Diedrichsen et al. (2021), NBDT 5(3), equations 13 to 16.
     """
-    check_method(method)
+    kind = find_comparison(method)
     labels = [
         list(x.labels) if isinstance(x, PreparedRDMs) else condition_labels(x, name=name)
         for x, name in ((a, "The first RDMs"), (b, "The second RDMs"))
     ]
     check_alignment(labels[0], labels[1], names=("The first RDM", "the second"))
-    if method in ("kendall", "tau-a"):
-        sides = [_get_vectors(side) for side in (a, b)]
-        for vectors, which in zip(sides, ("first", "second"), strict=True):
-            _refuse_missing(vectors.sum(1), which)
-        return _compare_order(sides[0], sides[1], method)
+    if len(labels[0]) < kind.fewest_conditions:
+        raise ValueError(
+            f"The RDMs have {len(labels[0])} conditions; {method!r} is defined for "
+            f"{kind.fewest_conditions} or more."
+        )
     prepared = isinstance(a, PreparedRDMs) or isinstance(b, PreparedRDMs)
-    if _is_ranked(method) or covariance is not None or prepared:
-        a = _ensure_prepared(a, method, covariance, "first")
-        b = _ensure_prepared(b, method, covariance, "second")
+    if kind.ranks or covariance is not None or prepared:
+        a = _ensure_prepared(a, kind, covariance, "first")
+        b = _ensure_prepared(b, kind, covariance, "second")
     for side in (a, b):
         if isinstance(side, PreparedRDMs) and side.method != method:
             raise ValueError(f"RDMs prepared for {side.method!r} were compared by {method!r}.")
     first, second = _get_vectors(a), _get_vectors(b)
-    # Vectors that were whitened already are simply multiplied.
-    whiten = method.startswith("whitened") and covariance is None
-    centre = covariance is None and not method.endswith("cosine")
-    products, squares = _multiply(first, second, centre=centre, whiten=whiten)
-    if method == "rho-a":
-        n = first.shape[1]
-        correlations: np.ndarray = products * (12 / (float(n) ** 3 - n))
-        return correlations
-    which = "constant" if centre else "zero throughout"
-    for size, name in zip(squares, ("first", "second"), strict=True):
-        _refuse_missing(size, name)
-        flat = np.flatnonzero(~(size > 0))
-        if flat.size:
-            raise ValueError(
-                f"The {name} RDMs cannot be compared: numbers {flat.tolist()} are {which}. Leave "
-                "out layers without responses first."
-            )
-    return np.clip(products / np.sqrt(np.outer(*squares)), -1.0, 1.0)
+    if covariance is None:
+        found = kind.similarity(first, second)
+    else:  # whitened already: what is left is to multiply
+        found = normalise(*multiply(first, second, centre=False, whiten=False))
+    if not np.isfinite(found).all():
+        for vectors, which in ((first, "first"), (second, "second")):
+            _refuse_missing(vectors, which)
+            _refuse_flat(vectors, which, kind)
+    return found
 
 
 def prepare_rdms(
@@ -177,9 +152,8 @@ def prepare_rdms(
     ValueError
         If an RDM holds NaN, or the method is unknown.
     """
-    check_method(method)
     labels = tuple(condition_labels(rdms))
-    return _ensure_prepared(rdms, method, covariance, "given", labels)
+    return _ensure_prepared(rdms, find_comparison(method), covariance, "given", labels)
 
 
 def align_rdms(rdms: RDMs, to: RDMs) -> RDMs:
@@ -214,34 +188,14 @@ def align_rdms(rdms: RDMs, to: RDMs) -> RDMs:
     )
 
 
-def check_method(method: str) -> str:
-    """Return the name of a comparison, or raise ValueError with the known ones."""
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; it is one of {', '.join(map(repr, METHODS))}.")
-    return method
-
-
-def prepare_vector(vector: np.ndarray, method: str, root: np.ndarray | None = None) -> np.ndarray:
+def prepare_vector(vector: np.ndarray, method: str) -> np.ndarray:
     """Return dissimilarities (pair,) as the vector whose cosine is the similarity."""
-    vector = np.asarray(vector, dtype=float)
-    if _is_ranked(method):
-        from scipy.stats import rankdata
-
-        ranks: np.ndarray = rankdata(vector)
-        centred: np.ndarray = ranks - ranks.mean()
-        return centred
-    if not method.endswith("cosine"):
-        vector = vector - vector.mean()
-    return vector if root is None else whiten_vector(vector, root)
-
-
-def _is_ranked(method: str) -> bool:
-    return method in ("spearman", "rho-a")
+    return find_comparison(method).prepare(vector)
 
 
 def _ensure_prepared(
     side: RDMs | PreparedRDMs,
-    method: str,
+    kind: Comparison,
     covariance: np.ndarray | None,
     which: str,
     labels: tuple[str, ...] | None = None,
@@ -253,16 +207,17 @@ def _ensure_prepared(
             )
         return side
     vectors = _get_vectors(side)
-    _refuse_missing(vectors.sum(1), which)
+    _refuse_missing(vectors, which)
     root = None
     if covariance is not None:
-        if not method.startswith("whitened"):
-            raise ValueError(f"A covariance is for whitened comparisons, not for {method!r}.")
+        if not kind.whitens:
+            raise ValueError(f"A covariance is for whitened comparisons, not for {kind.name!r}.")
         root = contrast_root(covariance, count_conditions(vectors.shape[1]))
-    if _is_ranked(method) or root is not None:
-        vectors = np.stack([prepare_vector(vector, method, root) for vector in vectors])
+    if kind.ranks or root is not None:
+        rows = (kind.prepare(vector) for vector in vectors)
+        vectors = np.stack([row if root is None else whiten_vector(row, root) for row in rows])
     known = tuple(condition_labels(side)) if labels is None else labels
-    return PreparedRDMs(known, method, vectors, covariance)
+    return PreparedRDMs(known, kind.name, vectors, covariance)
 
 
 def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
@@ -277,9 +232,9 @@ def _get_vectors(side: RDMs | PreparedRDMs) -> np.ndarray:
     return np.asarray(side.dissimilarities)
 
 
-def _refuse_missing(totals: np.ndarray, which: str) -> None:
-    """Raise ValueError for RDMs whose sum is not finite."""
-    missing = np.flatnonzero(~np.isfinite(totals)).tolist()
+def _refuse_missing(vectors: np.ndarray, which: str) -> None:
+    """Raise ValueError for RDMs (rdm, pair) that are not finite."""
+    missing = np.flatnonzero(~np.isfinite(vectors.sum(1))).tolist()
     if missing:
         raise ValueError(
             f"The {which} RDMs cannot be compared: numbers {missing} hold NaN. Leave out stimuli "
@@ -287,69 +242,13 @@ def _refuse_missing(totals: np.ndarray, which: str) -> None:
         )
 
 
-def _multiply(
-    a: np.ndarray, b: np.ndarray, *, centre: bool, whiten: bool
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Return inner products (rdm, other_rdm), and each side's with itself.
-
-    `b`, the larger side as a rule, is read once: `a` alone is centred before multiplying.
-    """
-    if len(a) > len(b):
-        products, (own_b, own_a) = _multiply(b, a, centre=centre, whiten=whiten)
-        return products.T, (own_a, own_b)
-    n_pairs = a.shape[1]
-    mean_a = a.mean(1, dtype=float, keepdims=True) * centre
-    products = np.zeros((len(a) + 1, len(b)))
-    own_a, own_b = np.zeros(len(a)), np.zeros(len(b))
-    for start in range(0, n_pairs, BLOCK):
-        x = np.ones((len(a) + 1, min(BLOCK, n_pairs - start)))
-        np.subtract(a[:, start : start + BLOCK], mean_a, out=x[:-1])
-        y = b[:, start : start + BLOCK].astype(float, copy=False)
-        products += x @ y.T
-        own_a += np.einsum("ij,ij->i", x[:-1], x[:-1])
-        own_b += np.einsum("ij,ij->i", y, y)
-    mean_b = products[-1][:, np.newaxis] / n_pairs * centre
-    raw = own_b.copy()
-    own_b -= n_pairs * mean_b[:, 0] ** 2
-    for k in np.flatnonzero(own_b < 1e-6 * raw):  # where this loses digits, the exact way
-        rest = b[k].astype(float) - mean_b[k]
-        own_b[k] = rest @ rest - rest.sum() ** 2 / n_pairs
-    for own, mean in ((own_a, mean_a), (own_b, mean_b)):
-        own[own <= 1e-26 * n_pairs * mean[:, 0] ** 2] = 0.0  # constant but for rounding
-    products = products[:-1]
-    if whiten:
-        n = count_conditions(n_pairs)
-        sums_a, sums_b = (condition_sums(x) - m * (n - 1) for x, m in ((a, mean_a), (b, mean_b)))
-        products = whitened_products(products, sums_a, sums_b)
-        own_a, own_b = (
-            np.where(o == 0, 0.0, o - (s * s).sum(1) / n + s.sum(1) ** 2 / (2 * n * n))
-            for o, s in ((own_a, sums_a), (own_b, sums_b))
+def _refuse_flat(vectors: np.ndarray, which: str, kind: Comparison) -> None:
+    """Raise ValueError for RDMs (rdm, pair) that resemble nothing."""
+    own = np.array([kind.similarity(row[np.newaxis], row[np.newaxis]).item() for row in vectors])
+    flat = np.flatnonzero(~np.isfinite(own)).tolist()
+    if flat:
+        raise ValueError(
+            f"The {which} RDMs cannot be compared: numbers {flat} are "
+            f"{'constant' if kind.centres else 'zero throughout'}. Leave out layers without "
+            "responses first."
         )
-    return products, (own_a, own_b)
-
-
-def _compare_order(a: np.ndarray, b: np.ndarray, method: str) -> np.ndarray:
-    """Return Kendall's tau of every row of `a` with every row of `b`, by scipy."""
-    from scipy.stats import kendalltau
-
-    ties = [np.array([_count_ties(row) for row in x]) for x in (a, b)]
-    n = a.shape[1]
-    total = n * (n - 1) // 2
-    for tied, which in zip(ties, ("first", "second"), strict=True):
-        flat = np.flatnonzero(tied == total)
-        if flat.size:
-            raise ValueError(
-                f"The {which} RDMs cannot be compared: numbers {flat.tolist()} are constant. Leave "
-                "out layers without responses first."
-            )
-    tau = np.array([[kendalltau(x, y, method="asymptotic").statistic for y in b] for x in a])
-    if method == "kendall":
-        return tau
-    untied = [np.sqrt((total - tied) / total) for tied in ties]
-    tau_a: np.ndarray = tau * np.outer(*untied)
-    return tau_a
-
-
-def _count_ties(vector: np.ndarray) -> int:
-    counts = np.unique(vector, return_counts=True)[1].astype(np.int64)
-    return int((counts * (counts - 1) // 2).sum())

@@ -19,13 +19,8 @@ from brainguided.rdms.conditions import (
     refuse_undefined,
     stimulus_coords,
 )
-from brainguided.rdms.crossnobis import Noise, noisy_distances
-from brainguided.rdms.distances import (
-    check_measure,
-    pattern_distances,
-    standardise,
-    upper_triangle,
-)
+from brainguided.rdms.crossnobis import Noise
+from brainguided.rdms.distances import standardise, upper_triangle
 from brainguided.rdms.labels import (
     TIME_DESCRIPTORS,
     condition_labels,
@@ -33,6 +28,7 @@ from brainguided.rdms.labels import (
     name_rdms,
     repeated,
 )
+from brainguided.rdms.measures import DEFAULT, MEASURES, find_measure, pattern_distances
 from neural_data.errors import raise_problems
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.origin import origin_of
@@ -57,8 +53,6 @@ __all__ = [
     "standardise",
     "upper_triangle",
 ]
-
-PEARSON = "1 - Pearson r"
 
 
 def compute_rdms(
@@ -151,18 +145,24 @@ def compute_rdms(
     >>> rdms.n_rdm, rdms.n_cond, list(rdms.rdm_descriptors["area"])
     (2, 64, ['V4', 'IT'])
     """
-    check_measure(measure)
-    repeated_measure = measure in ("mahalanobis", "crossnobis")
+    kind = find_measure(measure)
     areas = []
     rows: list[np.ndarray] = []
     descriptors: dict[str, list[Any]] = {"area": [], "n_sites": []}
     for area, matrix in _split_areas(responses):
         for number, (patterns, time) in enumerate(_split_time_bins(matrix, area)):
             mean = average_conditions(patterns, by).rename(area)
-            refuse_undefined(mean, f"{area}{describe_time(time)}", by, measure=measure)
-            if repeated_measure:
+            refuse_undefined(
+                mean,
+                f"{area}{describe_time(time)}",
+                by,
+                measure=measure,
+                fewest_sites=kind.fewest_sites,
+                undefined=kind.undefined,
+            )
+            if kind.of_recording is not None:
                 single = _select_bin(responses, area, number)
-                row = noisy_distances(single, mean, measure=measure, noise=noise, by=by)
+                row = kind.of_recording(single, mean, noise=noise, by=by)
             else:
                 row = pattern_distances(mean.values, measure)
             rows.append(row)
@@ -171,8 +171,8 @@ def compute_rdms(
         areas.append(f"{area} over {mean.shape[1]} sites")
     n_bins = len(rows) // len(areas)
     bins = f", in each of {n_bins} time bins" if n_bins > 1 else ""
-    said = f"by={by!r}" + ("" if measure == "correlation" else f", measure={measure!r}")
-    if repeated_measure:
+    said = f"by={by!r}" + ("" if kind is DEFAULT else f", measure={measure!r}")
+    if kind.of_recording is not None:
         said += f", noise={noise!r}" if isinstance(noise, str) else ", noise given"
     step = f"compute_rdms({said}): {mean.shape[0]} conditions, {', '.join(areas)}{bins}"
     rdms = build_rdms(
@@ -259,7 +259,7 @@ def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
         by="stimulus",
         rdm_descriptors={"area": areas, **times},
         origin=origin_of(dissimilarities),
-        measure="correlation" if units == PEARSON else units,
+        measure=next((row.name for row in MEASURES.values() if row.label == units), units),
     )
 
 
@@ -299,7 +299,7 @@ def dissimilarities_from_rdms(rdms: RDMs) -> xr.Dataset:
     for key, values in rdms.pattern_descriptors.items():
         if key not in ("index", "stimulus", rdms.descriptors.get("conditions")):
             coords[key] = ("stimulus", [str(v) for v in values])
-    units = {"units": PEARSON if measure == "correlation" else str(measure)}
+    units = {"units": MEASURES[measure].label if measure in MEASURES else str(measure)}
     return xr.Dataset(
         {"dissimilarity": (("area", "stimulus", "other_stimulus"), rdms.get_matrices(), units)},
         coords=coords,

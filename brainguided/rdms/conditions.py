@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,6 @@ from brainguided.rdms.labels import repeated
 from neural_data.errors import RecordingError, raise_problems
 
 UNIT_DIMS = ("site", "unit")
-FEWEST_SITES = {"correlation": 3, "cosine": 2}
-"""Sites without which a measure is trivial; others need one."""
 
 
 def average_conditions(responses: xr.DataArray, by: str) -> xr.DataArray:
@@ -80,17 +78,34 @@ def order_patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
 
 
 def refuse_undefined(
-    patterns: xr.DataArray, area: str, by: str, *, measure: str = "correlation"
+    patterns: xr.DataArray,
+    area: str,
+    by: str,
+    *,
+    measure: str,
+    fewest_sites: int = 1,
+    undefined: Callable[[np.ndarray], tuple[np.ndarray, str]] | None = None,
 ) -> None:
-    """Raise one RecordingError that lists all that makes the dissimilarities undefined."""
+    """Raise one RecordingError that lists all that makes the dissimilarities undefined.
+
+    Parameters
+    ----------
+    patterns : xr.DataArray (condition, unit)
+    area, by, measure : str
+        Names for the message.
+    fewest_sites : int, optional
+        That the measure needs.
+    undefined : callable, optional
+        Of values (condition, unit): which have no value by the measure (condition,), and why; the
+        text has a place ``{}`` for examples.
+    """
     problems = []
     values = patterns.values
     labels = patterns[by].values if by in patterns.coords else np.arange(len(values))
-    fewest = FEWEST_SITES.get(measure, 1)
-    if values.shape[0] < 3 or values.shape[1] < fewest:
+    if values.shape[0] < 3 or values.shape[1] < fewest_sites:
         problems.append(
-            f"{values.shape[0]} conditions x {values.shape[1]} sites: at least 3 x {fewest} are "
-            "needed"
+            f"{values.shape[0]} conditions x {values.shape[1]} sites: at least 3 x {fewest_sites} "
+            "are needed"
         )
     missing = ~np.isfinite(values).all(1)
     if missing.any():
@@ -98,34 +113,14 @@ def refuse_undefined(
             f"{int(missing.sum())} conditions have missing or infinite responses, e.g. "
             f"{labels[missing][:3].tolist()}: keep what is complete with select_complete(recording)"
         )
-    elif values.size:
-        problems += _find_undefined(values, labels, measure)
+    elif values.size and undefined is not None:
+        bad, why = undefined(values)
+        if bad.any():
+            examples = f", e.g. {labels[bad][:3].tolist()}"
+            problems.append(f"{int(bad.sum())} conditions {why.format(examples)}")
     if len(set(map(str, labels))) < len(labels):
         problems.append(f"condition labels repeat, e.g. {repeated(map(str, labels))[:3]}")
     raise_problems(f"No {measure} RDM can be computed for {area}", problems)
-
-
-def _find_undefined(values: np.ndarray, labels: np.ndarray, measure: str) -> list[str]:
-    """List patterns for which a measure has no value."""
-    if measure == "correlation":
-        low, high = values.min(1), values.max(1)
-        bad = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
-        said = "have the same response at every site, so their correlation is undefined"
-    elif measure == "cosine":
-        bad = ~values.any(1)
-        said = "have no response at any site, so their angle is undefined"
-    elif measure == "poisson":
-        bad = (values < 0).any(1)
-        said = (
-            "have negative responses, which counts cannot be (a baseline was subtracted, or sites "
-            "were z-scored)"
-        )
-    else:
-        return []
-    if not bad.any():
-        return []
-    remedy = "take another measure" if measure == "poisson" else "leave them out"
-    return [f"{int(bad.sum())} conditions {said}, e.g. {labels[bad][:3].tolist()}: {remedy}"]
 
 
 def stimulus_coords(

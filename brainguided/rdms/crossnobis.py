@@ -8,17 +8,17 @@ import numpy as np
 import xarray as xr
 
 from brainguided.rdms.conditions import condition_index
-from brainguided.rdms.distances import add_products, pattern_distances, upper_triangle
+from brainguided.rdms.distances import add_products, squared_distances, upper_triangle
 from brainguided.rdms.noise import NOISES, check_noise, estimate_precision, read_repetitions
 from neural_data.errors import AlignmentError, RecordingError, format_names
 
 Noise = str | Mapping[str, np.ndarray | xr.DataArray]
 
 
-def noisy_distances(
-    recording: xr.Dataset | None, mean: xr.DataArray, *, measure: str, noise: Noise, by: str
+def mahalanobis_of_recording(
+    recording: xr.Dataset | None, mean: xr.DataArray, *, noise: Noise, by: str
 ) -> np.ndarray:
-    """Return Mahalanobis or crossnobis distances of one area: (pair,).
+    """Return Mahalanobis distances of the conditions of one area: (pair,).
 
     Parameters
     ----------
@@ -26,7 +26,6 @@ def noisy_distances(
         The area's sites, in one time bin; None if there are only mean responses.
     mean : xr.DataArray (condition, site)
         Mean response to each condition; its name is that of the area.
-    measure : {"mahalanobis", "crossnobis"}
     noise : str or mapping of area to ndarray (site, site)
         How the precision of the noise is estimated, or the precision.
     by : str
@@ -36,47 +35,58 @@ def noisy_distances(
     Raises
     ------
     RecordingError
-        If there are no repetitions to take noise, or folds, from; for "crossnobis", if a stimulus
-        has only one.
+        If there are no repetitions to take noise from.
     AlignmentError
         If a precision that was given is labelled with other sites, or in another order.
     ValueError
         If a precision that was given is not a symmetric, positive definite (site, site).
     """
-    area, n_sites = str(mean.name), mean.shape[1]
+    area = str(mean.name)
     given = _find_precision(noise, area)
-    if recording is None and (measure == "crossnobis" or (given is None and noise != "identity")):
-        raise RecordingError(
-            f"The responses of {area} hold no single repetitions, from which "
-            f"{'distances are cross-validated' if measure == 'crossnobis' else 'noise is taken'}. "
-            "Give a recording with its repetitions, or (for 'mahalanobis') noise={area: precision}."
-        )
-    values = shown = None
-    if recording is not None and (measure == "crossnobis" or given is None):
-        values, shown = read_repetitions(recording)
     if given is not None:
         precision = _check_precision(given, mean)
-    elif values is None or shown is None:
-        precision = np.eye(n_sites)
+    elif isinstance(noise, str) and noise == "identity":
+        precision = np.eye(mean.shape[1])
+    elif recording is None:
+        raise RecordingError(_lack_repetitions(area, "noise is taken"))
+    else:
+        values, shown = read_repetitions(recording)
+        precision = estimate_precision(values, shown, str(noise), mean[mean.dims[1]].values)
+    centred = mean.values - mean.values.mean(0)
+    return squared_distances(centred @ np.linalg.cholesky(precision))
+
+
+def crossnobis_of_recording(
+    recording: xr.Dataset | None, mean: xr.DataArray, *, noise: Noise, by: str
+) -> np.ndarray:
+    """Return crossnobis distances of the conditions of one area: (pair,).
+
+    Parameters, and what is refused, are those of `mahalanobis_of_recording`; every stimulus needs
+    two repetitions.
+    """
+    area = str(mean.name)
+    given = _find_precision(noise, area)
+    if recording is None:
+        raise RecordingError(_lack_repetitions(area, "distances are cross-validated"))
+    values, shown = read_repetitions(recording)
+    if given is not None:
+        precision = _check_precision(given, mean)
     else:
         precision = estimate_precision(values, shown, str(noise), mean[mean.dims[1]].values)
-    whitening = np.linalg.cholesky(precision)
-    if measure == "mahalanobis" or values is None or shown is None:
-        centred = mean.values - mean.values.mean(0)
-        return pattern_distances(centred @ whitening, "squared euclidean")
     few = np.flatnonzero(shown.sum(0) < 2)
     if few.size:
-        names = format_names(recording["stimulus"].values[few])  # type: ignore[index]
+        names = format_names(recording["stimulus"].values[few])
         raise RecordingError(
             f"{few.size} of {shown.shape[1]} stimuli of {area} have fewer than two repetitions "
             f"({names}); cross-validation needs two. Leave them out with "
             "select_recording(recording, stimulus=...)."
         )
+    whitening = np.linalg.cholesky(precision)
     values -= values.sum((0, 1)) / shown.sum()
     values[~shown] = 0.0
     if by == "stimulus":
         return crossnobis_distances(values @ whitening, shown)
-    groups, labels = condition_index(recording, by)  # type: ignore[arg-type]
+    groups, labels = condition_index(recording, by)
     if not shown.all():
         return crossnobis_distances(values @ whitening, shown, groups=groups)
     folds = _average_patterns(values, groups, len(labels))
@@ -127,6 +137,13 @@ def crossnobis_distances(
     products += own[None, :]
     distances: np.ndarray = upper_triangle(products) / n_units
     return distances
+
+
+def _lack_repetitions(area: str, taken: str) -> str:
+    return (
+        f"The responses of {area} hold no single repetitions, from which {taken}. Give a "
+        "recording with its repetitions, or (for 'mahalanobis') noise={area: precision}."
+    )
 
 
 def _average_patterns(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:

@@ -6,15 +6,6 @@ import math
 
 import numpy as np
 
-MEASURES = (
-    "correlation",
-    "cosine",
-    "squared euclidean",
-    "euclidean",
-    "mahalanobis",
-    "crossnobis",
-    "poisson",
-)
 PRIOR_RATE, PRIOR_WEIGHT = 1.0, 0.1
 """Prior of the Poisson measure: a tenth of an observation of one spike."""
 ALIKE = 1e-6
@@ -23,42 +14,18 @@ ENTRIES, BLOCK = 1 << 20, 1 << 10
 """Numbers in a block of differences, and units in a block of inner products."""
 
 
-def check_measure(measure: str) -> str:
-    """Return the name of a measure, or raise ValueError with the known ones."""
-    if measure not in MEASURES:
-        raise ValueError(f"measure is {measure!r}; it is one of {', '.join(map(repr, MEASURES))}.")
-    return measure
+def angles_from_gram(gram: np.ndarray, n_units: int = 1) -> np.ndarray:
+    """Return 1 - cosine of all pairs (pair,) from inner products, which are overwritten.
 
-
-def network_measure(measure: str | None) -> str:
-    """Return the measure for layers that are compared with RDMs made by `measure`.
-
-    Networks have no noise between repetitions: beside Mahalanobis, crossnobis and Poisson
-    dissimilarities of an area stand squared Euclidean ones of a layer.
+    That of centred patterns is the correlation distance. 1 beside a pattern of no length.
     """
-    if measure is None or measure == "1 - Pearson r":
-        return "correlation"
-    same = ("correlation", "cosine", "euclidean")
-    return measure if measure in same else "squared euclidean"
+    vector = upper_triangle(_normalise(gram))
+    np.subtract(1, vector, out=vector)
+    return np.clip(vector, 0.0, 2.0, out=vector)
 
 
-def distances_from_gram(gram: np.ndarray, *, measure: str, n_units: int) -> np.ndarray:
-    """Return dissimilarities of all pairs (pair,) from inner products of patterns.
-
-    Parameters
-    ----------
-    gram : ndarray (condition, condition)
-        Inner products; overwritten.
-    measure : {"cosine", "squared euclidean", "euclidean"}
-        "cosine" of centred patterns is the correlation distance. The squared Euclidean distance
-        is divided by the number of units.
-    n_units : int
-        Units that were summed over.
-    """
-    if measure == "cosine":
-        vector = upper_triangle(_normalise(gram))
-        np.subtract(1, vector, out=vector)
-        return np.clip(vector, 0.0, 2.0, out=vector)
+def squared_from_gram(gram: np.ndarray, n_units: int) -> np.ndarray:
+    """Return squared Euclidean distances, a unit, from inner products, which are overwritten."""
     squares = np.diag(gram).copy()
     gram *= -2
     gram += squares[:, None]
@@ -66,42 +33,57 @@ def distances_from_gram(gram: np.ndarray, *, measure: str, n_units: int) -> np.n
     vector = upper_triangle(gram)
     vector /= n_units
     np.maximum(vector, 0.0, out=vector)
-    return np.sqrt(vector, out=vector) if measure == "euclidean" else vector
+    return vector
 
 
-def pattern_distances(patterns: np.ndarray, measure: str) -> np.ndarray:
-    """Return dissimilarities of all pairs of rows of `patterns` (condition, unit): (pair,).
+def euclidean_from_gram(gram: np.ndarray, n_units: int) -> np.ndarray:
+    """Return the roots of `squared_from_gram`."""
+    vector = squared_from_gram(gram, n_units)
+    np.sqrt(vector, out=vector)
+    return vector
 
-    For every measure that needs nothing but the mean patterns; see ``rdm.compute_rdms``. All come
-    from one matrix of inner products. Correlation and cosine distances are thus exact to about
-    1e-15. Euclidean ones keep ten digits however alike two patterns are: where the inner products
-    cancel, the pair's difference is taken instead. None is negative.
+
+def angles(patterns: np.ndarray, *, centred: bool) -> np.ndarray:
+    """Return 1 - cosine of all pairs of patterns (condition, unit); of centred ones, 1 - Pearson r.
+
+    Exact to about 1e-15, and never negative.
     """
-    patterns = np.asarray(patterns, dtype=float)
-    n_units = patterns.shape[1]
-    if measure == "poisson":
-        rates = (patterns + PRIOR_RATE * PRIOR_WEIGHT) / (1 + PRIOR_WEIGHT)
-        kernel = rates @ np.log(rates).T
-        kernel += kernel.T.copy()
-        kernel /= 2
-        return distances_from_gram(kernel, measure="squared euclidean", n_units=n_units)
-    if measure in ("correlation", "cosine"):
-        centre = patterns.mean(1, keepdims=True) if measure == "correlation" else np.zeros((1, 1))
-        gram = _multiply_rows(patterns, centre)
-        # Each pattern is scaled by its own length, however faint it is beside the others.
-        size = np.diag(gram).copy()
-        scale = 1 / np.sqrt(np.where(size > 0, size, np.inf))
-        gram *= scale[:, None]
-        gram *= scale[None, :]
-        vector = upper_triangle(gram)
-        np.subtract(1, vector, out=vector)
-        return np.clip(vector, 0.0, 2.0, out=vector)
+    centre = patterns.mean(1, keepdims=True) if centred else np.zeros((1, 1))
+    gram = _multiply_rows(patterns, centre)
+    # Each pattern is scaled by its own length, however faint it is beside the others.
+    size = np.diag(gram).copy()
+    scale = 1 / np.sqrt(np.where(size > 0, size, np.inf))
+    gram *= scale[:, None]
+    gram *= scale[None, :]
+    vector = upper_triangle(gram)
+    np.subtract(1, vector, out=vector)
+    return np.clip(vector, 0.0, 2.0, out=vector)
+
+
+def squared_distances(patterns: np.ndarray) -> np.ndarray:
+    """Return squared Euclidean distances, a unit, of all pairs of patterns (condition, unit).
+
+    They keep ten digits however alike two patterns are: where the inner products cancel, the
+    pair's difference is taken instead. None is negative.
+    """
     # What all conditions share cancels in differences; without it little precision is lost.
     gram = _multiply_rows(patterns, patterns.mean(0, keepdims=True))
     size = np.diag(gram).copy()
-    vector = distances_from_gram(gram, measure="squared euclidean", n_units=n_units)
+    vector = squared_from_gram(gram, patterns.shape[1])
     _restore_digits(vector, patterns, size)
-    return np.sqrt(vector, out=vector) if measure == "euclidean" else vector
+    return vector
+
+
+def poisson_divergences(patterns: np.ndarray) -> np.ndarray:
+    """Return symmetrised Kullback-Leibler divergences, a unit, of Poisson rates (condition, unit).
+
+    A prior of one spike counts as a tenth of an observation. None is negative.
+    """
+    rates = (patterns + PRIOR_RATE * PRIOR_WEIGHT) / (1 + PRIOR_WEIGHT)
+    kernel = rates @ np.log(rates).T
+    kernel += kernel.T.copy()
+    kernel /= 2
+    return squared_from_gram(kernel, patterns.shape[1])
 
 
 def add_products(products: np.ndarray, patterns: np.ndarray, factor: float) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.compute import rdms_from_dissimilarities
-from brainguided.rdms.distances import MEASURES
+from brainguided.rdms.measures import DEFAULT, MEASURES
 from brainguided.settings.toml import check_keys, read_toml, refuse_file
 from neural_data.errors import RecordingError, format_names
 from neural_data.model.dissimilarities import load_dissimilarities
@@ -110,7 +110,7 @@ def check_teacher(where: str, entry: dict[str, Any], folder: Path, problems: lis
 
 def _load_teacher(entry: dict[str, Any], folder: Path) -> Teacher:
     areas, by = entry.get("areas"), entry.get("by", "stimulus")
-    measure = entry.get("measure", "correlation")
+    measure = entry.get("measure", DEFAULT.name)
     if "simulated" in entry:
         recording, stimuli = simulate_macaque(seed=SIMULATED_SEED)
         return Teacher.from_recording(recording, stimuli, areas=areas, by=by, measure=measure)

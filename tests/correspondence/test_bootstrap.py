@@ -13,7 +13,8 @@ from brainguided.correspondence.bootstrap import (
     stimulus_variance,
     weigh_similarity,
 )
-from brainguided.rdms.distances import pattern_distances, square_matrix
+from brainguided.rdms.distances import square_matrix
+from brainguided.rdms.measures import pattern_distances
 from neural_data.errors import AlignmentError
 
 

@@ -7,7 +7,7 @@ from rsatoolbox.rdm import RDMs
 
 from brainguided.correspondence.hierarchy import compute_hierarchy, find_depths, permute_hierarchy
 from brainguided.guidance.teacher import Teacher
-from brainguided.rdms.distances import pattern_distances
+from brainguided.rdms.measures import pattern_distances
 from neural_data import recording_from_arrays, stimuli_from_arrays
 
 NAMES = [f"im{k}" for k in range(20)]

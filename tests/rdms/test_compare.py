@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 from rsatoolbox.rdm import RDMs, compare
 
-from brainguided.rdms.compare import METHODS, align_rdms, compare_rdms, prepare_rdms
+from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
+from brainguided.rdms.comparisons import COMPARISONS
 from brainguided.rdms.compute import compute_rdms
 from neural_data.errors import AlignmentError
 
@@ -30,7 +31,7 @@ def make_rdms(generator: np.random.Generator, number: int, n: int, *, ties: bool
     return RDMs(vectors, pattern_descriptors={"stimulus": [f"im{k}" for k in range(n)]})
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", COMPARISONS)
 @pytest.mark.parametrize("seed", range(20))
 def test_every_comparison_equals_rsatoolbox(seed, method) -> None:
     generator = np.random.default_rng(seed)
@@ -74,7 +75,7 @@ def explicit_whitening(a: RDMs, b: RDMs, method: str, covariance: np.ndarray) ->
     return inner / np.outer(*size)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", COMPARISONS)
 def test_an_rdm_resembles_itself_perfectly_and_comparison_is_symmetric(method) -> None:
     rdms = make_rdms(np.random.default_rng(0), 3, 12, ties=False)
     found = compare_rdms(rdms, rdms, method=method)
@@ -83,7 +84,7 @@ def test_an_rdm_resembles_itself_perfectly_and_comparison_is_symmetric(method) -
     assert (np.abs(found) <= 1).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", COMPARISONS)
 def test_scaling_and_permuting_all_conditions_changes_no_comparison(method) -> None:
     generator = np.random.default_rng(1)
     a, b = (make_rdms(generator, 2, 10, ties=True) for _ in range(2))
@@ -146,14 +147,14 @@ def test_what_cannot_be_compared_is_named() -> None:
     vectors = good.dissimilarities.copy()
     vectors[1] = 2.0
     flat = RDMs(vectors, pattern_descriptors=good.pattern_descriptors)
-    for method in set(METHODS) - {"cosine", "whitened cosine", "rho-a"}:
+    for method in set(COMPARISONS) - {"cosine", "whitened cosine", "rho-a"}:
         with pytest.raises(ValueError, match=r"second RDMs .*numbers \[1\] are constant"):
             compare_rdms(good, flat, method=method)
     assert np.isfinite(compare_rdms(good, flat, method="cosine")).all()
     vectors = good.dissimilarities.copy()
     vectors[2, 0] = np.nan
     gap = RDMs(vectors, pattern_descriptors=good.pattern_descriptors)
-    for method in METHODS:
+    for method in COMPARISONS:
         with pytest.raises(ValueError, match=r"first RDMs .*numbers \[2\] hold NaN"):
             compare_rdms(gap, good, method=method)
     with pytest.raises(ValueError, match="it is one of 'pearson', 'cosine'"):

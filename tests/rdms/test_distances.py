@@ -9,7 +9,8 @@ from made_responses import calculate_theirs, make_recording
 
 from brainguided.networks.grams import add_patterns, distances_from_moments, start_moments
 from brainguided.rdms.compute import compute_rdms
-from brainguided.rdms.distances import MEASURES, network_measure, square_matrix, upper_triangle
+from brainguided.rdms.distances import square_matrix, upper_triangle
+from brainguided.rdms.measures import MEASURES, network_measure
 from neural_data.errors import RecordingError
 
 SEEDS = range(20)
