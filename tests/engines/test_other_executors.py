@@ -75,7 +75,7 @@ def test_mpi4py_runs_evaluations_on_its_ranks(tmp_path):
     script.write_text(OVER_MPI, encoding="utf-8")
     command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", str(script)]
     subprocess.run(
-        [*command, str(tmp_path / "there")], check=True, timeout=120,
+        [*command, str(tmp_path / "there")], check=True, timeout=600,
         env=os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     fake_task.run_eight(tmp_path / "here")
