@@ -21,6 +21,7 @@ from .candidates import (
 )
 from .controllers import (
     PPO as PPO,
+    Learning as Learning,
     Limits as Limits,
     LocalSearch as LocalSearch,
     OptunaSearch as OptunaSearch,

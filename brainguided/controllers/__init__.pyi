@@ -6,6 +6,7 @@ from .optuna_search import (
     OptunaSearch as OptunaSearch,
     tpe as tpe,
 )
+from .policy_search import Learning as Learning
 from .ppo import (
     PPO as PPO,
     nasnet_ppo as nasnet_ppo,

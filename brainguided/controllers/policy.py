@@ -237,34 +237,3 @@ class Baseline:
         self.mean = kept * self.mean + (1 - kept) * float(rewards.mean())
         # Rewards that were all the same so far have no scale, and teach nothing or little
         return deviations / scale if scale > 0 else np.sign(deviations)
-
-
-def say_problems(
-    name: str,
-    hidden: int | tuple[int, ...],
-    positive: dict[str, float],
-    natural: dict[str, float],
-    fractions: dict[str, float],
-    whole: dict[str, int],
-) -> None:
-    """Refuse settings that are out of range, all at once."""
-    problems = []
-    sizes = hidden if isinstance(hidden, tuple) else (hidden,)
-    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
-        problems.append(f"hidden is {sizes!r}, expected whole numbers, at least 1")
-    elif len(set(sizes)) > 1:
-        problems.append(f"hidden is {sizes!r}, expected layers of the same size")
-    for key, value in positive.items():
-        if not (math.isfinite(value) and value > 0):
-            problems.append(f"{key} is {value!r}, expected a positive number")
-    for key, value in natural.items():
-        if not (math.isfinite(value) and value >= 0):
-            problems.append(f"{key} is {value!r}, expected 0 or a positive number")
-    for key, value in fractions.items():
-        if not 0 <= value < 1:
-            problems.append(f"{key} is {value!r}, expected 0 to below 1")
-    for key, value in whole.items():
-        if type(value) is not int or value < 1:
-            problems.append(f"{key} is {value!r}, expected a whole number, at least 1")
-    if problems:
-        raise ValueError(f"{name}:" + "".join(f"\n  - {problem}" for problem in problems))

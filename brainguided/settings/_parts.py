@@ -8,12 +8,22 @@ from typing import Any
 
 from brainguided.controllers.contract import Controller
 from brainguided.controllers.limits import Limits
+from brainguided.controllers.policy_search import Learning
 from brainguided.search.orders import Batch, Completion, Index, Order
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import check_keys, nest_problems, say_unknown
 from brainguided.spaces import SearchSpace
 
 _ORDERS = ("batch", "completion", "index")
+_LEARNING = {  # the fields of Learning stand in the table itself
+    "hidden": "whole",
+    "batch_size": "whole",
+    "learning_rate": "number",
+    "bias_rate": "number",
+    "baseline_decay": "number",
+    "entropy_weight": "number",
+    "init": "number",
+}
 _LIMITS = {"max_parameters": "whole", "max_multiply_adds": "whole"}
 
 
@@ -51,11 +61,13 @@ def make_order(table: dict[str, Any], problems: list[str]) -> Order:
 def _settings(function: Callable[..., Any]) -> dict[str, str]:
     """Return the settings of a function, named by their defaults, and what each has to be."""
     kinds = {bool: "truth", int: "whole", float: "number", str: "text", tuple: "wholes"}
-    return {
+    parameters = signature(function).parameters
+    own = {
         name: kinds[type(setting.default)]
-        for name, setting in signature(function).parameters.items()
+        for name, setting in parameters.items()
         if type(setting.default) in kinds and name != "seed"
     }
+    return own | _LEARNING if "learning" in parameters else own
 
 
 def make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None:
@@ -105,13 +117,16 @@ def make_controller(
     name = _choose(where, table, "name", CONTROLLERS, problems)
     if name is None:
         return None
-    known = {"name": "text", "warm_start": "text", **_settings(CONTROLLERS[name])}
-    before = check_keys(where, table, known)
+    settings = _settings(CONTROLLERS[name])
+    before = check_keys(where, table, {"name": "text", "warm_start": "text", **settings})
     problems += before
     given = {key: value for key, value in table.items() if key not in ("name", "warm_start")}
     if before or space is None or type(seed) is not int or seed < 0:
         return None
     try:
+        if settings.keys() >= _LEARNING.keys():
+            learning = {key: given.pop(key) for key in _LEARNING if key in given}
+            given["learning"] = Learning(**learning)
         return CONTROLLERS[name](space, seed=seed, limits=limits, **given)
     except (ValueError, ImportError) as cause:
         problems += nest_problems(where, ValueError(str(cause)))

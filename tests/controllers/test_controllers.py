@@ -13,6 +13,7 @@ import torch
 from brainguided.controllers import (
     PPO,
     Controller,
+    Learning,
     Limits,
     LocalSearch,
     OptunaSearch,
@@ -460,7 +461,7 @@ def test_late_results_weigh_what_the_present_policy_would_give_them():
     """Off-policy results give, on average, the gradient of the present policy."""
     space = PlainSpace("coin", 2, (3,), (3,), (8,))
     settings = {"learning_rate": 1e-9, "baseline_decay": 0.0, "entropy_weight": 0.0}
-    controller = Reinforce(space, seed=0, batch_size=4000, bias_rate=1.0, **settings)
+    controller = Reinforce(space, seed=0, learning=Learning(batch_size=4000, **settings))
     proposals = controller.ask(4000)  # from a fair coin
     with torch.no_grad():
         controller._policy.bias[0] += torch.tensor([0.0, 0.5])  # the policy moved meanwhile
@@ -480,7 +481,7 @@ def test_ppo_takes_no_step_beyond_its_clip():
     settings = {"bias_rate": 0.1, "entropy_weight": 0.0, "learning_rate": 1e-9, "batch_size": 64}
 
     def chance_after(clip):
-        controller = PPO(space, seed=0, epochs=50, clip=clip, **settings)
+        controller = PPO(space, seed=0, epochs=50, clip=clip, learning=Learning(**settings))
         proposals = controller.ask(64)
         controller.tell(proposals, [float(a.depth == 1) for a in proposals])
         return float(score(controller, [[0]])[0].detach().exp())
@@ -533,7 +534,7 @@ def test_local_search_climbs_to_a_local_optimum_and_starts_anew():
 def test_reinforce_follows_the_gradient_of_the_expected_reward():
     """In a space of one decision the summed steps are those of the softmax policy gradient."""
     space = PlainSpace("coin", 2, (3,), (3,), (8,))
-    controller = Reinforce(space, seed=0, entropy_weight=0.0)
+    controller = Reinforce(space, seed=0, learning=Learning(entropy_weight=0.0))
     proposals = controller.ask(64)
     deep = np.array([architecture.depth - 1.0 for architecture in proposals])
     log_p = score(controller, [space.encode(a) for a in proposals])[0].sum(0)
@@ -577,28 +578,21 @@ def test_settings_out_of_range_are_refused():
         RegularizedEvolution(small_space(), population=5, sample=9)
     with pytest.raises(ValueError, match="initial is 0"):
         LocalSearch(small_space(), initial=0)
-    with pytest.raises(ValueError, match="clip is 1"):
-        PPO(small_space(), clip=1.0)
+    with pytest.raises(ValueError, match=r"clip is 1(.|\n)*epochs is 0"):
+        PPO(small_space(), clip=1.0, epochs=0)
 
 
-def test_reinforce_refuses_all_bad_settings_at_once():
+def test_bad_settings_of_learning_are_refused_all_at_once():
     with pytest.raises(ValueError) as caught:
-        Reinforce(
-            small_space(),
-            hidden=0,
-            learning_rate=0,
-            bias_rate=-1,
-            baseline_decay=1,
-            entropy_weight=-1,
-        )
+        Learning(hidden=0, learning_rate=0, bias_rate=-1, baseline_decay=1, entropy_weight=-1)
     for name in ("hidden", "learning_rate", "bias_rate", "baseline_decay", "entropy_weight"):
         assert f"{name} is" in str(caught.value)
     with pytest.raises(ValueError, match="layers of the same size"):
-        Reinforce(small_space(), hidden=(3, 4))
+        Learning(hidden=(3, 4))
 
 
 def test_a_round_of_20_with_100_units_takes_milliseconds_an_architecture():
-    controller = Reinforce(small_space(8), seed=0, hidden=100)
+    controller = Reinforce(small_space(8), seed=0, learning=Learning(hidden=100))
     play(controller, 1, 20)
     times = []
     for _ in range(7):

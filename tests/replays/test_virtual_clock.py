@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brainguided.__main__ import main
-from brainguided.controllers import Reinforce
+from brainguided.controllers import Learning, Reinforce
 from brainguided.journal.attempts import Timing
 from brainguided.replays.virtual_clock import (
     Faults,
@@ -99,7 +99,7 @@ def test_asynchronous_learning_is_as_good_in_a_third_of_the_time(candidates, see
             actions = space.encode(architecture)
             return float(sum(t[a] for t, a in zip(liking, actions, strict=True)))
 
-        controller = Reinforce(space, seed=seed, batch_size=20)
+        controller = Reinforce(space, seed=seed, learning=Learning(batch_size=20))
         return simulate_search(
             order,
             draw_lognormal(1.0, 0.7),
