@@ -53,7 +53,7 @@ def run(file: str, out: Path, executor: Any = None) -> float:
         setup.controller,
         setup.task,
         candidates=setup.candidates,
-        order=setup.order,
+        schedule=setup.schedule,
         executor=executor,
         out=out,
     )

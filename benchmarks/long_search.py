@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from brainguided.journal.journal import Journal
+from brainguided.search.orders import Batch, Schedule
 from brainguided.search.run import run_search
 from brainguided.settings.presets import CONTROLLERS
 from brainguided.spaces import pnas_space
@@ -58,9 +59,8 @@ def main() -> None:
 
     def run(out: Path, evaluate: Stop) -> None:
         controller = CONTROLLERS[options.controller](pnas_space(), seed=0)
-        run_search(
-            controller, Cheap(), candidates=n, round_size=20, out=out, evaluate=evaluate
-        )  # fmt: skip
+        schedule = Schedule(Batch(20))
+        run_search(controller, Cheap(), candidates=n, schedule=schedule, out=out, evaluate=evaluate)
 
     with tempfile.TemporaryDirectory() as folder:
         whole, parts = Path(folder) / "whole", Path(folder) / "parts"

@@ -35,7 +35,7 @@ from brainguided.controllers import RandomSearch
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal
 from brainguided.replays.virtual_clock import observe_overhead, simulate_search
-from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -161,10 +161,9 @@ def main() -> None:
             task,
             candidates=options.candidates,
             out=out,
-            order=order,
+            schedule=Schedule(order, timeout=options.timeout),
             executor=executor,
             evaluate=evaluate,
-            timeout=options.timeout,
         )
         elapsed = time.perf_counter() - started
     with Journal.read(out) as journal:

@@ -19,7 +19,7 @@ from typing import Any
 
 from brainguided.controllers import RandomSearch
 from brainguided.engines.local import local_pool
-from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import zoph2017_space
 
@@ -69,7 +69,7 @@ def main() -> None:
             Nothing(),
             candidates=options.candidates,
             out=os.path.join(out, "run"),
-            order=orders[options.order],
+            schedule=Schedule(orders[options.order]),
             executor=executor,
             evaluate=evaluate,
         )

@@ -120,6 +120,7 @@ from .search import (
     Batch as Batch,
     Completion as Completion,
     Index as Index,
+    Schedule as Schedule,
     SearchError as SearchError,
     run_finalists as run_finalists,
     run_search as run_search,

@@ -121,12 +121,12 @@ def controller(name="reinforce", seed=3, space=None):
 def run_eight(out, **settings):
     """Run a search of eight candidates."""
     from brainguided.controllers import RandomSearch
-    from brainguided.search.orders import Index
+    from brainguided.search.orders import Index, Schedule
     from brainguided.search.run import run_search
 
     return run_search(
         RandomSearch(small_space(3), seed=3), FakeTask(failing=5), candidates=8, out=out,
-        **{"order": Index(3), "evaluate": evaluate} | settings,
+        **{"schedule": Schedule(Index(3)), "evaluate": evaluate} | settings,
     )  # fmt: skip
 
 
@@ -134,11 +134,13 @@ def drive(out, workers, candidates, seconds):
     """Run a search, as the driver process of the tests that kill it."""
     from brainguided.controllers import LocalSearch
     from brainguided.engines.local import local_pool
+    from brainguided.search.orders import Batch, Schedule
     from brainguided.search.run import run_search
 
     task = FakeTask(seconds=seconds, failing=5)
     space = few() if out.endswith("few") else small_space(3)
-    settings = {"candidates": candidates, "out": out, "round_size": 5, "evaluate": evaluate}
+    settings = {"candidates": candidates, "out": out, "evaluate": evaluate}
+    settings["schedule"] = Schedule(Batch(5))
     proposer = LocalSearch(space, seed=3, initial=5)  # learns, and needs no torch
     if workers == 0:
         return run_search(proposer, task, **settings)

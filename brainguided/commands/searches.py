@@ -135,8 +135,7 @@ def search(arguments: argparse.Namespace) -> None:
             run.controller,
             run.task,
             candidates=run.candidates,
-            order=run.order,
-            timeout=run.timeout,
+            schedule=run.schedule,
             out=arguments.out,
             executor=executor,
         )

@@ -4,6 +4,7 @@ from .orders import (
     Batch as Batch,
     Completion as Completion,
     Index as Index,
+    Schedule as Schedule,
 )
 from .run import run_search as run_search
 from .winner import save_winner as save_winner

@@ -136,3 +136,39 @@ class Index:
     def describe(self) -> dict[str, Any]:
         """Return the settings as plain data."""
         return {"order": "index", "lag": self.lag}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Settings of how evaluations are scheduled.
+
+    Attributes
+    ----------
+    order : Order
+        When candidates are asked for and told: `Batch` rounds, the same whatever the workers;
+        `Completion` keeps all workers busy and tells each result as it comes; `Index` nearly so,
+        with the same result whatever the workers.
+    timeout : float, optional
+        Seconds that an evaluation may run; one that takes longer has failed. Needs an executor.
+    workers : int, optional
+        Evaluations that are handed over at a time. The executors of this package and the pools of
+        `concurrent.futures` say themselves how many they run; others, as Dask's, do not.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range; every problem is listed.
+    """
+
+    order: Order = Batch()
+    timeout: float | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.timeout is not None and not self.timeout > 0:
+            problems.append(f"timeout is {self.timeout!r}; expected a positive number of seconds")
+        if self.workers is not None and (type(self.workers) is not int or self.workers < 1):
+            problems.append(f"workers is {self.workers!r}; expected a whole number, at least 1")
+        if problems:
+            raise ValueError("Not a schedule:" + "".join(f"\n  - {text}" for text in problems))

@@ -19,7 +19,7 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
-from brainguided.search.orders import Batch, Completion, Order
+from brainguided.search.orders import Batch, Completion, Order, Schedule
 from brainguided.search.progress import Progress
 
 __all__ = ["SearchError", "run_search"]
@@ -33,17 +33,14 @@ def run_search(
     *,
     candidates: int,
     out: str | os.PathLike[str],
-    round_size: int = 8,
-    order: Order | None = None,
+    schedule: Schedule | None = None,
     executor: Executor | None = None,
     evaluate: Callable[..., Any] | None = None,
-    timeout: float | None = None,
-    workers: int | None = None,
 ) -> xr.Dataset:
     """Search for the architecture with the highest reward, or resume a search.
 
-    By default rounds of `round_size` candidates are asked for, evaluated and told, whatever the
-    number of workers, so that the result does not depend on it; see `order` for others. Every
+    By default rounds of 8 candidates are asked for, evaluated and told, whatever the number of
+    workers, so that the result does not depend on it; see `Schedule` for other orders. Every
     evaluation is in the journal as soon as it ends. The same call on the same folder goes on where
     the last one stopped: its saved state is taken up, and where there is none or later events, the
     controller is rebuilt by asking and telling it again what the journal holds.
@@ -60,23 +57,14 @@ def run_search(
         exactly the longer search, extend by whole rounds.
     out : path
         The run folder.
-    round_size : int
-        Candidates between two lessons of the controller.
-    order : Order, optional
-        `orders.Completion` keeps all workers busy and tells each result as it comes;
-        `orders.Index` nearly so, with the same result whatever the workers; default:
-        ``orders.Batch(round_size)``.
+    schedule : Schedule, optional
+        Order of asking and telling, and deadline of an evaluation.
     executor : concurrent.futures.Executor, optional
         Where evaluations run, e.g. `local_pool(2)`; default: in this process, one by one.
     evaluate : callable, optional
         ``evaluate(architecture, task, seed=...)`` returning an `Evaluation`; default:
         `evaluation.evaluate`. Candidate k has the seed
         ``SeedSequence((controller.seed, k)).generate_state(1)[0]``.
-    timeout : float, optional
-        Seconds that an evaluation may run; one that takes longer has failed. Needs an executor.
-    workers : int, optional
-        Evaluations that are handed over at a time. The executors of this package and the pools of
-        `concurrent.futures` say themselves how many they run; others, as Dask's, do not.
 
     Returns
     -------
@@ -103,11 +91,8 @@ def run_search(
     """
     if type(candidates) is not int or candidates < 1:
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout is {timeout!r}; expected a positive number of seconds.")
-    if workers is not None and (type(workers) is not int or workers < 1):
-        raise ValueError(f"workers is {workers!r}; expected a whole number, at least 1.")
-    order = Batch(round_size) if order is None else order
+    schedule = Schedule() if schedule is None else schedule
+    order = schedule.order
     evaluate = evaluate or _load_evaluate()
     config = json.loads(
         json.dumps(
@@ -121,7 +106,12 @@ def run_search(
         )
     )
     dispatcher = Dispatcher(
-        executor, evaluate, task, timeout=timeout, workers=workers, logs=Path(out) / "logs"
+        executor,
+        evaluate,
+        task,
+        timeout=schedule.timeout,
+        workers=schedule.workers,
+        logs=Path(out) / "logs",
     )
     _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
@@ -147,12 +137,12 @@ def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
     if isinstance(order, Completion) and dispatcher.slots >= UNKNOWN_SLOTS:
         raise ValueError(
             "The executor does not say how many evaluations it runs at a time, which the order "
-            "'completion' has to know; give it as run_search(..., workers=40)."
+            "'completion' has to know; give it as Schedule(Completion(), workers=40)."
         )
     if isinstance(order, Batch) and order.round_size < dispatcher.slots < UNKNOWN_SLOTS:
         _log.warning(
             "%d evaluations can run at a time, but rounds hold %d candidates: the others will be "
-            "idle. Larger rounds (round_size), or the orders 'index' and 'completion', keep them "
+            "idle. Larger rounds, or the orders 'index' and 'completion', keep them "
             "busy.",
             dispatcher.slots,
             order.round_size,

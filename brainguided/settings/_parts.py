@@ -1,4 +1,4 @@
-"""The parts of a run file that are made by name: space, controller, limits and order."""
+"""The parts of a run file that are made by name: space, controller, limits and schedule."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from brainguided.controllers.contract import Controller
 from brainguided.controllers.limits import Limits
 from brainguided.controllers.policy_search import Learning
-from brainguided.search.orders import Batch, Completion, Index, Order
+from brainguided.search.orders import Batch, Completion, Index, Order, Schedule
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import check_keys, nest_problems, say_unknown
 from brainguided.spaces import SearchSpace
@@ -37,25 +37,52 @@ def _choose(
     return name if isinstance(name, str) and name in choices else None
 
 
-def make_order(table: dict[str, Any], problems: list[str]) -> Order:
-    """Return the order of asking and telling, with the settings that belong to it."""
-    name, given = table.get("order", "batch"), {k for k in ("round_size", "lag") if k in table}
-    timeout = table.get("timeout", 1)
-    if type(timeout) in (int, float) and timeout <= 0:
+def make_schedule(table: dict[str, Any], problems: list[str]) -> Schedule:
+    """Return the order of asking and telling, and the deadline of an evaluation."""
+    order, timeout = _make_order(table, problems), table.get("timeout")
+    if isinstance(timeout, int | float) and timeout <= 0:
         problems.append(f"timeout is {timeout}, expected a positive number of seconds")
-    if isinstance(name, str) and name not in _ORDERS:
+    return Schedule() if problems else Schedule(order, timeout)
+
+
+def _make_order(table: dict[str, Any], problems: list[str]) -> Order:
+    """Return the order: a name, or a table of the name with its number.
+
+    Earlier files have the number in a key of its own.
+    """
+    given = table.get("order", "batch")
+    earlier = {key: table[key] for key in ("round_size", "lag") if key in table}
+    if not isinstance(given, str | dict):
+        return Batch()
+    if isinstance(given, dict):
+        problems += [f"{key} and order = {{...}} say the same; keep order alone" for key in earlier]
+        if len(given) != 1:
+            problems.append("order is a table of one name and its number, e.g. {index = 24}")
+            return Batch()
+    number: Any
+    ((name, number),) = given.items() if isinstance(given, dict) else ((given, None),)
+    if name not in _ORDERS:
         problems.append(say_unknown("order ", name, list(_ORDERS)))
         return Batch()
-    if name == "index" and "lag" not in given:
-        problems.append("lag is missing: about three times the number of workers, e.g. 24")
     for key, owner in (("round_size", "batch"), ("lag", "index")):
-        if key in given and name != owner:
+        if key in earlier and name != owner:
             problems.append(f"{key} belongs to the order '{owner}', not to '{name}'")
-    if problems:
+        elif key in earlier and number is None:
+            number = earlier[key]
+    if name == "completion":
+        if number is not None:
+            problems.append("order 'completion' takes no number; expected order = \"completion\"")
+        return Completion()
+    if name == "index" and number is None:
+        problems.append(
+            "order 'index' needs its lag, about three times the workers: order = {index = 24}"
+        )
         return Batch()
-    if name == "index":
-        return Index(table["lag"])
-    return Completion() if name == "completion" else Batch(table.get("round_size", 8))
+    try:
+        return Index(number) if name == "index" else Batch(8 if number is None else number)
+    except ValueError as cause:
+        problems += nest_problems("order: ", cause)
+    return Batch()
 
 
 def _settings(function: Callable[..., Any]) -> dict[str, str]:

@@ -26,8 +26,8 @@ from brainguided.candidates.images import (
 from brainguided.candidates.training import Training
 from brainguided.controllers.contract import Controller
 from brainguided.journal.journal import Journal
-from brainguided.search.orders import Order
-from brainguided.settings._parts import make_controller, make_limits, make_order, make_space
+from brainguided.search.orders import Schedule
+from brainguided.settings._parts import make_controller, make_limits, make_schedule, make_space
 from brainguided.settings.teacher_file import check_teacher, join_teachers
 from brainguided.settings.toml import (
     RunFileError,
@@ -37,7 +37,6 @@ from brainguided.settings.toml import (
     refuse_file,
     say_unknown,
 )
-from brainguided.spaces import SearchSpace
 from neural_data.simulation.objects import simulate_objects
 
 _OBJECTS = 64  # in the built-in images
@@ -47,7 +46,7 @@ _DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
 _TOP = {
     "seed": "whole",
     "candidates": "whole",
-    "order": "text",
+    "order": "choice",
     "round_size": "whole",
     "lag": "whole",
     "timeout": "number",
@@ -73,18 +72,12 @@ class Run:
 
     Attributes
     ----------
-    space : SearchSpace
-        What may be chosen.
     controller : Controller
         Newly made: hand it to `run_search` once.
     task : Task
         Images, teacher and training.
     candidates : int
-    order : Order
-    timeout : float or None
-        As for `run_search`.
-    seed : int
-        Seed of the controller.
+    schedule : Schedule
     ray : dict
         Settings of `ray_executor`: what an evaluation takes.
     load_test : callable
@@ -93,13 +86,10 @@ class Run:
         Raises ValueError where there are none, without reading any.
     """
 
-    space: SearchSpace
     controller: Controller
     task: Task
     candidates: int
-    order: Order
-    timeout: float | None
-    seed: int
+    schedule: Schedule
     ray: dict[str, Any]
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
     check_test: Callable[[], None]
@@ -118,9 +108,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
             seed = 1
             candidates = 60                      # required
-            order = "batch"                      # rounds; or "completion": no worker waits; or
-            round_size = 8                       # "index" with a lag, e.g. lag = 24: nearly so,
-                                                 # and the same result whatever the workers
+            order = {batch = 8}                  # rounds of 8; or "completion": no worker waits;
+                                                 # or e.g. {index = 24}, a lag: nearly so, and the
+                                                 # same result whatever the workers
             timeout = 3600                       # s that a candidate may take
             [space]
             preset = "small"                     # zoph2017, pnas, nasnet, enas-micro, enas-macro,
@@ -175,10 +165,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     problems += check_keys("", tables["top"], _TOP)
     if "candidates" not in tables["top"]:
         problems.append("candidates is missing: how many architectures to evaluate, e.g. 60")
-    for key, lowest in (("candidates", 1), ("round_size", 1), ("seed", 0), ("lag", 0)):
+    for key, lowest in (("candidates", 1), ("seed", 0)):
         if type(value := tables["top"].get(key, lowest)) is int and value < lowest:
             problems.append(f"{key} is {value}, expected {lowest} or more")
-    order = make_order(tables["top"], problems)
+    schedule = make_schedule(tables["top"], problems)
     space = make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0)
     limits = make_limits(tables["limits"], problems)
@@ -189,7 +179,6 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     for number, entry in enumerate(tables["teacher"], 1):
         check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
     refuse_file(path, problems)
-    assert space is not None
     assert controller is not None
     teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
     images = _load_task_images(tables["task"], path.parent)
@@ -199,20 +188,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     if earlier is not None:
         _warm_start(controller, earlier)
     task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
-    candidates, timeout = tables["top"]["candidates"], tables["top"].get("timeout")
     load_test, check_test = _find_test(tables["task"], path.parent, images)
-    return Run(
-        space,
-        controller,
-        task,
-        candidates,
-        order,
-        timeout,
-        seed,
-        tables["ray"],
-        load_test,
-        check_test,
-    )
+    candidates = tables["top"]["candidates"]
+    return Run(controller, task, candidates, schedule, tables["ray"], load_test, check_test)
 
 
 def write_demo(
@@ -225,7 +203,7 @@ def write_demo(
     path = Path(path)
     text = (
         "# A search guided by a simulated macaque; nothing here is a recording of a brain.\n"
-        f"seed = {seed}\ncandidates = {candidates}\nround_size = 8\n\n"
+        f"seed = {seed}\ncandidates = {candidates}\norder = {{batch = 8}}\n\n"
         '[space]\npreset = "small"\nmax_depth = 10\n\n'
         '[controller]\nname = "reinforce"\n\n'
         '[task]\nimages = "objects"\nn_train = 6400\nn_validation = 640\n'
@@ -265,7 +243,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
             problems.append(f"{name}: expected a table, begun by a line [{name}]")
             continue
         tables[name] = given
-    for name in [name for name, value in top.items() if isinstance(value, dict | list)]:
+    for name in [n for n, v in top.items() if isinstance(v, dict | list) and n not in _TOP]:
         known = [*_TOP, "[space]", "[controller]", "[limits]", "[ray]", "[task]", "[[teacher]]"]
         problems.append(say_unknown("", name, known))
         del top[name]

@@ -19,6 +19,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: isinstance(v, list) and all(type(x) is int for x in v),
         "a list of whole numbers",
     ),
+    "choice": (lambda v: isinstance(v, str | dict), "a name in quotes, or a table in braces"),
     "table": (lambda v: isinstance(v, dict), "a table in braces"),
     "texts": (
         lambda v: isinstance(v, list) and bool(v) and all(isinstance(x, str) for x in v),

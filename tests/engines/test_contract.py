@@ -23,7 +23,7 @@ from brainguided.engines.folder.executor import folder_executor
 from brainguided.engines.folder.jobs import list_claims, list_jobs, place_claim
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal, JournalError
-from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -69,9 +69,7 @@ def make_engine(name, request, out, evaluate, marks):
 
 @pytest.fixture
 def search(request):
-    def search(
-        name, out, evaluate="evaluate", *, order=None, candidates=12, timeout=None, space=None
-    ):
+    def search(name, out, evaluate="evaluate", *, schedule=None, candidates=12, space=None):
         marks = out / "marks"
         marks.mkdir(parents=True, exist_ok=True)
         with make_engine(name, request, out, evaluate, marks) as executor:
@@ -80,10 +78,9 @@ def search(request):
                 FakeTask(failing=5, marks=str(marks)),
                 candidates=candidates,
                 out=out,
-                order=order or Batch(6),
+                schedule=schedule or Schedule(Batch(6)),
                 executor=executor,
                 evaluate=getattr(fake_task, evaluate),
-                timeout=timeout,
             )
 
     return search
@@ -95,10 +92,10 @@ ENGINES = ["pool", "folder", "ray"]
 @pytest.mark.parametrize("order", [Batch(6), Index(5)])
 @pytest.mark.parametrize("name", [*ENGINES, "dask"])
 def test_every_engine_writes_the_same_journal(search, tmp_path, name, order):
-    search(name, tmp_path / "there", order=order, candidates=18, space=small_space(3))
+    search(name, tmp_path / "there", schedule=Schedule(order), candidates=18, space=small_space(3))
     run_search(
         RandomSearch(small_space(3), seed=3), FakeTask(failing=5), candidates=18,
-        out=tmp_path / "here", order=order, evaluate=fake_task.evaluate,
+        out=tmp_path / "here", schedule=Schedule(order), evaluate=fake_task.evaluate,
     )  # fmt: skip
     assert content(tmp_path / "there") == content(tmp_path / "here")
 
@@ -162,7 +159,7 @@ def test_out_of_memory_is_not_tried_again(search, tmp_path, name):
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_deadline_ends_what_hangs(search, tmp_path, name):
     started = time.monotonic()
-    run = search(name, tmp_path, "hang", candidates=4, timeout=2)
+    run = search(name, tmp_path, "hang", candidates=4, schedule=Schedule(Batch(6), timeout=2))
     assert time.monotonic() - started < 300, "it would hang for 600 s"
     assert "timeout" in run["reason"].values
     assert "done" in run["outcome"].values
@@ -173,7 +170,7 @@ def test_a_second_driver_on_one_run_folder_is_refused(search, tmp_path):
     with Journal.open(tmp_path), pytest.raises(JournalError, match="Another search is writing"):
         run_search(
             RandomSearch(few(), seed=3), FakeTask(failing=5), candidates=12, out=tmp_path,
-            order=Batch(6), evaluate=fake_task.evaluate,
+            schedule=Schedule(Batch(6)), evaluate=fake_task.evaluate,
         )  # fmt: skip
 
 
@@ -182,14 +179,14 @@ import sys, fake_task
 from brainguided.engines.folder.executor import folder_executor
 from brainguided.__main__ import main
 from brainguided.controllers import LocalSearch
-from brainguided.search.orders import Index
+from brainguided.search.orders import Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 out, marks = sys.argv[1:]
 with folder_executor(out + "/jobs") as executor:
     run_search(LocalSearch(small_space(3), seed=3, initial=4),
-               fake_task.FakeTask(failing=5, marks=marks), candidates=40, out=out, order=Index(6),
-               executor=executor, evaluate=fake_task.evaluate)
+               fake_task.FakeTask(failing=5, marks=marks), candidates=40, out=out,
+               schedule=Schedule(Index(6)), executor=executor, evaluate=fake_task.evaluate)
 """
 
 
@@ -216,7 +213,7 @@ def test_results_that_ended_without_their_driver_are_taken_up(tmp_path):
     assert worker.wait(60) == 0
     run_search(
         LocalSearch(small_space(3), seed=3, initial=4), FakeTask(failing=5), candidates=40,
-        out=tmp_path / "here", order=Index(6), evaluate=fake_task.evaluate,
+        out=tmp_path / "here", schedule=Schedule(Index(6)), evaluate=fake_task.evaluate,
     )  # fmt: skip
     assert content(out) == content(tmp_path / "here")
     seeds = [line.split()[0] for line in (marks / "evaluated").read_text().splitlines()]
@@ -325,7 +322,9 @@ def test_functions_do_not_travel_by_folder(tmp_path):
 
 
 def test_completion_by_folder_tells_each_once(search, tmp_path):
-    run = search("folder", tmp_path, order=Completion(), candidates=15, space=small_space(3))
+    run = search(
+        "folder", tmp_path, schedule=Schedule(Completion()), candidates=15, space=small_space(3)
+    )
     assert run.sizes["candidate"] == 15
     assert np.isfinite(run["reward"].values).all()
 

@@ -38,7 +38,7 @@ from brainguided.engines.folder.jobs import (
     write_json,
 )
 from brainguided.journal.attempts import Timing
-from brainguided.search.orders import Batch
+from brainguided.search.orders import Batch, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -250,7 +250,7 @@ def test_two_sites_with_copies_that_are_merged_write_the_same_journal(tmp_path):
 
     thread = threading.Thread(target=sync)
     thread.start()
-    settings = {"candidates": 24, "order": Batch(12)}
+    settings = {"candidates": 24, "schedule": Schedule(Batch(12))}
     try:
         until(lambda: len(list_jobs(here, "workers")) == 2, 60)
         with folder_executor(here) as executor:

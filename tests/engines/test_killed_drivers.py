@@ -19,7 +19,7 @@ from processes import alive, children, list_shared_memory
 from brainguided.controllers import Reinforce
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal
-from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -34,8 +34,11 @@ def drive(out, engine, order, marks):
     # With more failures some searches would rightly stop: half of 40 by chance
     task = FakeTask(seconds=0.4, failing=10, marks=marks)
     settings = {
-        "candidates": N, "out": out, "order": ORDERS[order], "evaluate": fake_task.evaluate
-    }  # fmt: skip
+        "candidates": N,
+        "out": out,
+        "schedule": Schedule(ORDERS[order]),
+        "evaluate": fake_task.evaluate,
+    }
     controller = Reinforce(small_space(3), seed=3)
     if engine == "ray":
         from brainguided.engines.ray.executor import ray_executor
@@ -116,13 +119,13 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path, engine, order)
 
         run_search(
             Reinforce(small_space(3), seed=3), FakeTask(failing=10), candidates=N, out=out,
-            order=ORDERS[order], evaluate=never,
+            schedule=Schedule(ORDERS[order]), evaluate=never,
         )  # fmt: skip
         assert content(out) == found
         assert sorted(row[0] for row in found["evaluation"] if row[5] != "lost") == list(range(N))
     else:
         run_search(
             Reinforce(small_space(3), seed=3), FakeTask(failing=10), candidates=N,
-            out=tmp_path / "whole", order=ORDERS[order], evaluate=fake_task.evaluate,
+            out=tmp_path / "whole", schedule=Schedule(ORDERS[order]), evaluate=fake_task.evaluate,
         )  # fmt: skip
         assert found == content(tmp_path / "whole")

@@ -13,7 +13,7 @@ import fake_task
 import pytest
 
 from brainguided.journal.journal import Journal
-from brainguided.search.orders import Completion
+from brainguided.search.orders import Completion, Schedule
 
 HERE = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def test_dask_takes_as_many_as_it_has_workers(tmp_path):
     ) as client:
         executor = client.get_executor(pure=False)
         run = fake_task.run_eight(
-            tmp_path, executor=executor, workers=2, order=Completion(), timeout=60
+            tmp_path, executor=executor, schedule=Schedule(Completion(), timeout=60, workers=2)
         )
     assert run.sizes["candidate"] == 8
     with Journal.read(tmp_path) as journal:
@@ -57,11 +57,13 @@ def test_submitit_runs_each_evaluation_as_a_job(tmp_path, monkeypatch):
 
 OVER_MPI = """
 import sys, fake_task
+from brainguided.search import Index, Schedule
 from mpi4py.futures import MPIPoolExecutor
 
 if __name__ == "__main__":
     with MPIPoolExecutor() as executor:
-        fake_task.run_eight(sys.argv[1], executor=executor, workers=2)
+        fake_task.run_eight(sys.argv[1], executor=executor,
+            schedule=Schedule(Index(3), workers=2))
 """
 
 

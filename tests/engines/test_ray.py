@@ -19,7 +19,7 @@ from processes import Counted, alive, children, list_shared_memory, use
 
 from brainguided.controllers import LocalSearch  # needs no torch, nor do processes of Ray here
 from brainguided.engines.ray.executor import ray_executor
-from brainguided.search.orders import Completion, Index
+from brainguided.search.orders import Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -182,7 +182,7 @@ def test_a_task_that_runs_too_long_is_killed(executor):
 
 @pytest.mark.parametrize("order", [Index(4), Completion()], ids=["index", "completion"])
 def test_a_search_on_ray_is_the_search(executor, tmp_path, order):
-    settings = {"candidates": 24, "order": order, "evaluate": fake_task.evaluate}
+    settings = {"candidates": 24, "schedule": Schedule(order), "evaluate": fake_task.evaluate}
     task = FakeTask(failing=5)
 
     def make():

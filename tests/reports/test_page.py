@@ -16,6 +16,7 @@ from PIL import Image
 from brainguided.controllers.random_search import RandomSearch
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.reports.page import write_report
+from brainguided.search.orders import Batch, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import pnas_space, small_space
 from neural_data.errors import RecordingError
@@ -105,7 +106,14 @@ def save_winner_rdms(folder: Path, depth: int, *, shift: int = 0) -> None:
 def search(folder: Path, task: Task | None = None) -> int:
     """Run a search of invented candidates; returns the depth of the winner."""
     controller = RandomSearch(small_space(10), seed=2)
-    run_search(controller, task or Task(), candidates=16, out=folder, round_size=4, evaluate=earn)
+    run_search(
+        controller,
+        task or Task(),
+        candidates=16,
+        out=folder,
+        schedule=Schedule(Batch(4)),
+        evaluate=earn,
+    )
     winner = json.loads((folder / "winner.json").read_text(encoding="utf-8"))
     return len(winner["architecture"]["layers"])
 

@@ -13,13 +13,13 @@ from fake_task import FakeTask
 
 from brainguided.controllers import RandomSearch
 from brainguided.journal.journal import Journal
-from brainguided.search.orders import Completion, Index
+from brainguided.search.orders import Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
 
 def search(out, candidates=6, **settings):
-    settings = {"evaluate": fake_task.evaluate, "order": Index(6)} | settings
+    settings = {"evaluate": fake_task.evaluate, "schedule": Schedule(Index(6))} | settings
     return run_search(
         RandomSearch(small_space(3), seed=3), FakeTask(), candidates=candidates, out=out, **settings
     )
@@ -48,7 +48,7 @@ def test_workers_that_come_while_all_others_are_busy_are_used_at_once(tmp_path, 
         all_run.wait(60)  # raises where not all four begin before the first has ended
         return fake_task.evaluate(architecture, task, seed=seed)
 
-    run = search(tmp_path, 4, order=order, executor=Growing(busy), evaluate=evaluate)
+    run = search(tmp_path, 4, schedule=Schedule(order), executor=Growing(busy), evaluate=evaluate)
     assert set(run["outcome"].values) == {"done"}
 
 
@@ -89,7 +89,9 @@ class Foreign(Executor):
 
 
 def test_a_foreign_executor_may_lose_tasks_its_own_way_and_say_nothing(tmp_path):
-    run = search(tmp_path, 8, executor=Foreign(), workers=3, timeout=1.5)
+    run = search(
+        tmp_path, 8, executor=Foreign(), schedule=Schedule(Index(6), timeout=1.5, workers=3)
+    )
     assert run["reason"].values.tolist().count("timeout") == 1
     assert run["outcome"].values.tolist().count("done") == 7
     with Journal.read(tmp_path) as journal:
@@ -130,5 +132,5 @@ class Queueing(Executor):
 
 
 def test_the_time_in_a_queue_does_not_count(tmp_path):
-    run = search(tmp_path, 4, executor=Queueing(), timeout=2.5)
+    run = search(tmp_path, 4, executor=Queueing(), schedule=Schedule(Index(6), timeout=2.5))
     assert run["outcome"].values.tolist() == ["done"] * 4

@@ -17,7 +17,7 @@ from fake_task import FakeTask, few
 from brainguided.controllers import PPO, RandomSearch, RegularizedEvolution, Reinforce
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal
-from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -62,7 +62,7 @@ def test_index_gives_the_same_journal_whatever_the_workers(tmp_path, kind, space
     for workers in (0, 1, 7):
         out = tmp_path / str(workers)
         folders.append(out)
-        settings = COMMON | {"order": Index(6), "out": out}
+        settings = COMMON | {"schedule": Schedule(Index(6)), "out": out}
         if workers == 0:
             run_search(make(kind, space), task, **settings)
         else:
@@ -74,7 +74,7 @@ def test_index_gives_the_same_journal_whatever_the_workers(tmp_path, kind, space
 def test_index_asks_for_each_candidate_after_exactly_the_results_before_its_lag(tmp_path):
     with ThreadPoolExecutor(5) as pool:
         task = FakeTask(seconds=0.02)
-        run_search(make(), task, executor=pool, order=Index(6), out=tmp_path, **COMMON)
+        run_search(make(), task, executor=pool, schedule=Schedule(Index(6)), out=tmp_path, **COMMON)
     told = 0
     for kind, payload in events(tmp_path):
         if kind == "tell":
@@ -85,7 +85,7 @@ def test_index_asks_for_each_candidate_after_exactly_the_results_before_its_lag(
 
 
 def test_index_without_lag_is_one_at_a_time(tmp_path):
-    run_search(make(), FakeTask(), order=Index(0), out=tmp_path, **COMMON)
+    run_search(make(), FakeTask(), schedule=Schedule(Index(0)), out=tmp_path, **COMMON)
     assert [kind for kind, _ in events(tmp_path)] == ["ask", "tell"] * 40
 
 
@@ -98,7 +98,7 @@ def test_completion_keeps_every_worker_busy_and_tells_each_result_once(tmp_path)
             all_run.wait(60)
         return fake_task.evaluate(architecture, task, seed=seed)
 
-    settings = COMMON | {"order": Completion(), "out": tmp_path, "evaluate": evaluate}
+    settings = COMMON | {"schedule": Schedule(Completion()), "out": tmp_path, "evaluate": evaluate}
     with ThreadPoolExecutor(8) as pool:
         run = run_search(make(RandomSearch), FakeTask(), executor=pool, **settings)
     assert set(run["outcome"].values) == {"done"}
@@ -130,7 +130,7 @@ def test_completion_with_few_architectures_answers_duplicates(tmp_path):
             make(RandomSearch, few()),
             FakeTask(seconds=0.02, failing=4),
             executor=pool,
-            order=Completion(),
+            schedule=Schedule(Completion()),
             out=tmp_path,
             **COMMON,
         )
@@ -158,7 +158,7 @@ def test_a_search_stopped_at_any_moment_goes_on_and_repeats_nothing(tmp_path, or
         return fake_task.evaluate(architecture, task, seed=seed)
 
     stops = 0
-    settings = {"candidates": 40, "out": tmp_path / "parts", "order": order}
+    settings = {"candidates": 40, "out": tmp_path / "parts", "schedule": Schedule(order)}
     for _ in range(60):
         try:
             run_search(make(), FakeTask(), evaluate=evaluate, **settings)
@@ -171,7 +171,7 @@ def test_a_search_stopped_at_any_moment_goes_on_and_repeats_nothing(tmp_path, or
     run_search(make(), FakeTask(), **settings, evaluate=stop_all)  # replays, and evaluates nothing
     if not isinstance(order, Completion):
         whole = tmp_path / "whole"
-        run_search(make(), FakeTask(), order=order, out=whole, **COMMON)
+        run_search(make(), FakeTask(), schedule=Schedule(order), out=whole, **COMMON)
         assert content(whole) == content(tmp_path / "parts")
 
 
@@ -183,7 +183,11 @@ def test_a_saved_state_with_open_candidates_is_taken_up(tmp_path, monkeypatch):
     from brainguided.search import _state as module
 
     monkeypatch.setattr(module, "_SNAPSHOT", 7)
-    settings = {"order": Index(5), "out": tmp_path / "parts", "evaluate": fake_task.evaluate}
+    settings = {
+        "schedule": Schedule(Index(5)),
+        "out": tmp_path / "parts",
+        "evaluate": fake_task.evaluate,
+    }
     for candidates in (40,):
         count = [0]
 
@@ -200,7 +204,7 @@ def test_a_saved_state_with_open_candidates_is_taken_up(tmp_path, monkeypatch):
                 )
         run_search(make(), FakeTask(), candidates=candidates, **settings)
     monkeypatch.setattr(module, "_SNAPSHOT", 500)
-    run_search(make(), FakeTask(), order=Index(5), out=tmp_path / "whole", **COMMON)
+    run_search(make(), FakeTask(), schedule=Schedule(Index(5)), out=tmp_path / "whole", **COMMON)
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
 
 
@@ -229,7 +233,7 @@ def test_an_evaluation_beyond_its_deadline_is_killed_and_not_made_again(tmp_path
             out=tmp_path,
             executor=pool,
             evaluate=evaluate,
-            timeout=2,
+            schedule=Schedule(timeout=2),
         )
     assert time.monotonic() - started < 60
     late = run["reason"].values == "timeout"
@@ -242,7 +246,7 @@ def test_an_evaluation_beyond_its_deadline_is_killed_and_not_made_again(tmp_path
 
 def test_a_deadline_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="timeout is 0"):
-        run_search(make(), FakeTask(), candidates=1, out=tmp_path, timeout=0)
+        Schedule(timeout=0)
     for wrong in (lambda: Index(-1), lambda: Batch(0), lambda: Index(1.5)):
         with pytest.raises(ValueError, match="expected a whole number"):
             wrong()
@@ -279,7 +283,7 @@ def test_a_late_candidate_whose_machine_may_be_lost_is_tried_again(tmp_path, los
         out=tmp_path,
         executor=Forgetful(lost),
         evaluate=fake_task.evaluate,
-        timeout=0.2,
+        schedule=Schedule(timeout=0.2),
     )
     assert (run["reason"].values == "timeout").sum() == (0 if lost else 2)
     with Journal.read(tmp_path) as journal:

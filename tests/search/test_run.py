@@ -40,7 +40,7 @@ from brainguided.controllers import (
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.search._state import SearchState
-from brainguided.search.orders import Completion
+from brainguided.search.orders import Batch, Completion, Schedule
 from brainguided.search.run import SearchError, run_search
 from brainguided.spaces import small_space
 
@@ -57,7 +57,7 @@ def rows(folder):
 
 
 def search(out, candidates=12, *, task=None, proposer=None, **settings):
-    settings = {"round_size": 5, "evaluate": fake_task.evaluate} | settings
+    settings = {"schedule": Schedule(Batch(5)), "evaluate": fake_task.evaluate} | settings
     task = task or FakeTask()
     return run_search(proposer or controller(), task, candidates=candidates, out=out, **settings)
 
@@ -191,7 +191,7 @@ def test_the_run_and_its_files_agree_with_the_journal(tmp_path):
 
 def test_repeated_architectures_are_answered_from_the_journal(tmp_path):
     task = FakeTask(marks=str(tmp_path))
-    run = search(tmp_path / "run", 30, task=task, round_size=8)
+    run = search(tmp_path / "run", 30, task=task, schedule=Schedule(Batch(8)))
     texts = run["architecture"].values.tolist()
     first = [texts.index(text) for text in texts]
     expected = [-1 if k == place else k for place, k in enumerate(first)]
@@ -244,7 +244,9 @@ def test_failures_are_told_the_lowest_reward_seen_by_the_end_of_the_round(tmp_pa
     proposer = Scripted(small_space())
     inf, nan = float("inf"), float("nan")
     rewards = [None, inf, -3.0, nan, None, -5.0, -1.0, None]
-    run = search(tmp_path, 8, proposer=proposer, round_size=2, evaluate=fail_by_turns(rewards))
+    run = search(
+        tmp_path, 8, proposer=proposer, schedule=Schedule(Batch(2)), evaluate=fail_by_turns(rewards)
+    )
     assert proposer.told == [0.0, 0.0, -3.0, -3.0, -5.0, -5.0, -1.0, -5.0]
     assert run["reward"].values.tolist() == proposer.told
     assert run["outcome"].values.tolist() == ["failed"] * 2 + ["done", "failed"] + (
@@ -293,7 +295,9 @@ def test_an_evaluation_whose_worker_dies_is_tried_again(tmp_path):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_an_evaluation_that_always_kills_its_worker_is_lost_after_three_attempts(tmp_path):
     with local_pool(2) as pool:
-        run = search(tmp_path, 6, executor=pool, round_size=6, evaluate=fake_task.always_die)
+        run = search(
+            tmp_path, 6, executor=pool, schedule=Schedule(Batch(6)), evaluate=fake_task.always_die
+        )
     shallow = run["n_parameters"].values == -1
     assert shallow.any()
     assert set(run["reason"].values[shallow]) == {"lost"}
@@ -379,7 +383,7 @@ class Silent(Executor):
 
 
 def test_an_executor_of_unknown_size_is_filled_with_as_many_as_the_user_says(tmp_path):
-    settings = {"order": Completion(), "executor": (executor := Silent())}
+    settings = {"schedule": Schedule(Completion()), "executor": (executor := Silent())}
     with pytest.raises(ValueError, match=r"does not say how many.*workers=40"):
         search(tmp_path / "refused", **settings)
     assert not (tmp_path / "refused").exists()
@@ -391,7 +395,8 @@ def test_an_executor_of_unknown_size_is_filled_with_as_many_as_the_user_says(tmp
             all_run.wait(60)
         return fake_task.evaluate(architecture, task, seed=seed)
 
-    run = search(tmp_path / "run", 30, workers=4, evaluate=together, **settings)
+    settings["schedule"] = Schedule(Completion(), workers=4)
+    run = search(tmp_path / "run", 30, evaluate=together, **settings)
     assert run.sizes["candidate"] == 30
     assert set(run["outcome"].values) == {"done"}
     assert executor.most == 4
@@ -403,14 +408,16 @@ def test_an_executor_of_unknown_size_is_filled_with_as_many_as_the_user_says(tmp
             # nothing is proposed before it can run, but for repetitions of what runs
             assert asked - told <= 8
     with pytest.raises(ValueError, match="workers is 0; expected a whole number"):
-        search(tmp_path / "refused", workers=0, executor=executor)
+        Schedule(workers=0)
 
 
 def test_rounds_smaller_than_the_workers_are_pointed_out(tmp_path, caplog):
     for round_size, said in ((5, "rounds hold 5 candidates: the others will be idle"), (6, "")):
         caplog.clear()
         with ThreadPoolExecutor(6) as threads:
-            search(tmp_path / str(round_size), round_size=round_size, executor=threads)
+            search(
+                tmp_path / str(round_size), schedule=Schedule(Batch(round_size)), executor=threads
+            )
         warned = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
         assert len(warned) == bool(said)
         assert all(said in text for text in warned)
@@ -467,9 +474,17 @@ def test_failures_of_an_open_round_do_not_stop_a_search_that_is_resumed(tmp_path
         return fail_by_turns([reward])(architecture, task, seed=seed)
 
     with pytest.raises(KeyboardInterrupt):
-        search(tmp_path, 50, proposer=Scripted(small_space()), round_size=50, evaluate=stopped)
+        search(
+            tmp_path,
+            50,
+            proposer=Scripted(small_space()),
+            schedule=Schedule(Batch(50)),
+            evaluate=stopped,
+        )
     rest = fail_by_turns(rewards)
-    run = search(tmp_path, 50, proposer=Scripted(small_space()), round_size=50, evaluate=rest)
+    run = search(
+        tmp_path, 50, proposer=Scripted(small_space()), schedule=Schedule(Batch(50)), evaluate=rest
+    )
     assert run["outcome"].values.tolist() == ["failed"] * 25 + ["done"] * 25
 
 
@@ -482,7 +497,13 @@ def test_another_search_in_the_same_folder_is_refused_with_all_differences(tmp_p
     search(tmp_path, 5)
     before = rows(tmp_path)
     with pytest.raises(JournalError) as caught:
-        search(tmp_path, 5, task=FakeTask(note="other"), proposer=controller(seed=4), round_size=6)
+        search(
+            tmp_path,
+            5,
+            task=FakeTask(note="other"),
+            proposer=controller(seed=4),
+            schedule=Schedule(Batch(6)),
+        )
     text = str(caught.value)
     assert 'task.note: "simulated" in the journal, "other" now' in text
     assert "controller.seed: 3 in the journal, 4 now" in text
@@ -505,10 +526,10 @@ def test_fewer_candidates_than_there_are_is_refused(tmp_path):
         search(tmp_path, 5)
 
 
-@pytest.mark.parametrize("wrong", [{"candidates": 0}, {"round_size": 0}, {"round_size": 2.0}])
-def test_impossible_numbers_are_refused_before_anything_is_written(tmp_path, wrong):
+@pytest.mark.parametrize("candidates", [0, 2.0])
+def test_impossible_numbers_are_refused_before_anything_is_written(tmp_path, candidates):
     with pytest.raises(ValueError, match="expected a whole number, at least 1"):
-        search(tmp_path / "run", **({"candidates": 5} | wrong))
+        search(tmp_path / "run", candidates)
     assert not (tmp_path / "run").exists()
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from fake_task import FakeTask, evaluate
 
 from brainguided.controllers import Limits, RandomSearch, Reinforce
-from brainguided.search.orders import Batch, Completion, Index
+from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.run_file import RunFileError, load_run, write_demo
@@ -69,8 +69,8 @@ def write(folder: Path, text: str) -> Path:
 def test_defaults_are_the_small_space_and_reinforce_without_a_teacher(tmp_path: Path) -> None:
     run = load_run(write(tmp_path, SMALL))
     assert isinstance(run.controller, Reinforce)
-    assert (run.space.name, run.controller.space) == ("small-10", run.space)
-    assert (run.seed, run.candidates, run.order) == (0, 4, Batch(8))
+    assert run.controller.space.name == "small-10"
+    assert (run.controller.seed, run.candidates, run.schedule) == (0, 4, Schedule(Batch(8)))
     assert run.task.teacher is None
     assert run.task.training.steps == 2
     assert len(run.task.images.classes) == 8
@@ -84,8 +84,12 @@ def test_settings_reach_what_they_are_of(tmp_path: Path) -> None:
         '[controller]\nname = "reinforce"\nlearning_rate = 1\nhidden = 8\n'
     )
     run = load_run(write(tmp_path, text))
-    assert (run.seed, run.controller.seed, run.order) == (3, 3, Batch(2))
-    assert (run.space.max_depth, run.space.skips, run.space.strides) == (3, True, (1, 2))
+    assert (run.controller.seed, run.schedule) == (3, Schedule(Batch(2)))
+    assert (
+        run.controller.space.max_depth,
+        run.controller.space.skips,
+        run.controller.space.strides,
+    ) == (3, True, (1, 2))
     assert run.controller.describe()["learning_rate"] == 1
     assert run.task.alpha == 2
     assert run.task.training.checkpoints == (1,)
@@ -167,7 +171,7 @@ simulated = false
         "'rounds' is unknown; did you mean 'round_size'? Known: seed, candidates, order",
         "seed is 'x', expected a whole number",
         "candidates is missing",
-        "round_size is 0, expected 1 or more",
+        "order: round_size is 0; expected a whole number, at least 1",
         "[space] preset 'smal' is unknown; did you mean 'small'?",
         "[controller] 'learnin_rate' is unknown; did you mean 'learning_rate'?",
         "[task] 'stpes' is unknown; did you mean 'steps'?",
@@ -231,7 +235,7 @@ def test_data_that_do_not_fit_are_refused(
 def test_the_demonstration_is_a_run_file_of_its_own(tmp_path: Path) -> None:
     path = write_demo(tmp_path / "demo" / "RUN.toml", candidates=5, steps=7, seed=2)
     run = load_run(path)
-    assert (run.candidates, run.task.training.steps, run.seed) == (5, 7, 2)
+    assert (run.candidates, run.task.training.steps, run.controller.seed) == (5, 7, 2)
     assert run.task.teacher is not None
     assert run.task.teacher.areas == ("V4", "IT")
     assert write_demo(path, candidates=5, steps=7, seed=2) == path
@@ -242,20 +246,22 @@ def test_the_demonstration_is_a_run_file_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_stands_under_its_name(tmp_path: Path, name: str) -> None:
     run = load_run(write(tmp_path, SMALL + f'[space]\npreset = "{name}"\n'))
-    assert run.space == SPACES[name]()
+    assert run.controller.space == SPACES[name]()
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_every_controller_stands_under_its_name(tmp_path: Path, name: str) -> None:
     run = load_run(write(tmp_path, SMALL + f'[controller]\nname = "{name}"\nunique = true\n'))
-    assert run.controller.describe() == CONTROLLERS[name](run.space, unique=True).describe()
+    assert (
+        run.controller.describe() == CONTROLLERS[name](run.controller.space, unique=True).describe()
+    )
 
 
 def test_settings_of_spaces_and_controllers_are_given_by_name(tmp_path: Path) -> None:
     text = '[space]\npreset = "pnas"\nn_blocks = 3\nstem = "imagenet"\nstem_cells = 1\n'
     text += '[controller]\nname = "ppo"\nepochs = 2\nclip = 0.1\n'
     run = load_run(write(tmp_path, SMALL + text))
-    assert run.space == pnas_space(n_blocks=3, stem="imagenet", stem_cells=1)
+    assert run.controller.space == pnas_space(n_blocks=3, stem="imagenet", stem_cells=1)
     assert run.controller.describe()["epochs"] == 2
     text = '[space]\npreset = "residual"\nwidths = [4, 8]\nn_block = 3\nn_stages = "two"\n'
     text += '[controller]\nname = "evolution"\nsample = 30\n[limits]\nmax_parameters = 0\nx = 1\n'
@@ -299,14 +305,23 @@ def test_test_images_are_those_of_no_other_part(tmp_path: Path) -> None:
 
 
 def test_orders_and_deadlines_are_chosen_in_the_file(tmp_path: Path) -> None:
-    assert load_run(write(tmp_path, 'order = "completion"\n' + SMALL)).order == Completion()
+    run = load_run(write(tmp_path, 'order = "completion"\n' + SMALL))
+    assert run.schedule == Schedule(Completion())
     run = load_run(write(tmp_path, 'order = "index"\nlag = 6\ntimeout = 60\n' + SMALL))
-    assert (run.order, run.timeout) == (Index(6), 60)
+    assert run.schedule == Schedule(Index(6), 60)
+    run = load_run(write(tmp_path, "order = {index = 6}\ntimeout = 60\n" + SMALL))
+    assert run.schedule == Schedule(Index(6), 60)
+    assert load_run(write(tmp_path, "order = {batch = 3}\n" + SMALL)).schedule.order == Batch(3)
     for text, message in (
-        ('order = "index"\n', "lag is missing"),
+        ('order = "index"\n', "order 'index' needs its lag"),
         ('order = "completion"\nround_size = 4\n', "round_size belongs to the order 'batch'"),
         ('order = "random"\n', "order 'random' is unknown"),
         ("timeout = -1\n", "timeout is -1"),
+        ("order = {batch = 8}\nround_size = 8\n", "round_size and order = .* say the same"),
+        ("order = {index = -1}\n", "order: lag is -1"),
+        ("order = {completion = 1}\n", "takes no number"),
+        ("order = {batch = 1, index = 2}\n", "a table of one name"),
+        ("order = 8\n", "order is 8, expected a name in quotes, or a table"),
         ("lag = 3\n", "lag belongs to the order 'index', not to 'batch'"),
     ):
         with pytest.raises(RunFileError, match=message):
