@@ -85,7 +85,8 @@ class PPO(PolicySearch):
         self.clip = clip
 
     def _keep(self, chances: np.ndarray) -> list[Any]:
-        return chances.tolist()
+        kept: list[Any] = chances.tolist()
+        return kept
 
     def _update(self) -> None:
         """Take the clipped steps on the results."""

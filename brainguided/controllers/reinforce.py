@@ -78,7 +78,8 @@ class Reinforce(PolicySearch):
         super().__init__(space, learning, seed=seed, init=0.08, unique=unique, limits=limits)
 
     def _keep(self, chances: np.ndarray) -> list[Any]:
-        return chances.sum(axis=1).tolist()
+        kept: list[Any] = chances.sum(axis=1).tolist()
+        return kept
 
     def _update(self) -> None:
         """Take one step along the policy gradient of the results."""
