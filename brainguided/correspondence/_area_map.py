@@ -26,6 +26,7 @@ from brainguided.correspondence.permutation import exceed_maximum, permute_vecto
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions
+from brainguided.rdms.crossnobis import select_noise
 from brainguided.rdms.distances import count_conditions
 from neural_data.errors import RecordingError
 from neural_data.model.recording import average_repetitions, select_recording
@@ -274,6 +275,7 @@ def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, An
         "ceiling": np.nan,
         "ceiling_interval": np.full(2, np.nan),
         "ceiling_usable": False,
+        "ceiling_stimuli": 0,
     }
     if target.recording is None or not how.splits:
         return unknown
@@ -281,6 +283,7 @@ def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, An
         target.recording,
         by=target.by,
         measure=target.measure,
+        noise=target.noise,
         method=method,
         splits=how.splits,
         draws=how.draws,
@@ -301,6 +304,8 @@ def _compare_animals(data: AreaData, method: str) -> dict[str, np.ndarray]:
     found = {}
     for animal in enough:
         part = select_recording(recording, animal=animal)
-        rdm = compute_rdms(part, by=data.target.by, measure=data.target.measure)
+        target = data.target
+        noise = select_noise(target.noise, target.area, recording["animal"].values == animal)
+        rdm = compute_rdms(part, by=target.by, measure=target.measure, noise=noise)
         found[str(animal)] = compare_vectors(data.vectors, rdm.dissimilarities[0], method)
     return found

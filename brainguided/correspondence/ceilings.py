@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,12 +12,13 @@ from brainguided.correspondence.bootstrap import draw_times, weigh_similarity
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.compute import compute_rdms
-from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.measures import find_measure
+from brainguided.rdms.noise import compute_noise_precision
 from neural_data.errors import RecordingError
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.reliability.estimates import spearman_brown
+from neural_data.reliability.split_halves import draw_halves
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -45,16 +47,21 @@ def compute_ceiling(
 ) -> xr.Dataset:
     """Return, for each area, the similarity that a model without error would have to its RDM.
 
-    The repetitions are split into halves at random, and the RDMs of the halves compared. The mean
-    over splits, corrected for the halved number of repetitions [1]_, is the reliability of the
-    RDM; its root is the expected correlation of the measured RDM with one without noise [2]_.
+    The repetitions are split into equal halves at random, and the RDMs of the halves compared. The
+    mean over splits, corrected to all repetitions [1]_ (see ``spearman_brown``), is the reliability
+    of the RDM; its root is the expected correlation of the measured RDM with one without noise
+    [2]_. Each site's repetitions of a stimulus are halved whatever their numbers are, so that
+    sessions may be pooled. Stimuli that any site saw only once (for "crossnobis", fewer than four
+    times) have no halves: the ceiling is then that of the others, of which `ceiling_stimuli` says
+    how many they are.
 
     Parameters
     ----------
     recording : xr.Dataset
         With repetitions; without time bins.
     by, measure, noise
-        As for ``rdm.compute_rdms``.
+        As for ``compute_rdms``. Noise is estimated once, from all repetitions, and halves are
+        taken by it, as the measured RDM is.
     method : str, optional
         As for ``comparisons.compare_rdms``.
     splits : int, optional
@@ -68,9 +75,10 @@ def compute_ceiling(
     -------
     xr.Dataset (area, bound)
         `reliability` (area): Spearman-Brown corrected; `ceiling` (area): its root, NaN where the
-        reliability is not above 0 or there are fewer than two repetitions; `ceiling_interval`
+        reliability is not above 0 or fewer than three stimuli have halves; `ceiling_interval`
         (area, bound); `ceiling_usable` (area): whether the interval of the reliability lies
-        above 0. An RDM that is not reliably different from noise has no ceiling to divide by.
+        above 0. An RDM that is not reliably different from noise has no ceiling to divide by;
+        `ceiling_stimuli` (area): of how many stimuli the ceiling is.
 
     Raises
     ------
@@ -85,16 +93,18 @@ def compute_ceiling(
     check_structure(recording)
     areas = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
     found = []
+    rdm = {"by": by, "measure": measure, "noise": noise}
     for area in areas:
-        part = _average_within(select_recording(recording, area=area), by)
-        found.append(_ceil_area(part, measure, noise, method, (splits, draws, seed)))
-    reliability, ceiling, lower, upper, usable = (np.array(v) for v in zip(*found, strict=True))
+        part = select_recording(recording, area=area)
+        found.append(_ceil_area(part, rdm, method, (splits, draws, seed)))
+    reliability, ceiling, lower, upper, usable, number = map(np.array, zip(*found, strict=True))
     return xr.Dataset(
         {
             "reliability": ("area", reliability),
             "ceiling": ("area", ceiling),
             "ceiling_interval": (("area", "bound"), np.stack([lower, upper], 1)),
             "ceiling_usable": ("area", usable.astype(bool)),
+            "ceiling_stimuli": ("area", number.astype(int)),
         },
         coords={"area": areas, "bound": ["lower", "upper"]},
         attrs={
@@ -169,48 +179,64 @@ def _rank_ceiling(rdms: RDMs, method: str) -> NoiseCeiling:
     return NoiseCeiling(float(np.mean(lower)), mean_similarity(total, rows))
 
 
-def _average_within(recording: xr.Dataset, by: str) -> xr.Dataset:
-    """Average the stimuli of each condition within each repetition."""
-    if by == "stimulus":
-        return recording
-    index, labels = condition_index(recording, by)
+@dataclass(frozen=True)
+class _Repetitions:
+    """The responses of one area to the stimuli that were shown often enough, for halving.
+
+    Attributes
+    ----------
+    recording : xr.Dataset
+        In which the repetitions that a site saw of a stimulus come first, whatever their numbers
+        were: sessions that were recorded apart have numbers of their own.
+    counts : ndarray of int (stimulus, site)
+        How many there are.
+    factor : float
+        Variance of noise in a half over that in the mean of all, for ``spearman_brown``.
+    """
+
+    recording: xr.Dataset
+    counts: np.ndarray
+    factor: float
+
+
+def _gather_repetitions(recording: xr.Dataset, fewest: int) -> _Repetitions | None:
+    """Leave out the stimuli with fewer repetitions at any site; None if fewer than 3 are left."""
     response = recording["response"].transpose("stimulus", "repetition", "site", ...)
-    values = response.values.astype(float)
-    shown = ~np.isnan(values)
-    shape = (len(labels), *values.shape[1:])
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, index, np.where(shown, values, 0.0))
-    np.add.at(counts, index, shown)
-    with np.errstate(invalid="ignore"):
-        means = sums / counts
-    coords = {k: v for k, v in recording.coords.items() if "stimulus" not in v.dims}
-    grouped = xr.DataArray(means, dims=response.dims, coords=coords, attrs=response.attrs)
-    return xr.Dataset({"response": grouped.assign_coords(stimulus=labels)}, attrs=recording.attrs)
+    shown = ~np.isnan(response.values).reshape(*response.shape[:3], -1).all(3)
+    counts = shown.sum(1)
+    kept = np.flatnonzero((counts >= fewest).all(1))
+    if len(kept) < 3:
+        return None
+    order = np.argsort(~shown[kept], axis=1, kind="stable")
+    values = response.values[kept]
+    packed = np.take_along_axis(values, order.reshape(*order.shape, *[1] * (values.ndim - 3)), 1)
+    part = recording.isel(stimulus=kept)
+    part = part.assign(response=response[kept].copy(data=packed))
+    counts = counts[kept]
+    return _Repetitions(part, counts, float(np.mean(1 / (counts // 2)) / np.mean(1 / counts)))
 
 
 def _ceil_area(
-    recording: xr.Dataset, measure: str, noise: Noise, method: str, settings: tuple[int, int, int]
-) -> tuple[float, float, float, float, bool]:
-    """Return reliability, ceiling, its bounds, and whether it may be divided by."""
+    recording: xr.Dataset, rdm: dict[str, Any], method: str, settings: tuple[int, int, int]
+) -> tuple[float, float, float, float, bool, int]:
+    """Return reliability, ceiling, its bounds, whether it may be divided by, and of how many."""
     splits, draws, seed = settings
-    others = set(recording["response"].dims) - {"stimulus", "repetition"}
-    shown = recording["response"].notnull().any(others)
-    fewest = 2 * find_measure(measure).fewest_repetitions
-    if int(shown.sum("repetition").min()) < fewest:
-        return np.nan, np.nan, np.nan, np.nan, False
-    halves = [
-        _halve(recording, np.random.default_rng([seed, k]), measure, noise, fewest // 2)
-        for k in range(splits)
-    ]
+    fewest = 2 * find_measure(rdm["measure"]).fewest_repetitions
+    repetitions = _gather_repetitions(recording, fewest)
+    if repetitions is None:
+        return np.nan, np.nan, np.nan, np.nan, False, 0
+    rdm = rdm | {"noise": _fix_noise(recording, rdm["measure"], rdm["noise"])}
+    halves = [_halve(repetitions, np.random.default_rng([seed, k]), rdm) for k in range(splits)]
     try:
         r = np.array([compare_rdms(a, b, method=method)[0, 0] for a, b in halves])
     except ValueError as cause:
         raise RecordingError(f"The halves of the repetitions cannot be compared: {cause}") from None
-    reliability = float(spearman_brown(max(float(r.mean()), -0.999)))
+    factor = repetitions.factor
+    reliability = float(spearman_brown(float(r.mean()), factor=factor))
     lower = upper = np.nan
     draws = draws if find_comparison(method).draws == "weights" else 0
     if draws:
-        times = draw_times(recording.sizes["stimulus"], draws, [seed, 1])
+        times = draw_times(halves[0][0].n_cond, draws, [seed, 1])
         some = halves[:INTERVAL_SPLITS]
         drawn = np.mean(
             [
@@ -222,33 +248,40 @@ def _ceil_area(
             axis=0,
         )[:, 0, 0]
         # about the estimate from all splits
-        drawn = np.clip(drawn + r.mean() - r[:INTERVAL_SPLITS].mean(), -0.999, 1)
-        lower, upper = np.quantile(spearman_brown(drawn), [0.025, 0.975])
+        drawn = np.clip(drawn + r.mean() - r[:INTERVAL_SPLITS].mean(), -1, 1)
+        lower, upper = np.quantile(spearman_brown(drawn, factor=factor), [0.025, 0.975])
     usable = reliability > 0 and (lower > 0 if draws else True)
     root = [float(np.sqrt(v)) if v > 0 else 0.0 for v in (lower, upper)]
     ceiling = float(np.sqrt(reliability)) if reliability > 0 else np.nan
     bounds = root if np.isfinite(upper) else [np.nan, np.nan]
-    return reliability, ceiling, bounds[0], bounds[1], bool(usable)
+    n_stimuli = repetitions.recording.sizes["stimulus"]
+    return reliability, ceiling, bounds[0], bounds[1], bool(usable), n_stimuli
+
+
+def _fix_noise(recording: xr.Dataset, measure: str, noise: Noise) -> Noise:
+    """Return the noise of all repetitions, as the measured RDM has it: halves may hold none."""
+    if find_measure(measure).of_recording is None or noise == "identity":
+        return noise
+    if not isinstance(noise, str):
+        return noise
+    area = str(recording["area"].values[0])
+    return {area: compute_noise_precision(recording, method=noise)}
 
 
 def _halve(
-    recording: xr.Dataset,
-    generator: np.random.Generator,
-    measure: str,
-    noise: Noise,
-    fewest: int,
+    repetitions: _Repetitions, generator: np.random.Generator, rdm: dict[str, Any]
 ) -> tuple[RDMs, RDMs]:
-    """Return the RDMs of two random halves of the repetitions of each stimulus."""
-    response = recording["response"].transpose("stimulus", "repetition", "site", ...)
+    """Return the RDMs of two random halves of the repetitions of each stimulus at each site."""
+    response, counts = repetitions.recording["response"], repetitions.counts
     values = response.values
-    shown = ~np.isnan(values).reshape(*values.shape[:2], -1).all(2)
-    priority = np.where(shown, generator.random(values.shape[1]), np.inf)
-    rank = priority.argsort(1).argsort(1)
-    number = shown.sum(1, keepdims=True)
-    masks = rank < number // 2, (rank >= number - number // 2) & shown
+    priorities = generator.random((1, values.shape[1]))
+    masks = np.zeros((2, *values.shape[:3]), dtype=bool)
+    for n in np.unique(counts).tolist():
+        for mask, half in zip(masks, draw_halves(priorities, n), strict=True):
+            mask[:, :n] |= half[0][None, :, None] & (counts == n)[:, None]
     rdms = []
     for mask in masks:
-        half = np.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 2)), values, np.nan)
-        part = recording.assign(response=response.copy(data=half))
-        rdms.append(compute_rdms(part, measure=measure, noise=noise))
+        half = np.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 3)), values, np.nan)
+        part = repetitions.recording.assign(response=response.copy(data=half))
+        rdms.append(compute_rdms(part, **rdm))
     return rdms[0], rdms[1]

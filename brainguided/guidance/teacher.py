@@ -51,6 +51,8 @@ class Target:
     recording : xr.Dataset or None
         The area's responses with their repetitions, for ceilings and intervals; None where there
         is only an RDM.
+    noise : str or mapping of area to ndarray
+        How the noise of the responses was estimated for the RDM; see ``compute_rdms``.
     """
 
     area: str
@@ -58,6 +60,7 @@ class Target:
     rdm: RDMs
     by: str = "stimulus"
     recording: xr.Dataset | None = None
+    noise: Noise = "shrinkage"
 
     def __post_init__(self) -> None:
         validate_stimuli(self.stimuli, name=f"stimuli of {self.area}")
@@ -205,6 +208,7 @@ class Teacher:
                     select_rdm(rdms, order.index(area)),
                     by,
                     select_recording(recording, area=area),
+                    noise,
                 )
                 for area in chosen
             )
@@ -340,7 +344,8 @@ class Teacher:
 
     def without_recordings(self) -> Teacher:
         """Return the teacher with its RDMs alone: all that a search needs, and sends to workers."""
-        return Teacher(tuple(replace(target, recording=None) for target in self.targets))
+        bare = [replace(t, recording=None, noise="shrinkage") for t in self.targets]
+        return Teacher(tuple(bare))
 
     def shuffled(self, *, seed: int) -> Teacher:
         """Return a control teacher: the same RDMs with their conditions permuted at random.

@@ -164,6 +164,14 @@ def _average_groups(products: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.add.reduceat(sums[:, order], starts, axis=1) / np.outer(counts, counts)
 
 
+def select_noise(noise: Noise, area: str, sites: np.ndarray) -> Noise:
+    """Return the noise of some sites of an area, bool (site,): a precision is marginalised."""
+    if isinstance(noise, str):
+        return noise
+    covariance = np.linalg.inv(np.asarray(noise[area], dtype=float))
+    return {area: np.linalg.inv(covariance[np.ix_(sites, sites)])}
+
+
 def _find_precision(noise: Noise, area: str) -> np.ndarray | xr.DataArray | None:
     """Return the precision that was given for an area, None if it is to be estimated."""
     if isinstance(noise, str):

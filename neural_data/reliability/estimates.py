@@ -17,51 +17,64 @@ from neural_data.reliability.split_halves import (
     correlate_halves,
     draw_priorities,
     iterate_groups,
+    sum_noise,
 )
 
 T = TypeVar("T", float, np.ndarray, xr.DataArray)
 UNITS = "Spearman-Brown corrected Pearson r"
 
 
-def spearman_brown(r: T) -> T:
-    """Predict the reliability of all repetitions from the correlation of two halves of them.
+def spearman_brown(r: T, *, factor: float | np.ndarray = 2.0) -> T:
+    """Predict the reliability of more repetitions from the correlation of two equal halves.
 
-    ``2 r / (1 + r)`` [1]_: the correlation to be expected between the mean over all repetitions
-    and the mean over as many new ones.
+    ``k r / (1 + (k - 1) |r|)`` for `k` times as many repetitions as a half has [1]_: the
+    correlation to be expected between their mean and the mean of as many new ones. An odd number
+    n of repetitions has halves of (n - 1) / 2, so that k is n / (n // 2): 3 for three
+    repetitions, 2 for any even number.
+
+    The absolute value in the denominator is a convention [2]_, since the formula is one of
+    positive reliabilities: a negative correlation is corrected as a positive one is, and keeps
+    its sign. Results lie within -1 and 1, and those of sites without signal average to 0.
 
     Parameters
     ----------
     r : float, array or DataArray
         Pearson correlation of two halves, from -1 to 1.
+    factor : float or array, optional
+        k, 1 or more.
 
     Returns
     -------
     float, array or DataArray
-        Of the same kind; up to 1, and below 0 where `r` is.
+        Of the same kind as `r`; from -1 to 1.
 
     Raises
     ------
     ValueError
-        A correlation lies outside -1 to 1.
+        A correlation lies outside -1 to 1, or a factor below 1.
 
     References
     ----------
     .. [1] Spearman (1910), Brown (1910). British Journal of Psychology 3, 271-295, 296-322.
+    .. [2] Krus & Helmstadter (1993). Educational and Psychological Measurement 53, 643-650.
 
     Examples
     --------
     >>> spearman_brown(0.5)
     0.6666666666666666
+    >>> spearman_brown(0.5, factor=3)
+    0.75
     """
     values = np.asarray(r, dtype=float)
     if (np.abs(values) > 1 + 1e-9).any():
         seen = values[np.abs(values) > 1 + 1e-9].flat[0]
         raise ValueError(f"A correlation of {seen:g}; expected values from -1 to 1.")
-    if (values == -1).any():
+    if (np.asarray(factor) < 1).any():
         raise ValueError(
-            "A correlation of -1 has no Spearman-Brown prediction (it is minus infinity)."
+            f"factor is {np.min(factor):g}; expected 1 or more, the number of repetitions over "
+            "that of a half."
         )
-    predicted: T = 2 * r / (1 + r)
+    predicted: T = factor * r / (1 + (factor - 1) * abs(r))  # type: ignore[assignment]
     return predicted
 
 
@@ -71,10 +84,12 @@ def compute_site_reliability(
     """Compute how reliable the responses of each site are, from 0 (noise) to 1.
 
     The repetitions are split at random into halves, averaged within each, and correlated over
-    stimuli (Pearson); the mean over splits is corrected by `spearman_brown`. Halves are equal, so
-    each split of an odd number of repetitions leaves one of them out, at random. Stimuli shown
-    equally often are split alike, whatever repetitions they miss. A half that does not vary over
-    stimuli counts as correlation 0.
+    stimuli (Pearson). Halves are equal, so each split of an odd number of repetitions leaves one
+    of them out, at random. The mean over splits is corrected by `spearman_brown` to all
+    repetitions, those left out included: the factor is the variance of noise in a half over that
+    in the mean of all, ``mean(1 / (n // 2)) / mean(1 / n)`` over the numbers of repetitions n of
+    the stimuli. Stimuli shown equally often are split alike, whatever repetitions they miss. A
+    half that does not vary over stimuli counts as correlation 0.
 
     Parameters
     ----------
@@ -108,21 +123,24 @@ def compute_site_reliability(
     priorities = draw_priorities(recording, splits, seed)
     n_bins = recording.sizes["time_bin"] if "time_bin" in recording["response"].dims else 1
     correlation = np.zeros((recording.sizes["site"], n_bins))
+    factor = np.full((recording.sizes["site"], 1), 2.0)
     for sites, groups in iterate_groups(recording):
         moments = compute_moments(groups)
+        noise = sum_noise(groups)
+        factor[sites] = noise[0] / noise[1]
         for start in range(0, splits, SPLIT_BLOCK):
             r = correlate_halves(moments, priorities[start : start + SPLIT_BLOCK])
             correlation[sites] += r.sum(axis=1).reshape(len(sites), n_bins)
     return label_sites(
         recording,
-        spearman_brown(correlation / splits),
+        spearman_brown(correlation / splits, factor=factor),
         {"splits": splits, "seed": seed},
         step="compute_site_reliability",
     )
 
 
 def compute_rdm_reliability(
-    recording: xr.Dataset, *, splits: int = 100, seed: int = 0, zscore: bool = True
+    recording: xr.Dataset, *, splits: int = 100, seed: int = 0, zscore: bool = False
 ) -> xr.DataArray:
     """Compute how reliable the dissimilarity matrix (RDM) of each area is.
 
@@ -141,8 +159,8 @@ def compute_rdm_reliability(
         The same seed gives the same splits.
     zscore : bool
         Standardise each site over stimuli, in each half by itself, so that sites with high
-        rates do not decide alone. Without it the patterns share the mean response of the sites,
-        which alone makes RDMs alike.
+        rates do not decide alone: the reliability of RDMs of z-scored sites. By default responses
+        stay as they are, in RDMs and ceilings too; see `zscore_sites`.
 
     Returns
     -------
@@ -164,14 +182,14 @@ def compute_rdm_reliability(
     areas = list_areas(recording)
     n_bins = recording.sizes["time_bin"] if "time_bin" in recording["response"].dims else 1
     correlation = np.zeros((len(areas), n_bins))
+    factor = np.full((len(areas), 1), 2.0)
     for i, sites in enumerate(areas.values()):
-        for bin_, _, first, second in iterate_half_patterns(
-            recording, sites, priorities, zscore=zscore
-        ):
-            correlation[i, bin_] += correlate_grams(first, second)
+        for half in iterate_half_patterns(recording, sites, priorities, zscore=zscore):
+            correlation[i, half.time_bin] += correlate_grams(half.first, half.second)
+            factor[i] = half.factor
     return label_areas(
         recording,
-        spearman_brown(correlation / splits),
+        spearman_brown(correlation / splits, factor=factor),
         {"splits": splits, "seed": seed, "zscore": int(zscore)},
         step="compute_rdm_reliability",
     )

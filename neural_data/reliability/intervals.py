@@ -19,6 +19,7 @@ from neural_data.reliability.split_halves import (
     correlate_sums,
     draw_priorities,
     iterate_groups,
+    sum_noise,
 )
 
 FEWEST_STIMULI = 10
@@ -73,11 +74,14 @@ def bootstrap_site_reliability(
     drawn = _draw_stimuli(recording, draws, seed)
     n_bins = recording.sizes["time_bin"] if "time_bin" in recording["response"].dims else 1
     correlation = np.zeros((draws, recording.sizes["site"], n_bins))
+    factor = np.full((recording.sizes["site"], 1), 2.0)
     few: list[int] = []
     for sites, groups in iterate_groups(recording):
         if sum(len(group.stimuli) for group in groups) < FEWEST_STIMULI:
             few += sites.tolist()
             continue
+        noise = sum_noise(groups)
+        factor[sites] = noise[0] / noise[1]
         r = _correlate_draws(groups, priorities, drawn)
         correlation[:, sites] = r.reshape(draws, len(sites), n_bins)
     if few:
@@ -88,7 +92,7 @@ def bootstrap_site_reliability(
         )
     return label_sites(
         recording,
-        _correct(correlation / splits),
+        spearman_brown(np.clip(correlation / splits, -1, 1), factor=factor),
         {"draws": draws, "splits": splits, "seed": seed},
         step="bootstrap_site_reliability",
     )
@@ -100,14 +104,15 @@ def bootstrap_rdm_reliability(
     draws: int = 1000,
     splits: int = 20,
     seed: int = 0,
-    zscore: bool = True,
+    zscore: bool = False,
 ) -> xr.DataArray:
     """Compute the reliability of each area's RDM anew for stimuli drawn with replacement.
 
     The bootstrap over stimuli of `compute_rdm_reliability`. A pair of stimuli counts as often as
     the product of how often both were drawn; pairs of a stimulus with itself are left out. Sums
     over pairs are taken to first order in how often each stimulus was drawn, around once
-    (Hajek's projection [1]_), for z-scored sites and patterns of all stimuli: this is as if the
+    (Hajek's projection [1]_), for sites and patterns standardised over all stimuli: this is as
+    if the
     number of stimuli were large, and makes a draw cost next to nothing.
 
     Sites are not drawn: an RDM is the more reliable the more sites it has, and among sites drawn
@@ -148,17 +153,17 @@ def bootstrap_rdm_reliability(
     times = 2.0 * _draw_stimuli(recording, draws, seed) - 1
     n_bins = recording.sizes["time_bin"] if "time_bin" in recording["response"].dims else 1
     correlation = np.zeros((draws, len(areas), n_bins))
+    factor = np.full((len(areas), 1), 2.0)
     for i, sites in enumerate(areas.values()):
-        for bin_, _, first, second in iterate_half_patterns(
-            recording, sites, priorities, zscore=zscore
-        ):
-            sums = times @ sum_by_stimulus(first, second).T
+        for half in iterate_half_patterns(recording, sites, priorities, zscore=zscore):
+            factor[i] = half.factor
+            sums = times @ sum_by_stimulus(half.first, half.second).T
             n_pairs = np.asarray(float(n_stimuli * (n_stimuli - 1)))
             r = correlate_sums(tuple(sums.T), n_pairs)
-            correlation[:, i, bin_] += np.clip(r, -1, 1)
+            correlation[:, i, half.time_bin] += np.clip(r, -1, 1)
     return label_areas(
         recording,
-        _correct(correlation / splits),
+        spearman_brown(np.clip(correlation / splits, -1, 1), factor=factor),
         {"draws": draws, "splits": splits, "seed": seed, "zscore": int(zscore)},
         step="bootstrap_rdm_reliability",
     )
@@ -190,8 +195,3 @@ def _correlate_draws(groups: list[Group], priorities: np.ndarray, drawn: np.ndar
             sums = (times @ features.T).reshape(len(drawn), 5, n_channels)
             result += correlate_sums(tuple(sums.swapaxes(0, 1)), n)
     return result
-
-
-def _correct(r: np.ndarray) -> np.ndarray:
-    # Few different stimuli may come up that correlate by exactly -1, of which nothing follows.
-    return spearman_brown(np.clip(r, -1 + 1e-9, 1))

@@ -7,21 +7,48 @@ stimuli over sites; it is never formed where there are fewer sites than stimuli.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from neural_data.model.site_blocks import as_slice
-from neural_data.reliability.split_halves import Group, average_halves, iterate_groups
+from neural_data.reliability.split_halves import (
+    Group,
+    average_halves,
+    iterate_groups,
+    sum_noise,
+)
 
 AREA_BYTES = 512 * 2**20
 """Responses of one area in so many time bins are in memory at a time."""
 HALVES_BYTES = 64 * 2**20
 
 
+@dataclass(frozen=True)
+class HalfPatterns:
+    """Patterns of both halves of the repetitions in one split and one time bin.
+
+    Attributes
+    ----------
+    time_bin, split : int
+    first, second : array (site, stimulus)
+        Centred over sites and of length 1, or 0 where they do not vary.
+    factor : float
+        Variance of noise in a half over that in the mean of all repetitions, averaged over
+        stimuli and sites; for `spearman_brown`.
+    """
+
+    time_bin: int
+    split: int
+    first: np.ndarray
+    second: np.ndarray
+    factor: float
+
+
 def iterate_half_patterns(
     recording: xr.Dataset, sites: np.ndarray, priorities: np.ndarray, *, zscore: bool
-) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+) -> Iterator[HalfPatterns]:
     """Yield the patterns of both halves of every split, in every time bin.
 
     Parameters
@@ -36,9 +63,7 @@ def iterate_half_patterns(
 
     Yields
     ------
-    time_bin, split : int
-    first, second : array (site, stimulus)
-        Patterns that are centred over sites and of length 1, or 0 where they do not vary.
+    HalfPatterns
     """
     n_sites, n_stimuli = int(sites.sum()), recording.sizes["stimulus"]
     position = np.cumsum(sites) - 1
@@ -53,6 +78,8 @@ def iterate_half_patterns(
             (position[members], groups)
             for members, groups in iterate_groups(part, wanted=sites, complete=True)
         ]
+        noise = np.sum([len(members) * sum_noise(groups) for members, groups in pieces], axis=0)
+        factor = float(noise[0] / noise[1])
         shape = (n_sites, min(bins, n_bins - start), n_stimuli)
         mean = np.empty((shape[1], n_sites, 1))
         for members, groups in pieces:
@@ -71,7 +98,7 @@ def iterate_half_patterns(
                     first, second = (np.ascontiguousarray(half[k, bin_]) for half in halves)
                     standardise(first, axis=0)
                     standardise(second, axis=0)
-                    yield start + bin_, split + k, first, second
+                    yield HalfPatterns(start + bin_, split + k, first, second, factor)
 
 
 def standardise(values: np.ndarray, *, axis: int) -> None:

@@ -134,6 +134,19 @@ def compute_moments(groups: list[Group]) -> list[Moments]:
     ]
 
 
+def sum_noise(groups: list[Group]) -> np.ndarray:
+    """Sum, over stimuli, the variance of noise in the mean of a half and in that of all: (2,).
+
+    In units of the variance of one repetition. The first over the second is the factor of
+    `spearman_brown`.
+    """
+    total = np.zeros(2)
+    for group in groups:
+        n = group.n_repetitions
+        total += len(group.stimuli) * np.array([1 / (n // 2), 1 / n])
+    return total
+
+
 def correlate_halves(moments: list[Moments], priorities: np.ndarray) -> np.ndarray:
     """Correlate the means of two halves over stimuli, Pearson: (channel, split).
 

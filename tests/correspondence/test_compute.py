@@ -10,6 +10,7 @@ from torch import nn
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.correspondence._area_map import SiteResponses, draw_sites
+from brainguided.correspondence.ceilings import compute_ceiling
 from brainguided.correspondence.committed_layers import commit_layer, draw_stimulus_halves
 from brainguided.correspondence.compute import (
     Inference,
@@ -20,6 +21,7 @@ from brainguided.guidance.similarity import compute_similarity
 from brainguided.guidance.teacher import Teacher
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compare import compare_rdms
+from brainguided.rdms.crossnobis import select_noise
 from neural_data import simulate_macaque, simulate_objects
 from neural_data.errors import AlignmentError, RecordingError
 
@@ -209,3 +211,20 @@ def test_crossnobis_areas_are_mapped_and_other_methods_have_no_intervals(macaque
         compute_correspondence(network, teacher, method="whitened cosine", inference=FEW)
     with pytest.raises(ValueError, match=r"draws is -1(?s:.*)resample is 'site'"):
         Inference("site", draws=-1)
+
+
+def test_the_ceiling_of_a_correspondence_has_the_noise_of_its_teacher(macaque, network) -> None:
+    recording, stimuli = macaque
+    sites = {a: int((recording["area"] == a).sum()) for a in ("V4", "IT")}
+    noise = {area: np.diag(np.geomspace(1e-3, 1e3, n)) for area, n in sites.items()}
+    teacher = Teacher.from_recording(recording, stimuli, measure="mahalanobis", noise=noise)
+    few = Inference(draws=0, permutations=0, splits=5)
+    found = compute_correspondence(network, teacher, inference=few)
+    expected = compute_ceiling(recording, measure="mahalanobis", noise=noise, splits=5, draws=0)
+    np.testing.assert_allclose(found["ceiling"], expected["ceiling"].sel(area=found["area"]))
+    other = compute_ceiling(recording, measure="mahalanobis", splits=5, draws=0)
+    assert not np.allclose(expected["ceiling"], other["ceiling"], atol=0.01)
+    assert found["ceiling_stimuli"].values.tolist() == [stimuli.sizes["stimulus"]] * 2
+    animal = recording["animal"].values[recording["area"].values == "V4"] == "A"
+    kept = select_noise(noise, "V4", animal)["V4"]
+    np.testing.assert_allclose(kept, noise["V4"][np.ix_(animal, animal)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -91,7 +92,14 @@ def average_by_loop(response: np.ndarray, priorities: np.ndarray) -> np.ndarray:
     return means
 
 
-def loop_over_splits(response, splits, seed, *, zscore=True):
+def lengthen(r, counts):
+    """Spearman-Brown for numbers of repetitions (stimulus[, site]), 0 where nothing was seen."""
+    seen = np.where(counts > 0, counts, np.nan).astype(float)
+    k = np.nanmean(1 / (seen // 2), axis=0) / np.nanmean(1 / seen, axis=0)
+    return k * r / (1 + (k - 1) * np.abs(r))
+
+
+def loop_over_splits(response, splits, seed, *, zscore=False):
     """Both reliabilities by plain loops, for (stimulus, repetition, site)."""
     sites, rdms = [], []
     pairs = np.triu_indices(response.shape[0], 1)
@@ -108,7 +116,8 @@ def loop_over_splits(response, splits, seed, *, zscore=True):
         first, second = (1 - np.corrcoef(half)[pairs] for half in means)
         rdms.append(np.corrcoef(first, second)[0, 1])
     site, rdm = np.mean(sites, axis=0), np.mean(rdms)
-    return 2 * site / (1 + site), 2 * rdm / (1 + rdm)
+    counts = (~np.isnan(response)).sum(axis=1)
+    return lengthen(site, counts), lengthen(rdm, counts.ravel())
 
 
 @pytest.mark.parametrize("n_repetitions", [2, 3, 5, 8])
@@ -121,9 +130,9 @@ def test_reliability_equals_plain_loops_over_the_same_splits(n_repetitions, gaps
     site, rdm = loop_over_splits(response, 20, 3)
     np.testing.assert_allclose(compute_site_reliability(recording, splits=20, seed=3), site)
     np.testing.assert_allclose(compute_rdm_reliability(recording, splits=20, seed=3), [rdm])
-    _, rdm = loop_over_splits(response, 20, 3, zscore=False)
-    bare = compute_rdm_reliability(recording, splits=20, seed=3, zscore=False)
-    np.testing.assert_allclose(bare, [rdm])
+    _, rdm = loop_over_splits(response, 20, 3, zscore=True)
+    scored = compute_rdm_reliability(recording, splits=20, seed=3, zscore=True)
+    np.testing.assert_allclose(scored, [rdm])
 
 
 @pytest.mark.parametrize("n_repetitions", [6, 7])
@@ -228,6 +237,34 @@ def test_site_reliability_finds_the_known_truth():
     )
 
 
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 7])
+def test_site_reliability_is_that_of_all_repetitions_also_of_an_odd_number(n):
+    noise = np.array([0.5, 1.0, 2.0])
+    truth = 1 / (1 + noise**2 / n)
+    recording = make_recording(draw_responses(4000, n, noise))
+    np.testing.assert_allclose(compute_site_reliability(recording), truth, atol=0.025)
+    drawn = bootstrap_site_reliability(recording, draws=20, splits=10).mean("draw")
+    np.testing.assert_allclose(drawn, truth, atol=0.025)
+
+
+def test_unequal_repetitions_have_the_reliability_of_their_mean_noise():
+    """The mean over n repetitions has noise of variance v / n; over stimuli, its mean counts."""
+    n = np.arange(4000) % 4 + 2
+    response = draw_responses(4000, 5, np.array([1.0, 2.0]))
+    response[np.arange(5) >= n[:, np.newaxis]] = np.nan
+    truth = 1 / (1 + np.array([1.0, 4.0]) * np.mean(1 / n))
+    found = compute_site_reliability(make_recording(response))
+    np.testing.assert_allclose(found, truth, atol=0.025)
+
+
+def test_sites_of_noise_average_to_no_reliability_whatever_the_number_of_repetitions():
+    for n in (2, 3, 5):
+        noise = np.random.default_rng(n).normal(size=(12, n, 3000))
+        found = compute_site_reliability(make_recording(noise), splits=10)
+        assert float(found.min()) >= -1
+        assert abs(float(found.mean())) < 0.03
+
+
 def test_noise_has_no_reliability_and_noiseless_responses_have_all():
     rng = np.random.default_rng(0)
     noise = make_recording(rng.normal(size=(500, 6, 20)))
@@ -251,7 +288,7 @@ def test_the_order_of_stimuli_does_not_matter():
 def test_scaling_a_site_changes_nothing():
     response = draw_responses(60, 6, noise=np.ones(5))
     scaled = response * [1, 10, 0.1, 5, 1000] + [0, 1, 2, 3, 1e6]
-    for compute in BOTH:
+    for compute in (compute_site_reliability, partial(compute_rdm_reliability, zscore=True)):
         np.testing.assert_allclose(
             compute(make_recording(response)), compute(make_recording(scaled)), rtol=1e-6
         )
@@ -352,13 +389,20 @@ def test_spearman_brown_keeps_the_kind_of_its_input():
     assert spearman_brown(0.5) == pytest.approx(2 / 3)
     assert spearman_brown(0.0) == 0
     assert spearman_brown(1.0) == 1
-    np.testing.assert_allclose(spearman_brown(np.array([0.5, -0.5])), [2 / 3, -2])
+    np.testing.assert_allclose(spearman_brown(np.array([0.5, -0.5])), [2 / 3, -2 / 3])
+    np.testing.assert_allclose(spearman_brown(np.array([0.5, 0.2]), factor=3), [0.75, 3 / 7])
+    r = np.linspace(-1, 1, 41)
+    for factor in (1, 2, 3, 2.5):
+        found = spearman_brown(r, factor=factor)
+        assert (np.abs(found) <= 1).all()
+        assert (np.diff(found) > 0).all()
+        np.testing.assert_allclose(found, -spearman_brown(-r, factor=factor))
     labelled = xr.DataArray([0.5], dims="site", coords={"site": ["s1"]})
     assert spearman_brown(labelled)["site"].values.tolist() == ["s1"]
     with pytest.raises(ValueError, match="correlation of 2; expected values from -1 to 1"):
         spearman_brown(2.0)
-    with pytest.raises(ValueError, match="-1 has no Spearman-Brown"):
-        spearman_brown(-1.0)
+    with pytest.raises(ValueError, match=r"factor is 0\.5; expected 1 or more"):
+        spearman_brown(0.5, factor=0.5)
 
 
 def loop_over_draws(response, draws, splits, seed):
@@ -373,8 +417,7 @@ def loop_over_draws(response, draws, splits, seed):
             a, b = average_by_loop(response, priorities)[:, again]
             r.append([np.corrcoef(x, y)[0, 1] for x, y in zip(a.T, b.T)])
         result.append(np.mean(r, axis=0))
-    mean = np.array(result)
-    return 2 * mean / (1 + mean)
+    return lengthen(np.array(result), (~np.isnan(response)).sum(axis=1))
 
 
 @pytest.mark.parametrize("by_site", [False, True])
@@ -461,7 +504,8 @@ def test_a_thousand_splits_of_a_large_recording_take_less_than_a_second():
 
 @pytest.mark.data
 def test_real_v4_is_as_reliable_as_known(shared_data):
-    """Session 210325: site median .75, RDM .72 (z-scored sites, 1 - Pearson)."""
+    """Session 210325: site median .77; RDM .74 of z-scored sites (1 - Pearson)."""
     recording, _ = read_cowley2023(shared_data / "cowley2023", "210325", per_repetition=True)
-    assert float(compute_site_reliability(recording).median()) == pytest.approx(0.75, abs=0.01)
-    assert float(compute_rdm_reliability(recording)[0]) == pytest.approx(0.72, abs=0.01)
+    assert float(compute_site_reliability(recording).median()) == pytest.approx(0.765, abs=0.01)
+    scored = compute_rdm_reliability(recording, zscore=True)
+    assert float(scored[0]) == pytest.approx(0.74, abs=0.01)
