@@ -38,4 +38,7 @@ from .shape import (
     compute_soft_matching as compute_soft_matching,
     permute_responses as permute_responses,
 )
-from .time_courses import compute_similarity_over_time as compute_similarity_over_time
+from .time_courses import (
+    compute_similarity_over_time as compute_similarity_over_time,
+    compute_temporal_generalisation as compute_temporal_generalisation,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from brainguided.correspondence._parts import divide_repetitions
 from brainguided.rdms.conditions import order_patterns, refuse_undefined
 from neural_data.errors import RecordingError
 from neural_data.model.recording import check_structure
@@ -117,7 +118,7 @@ def compute_area_dimensionality(
     generator = np.random.default_rng([seed, 12])
     trace, squares = np.zeros(len(names)), np.zeros(len(names))
     for _ in range(splits):
-        parts = _divide(values, generator)
+        parts = [p - p.mean(0) for p in divide_repetitions(values, QUARTERS, generator)]
         for k, area in enumerate(names):
             a, b, c, d = (part[:, areas == area] for part in parts)
             trace[k] += np.vdot(a, b)
@@ -139,20 +140,3 @@ def compute_area_dimensionality(
             "source": str(recording.attrs.get("source", "unknown")),
         },
     )
-
-
-def _divide(values: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
-    """Return centred means (stimulus, site) of four random parts of the repetitions."""
-    order = np.argsort(
-        np.where(np.isfinite(values), generator.random((len(values), 1, 1)), np.inf),
-        axis=0,
-    )
-    sorted_values = np.take_along_axis(values, order, axis=0)  # what was not shown comes last
-    counts = np.isfinite(values).sum(0)
-    place = np.arange(len(values))[:, None, None]
-    parts = []
-    for k in range(QUARTERS):
-        member = (place % QUARTERS == k) & (place < counts)
-        mean = np.where(member, sorted_values, 0.0).sum(0) / member.sum(0)
-        parts.append(mean - mean.mean(0))
-    return parts

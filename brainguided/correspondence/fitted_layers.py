@@ -53,7 +53,8 @@ def fit_layers(
     xarray.Dataset (layer, fold)
         `similarity`, `best_layer_similarity`: means over folds, in [-1, 1]; the same of every fold
         as `fold_similarity`, `fold_best_layer_similarity` (fold); `best_layer` (fold); `weight`
-        (layer): fitted to all conditions, each layer's RDM scaled to a standard deviation of 1.
+        (layer): fitted to all conditions, each layer's RDM scaled to a standard deviation of 1;
+        `fold_of` (condition).
 
     Raises
     ------
@@ -106,8 +107,9 @@ def fit_layers(
             "fold_best_layer_similarity": ("fold", single),
             "best_layer": ("fold", [names[k] for k in best]),
             "weight": ("layer", _fit(layers, area[0])),
+            "fold_of": ("condition", fold_of),
         },
-        coords={"layer": names},
+        coords={"layer": names, "condition": labels},
         attrs={
             "folds": folds,
             "seed": seed,

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from brainguided.correspondence._parts import divide_repetitions
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
 from brainguided.rdms.compute import compute_rdms
+from brainguided.rdms.conditions import average_conditions
+from brainguided.rdms.distances import pattern_distances
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import check_structure
@@ -92,3 +95,120 @@ def compute_similarity_over_time(
             **origin_of(recording),
         },
     )
+
+
+def compute_temporal_generalisation(
+    recording: xr.Dataset,
+    *,
+    by: str = "stimulus",
+    measure: str = "correlation",
+    splits: int = 20,
+    seed: int = 0,
+) -> xr.DataArray:
+    """Return how similar each area's RDM in one time bin is to its RDM in every other.
+
+    Repetitions are divided into random halves; the RDM of one half in a time bin is correlated
+    (Pearson) with that of the other half in every bin, both ways, and averaged over splits. Noise
+    is thus never compared with itself: the diagonal is the split-half reliability of the RDM, and
+    what lies off it says for how long the same representation is held [1]_.
+
+    Parameters
+    ----------
+    recording : xr.Dataset
+        With dim ``time_bin`` and at least two repetitions of every stimulus at every site.
+    by : str
+        Coordinate over stimuli that names the conditions, such as "object_name".
+    measure : {"correlation", "cosine", "squared euclidean", "euclidean", "poisson"}
+        Dissimilarity of two mean patterns, see ``compute_rdms``.
+    splits : int
+        Random halves.
+    seed : int
+        Of the halves.
+
+    Returns
+    -------
+    xr.DataArray (area, time_bin, other_time_bin)
+        Symmetric, in [-1, 1]; NaN in bins in which an area's RDM is constant or not defined, such
+        as before the first response. ``time_bin_start`` and ``time_bin_end`` in ms, over both dims
+        (``other_time_bin_start`` ...), where the recording has them.
+
+    Raises
+    ------
+    RecordingError
+        If the recording is not valid, has no time bins, or fewer than two repetitions of a stimulus
+        at a site.
+
+    References
+    ----------
+    .. [1] King & Dehaene (2014), Trends Cogn. Sci. 18, 203-210; for RDMs, Cichy, Pantazis & Oliva
+       (2014), Nat. Neurosci. 17, 455-462.
+    """
+    check_structure(recording)
+    if "time_bin" not in recording["response"].dims:
+        raise RecordingError(
+            "The recording has no time bins, so that nothing can be generalised over time."
+        )
+    areas = recording["area"].values.astype(str)
+    names = list(dict.fromkeys(areas.tolist()))
+    n_bins = recording.sizes["time_bin"]
+    values = np.full((len(names), n_bins, n_bins), np.nan)
+    for k, area in enumerate(names):
+        part = recording.isel(site=areas == area)
+        total = np.zeros((n_bins, n_bins))
+        for split in range(splits):
+            halves = _compute_half_rdms(part, by, measure, [seed, 15, split])
+            total += _correlate_rows(halves[0], halves[1])
+        values[k] = (total + total.T) / (2 * splits)
+    coords = {name: ("time_bin", recording[name].values) for name in TIMES if name in recording}
+    coords |= {f"other_{name}": ("other_time_bin", v) for name, (_, v) in list(coords.items())}
+    return xr.DataArray(
+        values,
+        dims=("area", "time_bin", "other_time_bin"),
+        coords={"area": names, **coords},
+        name="generalisation",
+        attrs={
+            "long_name": "split-half RDM similarity (pearson)",
+            "by": by,
+            "measure": measure,
+            "splits": splits,
+            "seed": seed,
+            "source": str(recording.attrs.get("source", "unknown")),
+        },
+    )
+
+
+def _compute_half_rdms(
+    part: xr.Dataset, by: str, measure: str, seed: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the RDMs (time_bin, pair) of two halves, centred and of length 1; NaN if undefined."""
+    halves: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for k in range(part.sizes["time_bin"]):
+        response = part["response"].isel(time_bin=k)
+        values = response.transpose("repetition", "stimulus", "site").values.astype(float)
+        few = int((np.isfinite(values).sum(0) < 2).sum())
+        if few:
+            raise RecordingError(
+                f"{few} stimulus-site pairs have fewer than two repetitions, so that there are no "
+                "halves: leave them out with select_recording(...)."
+            )
+        generator = np.random.default_rng(seed)  # the same halves in every bin
+        for half, mean in zip(halves, divide_repetitions(values, 2, generator), strict=True):
+            labelled = response.isel(repetition=0).transpose("stimulus", "site").copy(data=mean)
+            half.append(_standardise(average_conditions(labelled, by).values, measure))
+    return np.stack(halves[0]), np.stack(halves[1])
+
+
+def _standardise(patterns: np.ndarray, measure: str) -> np.ndarray:
+    """Return an RDM (pair,), centred and of length 1, or NaN where it is undefined or constant."""
+    if measure == "correlation" and (np.ptp(patterns, axis=1) == 0).any():
+        return np.full(len(patterns) * (len(patterns) - 1) // 2, np.nan)
+    vector = pattern_distances(patterns, measure)
+    size = np.linalg.norm(vector - vector.mean())
+    constant = size <= 1e-12 * np.linalg.norm(vector)
+    return np.asarray((vector - vector.mean()) / (np.nan if constant else size))
+
+
+def _correlate_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the correlations of standardised rows; NaN for rows that are undefined."""
+    defined = np.isfinite(a[:, 0])[:, None] & np.isfinite(b[:, 0])[None, :]
+    return np.where(defined, np.nan_to_num(a) @ np.nan_to_num(b).T, np.nan)

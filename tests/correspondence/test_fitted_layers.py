@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from rsatoolbox.rdm import RDMs
 from sklearn.linear_model import LinearRegression
 
@@ -62,12 +63,14 @@ def test_unrelated_layers_predict_nothing_on_conditions_left_out() -> None:
 
 
 def test_conditions_of_a_group_stay_in_one_fold() -> None:
-    """Layers and area that share nothing but noise of each category do not predict each other."""
     generator = np.random.default_rng(3)
     layers, area = as_rdms(make_layers(generator)), as_rdms(make_layers(generator, 1))
     groups = np.repeat([f"category{k}" for k in range(8)], 5)
     found = fit_layers(layers, area, groups=groups, folds=4)
     assert found.attrs["grouped"].startswith("yes")
+    folds = found["fold_of"].groupby(xr.DataArray(groups, dims="condition", name="group"))
+    assert (folds.max() == folds.min()).all()
+    assert np.bincount(found["fold_of"]).tolist() == [10, 10, 10, 10]
     with pytest.raises(ValueError, match="8 conditions or groups cannot be divided into 9 folds"):
         fit_layers(layers, area, groups=groups, folds=9)
     with pytest.raises(ValueError, match="at least 4 are needed"):

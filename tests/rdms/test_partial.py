@@ -109,6 +109,21 @@ def test_the_permutation_test_is_calibrated_and_finds_a_planted_part() -> None:
     )
 
 
+def test_the_null_is_that_of_freedman_and_lane() -> None:
+    generator = np.random.default_rng(7)
+    a, b, given = (distances_of(generator, 9) for _ in range(3))
+    found = permute_partial(*map(as_rdms, (a, b, given)), permutations=1, seed=4)
+    order = np.random.default_rng([4, 14]).permutation(9)
+    model = LinearRegression().fit(given[:, None], b)
+    square = np.zeros((9, 9))
+    square[np.triu_indices(9, 1)] = b - model.predict(given[:, None])
+    square += square.T
+    permuted = square[np.ix_(order, order)][np.triu_indices(9, 1)]
+    rest = [v - LinearRegression().fit(given[:, None], v).predict(given[:, None])
+            for v in (a, model.predict(given[:, None]) + permuted)]  # fmt: skip
+    assert found["null"].item() == pytest.approx(np.corrcoef(*rest)[0, 1], abs=1e-10)
+
+
 def test_what_cannot_be_controlled_for_is_refused() -> None:
     generator = np.random.default_rng(6)
     a, b, given = (as_rdms(distances_of(generator)) for _ in range(3))
