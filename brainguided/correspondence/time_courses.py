@@ -11,7 +11,7 @@ from brainguided.correspondence._parts import divide_repetitions
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions
-from brainguided.rdms.distances import pattern_distances
+from brainguided.rdms.measures import pattern_distances
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import check_structure

@@ -7,7 +7,7 @@ from rsatoolbox.rdm import RDMs
 
 from brainguided import Teacher
 from brainguided.correspondence import couple_layers, permute_coupling
-from brainguided.rdms.distances import pattern_distances
+from brainguided.rdms.measures import pattern_distances
 from neural_data import stimuli_from_arrays
 
 

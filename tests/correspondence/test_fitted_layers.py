@@ -7,7 +7,7 @@ from rsatoolbox.rdm import RDMs
 from sklearn.linear_model import LinearRegression
 
 from brainguided.correspondence import fit_layers
-from brainguided.rdms.distances import pattern_distances
+from brainguided.rdms.measures import pattern_distances
 from neural_data import AlignmentError
 
 NAMES = [f"im{k}" for k in range(40)]

@@ -7,7 +7,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LinearRegression
 
 from brainguided.rdms import compare_partial, compare_rdms, partition_variance, permute_partial
-from brainguided.rdms.distances import pattern_distances
+from brainguided.rdms.measures import pattern_distances
 from neural_data import AlignmentError
 
 
