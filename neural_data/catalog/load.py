@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
 
 from neural_data.catalog.entries import Dataset, find_dataset
 from neural_data.errors import RecordingError, format_names
-from neural_data.formats.brainio.reader import open_brainio, read_brainio
-from neural_data.formats.brainio.stimuli import read_brainio_stimuli
-from neural_data.formats.cowley2023 import read_cowley2023
-from neural_data.formats.kriegeskorte2008 import read_kriegeskorte2008
+from neural_data.formats.table import Fetched, Format, find_format, find_function
 
 
 def load_dataset(
@@ -55,26 +53,11 @@ def load_dataset(
         The name is unknown or is of no recording; a file is damaged.
     """
     dataset = find_dataset(name)
-    folder = Path(folder)
-    if dataset.format == "cowley2023":
-        chosen = _choose_session(dataset, folder, session)
-        return read_cowley2023(folder, chosen, per_repetition=per_repetition)
-    if session is not None:
-        raise RecordingError(
-            f"session is {session!r}, but {dataset.name} has no sessions. Leave it out."
-        )
-    if dataset.format == "kriegeskorte2008":
-        return read_kriegeskorte2008(folder)
-    responses, table, images = _find_brainio(dataset, folder)
-    recording = read_brainio(
-        responses, stimuli=table, units=dataset.units, source=_name_source(dataset)
-    )
-    if table is None or images is None:
-        return recording, None
-    stimuli = read_brainio_stimuli(
-        table, images, only=recording["stimulus"], size=size, source=_name_source(dataset)
-    )
-    return recording, stimuli
+    form = _find_format(dataset)
+    fetched = _find_files(dataset, Path(folder), session)
+    asked = replace(fetched, per_repetition=per_repetition, size=size)
+    data, stimuli = find_function(form.load)(asked)
+    return data, stimuli
 
 
 def open_dataset(name: str, folder: str | os.PathLike[str]) -> xr.Dataset:
@@ -100,33 +83,38 @@ def open_dataset(name: str, folder: str | os.PathLike[str]) -> xr.Dataset:
         The name is unknown or of a set in another form; a file is damaged.
     """
     dataset = find_dataset(name)
-    if dataset.format in ("cowley2023", "kriegeskorte2008"):
+    form = _find_format(dataset)
+    if not form.open_large:
         raise RecordingError(f"{dataset.name} is small: read it with load_dataset.")
-    responses, table, _ = _find_brainio(dataset, Path(folder))
-    return open_brainio(responses, stimuli=table, units=dataset.units, source=_name_source(dataset))
+    recording: xr.Dataset = find_function(form.open_large)(_find_files(dataset, Path(folder), None))
+    return recording
 
 
-def _name_source(dataset: Dataset) -> str:
-    return f"{dataset.reference} ({dataset.name})"
-
-
-def _find_brainio(dataset: Dataset, folder: Path) -> tuple[Path, Path | None, Path | None]:
-    """Find the responses, and the table and the images of the stimuli if they are there."""
-    if dataset.format != "brainio":
+def _find_format(dataset: Dataset) -> Format:
+    form = find_format(dataset.format)
+    if form is None or not form.load:
         raise RecordingError(f"{dataset.name} is no recording. {' '.join(dataset.oddities)}")
-    paths = {file.kind: folder / file.name for file in dataset.files}
-    responses = paths["responses"]
-    if not responses.is_file():
+    return form
+
+
+def _find_files(dataset: Dataset, folder: Path, session: str | None) -> Fetched:
+    """Find which files are there, the responses among them."""
+    if dataset.sessions:
+        session = _choose_session(dataset, folder, session)
+    elif session is not None:
+        raise RecordingError(
+            f"session is {session!r}, but {dataset.name} has no sessions. Leave it out."
+        )
+    paths = {f.kind: folder / f.name for f in dataset.files if f.session in (None, session)}
+    first = next(iter(paths.values()))
+    if not dataset.sessions and not first.is_file():
         raise FileNotFoundError(
-            f"There is no {responses.name} in {folder}. Fetch it first: "
+            f"There is no {first.name} in {folder}. Fetch it first: "
             f"fetch_dataset({dataset.name!r}, to={os.fspath(folder)!r})."
         )
-    table, images = paths.get("stimulus table"), paths.get("images")
-    return (
-        responses,
-        table if table is not None and table.is_file() else None,
-        images if images is not None and images.is_file() else None,
-    )
+    present = {kind: path for kind, path in paths.items() if path.is_file()}
+    source = f"{dataset.reference} ({dataset.name})"
+    return Fetched(folder, present, source, dataset.units, session)
 
 
 def _choose_session(dataset: Dataset, folder: Path, session: str | None) -> str:

@@ -11,10 +11,12 @@ import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.formats.array_files import load_array
+from neural_data.formats.table import Fetched
 from neural_data.model.recording import recording_from_arrays
 from neural_data.model.stimuli import decode_images, stimuli_from_arrays
 from neural_data.storage.image_files import read_image_files
 
+FILE = re.compile(r"responses_(raw_)?(\d{6})")
 UNITS = "spikes per 100 ms"
 # The animal of each month of recording (the first four digits of a session), from the table of
 # sessions that comes with the data.
@@ -94,6 +96,44 @@ def read_cowley2023(
     )
     pixels = decode_images([encoded[file] for file in files])
     return recording, stimuli_from_arrays(pixels, stimulus=names, source=source)
+
+
+def is_cowley2023(path: Path) -> bool:
+    """Whether the path is a file of responses of a session, or a folder with some."""
+    if path.is_dir():
+        return bool(_list_sessions(path))
+    return path.suffix.lower() == ".npy" and FILE.fullmatch(path.stem) is not None
+
+
+def open_cowley2023(path: Path) -> tuple[str, xr.Dataset]:
+    """Open a session by its file of responses, or the only one in a folder."""
+    if path.is_dir():
+        found = _list_sessions(path)
+        sessions = sorted({match[2] for match in found})
+        if len(sessions) > 1:
+            raise RecordingError(
+                f"{path} has {len(sessions)} sessions of cowley2023: "
+                f"{format_names(sessions, limit=60)}. Give one, as {path}/responses_SESSION.npy."
+            )
+        folder, raw = path, all(match[1] for match in found)
+    else:
+        found = [match for match in [FILE.fullmatch(path.stem)] if match]
+        inside = path.parent.name in ("responses_raw", "responses_repeat_averaged")
+        raw = bool(found[0][1]) or path.parent.name == "responses_raw"
+        folder = path.parent.parent if inside else path.parent
+    return "recording", read_cowley2023(folder, found[0][2], per_repetition=raw)[0]
+
+
+def load_cowley2023(fetched: Fetched) -> tuple[xr.Dataset, xr.Dataset]:
+    """Load a session of the catalogue's data set."""
+    return read_cowley2023(
+        fetched.folder, str(fetched.session), per_repetition=fetched.per_repetition
+    )
+
+
+def _list_sessions(folder: Path) -> list[re.Match[str]]:
+    matches = (FILE.fullmatch(file.stem) for file in sorted(folder.rglob("responses_*.npy")))
+    return [match for match in matches if match]
 
 
 def _find_session(folder: Path, session: str, per_repetition: bool) -> tuple[Path, Path]:

@@ -205,6 +205,19 @@ def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
     return validate_recording(recording, name=path.name)
 
 
+def open_described(path: Path) -> tuple[str, xr.Dataset]:
+    """Open a recording by its description."""
+    return "recording", read_described(path)
+
+
+def refuse_undescribed(path: Path) -> tuple[str, xr.Dataset]:
+    """Raise the error for an array or table given without a description."""
+    raise RecordingError(
+        f"{path.name} does not say what its axes are. Describe it in a small .toml file "
+        "(see neural_data.read_described) and give that."
+    )
+
+
 def _read_array(description: Description) -> xr.Dataset:
     top, axes = description.top, list(description.top["axes"])
     values = load_array(description.file, variable=top.get("variable"))

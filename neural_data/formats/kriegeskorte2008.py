@@ -12,6 +12,7 @@ import xarray as xr
 
 from neural_data.errors import RecordingError
 from neural_data.formats.matlab import read_mat
+from neural_data.formats.table import Fetched
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.stimuli import stimuli_from_arrays, validate_stimuli
 
@@ -104,6 +105,21 @@ def read_kriegeskorte2008(
         validate_dissimilarities(dissimilarities, name=path.name),
         validate_stimuli(stimuli, name=path.name),
     )
+
+
+def is_kriegeskorte2008(path: Path) -> bool:
+    """Whether the path is the supplementary file, or a folder with it."""
+    return path.name == FILE or (path / FILE).is_file()
+
+
+def open_kriegeskorte2008(path: Path) -> tuple[str, xr.Dataset]:
+    """Open the dissimilarities of monkey IT."""
+    return "dissimilarities", read_kriegeskorte2008(path)[0]
+
+
+def load_kriegeskorte2008(fetched: Fetched) -> tuple[xr.Dataset, xr.Dataset]:
+    """Load the catalogue's data set."""
+    return read_kriegeskorte2008(fetched.folder)
 
 
 def _load_mat(path: Path) -> dict[str, Any]:

@@ -152,6 +152,11 @@ def read_nwb_spikes(path: str | os.PathLike[str], *, area: str | None = None) ->
     return spikes
 
 
+def open_nwb(path: Path) -> tuple[str, xr.Dataset]:
+    """Open the spike times of a file."""
+    return "spikes", read_nwb_spikes(path)
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """Open a file; whatever goes wrong while it is read is told as one of our errors."""
