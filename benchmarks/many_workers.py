@@ -34,7 +34,7 @@ import numpy as np
 from brainguided.controllers import RandomSearch
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal
-from brainguided.replays.virtual_clock import observe_overhead, simulate_search
+from brainguided.replays.virtual_clock import Machines, observe_overhead, simulate_search
 from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
@@ -177,9 +177,8 @@ def main() -> None:
     predicted = simulate_search(
         order,
         lambda generator: next(draws),
+        Machines(options.workers, overhead := observe_overhead(times)),
         candidates=options.candidates,
-        workers=options.workers,
-        overhead=(overhead := observe_overhead(times)),
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(

@@ -9,6 +9,7 @@ from .architectures import (
     ResidualArchitecture as ResidualArchitecture,
 )
 from .candidates import (
+    SGD as SGD,
     Evaluation as Evaluation,
     ImageSet as ImageSet,
     Task as Task,
@@ -104,6 +105,8 @@ from .rdms import (
     rdms_from_dissimilarities as rdms_from_dissimilarities,
 )
 from .replays import (
+    Faults as Faults,
+    Machines as Machines,
     Table as Table,
     load_table as load_table,
     replay_search as replay_search,

@@ -10,6 +10,7 @@ from .images import (
     load_images as load_images,
 )
 from .training import (
+    SGD as SGD,
     Training as Training,
     train_network as train_network,
 )

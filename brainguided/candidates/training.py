@@ -19,6 +19,22 @@ _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
+class SGD:
+    """Settings of stochastic gradient descent with Nesterov momentum 0.9.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Initial learning rate, which falls to 0 along a cosine.
+    weight_decay : float
+        L2 penalty.
+    """
+
+    learning_rate: float = 0.05
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True)
 class Training:
     """Settings of the short ("premature") training of a candidate.
 
@@ -34,8 +50,8 @@ class Training:
         Steps before the last at which P and TG are measured as well.
     batch_size : int
         Images in a batch.
-    learning_rate, weight_decay : float
-        Initial learning rate; L2 penalty.
+    sgd : SGD
+        Learning rate and weight decay.
     augment : bool
         Random shift by up to an eighth of the image (zero padding) and random left-right flip.
     precision : {"float32", "bfloat16"}
@@ -51,8 +67,7 @@ class Training:
     steps: int = 200
     checkpoints: tuple[int, ...] = ()
     batch_size: int = 128
-    learning_rate: float = 0.05
-    weight_decay: float = 1e-4
+    sgd: SGD = SGD()
     augment: bool = True
     precision: str = "float32"
     device: str = "cpu"
@@ -67,10 +82,11 @@ class Training:
             problems.append(f"checkpoints are {self.checkpoints}; expected an ascending sequence")
         if self.batch_size < 2:
             problems.append(f"batch_size is {self.batch_size}; batch norm needs at least 2")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+        rate, decay = self.sgd.learning_rate, self.sgd.weight_decay
+        if not rate > 0 or not decay >= 0:
             problems.append(
-                f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}; "
-                "expected a positive rate and no negative decay"
+                f"learning_rate is {rate} and weight_decay {decay}; expected a positive rate and "
+                "no negative decay"
             )
         if self.precision not in PRECISIONS:
             problems.append(f"precision is {self.precision!r}; expected one of {PRECISIONS}")
@@ -90,6 +106,7 @@ class Training:
         may go on on another card, not on another kind of device.
         """
         described = {**asdict(self), "checkpoints": list(self.checkpoints)}
+        described |= described.pop("sgd")
         kind = described.pop("device").partition(":")[0]
         return described if kind == "cpu" else {**described, "device": kind}
 
@@ -168,10 +185,10 @@ def _train(
     device = _find_device(network)
     optimizer = torch.optim.SGD(
         network.parameters(),
-        lr=training.learning_rate,
+        lr=training.sgd.learning_rate,
         momentum=0.9,
         nesterov=True,
-        weight_decay=training.weight_decay,
+        weight_decay=training.sgd.weight_decay,
     )
     losses = np.empty(training.steps)
     network.train()
@@ -181,7 +198,7 @@ def _train(
             network.train()
         for group in optimizer.param_groups:
             group["lr"] = (
-                training.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
+                training.sgd.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
             )
         inputs = _to_inputs(images[batch], generator if training.augment else None)
         truth = torch.from_numpy(labels[batch]).to(device)

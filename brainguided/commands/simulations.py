@@ -51,7 +51,7 @@ def add_verbs(verbs: Any) -> None:
 
 def simulate(arguments: argparse.Namespace) -> None:
     """Run a search on a virtual clock: predict its time on machines that are not at hand."""
-    from brainguided.replays.virtual_clock import Faults, simulate_search
+    from brainguided.replays.virtual_clock import Faults, Machines, simulate_search
     from brainguided.search.orders import Batch, Completion, Index
 
     lag = 3 * arguments.workers if arguments.lag is None else arguments.lag
@@ -68,11 +68,13 @@ def simulate(arguments: argparse.Namespace) -> None:
     found = simulate_search(
         orders[arguments.order],
         durations,
+        Machines(
+            arguments.workers,
+            overhead if arguments.overhead is None else arguments.overhead,
+            arguments.timeout,
+            Faults(arguments.lost, arguments.memory, arguments.nan, arguments.hang, outage),
+        ),
         candidates=arguments.candidates,
-        workers=arguments.workers,
-        faults=Faults(arguments.lost, arguments.memory, arguments.nan, arguments.hang, outage),
-        timeout=arguments.timeout,
-        overhead=overhead if arguments.overhead is None else arguments.overhead,
         seed=arguments.seed,
     )
     rate = arguments.candidates / found.makespan

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from brainguided.journal._journal_file import JournalError
 
 
 def find_differences(
@@ -25,6 +28,30 @@ def find_differences(
         for n in sorted({*first, *second})
         if first.get(n) != second.get(n)
     ]
+
+
+def refuse_other_task(
+    config: Mapping[str, Any] | None, task: dict[str, Any], folder: str | os.PathLike[str]
+) -> None:
+    """Raise JournalError with every difference where a run was made with another task.
+
+    Parameters
+    ----------
+    config : mapping or None
+        Settings of the run.
+    task : dict
+        ``describe()`` of the task at hand.
+    folder : path
+        Of the run.
+    """
+    known, now = (config or {}).get("task", {}), json.loads(json.dumps(task))
+    if known == now:
+        return
+    differences = find_differences(known, now, ("in the journal", "now"))
+    raise JournalError(
+        f"The run in {folder} was made with another task than the one given; use the run file and "
+        "the data it was started with:" + "".join(differences)
+    )
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,8 +16,6 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +32,11 @@ from brainguided.journal._journal_file import (
     one_error,
     take_lock,
 )
+from brainguided.journal._rows import COLUMNS, dump, find_version, insert_attempt, read_attempt
 from brainguided.journal.attempts import Attempt, Timing
-from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.exports import build_run, export_run
 
 __all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
-_COLUMNS = tuple(column.name for column in fields(Attempt))
-_JSON = ("similarity", "history")
 
 
 class Journal:
@@ -139,17 +135,19 @@ class Journal:
     def begin(self, config: dict[str, Any]) -> None:
         """Record the settings of the search."""
         with self._transaction():
-            self._connection.execute("INSERT INTO search VALUES (1, ?)", (_dump(config),))
+            self._connection.execute("INSERT INTO search VALUES (1, ?)", (dump(config),))
 
     def begin_session(self, *, workers: str) -> None:
         """Record that a driver started: when, where and with which versions."""
         names = ("brainguided", "torch", "numpy", "rsatoolbox")
-        versions = {"python": platform.python_version()} | {name: _version(name) for name in names}
+        versions = {"python": platform.python_version()} | {
+            name: find_version(name) for name in names
+        }
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO session (started, workers, host, pid, versions) "
                 "VALUES (?, ?, ?, ?, ?)",
-                (time.time(), workers, platform.node(), os.getpid(), _dump(versions)),
+                (time.time(), workers, platform.node(), os.getpid(), dump(versions)),
             )
 
     def events(self, since: int = 0) -> list[tuple[str, dict[str, Any]]]:
@@ -211,14 +209,12 @@ class Journal:
         """Record as event `seq` the proposals that begin with candidate `first`."""
         payload = {"first_candidate": first, "architectures": list(architectures)}
         with self._transaction():
-            self._connection.execute(
-                "INSERT INTO event VALUES (?, 'ask', ?)", (seq, _dump(payload))
-            )
+            self._connection.execute("INSERT INTO event VALUES (?, 'ask', ?)", (seq, dump(payload)))
 
     def record_attempt(self, attempt: Attempt, timing: Timing | None = None) -> None:
         """Record one attempt, with when and where it ran; committed on return."""
         with self._transaction():
-            self._insert(attempt)
+            insert_attempt(self._connection, attempt)
             if timing is not None:
                 spent = (timing.seconds, timing.started, timing.finished, timing.host, timing.pid)
                 self._connection.execute(
@@ -239,7 +235,7 @@ class Journal:
         """
         with self._transaction():
             for duplicate in duplicates:
-                self._insert(duplicate)
+                insert_attempt(self._connection, duplicate)
             for candidate, reward in rewards.items():
                 self._connection.execute(
                     "UPDATE evaluation SET reward = ? WHERE candidate = ? AND outcome = 'failed'",
@@ -247,11 +243,11 @@ class Journal:
                 )
             payload = {"candidates": list(rewards), "rewards": list(rewards.values())}
             self._connection.execute(
-                "INSERT INTO event VALUES (?, 'tell', ?)", (seq, _dump(payload))
+                "INSERT INTO event VALUES (?, 'tell', ?)", (seq, dump(payload))
             )
             if state is not None:
                 self._connection.execute(
-                    "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)", (seq + 1, _dump(state))
+                    "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)", (seq + 1, dump(state))
                 )
 
     def results(self) -> list[Attempt]:
@@ -264,13 +260,13 @@ class Journal:
 
     def attempts(self, since: int = 0, n: int | None = None) -> list[Attempt]:
         """Return every attempt at `n` candidates (default: all) from a candidate on, in order."""
-        names = ", ".join(_COLUMNS)
+        names = ", ".join(COLUMNS)
         rows = self._connection.execute(
             f"SELECT {names} FROM evaluation WHERE candidate >= ? AND candidate < ? "
             "ORDER BY candidate, attempt",
             (since, 2**62 if n is None else since + n),
         )
-        return [_attempt(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+        return [read_attempt(row) for row in rows]
 
     def timings(self) -> list[Timing]:
         """Return when and where every attempt ran."""
@@ -335,13 +331,6 @@ class Journal:
         export_run(results, run, self.path.parent)
         return run
 
-    def _insert(self, attempt: Attempt) -> None:
-        values = [getattr(attempt, name) for name in _COLUMNS]
-        values = [_dump(v) if n in _JSON else v for n, v in zip(_COLUMNS, values, strict=True)]
-        marks = ", ".join("?" * len(_COLUMNS))
-        names = ", ".join(_COLUMNS)
-        self._connection.execute(f"INSERT INTO evaluation ({names}) VALUES ({marks})", values)
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         if self._connection.in_transaction:  # of `one_transaction`
@@ -360,47 +349,6 @@ class Journal:
                 f"{self.path} cannot be written ({error}). Nothing before is lost: "
                 "make room, then start the same search again to resume it."
             ) from error
-
-
-def refuse_other_task(
-    config: Mapping[str, Any] | None, task: dict[str, Any], folder: str | os.PathLike[str]
-) -> None:
-    """Raise JournalError with every difference where a run was made with another task.
-
-    Parameters
-    ----------
-    config : mapping or None
-        Settings of the run.
-    task : dict
-        ``describe()`` of the task at hand.
-    folder : path
-        Of the run.
-    """
-    known, now = (config or {}).get("task", {}), json.loads(json.dumps(task))
-    if known == now:
-        return
-    differences = find_differences(known, now, ("in the journal", "now"))
-    raise JournalError(
-        f"The run in {folder} was made with another task than the one given; use the run file and "
-        "the data it was started with:" + "".join(differences)
-    )
-
-
-def _attempt(row: dict[str, Any]) -> Attempt:
-    values = row | {name: json.loads(row[name]) for name in _JSON}
-    return Attempt(**values | {"history": tuple(values["history"])})
-
-
-def _dump(data: Any) -> str:
-    # Keys keep their order: layers come by depth
-    return json.dumps(data, separators=(",", ":"), allow_nan=False)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _holder(folder: Path) -> str:

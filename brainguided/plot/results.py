@@ -67,21 +67,7 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             linewidth=1.0,
             label="best reward so far",
         )
-    if failed.any():
-        bottom = axes.get_xaxis_transform()
-        axes.scatter(
-            candidate[failed],
-            np.full(int(failed.sum()), 0.03),
-            s=14,
-            c="#666666",
-            marker="x",
-            linewidths=0.9,
-            transform=bottom,
-            label=f"failed ({int(failed.sum())})",
-            clip_on=False,
-        )
-        low, high = axes.get_ylim()
-        axes.set_ylim(low - 0.08 * (high - low), high)
+    _mark_failures(axes, candidate[failed])
     axes.set_xlabel("candidate", fontsize=LABEL)
     axes.set_ylabel(
         "score (simulated recordings)" if is_simulated(run) else "score", fontsize=LABEL
@@ -101,3 +87,23 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             markerscale=1.2,
         )
     return axes
+
+
+def _mark_failures(axes: Axes, failed: np.ndarray) -> None:
+    """Draw crosses along the bottom, below all that is there."""
+    if not failed.size:
+        return
+    bottom = axes.get_xaxis_transform()
+    axes.scatter(
+        failed,
+        np.full(failed.size, 0.03),
+        s=14,
+        c="#666666",
+        marker="x",
+        linewidths=0.9,
+        transform=bottom,
+        label=f"failed ({failed.size})",
+        clip_on=False,
+    )
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.08 * (high - low), high)

@@ -8,4 +8,8 @@ from .table import (
     load_table as load_table,
     table_from_run as table_from_run,
 )
-from .virtual_clock import simulate_search as simulate_search
+from .virtual_clock import (
+    Faults as Faults,
+    Machines as Machines,
+    simulate_search as simulate_search,
+)

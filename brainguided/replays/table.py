@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -225,18 +226,7 @@ def table_from_run(
         if result.architecture in met:
             continue
         met.add(result.architecture)
-        measured = {"performance": result.performance, "guidance": result.guidance}
-        examples = float(result.examples or 0)
-        if step is not None:
-            found = [entry for entry in result.history if entry["step"] == step]
-            last = max((entry["step"] for entry in result.history), default=0)
-            if not found or not last:
-                steps = [entry["step"] for entry in result.history]
-                raise ValueError(
-                    f"Candidate {result.candidate} was not measured at step {step}, only at "
-                    f"{steps}; name one of those, or set checkpoints in the run file."
-                )
-            measured, examples = dict(found[0]), examples * step / last
+        measured, examples = _measured_at(result, step)
         values = [
             weight * _value(measured[name], name, result.candidate)
             for name, weight in weights.items()
@@ -263,6 +253,20 @@ def table_from_run(
     return Table(
         space, np.array(rows), reward_of, cost, score_of, units="images", source=f"{out}: {reward}"
     )
+
+
+def _measured_at(result: Attempt, step: int | None) -> tuple[dict[str, Any], float]:
+    """Return P and TG at a checkpoint, None for the end, and the training images until then."""
+    examples = float(result.examples or 0)
+    if step is None:
+        return {"performance": result.performance, "guidance": result.guidance}, examples
+    steps = [entry["step"] for entry in result.history]
+    if step not in steps or not max(steps):
+        raise ValueError(
+            f"Candidate {result.candidate} was not measured at step {step}, only at {steps}; name "
+            "one of those, or set checkpoints in the run file."
+        )
+    return dict(result.history[steps.index(step)]), examples * step / max(steps)
 
 
 def read_scores(path: str | os.PathLike[str]) -> dict[int, float]:

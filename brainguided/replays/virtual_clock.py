@@ -48,6 +48,40 @@ class Faults:
             raise ValueError(f"Faults {parts} are no probabilities that add up to at most 1.")
 
 
+@dataclass(frozen=True)
+class Machines:
+    """What evaluates the candidates of a simulated search.
+
+    Attributes
+    ----------
+    workers : int
+    overhead : float
+        Time between two evaluations of a worker, s; see `observe_overhead`.
+    timeout : float, optional
+        Deadline of an attempt, s; needed where something hangs.
+    faults : Faults
+        What goes wrong.
+
+    Raises
+    ------
+    ValueError
+        A number is out of range, or evaluations hang and have no deadline.
+    """
+
+    workers: int
+    overhead: float = 0.0
+    timeout: float | None = None
+    faults: Faults = Faults()
+
+    def __post_init__(self) -> None:
+        if type(self.workers) is not int or self.workers < 1:
+            raise ValueError(f"workers is {self.workers!r}; expected a whole number, at least 1.")
+        if not (math.isfinite(self.overhead) and self.overhead >= 0):
+            raise ValueError(f"overhead is {self.overhead!r}; expected seconds, 0 or more.")
+        if self.faults.hang and self.timeout is None:
+            raise ValueError("Evaluations that hang need a timeout.")
+
+
 @dataclass(frozen=True, eq=False)
 class Simulation:
     """Result of a simulated search.
@@ -116,12 +150,9 @@ def observe_overhead(timings: Sequence[Timing]) -> float:
 def simulate_search(
     order: Order,
     durations: Callable[[np.random.Generator], float],
+    machines: Machines,
     *,
     candidates: int,
-    workers: int,
-    faults: Faults | None = None,
-    timeout: float | None = None,
-    overhead: float = 0.0,
     learning: tuple[Controller, Callable[[Architecture], float]] | None = None,
     seed: int = 0,
 ) -> Simulation:
@@ -133,12 +164,9 @@ def simulate_search(
     durations : callable
         Draws the time that an evaluation takes, s, e.g. `draw_lognormal`. Each candidate has its
         own stream, so that the order of events does not change what is drawn.
-    candidates, workers : int
-    faults : Faults, optional
-    timeout : float, optional
-        Deadline of an attempt, s; needed where something hangs.
-    overhead : float
-        Time between two evaluations of a worker, s; see `observe_overhead`.
+    machines : Machines
+        Workers, what they take between two evaluations, and what goes wrong.
+    candidates : int
     learning : (Controller, callable), optional
         Newly made, and the reward of an architecture: the search then really asks and tells.
     seed : int
@@ -147,15 +175,9 @@ def simulate_search(
     -------
     Simulation
     """
-    faults = Faults() if faults is None else faults
-    if faults.hang and timeout is None:
-        raise ValueError("Evaluations that hang need a timeout.")
-    for name, number in (("candidates", candidates), ("workers", workers)):
-        if type(number) is not int or number < 1:
-            raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
-    if not (math.isfinite(overhead) and overhead >= 0):
-        raise ValueError(f"overhead is {overhead!r}; expected seconds, 0 or more.")
-    clock = _Clock(durations, workers, faults, timeout, overhead, seed)
+    if type(candidates) is not int or candidates < 1:
+        raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
+    clock = _Clock(durations, machines, seed)
     open_at: dict[int, int] = {}  # results told when each open candidate was proposed
     architectures: dict[int, Architecture] = {}
     rewards = np.full(candidates if learning else 0, np.nan)
@@ -167,7 +189,7 @@ def simulate_search(
             told=told,
             arrived=arrived,
             evaluating=asked - told - arrived,
-            slots=workers,
+            slots=machines.workers,
         )
         wanted = min(wanted, candidates - asked)
         if wanted > 0:
@@ -201,23 +223,14 @@ class _Clock:
     """Workers, what each is doing until when, and what is waiting."""
 
     def __init__(
-        self,
-        durations: Callable[[np.random.Generator], float],
-        workers: int,
-        faults: Faults,
-        timeout: float | None,
-        overhead: float,
-        seed: int,
+        self, durations: Callable[[np.random.Generator], float], machines: Machines, seed: int
     ) -> None:
         self.now = 0.0
         self.arrived: dict[int, str] = {}
         self.outcomes = dict.fromkeys(("done", "memory", "nan", "timeout", "lost"), 0)
         self._durations = durations
-        self._workers = workers
-        self._free = workers
-        self._faults = faults
-        self._timeout = timeout
-        self._overhead = overhead
+        self._machines = machines
+        self._free = machines.workers
         self._seed = seed
         self._heap: list[tuple[float, int, int, str, float]] = []
         self._waiting: list[tuple[int, int]] = []  # a heap of candidates and attempts
@@ -226,8 +239,8 @@ class _Clock:
         self._serial = 0
         self._attempts = 0
         self._gone = 0  # workers of an outage, still to be taken or taken
-        if faults.outage is not None:
-            start, end, _ = faults.outage
+        if machines.faults.outage is not None:
+            start, end, _ = machines.faults.outage
             self._push(start, -1, "outage", start)
             self._push(end, -1, "back", end)
 
@@ -244,7 +257,7 @@ class _Clock:
             candidate, attempt = heapq.heappop(self._waiting)
             generator = np.random.default_rng((self._seed, candidate, attempt))
             takes, chance = self._durations(generator), float(generator.random())
-            faults, what = self._faults, "done"
+            faults, what = self._machines.faults, "done"
             if chance < faults.lost:
                 what, takes = f"lost {attempt}", takes * float(generator.random())
             elif chance < faults.lost + faults.hang:
@@ -253,11 +266,12 @@ class _Clock:
                 what = "memory"
             elif chance < faults.lost + faults.hang + faults.memory + faults.nan:
                 what = "nan"
-            if self._timeout is not None and takes > self._timeout:
-                what, takes = "timeout", self._timeout
+            timeout = self._machines.timeout
+            if timeout is not None and takes > timeout:
+                what, takes = "timeout", timeout
             self._free -= 1
             self._attempts += 1
-            begins = self.now + self._overhead
+            begins = self.now + self._machines.overhead
             self._push(begins + takes, candidate, what, begins)
 
     def advance(self) -> None:
@@ -284,8 +298,8 @@ class _Clock:
 
     def _lose_workers(self) -> None:
         """Take workers away, free ones first; what the others had begins anew elsewhere."""
-        assert self._faults.outage is not None
-        number = min(self._faults.outage[2], self._workers)
+        assert self._machines.faults.outage is not None
+        number = min(self._machines.faults.outage[2], self._machines.workers)
         free = min(self._free, number)
         self._free -= free
         self._gone = number
@@ -306,8 +320,8 @@ class _Clock:
         warm = np.clip(spans[:, 1], low, high) - np.clip(spans[:, 0], low, high)
         return Simulation(
             makespan,
-            useful / (self._workers * makespan),
-            float(warm.sum()) / (self._workers * (high - low)),
+            useful / (self._machines.workers * makespan),
+            float(warm.sum()) / (self._machines.workers * (high - low)),
             np.array([self._ended[k] for k in range(candidates)]),
             self.outcomes,
             self._attempts,

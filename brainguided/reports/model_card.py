@@ -88,27 +88,14 @@ def _write_page(
     task: dict[str, Any],
     maps: dict[str, xr.Dataset],
 ) -> str:
-    images = task.get("images", {})
-    n_classes, size = int(images.get("classes", 2)), int(images.get("image_size", 32))
-    adds = architecture.count_multiply_adds(size, n_classes)
-    blueprint = architecture.to_blueprint(n_classes)
-    fed, observed = blueprint.feeding, blueprint.observed
-    idle = ", ".join(name for name in observed if name not in fed)
-    untrained = f"; never trained: {idle}" if idle else ""
     accuracy, n = record["test_accuracy"], record["test_images"]
     low, high = wilson_interval(accuracy, n)
-    teacher = task.get("teacher") or []
     lines = [
         f"# Winner: candidate {record['winner']}",
         "",
         "| | |",
         "|---|---|",
-        f"| kind | {architecture.kind} |",
-        f"| parameters | {record['n_parameters']:,} |",
-        f"| parameters that feed the classifier | {blueprint.n_feeding_parameters:,} |",
-        f"| observed layers that feed the classifier | {len(fed)} of {len(observed)}{untrained} |",
-        f"| multiply-adds for one image of {size} px | {adds:,} |",
-        f"| classes | {n_classes} |",
+        *_describe_network(architecture, task.get("images", {})),
         f"| test accuracy | {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {n:,} images, "
         "tested once) |",
         f"| validation accuracy after long training | {winner['performance']:.4f} |",
@@ -118,20 +105,8 @@ def _write_page(
         "",
         "![architecture](architecture.png)",
         "",
-        "## Made from",
-        "",
-        f"- Images: {images.get('source', 'unknown')}; the tested network was trained on training "
-        "and validation images together.",
-    ]
-    for area in teacher:
-        lines.append(f"- Teacher {area.get('area')}: {area.get('source')}")
-    if is_simulated(*teacher):
-        lines.append("- **The recordings are simulated. Nothing here is a finding about a brain.**")
-    if not teacher:
-        lines.append("- No teacher: the search was for accuracy alone.")
-    training = task.get("training", {})
-    lines += [
-        f"- Settings of the short training: {json.dumps(training)}",
+        *_list_sources(task),
+        f"- Settings of the short training: {json.dumps(task.get('training', {}))}",
         "",
         "## Cost in training images processed",
         "",
@@ -144,29 +119,8 @@ def _write_page(
         "",
         "| candidate | reward | P of the search | validation, long training | parameters |",
         "|---|---|---|---|---|",
-    ]
-    for one in record["finalists"]:
-        long = one["reason"] if one["performance"] is None else f"{one['performance']:.4f}"
-        lines.append(
-            f"| {one['candidate']} | {one['reward']:.4f} | {one['search_performance']:.4f} | "
-            f"{long} | {one['n_parameters']:,} |"
-        )
-    if maps:
-        lines += ["", "## Layer-area correspondence", ""]
-        lines += ["| area | after the search | after long training |", "|---|---|---|"]
-        for area in maps["long"]["area"].values.tolist():
-            said = [
-                _say_best(maps[w].sel(area=area)) if w in maps else "" for w in ("search", "long")
-            ]
-            lines.append(f"| {area} | {said[0]} | {said[1]} |")
-        lines += [
-            "",
-            "RDM similarity (Pearson r) of the most similar layer, with a 95 % bootstrap interval "
-            "over stimuli. The best of many layers is biased upward.",
-            "",
-            "![correspondence](correspondence.png)",
-        ]
-    lines += [
+        *map(_say_finalist, record["finalists"]),
+        *_compare_maps(maps),
         "",
         "## To use it",
         "",
@@ -182,6 +136,65 @@ def _write_page(
         f"brainguided {__version__}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _describe_network(architecture: Architecture, images: dict[str, Any]) -> list[str]:
+    n_classes, size = int(images.get("classes", 2)), int(images.get("image_size", 32))
+    blueprint = architecture.to_blueprint(n_classes)
+    fed, observed = blueprint.feeding, blueprint.observed
+    idle = ", ".join(name for name in observed if name not in fed)
+    untrained = f"; never trained: {idle}" if idle else ""
+    adds = architecture.count_multiply_adds(size, n_classes)
+    return [
+        f"| kind | {architecture.kind} |",
+        f"| parameters | {blueprint.n_parameters:,} |",
+        f"| parameters that feed the classifier | {blueprint.n_feeding_parameters:,} |",
+        f"| observed layers that feed the classifier | {len(fed)} of {len(observed)}{untrained} |",
+        f"| multiply-adds for one image of {size} px | {adds:,} |",
+        f"| classes | {n_classes} |",
+    ]
+
+
+def _list_sources(task: dict[str, Any]) -> list[str]:
+    teacher = task.get("teacher") or []
+    lines = [
+        "## Made from",
+        "",
+        f"- Images: {task.get('images', {}).get('source', 'unknown')}; the tested network was "
+        "trained on training and validation images together.",
+        *(f"- Teacher {area.get('area')}: {area.get('source')}" for area in teacher),
+    ]
+    if is_simulated(*teacher):
+        lines.append("- **The recordings are simulated. Nothing here is a finding about a brain.**")
+    if not teacher:
+        lines.append("- No teacher: the search was for accuracy alone.")
+    return lines
+
+
+def _say_finalist(one: dict[str, Any]) -> str:
+    long = one["reason"] if one["performance"] is None else f"{one['performance']:.4f}"
+    return (
+        f"| {one['candidate']} | {one['reward']:.4f} | {one['search_performance']:.4f} | "
+        f"{long} | {one['n_parameters']:,} |"
+    )
+
+
+def _compare_maps(maps: dict[str, xr.Dataset]) -> list[str]:
+    if not maps:
+        return []
+    lines = ["", "## Layer-area correspondence", ""]
+    lines += ["| area | after the search | after long training |", "|---|---|---|"]
+    for area in maps["long"]["area"].values.tolist():
+        said = [_say_best(maps[w].sel(area=area)) if w in maps else "" for w in ("search", "long")]
+        lines.append(f"| {area} | {said[0]} | {said[1]} |")
+    return [
+        *lines,
+        "",
+        "RDM similarity (Pearson r) of the most similar layer, with a 95 % bootstrap interval "
+        "over stimuli. The best of many layers is biased upward.",
+        "",
+        "![correspondence](correspondence.png)",
+    ]
 
 
 def _say_best(one: xr.Dataset) -> str:

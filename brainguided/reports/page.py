@@ -31,6 +31,15 @@ from neural_data.model.origin import is_simulated
 
 _COLUMNS = 6  # RDMs side by side
 _TOLERANCE = 0.02  # of Pearson r: the winner is trained again, perhaps on another machine
+_CAPTIONS = {
+    "architecture.png": "Architecture of the winner.",
+    "rdms.png": "RDMs of each area and of the winner's layers, as percentiles; the layer most "
+    "similar to the area (r: Pearson correlation of the RDMs) is framed.",
+    "correspondence.png": "RDM similarity (Pearson r) of the winner's layers to each area. The "
+    "best of many layers is biased upward: compare layers, not the maximum with zero.",
+    "search.png": "P (validation accuracy), TG (mean over areas of the best layer's RDM "
+    "similarity) and reward of every candidate.",
+}
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#222;max-width:56rem;margin:2rem auto;padding:0 1rem}
 h1,h2{line-height:1.2} h2{margin-top:2.2rem} img{max-width:100%;height:auto}
@@ -224,10 +233,8 @@ def _build_page(
     remarks: Sequence[str],
 ) -> str:
     winner = find_winner(results)
-    simulated = bool(run.attrs.get("simulated"))
-    teacher = (config.get("task") or {}).get("teacher") or []
     body = [f"<h1>Architecture search {escape(folder.resolve().name)}</h1>"]
-    if simulated:
+    if run.attrs.get("simulated"):
         body.append(
             '<p class="note">The recordings that guided this search are <b>simulated</b>. '
             "Nothing here is a finding about a brain.</p>"
@@ -239,31 +246,10 @@ def _build_page(
     else:
         body.append(_describe_winner(winner))
     body += [f'<p class="note">{escape(remark)}</p>' for remark in remarks]
-    captions = {
-        "architecture.png": "Architecture of the winner.",
-        "rdms.png": "RDMs of each area and of the winner's layers, as percentiles; the layer most "
-        "similar to the area (r: Pearson correlation of the RDMs) is framed.",
-        "correspondence.png": "RDM similarity (Pearson r) of the winner's layers to each area. The "
-        "best of many layers is biased upward: compare layers, not the maximum with zero.",
-        "search.png": "P (validation accuracy), TG (mean over areas of the best layer's RDM "
-        "similarity) and reward of every candidate.",
-    }
-    for name, caption in captions.items():
-        if name in drawn:
-            data = base64.b64encode(drawn[name]).decode("ascii")
-            body.append(
-                f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-                f"<figcaption>{escape(caption)}</figcaption></figure>"
-            )
-    body.append("<h2>Data</h2>")
-    sources: list[list[Any]] = [
-        [area.get(key, "") for key in ("area", "source")] for area in teacher
+    body += [
+        _show_figure(drawn[name], caption) for name, caption in _CAPTIONS.items() if name in drawn
     ]
-    images = (config.get("task") or {}).get("images") or {}
-    sources.append(["images to classify", images.get("source", "unknown")])
-    if not teacher:
-        body.append("<p>No brain guided this search: there was no teacher.</p>")
-    body.append(_table(["what", "source"], sources))
+    body += ["<h2>Data</h2>", _describe_data(config)]
     body.append("<h2>Settings</h2>")
     body.append(_table(["setting", "value"], _flatten(config)))
     body.append("<h2>To go on</h2>")
@@ -282,6 +268,24 @@ def _build_page(
         + "\n".join(body)
         + "\n</body></html>\n"
     )
+
+
+def _show_figure(png: bytes, caption: str) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    return (
+        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _describe_data(config: dict[str, Any]) -> str:
+    """Return a table of where the areas and the images come from."""
+    task = config.get("task") or {}
+    teacher, images = task.get("teacher") or [], task.get("images") or {}
+    rows: list[list[Any]] = [[area.get(key, "") for key in ("area", "source")] for area in teacher]
+    rows.append(["images to classify", images.get("source", "unknown")])
+    alone = "" if teacher else "<p>No brain guided this search: there was no teacher.</p>"
+    return alone + _table(["what", "source"], rows)
 
 
 def _describe_progress(results: Sequence[Attempt], run: xr.Dataset) -> str:

@@ -27,7 +27,8 @@ from brainguided.candidates.training import (
 )
 from brainguided.correspondence.compute import Inference, compute_correspondence
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.journal import Journal, JournalError, refuse_other_task
+from brainguided.journal.differing_settings import refuse_other_task
+from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
 from brainguided.networks.export import export_network
 from brainguided.networks.preprocessing import Preprocessing

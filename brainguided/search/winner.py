@@ -13,8 +13,9 @@ from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import Task, train_candidate
 from brainguided.candidates.training import on_device
 from brainguided.guidance.teacher import Target
+from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.exports import find_winner
-from brainguided.journal.journal import Journal, refuse_other_task
+from brainguided.journal.journal import Journal
 from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import compute_layer_rdms

@@ -23,7 +23,7 @@ from brainguided.candidates.images import (
     load_images,
     load_test_images,
 )
-from brainguided.candidates.training import Training
+from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
 from brainguided.journal.journal import Journal
 from brainguided.search.orders import Schedule
@@ -288,9 +288,10 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
     given = {key: value for key, value in table.items() if key in _TRAINING}
     if "checkpoints" in given and isinstance(given["checkpoints"], list):
         given["checkpoints"] = tuple(given["checkpoints"])
+    sgd = {key: given.pop(key) for key in ("learning_rate", "weight_decay") if key in given}
     if not before:
         try:
-            return Training(**given)
+            return Training(**given, sgd=SGD(**sgd))
         except ValueError as cause:
             problems += nest_problems(where, cause)
     return Training()

@@ -16,7 +16,7 @@ from simulated_card import SimulatedCard, on_card
 from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.candidates.evaluation import Evaluation, Task, evaluate, train_candidate
 from brainguided.candidates.images import images_from_stimuli
-from brainguided.candidates.training import Training
+from brainguided.candidates.training import SGD, Training
 from brainguided.guidance.similarity import compute_similarity
 from brainguided.guidance.teacher import Teacher
 from brainguided.networks.preprocessing import Preprocessing
@@ -98,7 +98,7 @@ def test_evaluations_survive_json_and_pickle(evaluation) -> None:
 
 
 def test_a_diverging_candidate_fails_with_its_reason(task) -> None:
-    training = Training(steps=20, batch_size=64, learning_rate=1e30)
+    training = Training(steps=20, batch_size=64, sgd=SGD(learning_rate=1e30))
     evaluation = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
     assert (evaluation.outcome, evaluation.reason, evaluation.reward) == ("failed", "nan", None)
     assert evaluation.n_parameters > 0

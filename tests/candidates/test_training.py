@@ -10,6 +10,7 @@ from torch import nn
 
 from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.candidates.training import (
+    SGD,
     DivergedError,
     Training,
     _exact_cudnn,
@@ -104,12 +105,12 @@ def test_bfloat16_trains_as_well() -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d"):
-        train(Training(steps=30, batch_size=32, learning_rate=1e30))
+        train(Training(steps=30, batch_size=32, sgd=SGD(learning_rate=1e30)))
 
 
 def test_impossible_settings_are_refused_all_at_once() -> None:
     with pytest.raises(ValueError, match="steps is -1") as caught:
-        Training(steps=-1, batch_size=1, learning_rate=0, precision="half", device="gpu")
+        Training(steps=-1, batch_size=1, sgd=SGD(learning_rate=0), precision="half", device="gpu")
     for part in (
         "batch_size is 1",
         "learning_rate is 0",

@@ -12,6 +12,7 @@ from brainguided.controllers import Learning, Reinforce
 from brainguided.journal.attempts import Timing
 from brainguided.replays.virtual_clock import (
     Faults,
+    Machines,
     draw_lognormal,
     draw_observed,
     observe_overhead,
@@ -30,18 +31,18 @@ def constant(seconds):
 
 def test_equal_durations_take_what_division_says():
     for order, expected in ((Completion(), 10.0), (Index(7), 10.0), (Batch(4), 10.0)):
-        found = simulate_search(order, constant(2.0), candidates=20, workers=4)
+        found = simulate_search(order, constant(2.0), Machines(4), candidates=20)
         assert found.makespan == expected
         assert found.utilisation == 1.0
-    assert simulate_search(Index(0), constant(2.0), candidates=5, workers=4).makespan == 10.0
-    assert simulate_search(Batch(5), constant(2.0), candidates=20, workers=4).makespan == 16.0
+    assert simulate_search(Index(0), constant(2.0), Machines(4), candidates=5).makespan == 10.0
+    assert simulate_search(Batch(5), constant(2.0), Machines(4), candidates=20).makespan == 16.0
 
 
 @every
 def test_every_candidate_ends_once_whatever_goes_wrong(order):
     faults = Faults(lost=0.2, memory=0.1, nan=0.1, hang=0.05, outage=(5.0, 20.0, 3))
     found = simulate_search(
-        order, draw_lognormal(2.0, 0.5), candidates=300, workers=5, faults=faults, timeout=20.0
+        order, draw_lognormal(2.0, 0.5), Machines(5, timeout=20.0, faults=faults), candidates=300
     )
     assert sum(found.outcomes.values()) == 300
     assert np.isfinite(found.finished).all()
@@ -55,7 +56,7 @@ def test_every_candidate_ends_once_whatever_goes_wrong(order):
 @every
 def test_the_clock_repeats_with_its_seed(order):
     first, again, other = (
-        simulate_search(order, draw_lognormal(1, 0.5), candidates=50, workers=4, seed=seed)
+        simulate_search(order, draw_lognormal(1, 0.5), Machines(4), candidates=50, seed=seed)
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.finished, again.finished)
@@ -63,9 +64,11 @@ def test_the_clock_repeats_with_its_seed(order):
 
 
 def test_an_outage_of_half_the_workers_costs_their_time():
-    calm = simulate_search(Completion(), constant(1.0), candidates=100, workers=10)
+    calm = simulate_search(Completion(), constant(1.0), Machines(10), candidates=100)
     faults = Faults(outage=(2.5, 6.5, 5))
-    found = simulate_search(Completion(), constant(1.0), candidates=100, workers=10, faults=faults)
+    found = simulate_search(
+        Completion(), constant(1.0), Machines(10, faults=faults), candidates=100
+    )
     assert calm.makespan == 10.0
     assert 12.0 <= found.makespan <= 13.5  # 5 x 4 s of work, and 5 half done
 
@@ -75,7 +78,7 @@ def test_completion_is_as_fast_as_can_be_and_lag_and_rounds_cost_as_measured():
     draw = draw_lognormal(1.0, 0.7)
 
     def share(order):
-        settings = {"candidates": 1000, "workers": 40}
+        settings = {"machines": Machines(40), "candidates": 1000}
         found = [simulate_search(order, draw, **settings, seed=seed) for seed in range(4)]
         return np.mean([one.utilisation for one in found])
 
@@ -103,8 +106,8 @@ def test_asynchronous_learning_is_as_good_in_a_third_of_the_time(candidates, see
         return simulate_search(
             order,
             draw_lognormal(1.0, 0.7),
+            Machines(40),
             candidates=candidates,
-            workers=40,
             learning=(controller, reward),
             seed=seed,
         )
@@ -127,7 +130,7 @@ def test_asynchronous_learning_is_as_good_in_a_third_of_the_time(candidates, see
 def test_ten_thousand_workers_take_seconds():
     started = time.process_time()
     found = simulate_search(
-        Completion(), draw_lognormal(2.0, 0.5), candidates=20_000, workers=10_000
+        Completion(), draw_lognormal(2.0, 0.5), Machines(10_000), candidates=20_000
     )
     assert time.process_time() - started < 12
     assert found.outcomes["done"] == 20_000
@@ -142,7 +145,7 @@ def test_durations_are_drawn_from_those_observed():
 
 
 def test_the_time_between_evaluations_makes_them_longer_but_is_no_work():
-    found = simulate_search(Completion(), constant(2.0), candidates=20, workers=4, overhead=0.5)
+    found = simulate_search(Completion(), constant(2.0), Machines(4, 0.5), candidates=20)
     assert found.makespan == 12.5
     assert found.utilisation == pytest.approx(0.8)
     timings = [
@@ -153,7 +156,7 @@ def test_the_time_between_evaluations_makes_them_longer_but_is_no_work():
     assert observe_overhead(timings) == pytest.approx(0.2)
     assert observe_overhead(timings[:1]) == 0.0
     with pytest.raises(ValueError, match="overhead is -1"):
-        simulate_search(Completion(), constant(1.0), candidates=1, workers=1, overhead=-1)
+        simulate_search(Completion(), constant(1.0), Machines(1, -1), candidates=1)
 
 
 def test_impossible_settings_are_refused():
@@ -161,10 +164,10 @@ def test_impossible_settings_are_refused():
         Faults(lost=0.8, nan=0.3)
     with pytest.raises(ValueError, match="need a timeout"):
         simulate_search(
-            Completion(), constant(1.0), candidates=1, workers=1, faults=Faults(hang=0.1)
+            Completion(), constant(1.0), Machines(1, faults=Faults(hang=0.1)), candidates=1
         )
     with pytest.raises(ValueError, match="workers is 0"):
-        simulate_search(Completion(), constant(1.0), candidates=1, workers=0)
+        simulate_search(Completion(), constant(1.0), Machines(0), candidates=1)
     with pytest.raises(ValueError, match="positive median"):
         draw_lognormal(0, 1)
 
