@@ -275,6 +275,7 @@ def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, An
         "ceiling": np.nan,
         "ceiling_interval": np.full(2, np.nan),
         "ceiling_usable": False,
+        "ceiling_unbiased": False,
         "ceiling_stimuli": 0,
     }
     if target.recording is None or not how.splits:

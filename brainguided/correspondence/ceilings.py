@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from brainguided.correspondence._noise_effect import (
+    NoiseEffect,
+    correlate_with_truth,
+    estimate_effect,
+    multiply_halves,
+)
 from brainguided.correspondence.bootstrap import draw_times, weigh_similarity
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.compute import compute_rdms
+from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.measures import find_measure
 from brainguided.rdms.noise import compute_noise_precision
@@ -25,6 +32,15 @@ if TYPE_CHECKING:
 
 INTERVAL_SPLITS = 10
 """Splits that are taken again for the stimuli of each draw."""
+UNKNOWN: dict[str, Any] = {
+    "reliability": np.nan,
+    "ceiling": np.nan,
+    "ceiling_interval": np.full(2, np.nan),
+    "ceiling_usable": False,
+    "ceiling_unbiased": False,
+    "ceiling_stimuli": 0,
+}
+"""What is said of an area that has no halves."""
 
 
 class NoiseCeiling(NamedTuple):
@@ -49,11 +65,26 @@ def compute_ceiling(
 
     The repetitions are split into equal halves at random, and the RDMs of the halves compared. The
     mean over splits, corrected to all repetitions [1]_ (see ``spearman_brown``), is the reliability
-    of the RDM; its root is the expected correlation of the measured RDM with one without noise
-    [2]_. Each site's repetitions of a stimulus are halved whatever their numbers are, so that
-    sessions may be pooled. Stimuli that any site saw only once (for "crossnobis", fewer than four
-    times) have no halves: the ceiling is then that of the others, of which `ceiling_stimuli` says
-    how many they are.
+    of the RDM: its similarity to one of as many new repetitions.
+
+    The ceiling is the expected correlation of the measured RDM with the one without noise. It is
+    less than the root of the reliability where noise has a share in what the halves have in common:
+    squared distances grow by the noise of both patterns, and correlations shrink by it, which is no
+    matter as long as all stimuli are equally noisy, but rates vary with their mean, and stimuli may
+    have been shown unequally often. For Pearson r of correlation, cosine, squared Euclidean and
+    Mahalanobis distances the noise of each stimulus is estimated from its repetitions, removed from
+    the RDMs of both halves (crossnobis has none), and the ceiling is
+
+        ``cov(measured, truth) / sqrt(var(truth) var(measured))``,
+
+    covariances over pairs of stimuli being taken between halves. Elsewhere (`ceiling_unbiased`
+    false) it is the root of the reliability [2]_, and too high if stimuli are unequally noisy:
+    prefer crossnobis there.
+
+    Each site's repetitions of a stimulus are halved whatever their numbers are, so that sessions
+    may be pooled. Stimuli that any site saw only once (for crossnobis, fewer than four times) have
+    no halves: the ceiling is then that of the others, of which `ceiling_stimuli` says how many they
+    are.
 
     Parameters
     ----------
@@ -67,17 +98,18 @@ def compute_ceiling(
     splits : int, optional
         Number of random halvings.
     draws : int, optional
-        Bootstrap draws over stimuli for the interval, of the first 10 splits; 0 for none.
+        Bootstrap draws over stimuli for the interval; 0 for none.
     seed : int, optional
         The same seed gives the same splits and draws.
 
     Returns
     -------
     xr.Dataset (area, bound)
-        `reliability` (area): Spearman-Brown corrected; `ceiling` (area): its root, NaN where the
-        reliability is not above 0 or fewer than three stimuli have halves; `ceiling_interval`
-        (area, bound); `ceiling_usable` (area): whether the interval of the reliability lies
-        above 0. An RDM that is not reliably different from noise has no ceiling to divide by;
+        `reliability` (area): Spearman-Brown corrected; `ceiling` (area), NaN where it or the
+        reliability is not above 0, or fewer than three stimuli have halves; `ceiling_interval`
+        (area, bound); `ceiling_usable` (area): whether what halves have in common, noise removed,
+        is above 0 in 97.5 % of the draws. An RDM that is not reliably different from noise has no
+        ceiling to divide by. `ceiling_unbiased` (area): whether the bias by noise is removed;
         `ceiling_stimuli` (area): of how many stimuli the ceiling is.
 
     Raises
@@ -97,14 +129,10 @@ def compute_ceiling(
     for area in areas:
         part = select_recording(recording, area=area)
         found.append(_ceil_area(part, rdm, method, (splits, draws, seed)))
-    reliability, ceiling, lower, upper, usable, number = map(np.array, zip(*found, strict=True))
     return xr.Dataset(
         {
-            "reliability": ("area", reliability),
-            "ceiling": ("area", ceiling),
-            "ceiling_interval": (("area", "bound"), np.stack([lower, upper], 1)),
-            "ceiling_usable": ("area", usable.astype(bool)),
-            "ceiling_stimuli": ("area", number.astype(int)),
+            name: (("area", "bound")[: 1 + np.ndim(value)], np.array([one[name] for one in found]))
+            for name, value in UNKNOWN.items()
         },
         coords={"area": areas, "bound": ["lower", "upper"]},
         attrs={
@@ -218,44 +246,72 @@ def _gather_repetitions(recording: xr.Dataset, fewest: int) -> _Repetitions | No
 
 def _ceil_area(
     recording: xr.Dataset, rdm: dict[str, Any], method: str, settings: tuple[int, int, int]
-) -> tuple[float, float, float, float, bool, int]:
-    """Return reliability, ceiling, its bounds, whether it may be divided by, and of how many."""
+) -> dict[str, Any]:
+    """Return what `compute_ceiling` says of one area."""
     splits, draws, seed = settings
     fewest = 2 * find_measure(rdm["measure"]).fewest_repetitions
     repetitions = _gather_repetitions(recording, fewest)
     if repetitions is None:
-        return np.nan, np.nan, np.nan, np.nan, False, 0
+        return UNKNOWN
     rdm = rdm | {"noise": _fix_noise(recording, rdm["measure"], rdm["noise"])}
     halves = [_halve(repetitions, np.random.default_rng([seed, k]), rdm) for k in range(splits)]
     try:
         r = np.array([compare_rdms(a, b, method=method)[0, 0] for a, b in halves])
     except ValueError as cause:
         raise RecordingError(f"The halves of the repetitions cannot be compared: {cause}") from None
-    factor = repetitions.factor
-    reliability = float(spearman_brown(float(r.mean()), factor=factor))
-    lower = upper = np.nan
+    reliability = float(spearman_brown(float(r.mean()), factor=repetitions.factor))
     draws = draws if find_comparison(method).draws == "weights" else 0
-    if draws:
-        times = draw_times(halves[0][0].n_cond, draws, [seed, 1])
-        some = halves[:INTERVAL_SPLITS]
-        drawn = np.mean(
-            [
-                weigh_similarity(
-                    list(a.dissimilarities), list(b.dissimilarities), times, method=method
-                )
-                for a, b in some
-            ],
-            axis=0,
-        )[:, 0, 0]
-        # about the estimate from all splits
-        drawn = np.clip(drawn + r.mean() - r[:INTERVAL_SPLITS].mean(), -1, 1)
-        lower, upper = np.quantile(spearman_brown(drawn, factor=factor), [0.025, 0.975])
-    usable = reliability > 0 and (lower > 0 if draws else True)
-    root = [float(np.sqrt(v)) if v > 0 else 0.0 for v in (lower, upper)]
-    ceiling = float(np.sqrt(reliability)) if reliability > 0 else np.nan
-    bounds = root if np.isfinite(upper) else [np.nan, np.nan]
-    n_stimuli = repetitions.recording.sizes["stimulus"]
-    return reliability, ceiling, bounds[0], bounds[1], bool(usable), n_stimuli
+    n = halves[0][0].n_cond
+    times = draw_times(n, draws, [seed, 1]) if draws else np.zeros((0, n))
+    effect = _estimate_effect(repetitions, rdm) if method == "pearson" else None
+    if effect is None:
+        drawn = _draw_reliability(halves, times, r, method, repetitions.factor)
+        ceiling, found, variance = (
+            np.sqrt(max(reliability, 0.0)),
+            np.sqrt(np.maximum(drawn, 0)),
+            drawn,
+        )
+    else:
+        vectors = [(a.dissimilarities[0], b.dissimilarities[0]) for a, b in halves]
+        measured = compute_rdms(repetitions.recording, **rdm).dissimilarities[0]
+        products = multiply_halves(vectors, measured, effect)
+        ceiling = correlate_with_truth(products, np.ones((1, n)))[0][0]
+        found, variance = correlate_with_truth(products, times)
+    lower, upper = np.quantile(found, [0.025, 0.975]) if draws else (np.nan, np.nan)
+    usable = reliability > 0 and ceiling > 0
+    usable = usable and (not draws or np.quantile(variance, 0.025) > 0)
+    return {
+        "reliability": reliability,
+        "ceiling": float(ceiling) if reliability > 0 and ceiling > 0 else np.nan,
+        "ceiling_interval": np.array([lower, upper]),
+        "ceiling_usable": bool(usable),
+        "ceiling_unbiased": effect is not None,
+        "ceiling_stimuli": repetitions.recording.sizes["stimulus"],
+    }
+
+
+def _draw_reliability(
+    halves: list[tuple[RDMs, RDMs]], times: np.ndarray, r: np.ndarray, method: str, factor: float
+) -> np.ndarray:
+    """Return the reliability for the conditions of each draw, about the estimate of all splits."""
+    if not len(times):
+        return np.zeros(0)
+    some = [(list(a.dissimilarities), list(b.dissimilarities)) for a, b in halves]
+    some = some[:INTERVAL_SPLITS]
+    drawn = np.mean([weigh_similarity(a, b, times, method=method) for a, b in some], axis=0)
+    about = drawn[:, 0, 0] + r.mean() - r[:INTERVAL_SPLITS].mean()
+    return np.asarray(spearman_brown(np.clip(about, -1, 1), factor=factor))
+
+
+def _estimate_effect(repetitions: _Repetitions, rdm: dict[str, Any]) -> NoiseEffect | None:
+    """Return what noise does to the RDM of an area, if that is known of its measure."""
+    recording = repetitions.recording
+    values = recording["response"].isel(time_bin=0, missing_dims="ignore").values.astype(float)
+    if find_measure(rdm["measure"]).of_recording is not None and rdm["noise"] != "identity":
+        precision = rdm["noise"][str(recording["area"].values[0])]
+        values = values @ np.linalg.cholesky(np.asarray(precision, dtype=float))
+    groups = condition_index(recording, rdm["by"])[0]
+    return estimate_effect(values, repetitions.counts, groups, rdm["measure"])
 
 
 def _fix_noise(recording: xr.Dataset, measure: str, noise: Noise) -> Noise:

@@ -116,8 +116,8 @@ def compute_correspondence(
     xr.Dataset (layer, area, bound, bootstrap[, animal])
         `similarity` (layer, area), NaN for a layer whose RDM is constant or not finite;
         `similarity_interval` (layer, area, bound); `similarity_draws` (bootstrap, layer, area);
-        `ceiling`, `ceiling_usable` (area), `ceiling_interval` (area, bound), and of how many
-        stimuli the ceiling is, `ceiling_stimuli` (area);
+        `ceiling`, `ceiling_usable`, `ceiling_unbiased`, `ceiling_stimuli` (area) and
+        `ceiling_interval` (area, bound), see ``compute_ceiling``;
         `corrected_similarity` (layer, area) and `corrected_interval`, divided by the ceiling where
         that is usable and NaN elsewhere; `p_value` (layer, area); `best_layer`,
         `best_similarity`, `null_best`, `unbiased_best` (area); `committed_layer`,
@@ -293,7 +293,8 @@ def _assemble(
     dims = {
         "similarity": ("layer",), "similarity_interval": ("layer", "bound"),
         "similarity_draws": ("bootstrap", "layer"), "ceiling": (), "ceiling_interval": ("bound",),
-        "ceiling_usable": (), "ceiling_stimuli": (), "corrected_similarity": ("layer",),
+        "ceiling_usable": (), "ceiling_stimuli": (), "ceiling_unbiased": (),
+        "corrected_similarity": ("layer",),
         "corrected_interval": ("layer", "bound"), "p_value": ("layer",), "best_layer": (),
         "best_similarity": (), "null_best": (), "unbiased_best": (), "committed_layer": (),
         "committed_share": (), "committed_similarity": (), "committed_interval": ("bound",),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -59,6 +60,9 @@ class Measure:
         How others call it; compared without regard to case, spaces and hyphens.
     label : str
         What the numbers are, as written on colour bars and into files.
+    noise : {"adds", "attenuates", "none", "unknown"}
+        What independent noise in the patterns does to the expected dissimilarity: it adds its own
+        mean square, attenuates a correlation, does nothing, or something that is not accounted for.
     for_layers : str
         Measure for layers that are compared with RDMs made by this one; its own by default.
     """
@@ -75,6 +79,7 @@ class Measure:
     power: int | None = None
     spellings: tuple[str, ...] = ()
     label: str = ""
+    noise: Literal["adds", "attenuates", "none", "unknown"] = "unknown"
     for_layers: str = ""
 
     def __post_init__(self) -> None:
@@ -118,6 +123,7 @@ ROWS = (
             "Pearson distance", "Pearson correlation distance", "correlation distance", "corr",
         ),
         label="1 - Pearson r",
+        noise="attenuates",
     ),
     Measure(
         "cosine",
@@ -128,6 +134,7 @@ ROWS = (
         undefined=_find_silent,
         power=0,
         spellings=("1 - cosine", "cosine distance", "1 - cosine similarity"),
+        noise="attenuates",
     ),
     Measure(
         "squared euclidean",
@@ -136,6 +143,7 @@ ROWS = (
         from_gram=squared_from_gram,
         power=2,
         spellings=("sqeuclidean", "squared euclidean distance", "mean squared difference"),
+        noise="adds",
     ),
     Measure(
         "euclidean",
@@ -151,6 +159,7 @@ ROWS = (
         of_recording=mahalanobis_of_recording,
         power=0,
         spellings=("squared mahalanobis", "mahalanobis distance"),
+        noise="adds",
         for_layers="squared euclidean",
     ),
     Measure(
@@ -160,6 +169,7 @@ ROWS = (
         fewest_repetitions=2,
         power=0,
         spellings=("crossnobis distance", "cross-validated mahalanobis", "LDC"),
+        noise="none",
         for_layers="squared euclidean",
     ),
     Measure(
