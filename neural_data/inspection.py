@@ -241,7 +241,7 @@ def _join(values: np.ndarray) -> str:
 
 
 def _last_line(cause: Exception) -> str:
-    """What is wrong, without the header that says what cannot be done."""
+    """Return what is wrong, without the header that says what cannot be done."""
     return str(cause).splitlines()[-1].removeprefix("  - ")
 
 

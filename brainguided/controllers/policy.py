@@ -79,8 +79,7 @@ class Policy(nn.Module):
         return legal
 
     def sample(self, n: int, generator: np.random.Generator) -> tuple[list[list[int]], np.ndarray]:
-        """Return the actions of all decisions for `n` architectures, and the log-probability of
-        each one asked for: (n, decision).
+        """Return actions (n, decision) for `n` architectures and their log-probabilities.
 
         Step by step and for few rows numpy takes a fraction of the time of torch.
         """

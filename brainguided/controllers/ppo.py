@@ -19,13 +19,13 @@ _INIT = 0.1  # weights start uniform in +- this: Zoph et al. 2018, appendix
 
 
 class PPO(PolicySearch):
-    """Policy over the decisions of a space, learned by proximal policy optimisation [1]_.
+    r"""Policy over the decisions of a space, learned by proximal policy optimisation [1]_.
 
     The policy is that of `Reinforce`. After m architectures with rewards R_k it takes `epochs`
     steps along the gradient of
 
-    .. math:: \\frac{1}{m} \\sum_k \\sum_t \\min(r_{kt} A_k,
-              \\mathrm{clip}(r_{kt}, 1 - c, 1 + c) A_k) + w H
+    .. math:: \frac{1}{m} \sum_k \sum_t \min(r_{kt} A_k,
+              \mathrm{clip}(r_{kt}, 1 - c, 1 + c) A_k) + w H
 
     r is the probability of a decision under the present policy over that when it was taken, c
     `clip`, A = (R - b) / s with the moving averages of `Reinforce`, H the summed entropy. The

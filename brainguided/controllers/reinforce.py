@@ -19,13 +19,13 @@ _LARGEST_WEIGHT = 2.0  # of a result whose policy is out of date
 
 
 class Reinforce(PolicySearch):
-    """Policy over the decisions of a space, learned by the policy gradient of Williams 1992.
+    r"""Policy over the decisions of a space, learned by the policy gradient of Williams 1992.
 
     An LSTM reads the option taken last and gives the probabilities of the options of the next
     decision; illegal options have probability 0. After m architectures with rewards R_k the
     policy follows the gradient of
 
-    .. math:: \\frac{1}{m} \\sum_k w_k \\frac{R_k - b}{s} \\sum_t \\log P(a_t | a_{t-1}, ..., a_1)
+    .. math:: \frac{1}{m} \sum_k w_k \frac{R_k - b}{s} \sum_t \log P(a_t | a_{t-1}, ..., a_1)
               + w H
 
     b is a moving average of the rewards of earlier updates [1]_ and s that of their standard

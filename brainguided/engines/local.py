@@ -72,9 +72,8 @@ class LocalPool(Executor):
         self._slots = [_Slot(self._queue, self._shared, memory) for _ in range(workers)]
         atexit.register(self._abandon)  # before the interpreter would wait for our processes
 
-    def submit(
-        self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
-    ) -> Future[_T]:  # the interface of Executor
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        """Queue a call and return its future, as every executor does."""
         with self._closing:
             if self._closed:
                 raise RuntimeError("The pool is shut down and takes no more work; make a new one.")
@@ -97,6 +96,7 @@ class LocalPool(Executor):
                 slot.kill()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers once their tasks are done; take no more."""
         with self._closing:
             if cancel_futures:
                 self._cancel_waiting()

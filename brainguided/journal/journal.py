@@ -309,8 +309,11 @@ class Journal:
             )
 
     def progress(self) -> tuple[float, int, int, int, int | None] | None:
-        """Return what was noted last: when (s since 1970), candidates wanted, running, waiting and
-        workers; None in a journal without."""
+        """Return what was noted last, None in a journal without.
+
+        That is the time (s since 1970) and the numbers of candidates wanted, running and waiting,
+        and of workers.
+        """
         names = "SELECT count(*) FROM sqlite_master WHERE name = 'progress'"
         if not self._connection.execute(names).fetchone()[0]:
             return None

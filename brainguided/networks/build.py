@@ -49,6 +49,7 @@ class BlueprintNetwork(nn.Module):
             self._plan.append((node.name, node.shares or node.name, node.inputs, node.merge, done))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output for images (image, channel, y, x)."""
         maps: dict[str, Tensor] = {"image": x}
         for name, module, inputs, merge, done in self._plan:
             x = _merge([maps[source] for source in inputs], merge)

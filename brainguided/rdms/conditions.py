@@ -126,5 +126,6 @@ def refuse_undefined(
 def stimulus_coords(
     labelled: xr.DataArray | xr.Dataset, dim: str = "stimulus"
 ) -> dict[str, np.ndarray]:
+    """Return the coordinates along a dim, or along ``stimulus`` where that dim is missing."""
     dim = dim if dim in labelled.dims else "stimulus"
     return {str(k): v.values for k, v in labelled.coords.items() if v.dims == (dim,)}

@@ -69,6 +69,7 @@ def check_keys(where: str, table: dict[str, Any], known: dict[str, str]) -> list
 
 
 def say_unknown(where: str, name: str, known: list[str]) -> str:
+    """Say that a name is unknown, with the nearest of those known."""
     bare = {entry.strip("[]"): entry for entry in known}
     near = get_close_matches(name, list(bare), n=1)
     hint = f"; did you mean {bare[near[0]]!r}?" if near else "."

@@ -102,7 +102,7 @@ def read_arrays(
 
 
 def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Read a recording from arrays or a table, as described by a small TOML file.
+    r"""Read a recording from arrays or a table, as described by a small TOML file.
 
     The file names the array, its axes in whatever order they are, and what lies along them.
     Other files are found from the folder of the description.
@@ -120,13 +120,13 @@ def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
                                other columns become coordinates), or a list
     stimulus.prefix            without names: they are numbered from 1, as "stimulus12"
     stimulus.coordinates       further lists, by name
-    site.names, .prefix, \
-.coordinates               the same of sites
+    site.names, site.prefix,   the same of sites
+    site.coordinates
     site.area, site.animal     one text for all sites, or a list; "unknown" is a legal area
     presentation.stimulus      for an axis "presentation": a list of the stimulus of each
     presentation.counts_from   0 or 1, if that list counts in stimulus.names
-    presentation.repetition, \
-.coordinates               further lists, one value a presentation
+    presentation.repetition,   further lists, one value a presentation
+    presentation.coordinates
     time_bin.edges             in ms from onset; or time_bin.start and time_bin.end
     columns                    for a table: the columns ``stimulus``, ``site``, ``response``
                                (one row a presentation and site; ``repetition``, ``area``,
@@ -183,7 +183,7 @@ def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
     A table with one row for each presentation to each site:
 
     >>> lines = ["image,unit,rate", "face,u1,12", "face,u2,3", "car,u1,5"]
-    >>> _ = (folder / "rates.csv").write_text("\\n".join(lines))
+    >>> _ = (folder / "rates.csv").write_text("\n".join(lines))
     >>> text = '''
     ... file = "rates.csv"
     ... units = "spikes/s"

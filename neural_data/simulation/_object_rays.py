@@ -100,8 +100,9 @@ def trace_parts(
 
 
 def _combine(coefficients: np.ndarray, terms: np.ndarray) -> np.ndarray:
-    """Return sums of terms (n, ray), added one by one: a matrix product's rounding may differ
-    with the number of images, and move a ray across an edge.
+    """Return sums of terms (n, ray), added one by one.
+
+    A matrix product's rounding may differ with the number of images, and move a ray across an edge.
     """
     total: np.ndarray = coefficients[:, 0, None] + coefficients[:, 1, None] * terms[1]
     for k in range(2, len(terms)):
@@ -145,8 +146,10 @@ def _ellipsoid_coefficients(a: np.ndarray, centre: np.ndarray) -> tuple[np.ndarr
 
 
 def _box_coefficients(boxes: Parts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the outward normals of the three faces towards the viewer (n, part, face, 3),
-    the planes through the centre parallel to them (in 1 x y) and half the thickness in depth.
+    """Return normals, central planes and half thickness of the faces towards the viewer.
+
+    Normals point outward, (n, part, face, 3); the planes through the centre are parallel to the
+    faces, in 1 x y; the thickness is in depth.
     """
     normals = np.swapaxes(boxes["axes"], -1, -2)
     normals = np.where(normals[..., 2:] < 0, -normals, normals)

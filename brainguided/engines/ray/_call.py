@@ -28,8 +28,7 @@ class Absent:
 def pack_call(
     ray: Any, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> tuple[bytes, list[Any], list[Any]]:
-    """Return all that is small of a call as one piece, and what is not: arguments to be sent with
-    it, and those that were shared.
+    """Return the small parts of a call as one piece, its large arguments and its shared ones.
 
     Each that travels by itself costs as much as a task.
     """

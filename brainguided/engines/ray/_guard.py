@@ -23,8 +23,10 @@ _GRACE = 1.0  # s that Ray has to end by itself
 
 
 def list_children(pid: int) -> dict[int, str]:
-    """Return the processes below one, with when each was started, which tells them from others
-    that have the same number later. Empty where there is no /proc."""
+    """Return the processes below one and the start of each; empty where there is no /proc.
+
+    The start tells a process from others that have the same number later.
+    """
     found: dict[int, str] = {}
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():

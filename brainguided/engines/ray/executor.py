@@ -174,8 +174,11 @@ class RayExecutor(Executor):
         reference.future().add_done_callback(partial(self._finish, reference))
 
     def share(self, value: Any) -> Any:
-        """Return a small stand-in for an argument of many tasks, which travels once a node and is
-        unpickled once a process. Tasks in one process are given the same object."""
+        """Return a small stand-in for an argument of many tasks.
+
+        The argument travels once to each node and is unpickled once by each process, whose tasks
+        are all given the same object.
+        """
         return Shared(uuid.uuid4().hex, self._put(value))
 
     def _put(self, value: Any) -> Any:

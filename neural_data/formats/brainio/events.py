@@ -179,7 +179,7 @@ def _load_events(
 
 
 def _find_sites(named: dict[str, np.ndarray], steps: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Number the sites: the site of every event, and the first event of every site.
+    """Return the site of every event and the first event of every site.
 
     What identifies an electrode, such as the animal, tells apart sites of one name.
     """

@@ -62,7 +62,7 @@ def read_brainio(
     Names are translated: ``neuroid_id`` is ``site``, ``region`` is ``area``, ``stimulus_id`` or
     ``image_id`` is ``stimulus``, ``category_name`` is ``category``, ``monkey`` or ``subject`` is
     ``animal``, ``arr`` is ``array``, ``time_bin_stop`` is ``time_bin_end``. A coordinate whose
-    name is another thing here gets "brainio_" in front; the rest keep theirs. Times become ISO
+    name is another thing here gets ``brainio_`` in front; the rest keep theirs. Times become ISO
     8601 text. A single time bin is a window: its dim is dropped and ``response.attrs["window"]``
     states it, as "70-170 ms". What was done is in ``attrs["history"]``.
 

@@ -35,7 +35,7 @@ def read_brainio_stimuli(
         The CSV: a row for each image with ``stimulus_id`` or ``image_id``, ``filename`` (the path
         inside `images`; otherwise the file whose name without ending is the id), and further
         columns, which become coordinates. ``category_name`` becomes ``category``; a column with
-        the name of a dim of the images, such as ``x``, gets "brainio_" in front.
+        the name of a dim of the images, such as ``x``, gets ``brainio_`` in front.
     images : path
         A folder or zip. Files in it that the table does not name are passed over.
     only : sequence of str, optional
