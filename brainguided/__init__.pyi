@@ -69,6 +69,7 @@ from .journal import (
     merge_runs as merge_runs,
 )
 from .networks import (
+    Observation as Observation,
     Preprocessing as Preprocessing,
     build_network as build_network,
     compute_layer_rdms as compute_layer_rdms,

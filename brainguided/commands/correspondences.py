@@ -151,7 +151,9 @@ def _state_cost(
         shape, size = str(one["shape"].values), float(one["bytes"]) / 2**20
         say(f"{layer:24} {shape:>16} {size:22.1f}")
     total = float(table["bytes"].sum()) / 2**30
-    say(f"{total:.2f} GiB in all, of which at most 0.5 GiB are held at a time.")
+    say(f"{total:.2f} GiB in all; every image is shown once.")
+    if "left_out" in table.attrs:
+        say(f"Left out: {table.attrs['left_out']}.")
 
 
 def _save(result: xr.Dataset, folder: Path) -> list[Path]:

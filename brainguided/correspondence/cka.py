@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from neural_data.model.stimuli import align_stimuli
 if TYPE_CHECKING:
     from torch import nn
 
+    from brainguided.networks.layers import Layers
     from brainguided.networks.preprocessing import Preprocessing
 
 
@@ -106,7 +106,7 @@ def compute_layer_cka(
     stimuli: xr.Dataset,
     recording: xr.Dataset,
     *,
-    layers: str | Sequence[str] | None = None,
+    layers: Layers = None,
     preprocessing: Preprocessing | None = None,
     debiased: bool = True,
 ) -> xr.DataArray:
@@ -141,8 +141,8 @@ def compute_layer_cka(
         If the recording is not valid or has several time bins.
     """
     from brainguided.networks.grams import raw_gram
-    from brainguided.networks.layers import select_layers
-    from brainguided.networks.streamed import stream_moments
+    from brainguided.networks.passes import stream_moments
+    from brainguided.networks.probe import probe_layers
 
     areas = average_areas(recording)
     names = recording["stimulus"].values.astype(str).tolist()
@@ -153,7 +153,7 @@ def compute_layer_cka(
         values = values - values.mean(0)
         grams[area] = values @ values.T
     found = {}
-    chosen = select_layers(network, layers)
+    chosen = probe_layers(network, images, layers, preprocessing=preprocessing)
     for layer, moments in stream_moments(network, images, chosen, preprocessing=preprocessing):
         gram = raw_gram(moments[0])
         found[layer] = [cka_from_grams(gram, g, debiased=debiased) for g in grams.values()]
@@ -165,6 +165,7 @@ def compute_layer_cka(
         attrs={
             "long_name": f"linear CKA{' (debiased)' if debiased else ''}",
             **origin_of(recording),
+            **chosen.describe(),
         },
     )
 

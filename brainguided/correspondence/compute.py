@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,10 @@ from brainguided.correspondence.committed_layers import (
 )
 from brainguided.guidance.teacher import Target, Teacher, fingerprint
 from brainguided.networks.grams import distances_from_moments, raw_gram
-from brainguided.networks.layers import select_layers
+from brainguided.networks.layers import Layers
+from brainguided.networks.passes import stream_moments
 from brainguided.networks.preprocessing import Preprocessing
-from brainguided.networks.streamed import stream_moments
+from brainguided.networks.probe import probe_layers
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.labels import check_alignment, condition_labels
@@ -77,7 +78,7 @@ def compute_correspondence(
     network: nn.Module,
     teacher: Teacher,
     *,
-    layers: str | Sequence[str] | None = None,
+    layers: Layers = None,
     preprocessing: Preprocessing | None = None,
     method: str = "pearson",
     inference: Inference | None = None,
@@ -99,7 +100,7 @@ def compute_correspondence(
     teacher : Teacher
         The areas. Ceilings and draws of sites need their recordings
         (``Teacher.from_recording``).
-    layers : str or sequence of str, optional
+    layers : str, sequence of str or Observation, optional
         Names or patterns; see ``layers.select_layers``.
     preprocessing : Preprocessing, optional
         What is done to the images; by default they keep their size and are scaled to -1..1.
@@ -149,17 +150,18 @@ def compute_correspondence(
     """
     how = Inference() if inference is None else inference
     find_comparison(method)
-    chosen = select_layers(network, layers)
     shared: dict[str, list[Target]] = {}
     for target in teacher:
         shared.setdefault(fingerprint(target.stimuli["image"].values), []).append(target)
     found: dict[str, AreaData] = {}
     for targets in shared.values():
+        images = targets[0].stimuli["image"].values
+        chosen = probe_layers(network, images, layers, preprocessing=preprocessing)
         plans = [_Plan(target, how, seed) for target in targets]
         averages = [p.average for p in plans]
         streamed = stream_moments(
             network,
-            targets[0].stimuli["image"].values,
+            images,
             chosen,
             preprocessing=preprocessing,
             averages=[None if p.halves else p.average for p in plans],
@@ -170,7 +172,7 @@ def compute_correspondence(
         found |= {p.target.area: p.finish() for p in plans}
     results = [map_area(found[target.area], method, how, seed) for target in teacher]
     described = (preprocessing or Preprocessing()).describe()
-    extra = {"preprocessing": described, "network": type(network).__name__}
+    extra = {"preprocessing": described, "network": type(network).__name__, **chosen.describe()}
     return _assemble(results, teacher, method, how, seed, extra)
 
 

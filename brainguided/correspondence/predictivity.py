@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from neural_data.reliability.intervals import bootstrap_site_reliability
 if TYPE_CHECKING:
     from torch import nn
 
+    from brainguided.networks.layers import Layers
     from brainguided.networks.preprocessing import Preprocessing
 
 PENALTIES = 10.0 ** np.arange(-6, 7)
@@ -108,7 +109,7 @@ def compute_layer_predictivity(
     stimuli: xr.Dataset,
     recording: xr.Dataset,
     *,
-    layers: str | Sequence[str] | None = None,
+    layers: Layers = None,
     preprocessing: Preprocessing | None = None,
     folds: int = 10,
     seed: int = 0,
@@ -143,14 +144,14 @@ def compute_layer_predictivity(
         As :func:`compute_predictivity`.
     """
     from brainguided.networks.grams import raw_gram
-    from brainguided.networks.layers import select_layers
-    from brainguided.networks.streamed import stream_moments
+    from brainguided.networks.passes import stream_moments
+    from brainguided.networks.probe import probe_layers
 
     responses, sites = _join_sites(recording)
     names = recording["stimulus"].values.astype(str).tolist()
     images = align_stimuli(stimuli, names)["image"].values
     found: dict[str, np.ndarray] = {}
-    chosen = select_layers(network, layers)
+    chosen = probe_layers(network, images, layers, preprocessing=preprocessing)
     for layer, moments in stream_moments(network, images, chosen, preprocessing=preprocessing):
         gram = raw_gram(moments[0])
 
@@ -162,7 +163,7 @@ def compute_layer_predictivity(
         found[layer] = cross_validate(predict, responses, folds=folds, seed=seed)
     table = np.stack(list(found.values()))
     result = _describe_sites(recording, sites, table, "ridge", seed)
-    result = result.assign_coords(layer=list(found))
+    result = result.assign_coords(layer=list(found)).assign_attrs(chosen.describe())
     areas = list(dict.fromkeys(result["area"].values.tolist()))
     medians = np.full((len(found), len(areas)), np.nan)
     for k, area in enumerate(areas):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from brainguided.guidance.teacher import Teacher, fingerprint
-from brainguided.networks.layers import select_layers
+from brainguided.networks.layers import Layers
 from brainguided.networks.preprocessing import Preprocessing
+from brainguided.networks.probe import probe_layers
 from brainguided.networks.streamed import stream_distances
 from brainguided.rdms.compute import condition_index, standardise
 from brainguided.rdms.measures import network_measure
@@ -24,7 +24,7 @@ def compute_similarity(
     network: nn.Module,
     teacher: Teacher,
     *,
-    layers: str | Sequence[str] | None = None,
+    layers: Layers = None,
     preprocessing: Preprocessing | None = None,
 ) -> xr.DataArray:
     """Return the similarity of every layer of a network to every area of a teacher.
@@ -39,7 +39,7 @@ def compute_similarity(
         Maps (stimulus, channel, y, x) images, by default in -1..1, to an output.
     teacher : Teacher
         The areas.
-    layers : str or sequence of str, optional
+    layers : str, sequence of str or Observation, optional
         Names as in ``named_modules()`` or patterns; see ``layers.select_layers``.
     preprocessing : Preprocessing, optional
         What is done to the teacher's images; by default they keep their size.
@@ -54,7 +54,6 @@ def compute_similarity(
     ----------
     .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
     """
-    chosen = select_layers(network, layers)
     shared: dict[str, list[int]] = {}
     for k, target in enumerate(teacher):
         shared.setdefault(fingerprint(target.stimuli["image"].values), []).append(k)
@@ -62,6 +61,7 @@ def compute_similarity(
     for members in shared.values():
         targets = [teacher.targets[k] for k in members]
         images = targets[0].stimuli["image"].values
+        chosen = probe_layers(network, images, layers, preprocessing=preprocessing)
         groups = [
             None if t.by == "stimulus" else condition_index(t.stimuli["image"], t.by)[0]
             for t in targets
@@ -89,6 +89,7 @@ def compute_similarity(
         attrs={
             "long_name": "RDM similarity (Pearson r)",
             **origin_of(*(t.rdm for t in teacher)),
+            **chosen.describe(),
         },
     )
 

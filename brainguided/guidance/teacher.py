@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from brainguided.networks.grams import add_patterns, distances_from_moments, start_moments
+from brainguided.networks.grams import distances_from_moments
 from brainguided.rdms.compute import (
     build_rdms,
     compute_rdms,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
     from torch import nn
 
+    from brainguided.networks.layers import Layers
     from brainguided.networks.preprocessing import Preprocessing
 
 
@@ -274,7 +275,8 @@ class Teacher:
         network: nn.Module,
         stimuli: xr.Dataset,
         *,
-        layers: str | Sequence[str],
+        layers: Layers,
+        by: str = "stimulus",
         subset_size: int = 1000,
         preprocessing: Preprocessing | None = None,
         seed: int = 0,
@@ -282,7 +284,8 @@ class Teacher:
         """Make a teacher of layers of any torch module.
 
         Each layer's RDM is the mean over 10 RDMs, each of a random subset of its units
-        [1]_; where a layer has no more than `subset_size` units, all are used once.
+        [1]_; where a layer has no more than `subset_size` units, all are used once. Every image is
+        shown once.
 
         Parameters
         ----------
@@ -290,8 +293,11 @@ class Teacher:
             Maps (stimulus, channel, y, x) images in -1..1 to an output.
         stimuli : xr.Dataset
             Stimulus set.
-        layers : str or sequence of str
+        layers : str, sequence of str or Observation
             Names as in ``named_modules()`` or patterns; they become the areas.
+        by : str, optional
+            ``"stimulus"`` or a coordinate over stimuli, such as ``"object_name"``, whose values
+            are the conditions: activations are averaged over the stimuli of each.
         subset_size : int, optional
             Units in a subset.
         preprocessing : Preprocessing, optional
@@ -303,44 +309,36 @@ class Teacher:
         ----------
         .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 4.1.
         """
-        from brainguided.networks.layers import select_layers
-        from brainguided.networks.preprocessing import images_to_tensor
-        from brainguided.networks.streamed import stream_layers
+        from brainguided.networks.passes import stream_subsets
+        from brainguided.networks.probe import probe_layers
+        from brainguided.networks.streamed import averaging_weights, condition_coords
 
         validate_stimuli(stimuli)
-        vectors: dict[str, np.ndarray] = {}
-
-        def consume(layer: str, patterns: Any) -> None:
-            generator = np.random.default_rng((seed, len(vectors)))
-            units = patterns.shape[1]
-            subsets = 10 if units > subset_size else 1
-            total: Any = 0.0
-            for _ in range(subsets):
-                chosen = np.sort(generator.permutation(units)[:subset_size])
-                moments = start_moments(len(patterns))
-                add_patterns(moments, patterns[:, chosen].double())
-                total = total + distances_from_moments(moments)
-            vectors[layer] = total / subsets
-
-        inputs = images_to_tensor(stimuli["image"].values, preprocessing)
-        stream_layers(network, inputs, select_layers(network, layers), consume)
+        group = None if by == "stimulus" else condition_index(stimuli["image"], by)[0]
+        images = stimuli["image"].values
+        found = probe_layers(network, images, layers, preprocessing=preprocessing)
+        subsets = {}
+        for k, (layer, units) in enumerate(found.units.items()):
+            generator = np.random.default_rng((seed, k))
+            number = 10 if units > subset_size else 1
+            subsets[layer] = [
+                np.sort(generator.permutation(units)[:subset_size]) for _ in range(number)
+            ]
+        streamed = stream_subsets(
+            network, images, subsets, found,
+            preprocessing=preprocessing, average=averaging_weights(group),
+        )  # fmt: skip
         origin = {"source": f"network {type(network).__name__}"}
-        return cls(
-            tuple(
-                Target(
-                    layer,
-                    stimuli,
-                    build_rdms(
-                        vector,
-                        conditions=stimuli,
-                        by="stimulus",
-                        rdm_descriptors={"area": [layer]},
-                        origin=origin,
-                    ),
-                )
-                for layer, vector in vectors.items()
+        coords = condition_coords(stimuli, by)
+        targets = []
+        for layer, moments in streamed:
+            vector = np.mean([distances_from_moments(one) for one in moments], axis=0)
+            rdm = build_rdms(
+                vector, conditions=coords, by=by, rdm_descriptors={"area": [layer]}, origin=origin
             )
-        )
+            rdm.descriptors.update(found.describe())
+            targets.append(Target(layer, stimuli, rdm, by))
+        return cls(tuple(targets))
 
     def without_recordings(self) -> Teacher:
         """Return the teacher with its RDMs alone: all that a search needs, and sends to workers."""

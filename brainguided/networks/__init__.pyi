@@ -1,6 +1,7 @@
 from .build import build_network as build_network
 from .export import export_network as export_network
 from .layers import (
+    Observation as Observation,
     describe_layers as describe_layers,
     select_layers as select_layers,
 )

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from brainguided.networks.hooks import observe_layers
-from brainguided.networks.layers import find_shapes, select_layers
+from brainguided.networks.hooks import observe_layers, show_images
+from brainguided.networks.layers import Layers
+from brainguided.networks.passes import BATCH_BYTES
 from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
-from brainguided.networks.streamed import BATCH_BYTES
+from brainguided.networks.probe import place_inputs, probe_layers
 from neural_data.model.stimuli import validate_stimuli
 
 
@@ -25,7 +23,7 @@ def record_activations(
     stimuli: xr.Dataset,
     path: str | Path,
     *,
-    layers: str | Sequence[str] | None = None,
+    layers: Layers = None,
     preprocessing: Preprocessing | None = None,
 ) -> Path:
     """Write the activations of layers to a netCDF file, a batch of stimuli at a time.
@@ -41,7 +39,7 @@ def record_activations(
         Stimulus set (stimulus, y, x, channel) uint8.
     path : str or Path
         Must not exist. The file appears under its name once it is complete.
-    layers : str or sequence of str, optional
+    layers : str, sequence of str or Observation, optional
         Names or patterns; see ``layers.select_layers``.
     preprocessing : Preprocessing, optional
         What is done to the images; by default they keep their size and are scaled to -1..1.
@@ -69,9 +67,8 @@ def record_activations(
     if path.exists():
         raise FileExistsError(f"{path} exists; give another name, or remove it first.")
     images = stimuli["image"].values
-    first = images_to_tensor(images[:1], preprocessing)
-    shapes = find_shapes(network, first, select_layers(network, layers))
-    units = {layer: int(np.prod(shape)) for layer, shape in shapes.items()}
+    found = probe_layers(network, images, layers, preprocessing=preprocessing)
+    shapes, units, tokens = found.shapes, found.units, found.observation.tokens
     need = 4 * sum(units.values()) * len(images)
     free = shutil.disk_usage(path.parent).free
     if need > free:
@@ -80,25 +77,25 @@ def record_activations(
             f"{need / 2**30:.1f} GiB and {path.parent} has {free / 2**30:.1f} GiB free. Choose "
             "fewer layers, or compute their RDMs without storing them: compute_layer_rdms(...)."
         )
-    place = next(network.parameters(), first)
-    batch = int(max(1, BATCH_BYTES // (4 * max(units.values()))))
+    uses = [layer if ":" in layer else f"{layer}:1" for layer in units]
+    batch = int(max(1, BATCH_BYTES // (4 * found.widest)))
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with netCDF4.Dataset(aside, "w") as file:
             variables = _create(file, stimuli, shapes, units)
             file.preprocessing = (preprocessing or Preprocessing()).describe()
             file.network = type(network).__name__
+            file.setncatts(found.describe())
             for start in range(0, len(images), batch):
                 rows = slice(start, start + batch)
-                inputs = images_to_tensor(images[rows], preprocessing).to(place)
+                inputs = place_inputs(images_to_tensor(images[rows], preprocessing), network)
 
                 def consume(layer: str, output: Tensor, rows: slice = rows) -> None:
                     values = output.reshape(len(output), -1).float().cpu().numpy()
                     variables[layer][rows] = values
 
-                observed = observe_layers(network, list(units), consume, n_stimuli=len(inputs))
-                with observed, torch.no_grad():
-                    network(inputs)
+                with observe_layers(network, uses, consume, n_stimuli=len(inputs), tokens=tokens):
+                    show_images(network, inputs)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -136,7 +133,11 @@ def load_activations(path: str | Path, layer: str) -> xr.DataArray:
         labels = [name for name, v in data.data_vars.items() if "layer" not in v.attrs]
         variable = data.set_coords(labels)[by_name[layer]].load()
     unit = str(variable.dims[1])
-    known = {k: data.attrs[k] for k in ("source", "preprocessing", "network") if k in data.attrs}
+    known = {
+        k: data.attrs[k]
+        for k in ("source", "preprocessing", "network", "tokens")
+        if k in data.attrs
+    }
     return variable.rename({unit: "unit"}).rename(layer).assign_attrs(known)
 
 

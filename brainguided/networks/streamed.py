@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import nn
 
-from brainguided.networks.grams import (
-    GramMoments,
-    add_patterns,
-    distances_from_moments,
-    start_moments,
-)
-from brainguided.networks.hooks import Enough, observe_layers
-from brainguided.networks.layers import find_shapes, select_layers
-from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
+from brainguided.networks.grams import distances_from_moments
+from brainguided.networks.layers import Layers, as_observation
+from brainguided.networks.passes import stream_moments
+from brainguided.networks.preprocessing import Preprocessing
+from brainguided.networks.probe import ProbedLayers, probe_layers
 from brainguided.rdms.compute import build_rdms
 from brainguided.rdms.conditions import average_conditions, condition_index
 from neural_data.model.stimuli import validate_stimuli
@@ -27,153 +22,11 @@ from neural_data.model.stimuli import validate_stimuli
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
-Consumer = Callable[[str, Tensor], None]
-MEMORY = 512
-"""MiB of activations that are held at a time."""
-BATCH_BYTES = 128 * 2**20
-"""Largest output of one layer within a forward pass, where stimuli run in batches."""
-
-
-BLOCK_BYTES = 8 * 2**20
-"""Activations that are shifted and multiplied at a time."""
-
-
-class Slice(NamedTuple):
-    """Some units of one layer."""
-
-    layer: str
-    start: int
-    stop: int
-
-
-def stream_layers(
-    network: nn.Module, inputs: Tensor, layers: Sequence[str], consume: Consumer
-) -> None:
-    """Run one forward pass and hand each layer's output to `consume` as it is made.
-
-    Nothing is kept: an output lives as long as the forward pass needs it. A module that is used
-    more than once is reported as ``name``, ``name:2``, ``name:3``.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Is put into evaluation mode for the pass, and back afterwards.
-    inputs : torch.Tensor (stimulus, channel, y, x)
-        All stimuli at once.
-    layers : sequence of str
-        Paths as in ``named_modules()``.
-    consume : callable
-        Called with the layer's name and its output as (stimulus, unit).
-
-    Raises
-    ------
-    ValueError
-        If a layer is not a module of the network, or was not reached by the forward pass.
-    """
-
-    def flatten(layer: str, output: Tensor) -> None:
-        consume(layer, _as_matrix(output))
-
-    with observe_layers(network, layers, flatten, n_stimuli=len(inputs)), torch.no_grad():
-        network(_place(inputs, network))
-
-
-def stream_moments(
-    network: nn.Module,
-    images: np.ndarray,
-    layers: Sequence[str],
-    *,
-    preprocessing: Preprocessing | None = None,
-    averages: Sequence[np.ndarray | None] = (None,),
-    precision: str = "float32",
-    memory: float = MEMORY,
-) -> Iterator[tuple[str, list[GramMoments]]]:
-    """Yield the moments of one layer after the other, for several groupings of the stimuli.
-
-    Where the widest layer's output for all stimuli takes less than a quarter of `memory`, there
-    is one forward pass of all stimuli at once, and each layer is reduced while it lasts.
-    Otherwise stimuli run in batches and the network runs several times: each time as many units
-    of the layers that are still due are held, for all stimuli, as fit into `memory`, and the pass
-    stops behind the last layer that it is for. So a layer of any width costs one matrix
-    (stimulus, stimulus) beyond `memory`.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    images : ndarray (stimulus, y, x, channel) of uint8
-    layers : sequence of str
-        As from ``layers.select_layers``.
-    preprocessing : Preprocessing, optional
-    averages : sequence of (ndarray (condition, stimulus) or None)
-        Weights by which stimuli are averaged before moments are taken; None for no averaging.
-    precision : {"float32", "bfloat16"}
-        "bfloat16" runs the forward pass under autocast: activations have 8 significant bits.
-    memory : float
-        MiB.
-    """
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"precision is {precision!r}; it is one of 'float32', 'bfloat16'.")
-    first = images_to_tensor(images[:1], preprocessing)
-    shapes = find_shapes(network, first, layers)
-    units = {layer: int(np.prod(shape)) for layer, shape in shapes.items()}
-    widest = max(4 * max(units.values()), first[0].nbytes)
-    if widest * len(images) <= memory * 2**20 // 4:
-        yield from _stream_at_once(
-            network, images_to_tensor(images, preprocessing), units, averages, precision
-        )
-        return
-    batch = int(max(1, min(len(images), BATCH_BYTES // widest)))
-    width = int(max(1, memory * 2**20 // (4 * len(images))))
-    open_moments: list[GramMoments] = []
-    for part in plan_passes(units, width):
-        held = {s: np.empty((len(images), s.stop - s.start), np.float32) for s in part}
-        _run_batches(network, images, preprocessing, held, batch, precision)
-        for piece in part:
-            if piece.start == 0:
-                open_moments = _start(averages, len(images))
-            values = torch.from_numpy(held.pop(piece))
-            for moments, average in zip(open_moments, averages, strict=True):
-                _add(moments, values, average)
-            del values
-            if piece.stop == units[piece.layer]:
-                yield piece.layer, open_moments
-                open_moments = []
-
-
-def plan_passes(units: dict[str, int], width: int) -> list[list[Slice]]:
-    """Return which units of which layers are held in each pass over the stimuli.
-
-    Parameters
-    ----------
-    units : dict of layer to int
-        In the order of the forward pass.
-    width : int
-        Units that may be held at a time.
-
-    Examples
-    --------
-    >>> [[tuple(s) for s in part] for part in plan_passes({"a": 5, "b": 2}, 4)]
-    [[('a', 0, 4)], [('a', 4, 5), ('b', 0, 2)]]
-    """
-    passes: list[list[Slice]] = [[]]
-    room = width
-    for layer, number in units.items():
-        start = 0
-        while start < number:
-            if room == 0:
-                passes.append([])
-                room = width
-            stop = min(number, start + room)
-            passes[-1].append(Slice(layer, start, stop))
-            room -= stop - start
-            start = stop
-    return passes
-
 
 def stream_distances(
     network: nn.Module,
     images: np.ndarray,
-    layers: Sequence[str],
+    layers: Layers | ProbedLayers,
     groups: Sequence[np.ndarray | None],
     *,
     measures: Sequence[str] | None = None,
@@ -222,7 +75,7 @@ def compute_layer_rdms(
     network: nn.Module,
     stimuli: xr.Dataset,
     *,
-    layers: str | Sequence[str] | None = None,
+    layers: Layers = None,
     by: str = "stimulus",
     measure: str = "correlation",
     preprocessing: Preprocessing | None = None,
@@ -231,10 +84,10 @@ def compute_layer_rdms(
     """Return the RDM of each layer of a network.
 
     All units of a layer enter its RDM (by default ``1 - Pearson r`` between activation patterns
-    [1]_). The activations are not stored: inner products of patterns are added up over units,
-    in one forward pass, or in several where activations do not fit into 512 MiB (see
-    :func:`stream_moments`). Agrees with stored activations to about 1e-6; with "bfloat16", whose
-    activations have 8 significant bits, to about 1e-2.
+    [1]_). Every image is shown once and no activation is left: inner products of patterns are
+    added up over units, while the forward pass lasts or from what was held or written to disk
+    meanwhile (see :func:`passes.stream_moments`). Agrees with stored activations to about 1e-6;
+    with "bfloat16", whose activations have 8 significant bits, to about 1e-2.
 
     Parameters
     ----------
@@ -242,9 +95,10 @@ def compute_layer_rdms(
         Any module that maps (stimulus, channel, y, x) images to an output.
     stimuli : xr.Dataset
         Stimulus set (stimulus, y, x, channel) uint8.
-    layers : str or sequence of str, optional
+    layers : str, sequence of str or Observation, optional
         Names as in ``named_modules()``, or patterns such as ``"features.*"``; see
-        ``layers.select_layers``, also for the default.
+        ``layers.select_layers``, also for the default. An `Observation` also says what is taken
+        of transformers' tokens, how much memory may be used and where to keep what does not fit.
     by : str, optional
         Coordinate over ``stimulus`` whose values are the conditions.
     measure : {"correlation", "cosine", "squared euclidean", "euclidean"}, optional
@@ -252,21 +106,24 @@ def compute_layer_rdms(
     preprocessing : Preprocessing, optional
         What is done to the images; by default they keep their size and are scaled to -1..1.
     precision : {"float32", "bfloat16"}, optional
-        Of the forward pass; sums are always taken in double precision.
+        Of the forward pass. Products of a few thousand units are summed in single precision, and
+        these sums in double.
 
     Returns
     -------
     rsatoolbox.rdm.RDMs
         One RDM a layer (and call), float32, ``rdm_descriptors["layer"]`` their names,
-        ``descriptors["preprocessing"]`` what was done to the images. A condition to which a layer
-        does not respond at all has correlation distance 1 to all others.
+        ``descriptors`` say the ``network``, its ``preprocessing``, which ``tokens`` were taken and
+        which layers were ``left_out`` since the forward pass does not use them. A condition to
+        which a layer does not respond at all has correlation distance 1 to all others.
 
     Raises
     ------
     RecordingError
         If the stimulus set is not valid or has no coordinate `by`.
     ValueError
-        If a layer does not exist or is not used, or an activation is not finite.
+        If a layer that was named does not exist or is not used, an activation is not finite, or
+        the network cannot run on these images.
 
     References
     ----------
@@ -275,28 +132,27 @@ def compute_layer_rdms(
     validate_stimuli(stimuli)
     group = None if by == "stimulus" else condition_index(stimuli["image"], by)[0]
     average = averaging_weights(group)
-    chosen = select_layers(network, layers)
+    images = stimuli["image"].values
+    observation = as_observation(layers)
+    if precision != "float32":
+        observation = replace(observation, precision=precision)
+    chosen = probe_layers(network, images, observation, preprocessing=preprocessing)
     names: list[str] = []
     rows: list[np.ndarray] = []
     for layer, moments in stream_moments(
-        network,
-        stimuli["image"].values,
-        chosen,
-        preprocessing=preprocessing,
-        averages=[average],
-        precision=precision,
+        network, images, chosen, preprocessing=preprocessing, averages=[average]
     ):
         names.append(layer)
         rows.append(distances_from_moments(moments[0], measure).astype(np.float32))
     bad = [name for name, row in zip(names, rows, strict=True) if not np.isfinite(row.sum())]
     if bad:
-        raise ValueError(f"Activations of {bad} hold NaN or infinity; check the network's weights.")
+        raise ValueError(f"Activations of {bad} hold NaN or infinity{_find_odd_weights(network)}.")
     vectors = np.empty((len(rows), rows[0].size), np.float32)
     for k in range(len(names)):
         vectors[k] = rows.pop(0)  # never two copies of all rows
     rdms = build_rdms(
         vectors,
-        conditions=_condition_coords(stimuli, by),
+        conditions=condition_coords(stimuli, by),
         by=by,
         rdm_descriptors={"layer": names},
         origin={"source": str(stimuli.attrs.get("source", "unknown"))},
@@ -304,6 +160,7 @@ def compute_layer_rdms(
     )
     rdms.descriptors["preprocessing"] = (preprocessing or Preprocessing()).describe()
     rdms.descriptors["network"] = type(network).__name__
+    rdms.descriptors.update(chosen.describe())
     return rdms
 
 
@@ -316,84 +173,20 @@ def averaging_weights(group: np.ndarray | None) -> np.ndarray | None:
     return weights
 
 
-def _stream_at_once(
-    network: nn.Module,
-    inputs: Tensor,
-    units: dict[str, int],
-    averages: Sequence[np.ndarray | None],
-    precision: str,
-) -> list[tuple[str, list[GramMoments]]]:
-    found: list[tuple[str, list[GramMoments]]] = []
-    inputs = _place(inputs, network)
-
-    def consume(layer: str, output: Tensor) -> None:
-        patterns = _as_matrix(output)
-        moments = _start(averages, len(inputs))
-        for one, average in zip(moments, averages, strict=True):
-            _add(one, patterns, average)
-        found.append((layer, moments))
-
-    observed = observe_layers(network, list(units), consume, n_stimuli=len(inputs))
-    with observed, torch.no_grad(), _autocast(inputs, precision):
-        network(inputs)
-    return found
+def _find_odd_weights(network: nn.Module) -> str:
+    """Say which weights of a network are not finite, or what else to look at."""
+    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    odd = [n for n, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
+    if odd:
+        return f"; so do the network's weights {odd[:3]}"
+    return (
+        ", though the weights are finite; check the preprocessing of the images, and whether "
+        "the network overflows in its floating type"
+    )
 
 
-def _run_batches(
-    network: nn.Module,
-    images: np.ndarray,
-    preprocessing: Preprocessing | None,
-    held: dict[Slice, np.ndarray],
-    batch: int,
-    precision: str,
-) -> None:
-    """Run all stimuli as far as needed and copy the units of `held` from the layers' outputs."""
-    by_layer: dict[str, list[Slice]] = {}
-    for piece in held:
-        by_layer.setdefault(piece.layer, []).append(piece)
-    last = list(by_layer)[-1]
-    for start in range(0, len(images), batch):
-        rows = slice(start, start + batch)
-        inputs = _place(images_to_tensor(images[rows], preprocessing), network)
-
-        def consume(layer: str, output: Tensor, rows: slice = rows) -> None:
-            matrix = output.reshape(len(output), -1)
-            for piece in by_layer[layer]:
-                held[piece][rows] = matrix[:, piece.start : piece.stop].float().cpu().numpy()
-            if layer == last:
-                raise Enough
-
-        observed = observe_layers(network, list(by_layer), consume, n_stimuli=len(inputs))
-        with observed, torch.no_grad(), _autocast(inputs, precision):
-            network(inputs)
-
-
-def _start(averages: Sequence[np.ndarray | None], n_stimuli: int) -> list[GramMoments]:
-    return [start_moments(n_stimuli if a is None else len(a)) for a in averages]
-
-
-def _add(moments: GramMoments, patterns: Tensor, average: np.ndarray | None) -> None:
-    if average is not None:
-        patterns = torch.from_numpy(average).to(patterns) @ patterns
-    n = len(patterns)
-    add_patterns(moments, patterns, chunk=max(2048, BLOCK_BYTES // (4 * n)))
-
-
-def _place(inputs: Tensor, network: nn.Module) -> Tensor:
-    """Return inputs on the device, and in the floating type, of the network's parameters."""
-    for parameter in network.parameters():
-        kind = parameter.dtype if parameter.is_floating_point() else inputs.dtype
-        return inputs.to(device=parameter.device, dtype=kind)
-    return inputs
-
-
-def _autocast(inputs: Tensor, precision: str) -> AbstractContextManager[object]:
-    if precision == "float32":
-        return nullcontext()
-    return torch.autocast(inputs.device.type, dtype=torch.bfloat16)
-
-
-def _condition_coords(stimuli: xr.Dataset, by: str) -> xr.DataArray | xr.Dataset:
+def condition_coords(stimuli: xr.Dataset, by: str) -> xr.DataArray | xr.Dataset:
+    """Return the coordinates of the conditions, as ``build_rdms`` takes them."""
     if by == "stimulus":
         return stimuli
     count = xr.DataArray(
@@ -402,14 +195,6 @@ def _condition_coords(stimuli: xr.Dataset, by: str) -> xr.DataArray | xr.Dataset
         coords={k: v for k, v in stimuli.coords.items() if v.dims == ("stimulus",)},
     )
     return average_conditions(count, by)
-
-
-def _as_matrix(output: Tensor) -> Tensor:
-    """Return (stimulus, unit) without copying; the order of units does not matter to an RDM."""
-    if output.ndim == 4 and not output.is_contiguous():
-        output = output.permute(0, 2, 3, 1)
-    output = output.reshape(len(output), -1)
-    return output if output.dtype in (torch.float32, torch.float64) else output.float()
 
 
 def _equal(group: np.ndarray | None, other: np.ndarray | None) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
-from brainguided.networks.streamed import compute_layer_rdms, stream_layers
+from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.spaces import small_space
 
 
@@ -75,7 +75,7 @@ def test_observing_changes_neither_the_output_nor_the_mode_nor_leaves_hooks() ->
     with torch.no_grad():
         expected = network(inputs)
         network.train()
-        stream_layers(network, inputs, network.observed_layers, lambda name, x: None)
+        compute_layer_rdms(network, make_stimuli())
         assert network.training
         assert not any(m._forward_hooks for m in network.modules())
         assert torch.equal(network.eval()(inputs), expected)
@@ -97,7 +97,7 @@ def test_unknown_and_unused_layers_are_refused() -> None:
             return self.used(x)
 
     with pytest.raises(ValueError, match=r"did not use the layers \['idle'\]"):
-        compute_layer_rdms(Idle(), stimuli)
+        compute_layer_rdms(Idle(), stimuli, layers=["used", "idle"])
 
 
 def test_activations_that_are_not_finite_are_refused() -> None:
