@@ -14,7 +14,7 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Ray and the engines of others look at what the whole machine listens to and shares, and want all
 # of it: one worker runs them, one after the other. (pytest 9.2 ignores the groups of xdist 3.8.)
-ENGINES = re.compile(r"tests/engines/test_(contract|killed_drivers|other_executors|ray)\.py::")
+ENGINES = re.compile(r"tests/engines/test_(contract|killed_drivers|ray|submitit)\.py::")
 
 
 def pytest_configure() -> None:

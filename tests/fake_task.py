@@ -5,110 +5,24 @@ Each worker does so: what only the process of a test needs, torch above all, is 
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import sys
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
-
-from brainguided.spaces import PlainSpace, small_space
-
-
-@dataclass(frozen=True)
-class FakeTask:
-    """Describe what the fake evaluations do."""
-
-    seconds: float = 0.0  # at most
-    failing: int = 0  # one in so many raises
-    marks: str = ""  # folder of files that count evaluations
-    note: str = "simulated"
-
-    def describe(self):
-        return {"failing": self.failing, "note": self.note}
+from brainguided.spaces import small_space
+from brainguided.testing import (
+    MadeUpTask as FakeTask,
+    always_die as always_die,
+    die_once as die_once,
+    evaluate,
+    few,
+    hang as hang,
+    make_measurement,
+    raise_memory as raise_memory,
+    speak as speak,
+)
 
 
 def succeed(architecture, seed, reward):
-    areas = {
-        area: {
-            f"layer{n}": (None if (n + shift) % 5 == 4 else reward / (n + shift))
-            for n in range(1, architecture.depth + 1)
-        }
-        for shift, area in enumerate(("V4", "IT"))
-    }
-    return SimpleNamespace(
-        outcome="done",
-        reason="",
-        performance=np.float64(reward / 2),
-        guidance=np.float32(0.5),
-        reward=reward,
-        similarity=areas,
-        history=({"step": 10, "performance": reward / 2, "guidance": float("nan")},),
-        n_parameters=np.int64(architecture.depth),
-        examples=128,
-        seconds=0.0,
-    )
-
-
-def evaluate(architecture, task, *, seed):
-    """Return a reward that depends on the architecture and the seed alone."""
-    time.sleep(random.random() * task.seconds)
-    if task.marks:
-        with open(Path(task.marks) / "evaluated", "a") as file:
-            file.write(f"{seed} {os.getpid()}\n")
-    number = int(architecture.key[:8], 16)
-    if task.failing and number % task.failing == 0:
-        raise ValueError(f"a layer of {architecture.depth}\n is too much")
-    if task.failing and number % task.failing == 1:
-        return succeed(architecture, seed, float("nan"))
-    return succeed(architecture, seed, float(np.random.default_rng((number, seed)).normal()))
-
-
-def die_once(architecture, task, *, seed):
-    """Kill the worker at the first attempt of every third architecture."""
-    if int(architecture.key[:8], 16) % 3 == 0:
-        mark = Path(task.marks) / architecture.key
-        if not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-    return evaluate(architecture, task, seed=seed)
-
-
-def always_die(architecture, task, *, seed):
-    """Kill the worker at every attempt at an architecture of one layer."""
-    if architecture.depth == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return evaluate(architecture, task, seed=seed)
-
-
-def raise_memory(architecture, task, *, seed):
-    """Find architectures of one layer too large."""
-    if architecture.depth == 1:
-        raise MemoryError("too large")
-    return evaluate(architecture, task, seed=seed)
-
-
-def speak(architecture, task, *, seed):
-    """Print something."""
-    print(f"seed {seed} speaks")
-    return evaluate(architecture, task, seed=seed)
-
-
-def hang(architecture, task, *, seed):
-    """Never end at an architecture of one layer, after a mark that it has begun."""
-    if architecture.depth == 1:
-        (Path(task.marks) / "hangs").touch()
-        time.sleep(600)
-    return evaluate(architecture, task, seed=seed)
-
-
-def few():
-    """Return a space so small that proposals repeat."""
-    return PlainSpace("few", 3, (1, 3), (1,), (8,))
+    return make_measurement(architecture, reward)
 
 
 def controller(name="reinforce", seed=3, space=None):

@@ -18,19 +18,20 @@ SERVE = (
     "import signal, sys, fake_task; from brainguided.engines.folder.worker import serve_folder;"
     # tests that were started in the background of a shell ignore it, and so would this
     "signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "place, name, workers, marks = sys.argv[1:];"
-    "serve_folder(place, fake_task.FakeTask(marks=marks, failing=5), workers=int(workers),"
-    " evaluate=getattr(fake_task, name), idle=60)"
+    "place, name, workers, marks, failing = sys.argv[1:];"
+    "serve_folder(place, fake_task.FakeTask(marks=marks, failing=int(failing)),"
+    " workers=int(workers), evaluate=getattr(fake_task, name), idle=60)"
 )
 
 
-def start_worker(folder, evaluate="evaluate", workers=2, marks=""):
+def start_worker(folder, evaluate="evaluate", workers=2, marks="", failing=5):
     environment = os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(folder), evaluate, str(workers), str(marks)],
+        [sys.executable, "-c", SERVE, str(folder), evaluate, str(workers), str(marks),
+         str(failing)],
         env=environment,
         start_new_session=True,
-    )
+    )  # fmt: skip
 
 
 def content(folder):

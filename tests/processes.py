@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -64,6 +65,11 @@ def hold(n_bytes):
 def work(number, seconds=0.0):
     time.sleep(seconds)
     return number, os.getpid()
+
+
+def hold_the_interpreter(number, seconds):
+    """Call into a library that lets no other thread run meanwhile."""
+    ctypes.PyDLL(None).sleep(int(seconds))
 
 
 def square(number):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import pickle
@@ -16,6 +17,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_UNGUARDED = 113  # exit code of a worker that found itself starting workers
+_KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 _GRACE = 5.0  # s in which a process that was closed or killed has to be gone
 _environment_lock = threading.Lock()
 _kept: dict[int, Any] = {}  # in a worker: what was shared with it
@@ -32,6 +35,62 @@ class WorkerDied(Exception):
     """Raised when a worker process has died while running a task."""
 
 
+class UnguardedScriptError(RuntimeError):
+    """A script starts its work wherever it is imported, and so in each of its own workers."""
+
+
+def end_unguarded_import() -> None:
+    """End this process where it is a worker that is only about to import the script of its driver.
+
+    The script has then come as far as to start workers: it has no guard. The driver says so.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(_UNGUARDED)
+
+
+def _say_unguarded() -> str:
+    script = getattr(sys.modules["__main__"], "__file__", None) or "The script"
+    return (
+        f"{script} starts its work when its own worker processes import it; put what it does, from "
+        "local_pool on, under a line 'if __name__ == \"__main__\":' (functions and classes stay "
+        "above it)."
+    )
+
+
+class UnreachableError(TypeError):
+    """What is to be evaluated cannot be imported by worker processes."""
+
+
+def pickle_for_workers(value: Any) -> bytes:
+    """Return a value pickled for processes that import what it names.
+
+    Raises
+    ------
+    UnreachableError
+        It, or its class, was defined where they cannot import it from: in a notebook, at a prompt,
+        or inside a function.
+    """
+    named = value if hasattr(value, "__qualname__") else type(value)
+    name = getattr(named, "__qualname__", repr(named))
+    main = sys.modules["__main__"]
+    nowhere = getattr(main, "__spec__", None) is None and not os.path.isfile(
+        getattr(main, "__file__", None) or ""
+    )
+    if getattr(named, "__module__", None) == "__main__" and nowhere:
+        raise UnreachableError(
+            f"'{name}' was defined in a notebook or at a prompt, from where worker processes "
+            "cannot import it; write it into a file beside it, e.g. with the cell magic "
+            f"'%%writefile my_search.py', then 'from my_search import {name}'."
+        )
+    try:
+        return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UnreachableError(
+            f"'{name}' cannot be sent to worker processes ({error}); define it at the top level of "
+            "a module that they can import, and keep open files and locks out of it."
+        ) from error
+
+
 class PoolWorker:
     """Worker process that runs one task after the other.
 
@@ -45,7 +104,7 @@ class PoolWorker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, memory), name="brainguided-worker"
+            target=_serve, args=(theirs, memory, os.getpid()), name="brainguided-worker"
         )
         with _one_thread():  # it inherits the environment of this moment
             self._process.start()
@@ -90,6 +149,8 @@ class PoolWorker:
             answer = self._pipe.recv_bytes()
         except (EOFError, OSError) as error:
             self._process.join(_GRACE)
+            if self._process.exitcode == _UNGUARDED:
+                raise UnguardedScriptError(_say_unguarded()) from None
             raise WorkerDied(
                 f"The worker process {self.pid} died ({_say_end(self._process.exitcode)}): killed, "
                 "or no memory."
@@ -135,8 +196,9 @@ def _one_thread() -> Iterator[None]:
                     os.environ[name] = value
 
 
-def _serve(pipe: Connection, memory: int | None) -> None:
+def _serve(pipe: Connection, memory: int | None, driver: int) -> None:
     """Run in the process: answer one task after the other until the other side is closed."""
+    _end_with(driver)
     _begin(memory)
     while True:
         try:
@@ -184,7 +246,7 @@ def _keep(token: int, payload: bytes) -> None:
 
 
 def _begin(memory: int | None) -> None:
-    """Prepare a worker: one thread, Ctrl-C left to the driver, an end when the driver ends."""
+    """Prepare a worker: one thread, Ctrl-C left to the driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if memory is not None:
         import resource  # not on every system
@@ -193,7 +255,20 @@ def _begin(memory: int | None) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
+
+
+def _end_with(driver: int) -> None:
+    """Let this process end when its driver does, whatever way, whatever this one is at.
+
+    Linux kills it at that moment. Elsewhere a thread waits for the pipe that the end of the driver
+    closes; it may have to wait for a long call into a library.
+    """
     threading.Thread(target=_follow_parent, name="brainguided-follow", daemon=True).start()
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):  # as where prctl is not allowed
+            ctypes.CDLL(None).prctl(_KILL_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != driver:  # it died before
+        os._exit(1)
 
 
 def _follow_parent() -> None:

@@ -12,32 +12,61 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from brainguided.architectures import Architecture
-from brainguided.engines.output import capture_output, shorten
+from brainguided.engines._measurement import FIELDS, MeasurementError, validate_measurement
+from brainguided.engines.output import capture_output, clean, shorten
 from brainguided.journal.attempts import Timing
 
-EARNED = (  # what is recorded of an Evaluation
-    "outcome",
-    "reason",
-    "performance",
-    "guidance",
-    "reward",
-    "similarity",
-    "history",
-    "n_parameters",
-    "examples",
-)
+__all__ = ["MeasurementError", "Outcome", "run_attempt"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result sent back by a worker: plain data that every process can unpickle."""
+    """What came of an attempt: plain data that every process can unpickle and JSON can hold.
+
+    Attributes
+    ----------
+    values : dict
+        What is recorded of the evaluation: "outcome" and any others of `Evaluation`.
+    timing : Timing
+    log : str
+        What it printed and logged; the end of it, where that is long.
+
+    Raises
+    ------
+    MeasurementError
+        The values are no measurement, or the timing is none.
+    """
 
     values: dict[str, Any]
     timing: Timing
     log: str = ""
+
+    def __post_init__(self) -> None:
+        values = validate_measurement(self.values)
+        if values["outcome"] == "done" and values.get("reward") is None:
+            values |= {"outcome": "failed", "reason": "nan"}
+        if values["outcome"] == "failed":
+            values["reward"] = None
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "log", shorten(self.log))
+        _validate_timing(self.timing)
+
+
+def _validate_timing(timing: Timing) -> None:
+    times = (timing.seconds, timing.started, timing.finished)
+    good = (
+        all(isinstance(t, int | float) and math.isfinite(t) for t in times)
+        and isinstance(timing.host, str)
+        and len(timing.host) < 300
+        and timing.host.isprintable()
+        and type(timing.pid) is int
+        and 0 <= timing.pid < 2**32
+    )
+    if not good:
+        raise MeasurementError(
+            "its timing is none; expected seconds, started and finished in s, host and pid"
+        )
 
 
 def run_attempt(
@@ -49,33 +78,44 @@ def run_attempt(
 ) -> Outcome:
     """Evaluate one candidate, in whatever process; an exception becomes a failed outcome.
 
-    With `capture` what is printed goes into the log of the attempt. `BrokenExecutor` alone is
-    passed on: raised by `evaluate`, it says that a machine further on was lost.
+    So does what is no measurement: an array for the reward, say. With `capture` what is printed
+    goes into the log of the attempt. `BrokenExecutor` alone is passed on: raised by `evaluate`, it
+    says that a machine further on was lost.
     """
     started, clock = time.time(), time.perf_counter()
     with capture_output(capture) as output:
         try:
             evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed)
-            values = {name: getattr(evaluation, name) for name in EARNED}
+            values = validate_measurement(_read_fields(evaluation))
         except BrokenExecutor:
             raise
         except (Exception, SystemExit) as error:
-            text = " ".join(str(error).split())
-            memory = isinstance(error, MemoryError)
-            reason = "memory" if memory else f"error: {type(error).__name__}: {text}"
-            values = {"outcome": "failed", "reason": reason}
+            values = {"outcome": "failed", "reason": _say_reason(error)}
             traceback.print_exc(file=output)
     seconds = time.perf_counter() - clock
     timing = Timing(seconds, started, time.time(), platform.node(), os.getpid())
-    return Outcome(values, timing, shorten(output.getvalue()))
+    return Outcome(values, timing, output.getvalue())
 
 
-def plain(value: Any) -> Any:
-    """Return the same as JSON would give it back, with None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _read_fields(evaluation: Any) -> dict[str, Any]:
+    """Return all that is recorded of an evaluation."""
+    missing = [name for name in FIELDS if not hasattr(evaluation, name)]
+    if missing:
+        raise MeasurementError(
+            f"evaluate returned {type(evaluation).__name__} without {', '.join(missing)}; expected "
+            "a brainguided.Evaluation"
+        )
+    return {name: getattr(evaluation, name) for name in FIELDS}
+
+
+def _say_reason(error: BaseException) -> str:
+    """Return in one line why an evaluation failed."""
+    if isinstance(error, MemoryError):
+        return "memory"
+    try:
+        text = str(error)
+    except Exception:  # of an exception that cannot even say what it is
+        text = "(without a message)"
+    if isinstance(error, MeasurementError):
+        return clean(f"no measurement: {text}")
+    return clean(f"error: {type(error).__name__}: {text}")

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import atexit
-import pickle
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from brainguided.engines._pool_worker import PoolWorker, Shared, WorkerDied
+from brainguided.engines._pool_worker import (
+    PoolWorker,
+    Shared,
+    UnguardedScriptError as UnguardedScriptError,
+    WorkerDied,
+    end_unguarded_import,
+    pickle_for_workers,
+)
+from brainguided.engines.attempt import Outcome, run_attempt
+from brainguided.engines.contract import Ending
+from brainguided.journal.attempts import Attempt
 
 _T = TypeVar("_T")
 _Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -28,7 +38,7 @@ def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
 
     Functions and arguments are pickled when a worker is free, not when they are submitted. As
     with every spawned process, a script has to start its work under
-    ``if __name__ == "__main__":``.
+    ``if __name__ == "__main__":``; one that does not ends with `RuntimeError`, which says so.
 
     Parameters
     ----------
@@ -51,6 +61,7 @@ def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
     ValueError
         `workers` is less than 1, `memory` is less than 64 MiB, or this system cannot limit it.
     """
+    end_unguarded_import()
     if type(workers) is not int or workers < 1:
         raise ValueError(f"workers is {workers!r}; expected at least 1, e.g. the number of cores.")
     if memory is not None and (type(memory) is not int or memory < _LEAST):
@@ -84,16 +95,38 @@ class LocalPool(Executor):
     def share(self, value: Any) -> Any:
         """Return a small stand-in for an argument of many tasks, pickled now."""
         token = len(self._shared)
-        self._shared[token] = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        self._shared[token] = pickle_for_workers(value)
         return Shared(token)
 
-    def kill(self, future: Future[Any]) -> None:
+    def prepare(self, task: Any, evaluate: Callable[..., Any]) -> tuple[Any, Any]:
+        """Send both once to each worker; see `engines.contract` for this and what follows."""
+        return self.share(task), self.share(evaluate)
+
+    def submit_attempt(
+        self, attempt: Attempt, task: Any, evaluate: Callable[..., Any], *, timed: bool = False
+    ) -> Future[Outcome]:
+        """Queue an attempt."""
+        return self.submit(run_attempt, evaluate, attempt.architecture, task, attempt.seed, True)
+
+    def began(self, future: Future[Any]) -> float | None:
+        """Return when a worker began with a task; what starting the worker takes is not in it."""
+        slot = self._find_slot(future)
+        return None if slot is None else slot.since
+
+    def kill(self, future: Future[Any]) -> Ending:
         """Kill the worker that is at a task, or cancel a task that has not begun."""
-        if future.cancel():
-            return
-        for slot in self._slots:
-            if slot.future is future:
-                slot.kill()
+        slot = None if future.cancel() else self._find_slot(future)
+        if slot is not None:
+            slot.kill()
+        return "ended"
+
+    def where(self, future: Future[Any]) -> str:
+        """Return which process is at a task."""
+        slot = self._find_slot(future)
+        return "waiting for a worker process" if slot is None else f"in process {slot.pid}"
+
+    def _find_slot(self, future: Future[Any]) -> _Slot | None:
+        return next((slot for slot in self._slots if slot.future is future), None)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers once their tasks are done; take no more."""
@@ -146,8 +179,15 @@ class _Slot:
         self._worker: PoolWorker | None = None  # while it can be killed
         self._stopped = False
         self.future: Future[Any] | None = None
+        self.since: float | None = None  # by time.monotonic, when it began
         self.thread = threading.Thread(target=self._serve, name="brainguided-slot", daemon=True)
         self.thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the number of the process while it can be killed."""
+        worker = self._worker
+        return None if worker is None else worker.pid
 
     def stop(self) -> None:
         """Kill the worker if it starts or is at a task, and let it begin no other."""
@@ -178,6 +218,7 @@ class _Slot:
                 running = future.set_running_or_notify_cancel()
                 if not running:
                     continue
+                self.since = time.monotonic()
                 result = worker.run(function, arguments, keywords)
             except WorkerDied as error:
                 assert worker is not None
@@ -192,7 +233,7 @@ class _Slot:
                 future.set_result(result)
                 del result
             finally:
-                self._worker = self.future = None
+                self._worker = self.future = self.since = None
             del future, function, arguments, keywords, work
         if worker is not None:
             worker.close()

@@ -36,6 +36,13 @@ def capture_output(wanted: bool) -> Iterator[io.StringIO]:
         yield text
 
 
+def clean(text: str, longest: int = 2000) -> str:
+    """Return a text in one line, printable, and not longer than that."""
+    text = " ".join(text[: 2 * longest].split())[:longest]
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def shorten(text: str) -> str:
-    """Return the end of a long text."""
-    return text if len(text) <= _LONGEST else f"[...]\n{text[-_LONGEST:]}"
+    """Return the end of a long text, with what no file can hold escaped."""
+    text = text if len(text) <= _LONGEST else f"[...]\n{text[-_LONGEST:]}"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -19,17 +19,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brainguided.engines.attempt import Outcome, plain, run_attempt
+from brainguided.engines.attempt import Outcome, run_attempt
+from brainguided.engines.contract import Engine, as_engine
+from brainguided.engines.local import UnguardedScriptError
+from brainguided.engines.output import shorten
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.logs import write_log
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3  # of a candidate whose worker dies
 _LOOK = 0.5  # s between two looks at deadlines
+_PATIENCE = 60.0  # s without an end after which is said what is waited for, then again
+_NAMED = 3  # attempts that are named then
 UNKNOWN_SLOTS = 1_000_000  # of an executor that does not say
-_SAID_BY = ("workers", "_max_workers", "num_workers")  # ours, the standard library's, mpi4py's
 Ended = tuple[Attempt, Timing | None]
-_NOT_SENT = (pickle.PicklingError, TypeError, AttributeError, ImportError)
+_NOT_SENT = (
+    pickle.PicklingError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    UnguardedScriptError,
+)
 
 
 class SearchError(RuntimeError):
@@ -43,18 +53,22 @@ class Dispatcher:
     ----------
     executor : concurrent.futures.Executor or None
         None evaluates in this process, one by one. Attempts are handed over only as there are
-        workers for them, where it says how many (``workers``).
+        workers for them, where it says how many. What else is asked of it is in
+        `engines.contract`.
     evaluate : callable
     task : Task
     timeout : float, optional
-        Seconds that an evaluation may run, since it was seen running, or as the executor says
-        (``began(future)``). Then it has failed, and the executor is asked to end it
-        (``kill(future)``), where it can. If that returns True, its machine may have been lost:
-        then it is made again as other lost attempts.
+        Seconds that an evaluation may run. Then it has failed and is ended, or, where its machine
+        may have been lost, made again as other lost attempts. Needs an executor.
     workers : int, optional
         Attempts handed over at a time; default: what the executor says.
     logs : Path, optional
         Folder of the logs of attempts that failed or said something.
+
+    Raises
+    ------
+    ValueError
+        There is a timeout but no executor.
     """
 
     def __init__(
@@ -67,28 +81,29 @@ class Dispatcher:
         workers: int | None = None,
         logs: Path | None = None,
     ) -> None:
+        if executor is None and timeout is not None:
+            raise ValueError(
+                f"timeout is {timeout:g} s, but evaluations in this process cannot be ended; give "
+                "an executor that can, e.g. run_search(..., executor=local_pool(1))."
+            )
         self._logs = logs
-        self._executor = executor
-        share = getattr(executor, "share", None)
-        self._evaluate = evaluate if share is None else share(evaluate)
-        self._task = task if share is None else share(task)
+        self._engine: Engine | None = None
+        self._task, self._evaluate = task, evaluate
+        if executor is not None:
+            self._engine = as_engine(executor)
+            self._task, self._evaluate = self._engine.prepare(task, evaluate)
         self._timeout = timeout
-        watch_starts = getattr(executor, "watch_starts", None)
-        if timeout is not None and watch_starts is not None:
-            watch_starts()
         self._workers = workers
         self._waiting: deque[Attempt] = deque()
         self._running: dict[Future[Outcome], Attempt] = {}
-        self._since: dict[Future[Outcome], float] = {}  # seen running
+        self._quiet = time.monotonic()  # since when nothing ended, or was said
 
     @property
     def slots(self) -> int:
         """How many evaluations run at a time, as far as is known."""
-        if self._executor is None:
+        if self._engine is None:
             return 1
-        counts = [getattr(self._executor, name, None) for name in _SAID_BY]
-        known = [count for count in counts if isinstance(count, int) and count > 0]
-        count = known[0] if known else UNKNOWN_SLOTS
+        count = self._engine.workers or UNKNOWN_SLOTS
         return count if self._workers is None else min(count, self._workers)
 
     @property
@@ -123,7 +138,7 @@ class Dispatcher:
         SearchError
             The executor takes no more work.
         """
-        if self._executor is None:
+        if self._engine is None:
             job = self._waiting.popleft()
             try:
                 found = run_attempt(self._evaluate, job.architecture, self._task, job.seed)
@@ -135,38 +150,52 @@ class Dispatcher:
             time.sleep(_LOOK)
         done, _ = wait(self._running, timeout=_LOOK, return_when=FIRST_COMPLETED)
         ended = [self._conclude(future) for future in done] + self._end_late()
+        self._say_wait(bool(ended))
         with suppress(SearchError):  # what has ended comes first; the next call says so again
             self._hand_over()
         return ended
 
     def _hand_over(self) -> None:
-        if self._executor is None:
+        if self._engine is None:
             return
         while self._waiting and len(self._running) < self.slots:
-            job = self._waiting[0]
             try:
-                future = self._submit(self._executor, job)
+                future = self._engine.submit_attempt(
+                    self._waiting[0],
+                    self._task,
+                    self._evaluate,
+                    timed=self._timeout is not None,
+                )
             except BrokenExecutor as error:
                 raise SearchError(
                     "The executor is broken and takes no more work. Start the same search again "
                     "to go on; local_pool survives the death of a worker."
                 ) from error
-            self._waiting.popleft()
-            self._running[future] = job
+            self._running[future] = self._waiting.popleft()
 
-    def _submit(self, executor: Executor, job: Attempt) -> Future[Outcome]:
-        """Hand one attempt over; some executors take no functions, but attempts as they are."""
-        whole = getattr(executor, "submit_attempt", None)
-        if whole is not None:
-            future: Future[Outcome] = whole(job, self._task)
-            return future
-        return executor.submit(
-            run_attempt, self._evaluate, job.architecture, self._task, job.seed, True
+    def _say_wait(self, something_ended: bool) -> None:
+        """Say what is waited for where nothing has ended for long."""
+        now = time.monotonic()
+        if something_ended:
+            self._quiet = now
+        if self._engine is None or now - self._quiet < _PATIENCE:
+            return
+        self._quiet = now
+        named = [
+            f"candidate {job.candidate} {self._engine.where(future)}"
+            for future, job in list(self._running.items())[:_NAMED]
+        ]
+        more = len(self._running) - len(named)
+        if more:
+            named.append(f"{more} more")
+        if self._waiting:
+            named.append(f"{len(self._waiting)} that nobody has taken")
+        _log.info(
+            "No evaluation has ended for %.0f s. Waiting for %s.", _PATIENCE, ", ".join(named)
         )
 
     def _conclude(self, future: Future[Outcome]) -> Ended:
         job = self._running.pop(future)
-        self._since.pop(future, None)
         try:
             return self._finish(job, future.result())
         except MemoryError as error:  # said by the executor: again would end the same
@@ -184,16 +213,14 @@ class Dispatcher:
         return self._note(replace(job, outcome="lost", reason="lost"), why)
 
     def _finish(self, job: Attempt, outcome: Outcome) -> Ended:
-        """Return the attempt with its results as plain finite numbers."""
-        values = plain(outcome.values)
-        if values["outcome"] == "done" and values["reward"] is None:
-            values |= {"outcome": "failed", "reason": "nan"}
-        if values["outcome"] == "failed":
-            values["reward"] = None
-        return self._note(replace(job, **values), outcome.log, outcome.timing)
+        """Return the attempt with its results."""
+        if not isinstance(outcome, Outcome):  # of an executor that mixes things up
+            return self._try_again(job, f"The executor returned {type(outcome).__name__}")
+        return self._note(replace(job, **outcome.values), outcome.log, outcome.timing)
 
     def _note(self, attempt: Attempt, text: str, timing: Timing | None = None) -> Ended:
         """Write the log of an attempt that has ended."""
+        text = shorten(text)
         if self._logs is not None:
             try:
                 write_log(self._logs, attempt, timing, text)
@@ -203,32 +230,21 @@ class Dispatcher:
 
     def _end_late(self) -> list[Ended]:
         """Give up evaluations that have run too long."""
-        if self._timeout is None:
+        if self._timeout is None or self._engine is None:
             return []
         ended: list[Ended] = []
-        now = time.monotonic()
         for future, job in list(self._running.items()):
-            began = None if future.done() else self._find_beginning(future, now)
-            if began is None or now - began <= self._timeout:
+            began = None if future.done() else self._engine.began(future)
+            if began is None or time.monotonic() - began <= self._timeout:
                 continue
             del self._running[future]
-            self._since.pop(future, None)
-            kill = getattr(self._executor, "kill", Future.cancel)
-            gone = kill(future) is True and kill is not Future.cancel
+            ending = self._engine.kill(future)
+            if ending == "lost":
+                why = f"ended after {self._timeout:g} s; its machine may be lost"
+                ended.append(self._try_again(job, why))
+                continue
             text = f"ended after {self._timeout:g} s"
-            if gone:
-                ended.append(self._try_again(job, f"{text}; its machine may be lost"))
-            else:
-                ended.append(self._note(replace(job, outcome="failed", reason="timeout"), text))
+            if ending == "left":
+                text = f"given up after {self._timeout:g} s; it may still run and keep its worker"
+            ended.append(self._note(replace(job, outcome="failed", reason="timeout"), text))
         return ended
-
-    def _find_beginning(self, future: Future[Outcome], now: float) -> float | None:
-        """Return when an evaluation began, on the clock of `time.monotonic`; None if it has not."""
-        began = getattr(self._executor, "began", None)
-        if began is not None:
-            found: float | None = began(future)
-            return found
-        # Executors that cannot kill often say of nothing that it runs
-        if future.running() or not hasattr(self._executor, "kill"):
-            return self._since.setdefault(future, now)
-        return None

@@ -26,6 +26,7 @@ from brainguided.candidates.training import (
     train_network,
 )
 from brainguided.correspondence.compute import Inference, compute_correspondence
+from brainguided.engines.contract import as_engine
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.journal import Journal, JournalError
@@ -203,8 +204,7 @@ def _train_all(
     missing = [result for result in chosen if result.candidate not in known]
     jobs: dict[Future[Any], Attempt] = {}
     if executor is not None:
-        share = getattr(executor, "share", None)
-        given = task if share is None else share(task)
+        given, _ = as_engine(executor).prepare(task, _train_long)
         jobs = {executor.submit(_train_long, r.architecture, given, r.seed): r for r in missing}
     for item in as_completed(jobs) if executor is not None else missing:
         result = jobs[item] if isinstance(item, Future) else item

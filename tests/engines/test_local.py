@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import BrokenExecutor, CancelledError, wait
 from pathlib import Path
@@ -15,6 +16,7 @@ from processes import Counted, alive, children, square, use as use_counted, work
 
 from brainguided.engines.local import local_pool
 
+ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 
 
@@ -124,31 +126,98 @@ def test_a_number_of_workers_that_is_none_is_refused(workers):
         local_pool(workers)
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_no_process_outlives_a_killed_driver():
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); import processes as t\n"
-        "from brainguided.engines.local import local_pool\n"
-        "pool = local_pool(2); futures = [pool.submit(t.work, n, 600) for n in range(6)]\n"
-        "while sum(f.running() for f in futures) < 2: time.sleep(0.01)\n"
-        "time.sleep(1); print('busy', flush=True); time.sleep(600)"
-    )
+BUSY = """
+import sys, time; sys.path.insert(0, sys.argv[1]); import processes as t
+from brainguided.engines.local import local_pool
+pool = local_pool(2); futures = [pool.submit(getattr(t, sys.argv[2]), n, 600) for n in range(6)]
+while sum(f.running() for f in futures) < 2: time.sleep(0.01)
+time.sleep(1); print('busy', flush=True); time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and Linux's prctl")
+@pytest.mark.parametrize("what", ["work", "hold_the_interpreter"])
+def test_no_process_outlives_a_killed_driver(what):
+    """Also where no thread of the worker can run to see it."""
     driver = subprocess.Popen(
-        [sys.executable, "-c", code, str(Path(__file__).parents[1])],
+        [sys.executable, "-c", BUSY, str(Path(__file__).parents[1]), what],
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert driver.stdout is not None
     with driver.stdout:
         assert driver.stdout.readline() == "busy\n"
         family = children(driver.pid)
         assert len(family) >= 2
         driver.kill()
         driver.wait()
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 20
     while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [pid for pid in family if alive(pid)] == []
+
+
+UNGUARDED = """
+from pathlib import Path
+from brainguided.controllers import RandomSearch
+from brainguided.engines import local_pool
+from brainguided.search import run_search
+from brainguided.spaces import small_space
+from brainguided.testing import MadeUpTask, evaluate
+with local_pool(2) as pool:
+    run_search(RandomSearch(small_space(3), seed=0), MadeUpTask(), candidates=6,
+               out=Path(__file__).parent / "run", executor=pool, evaluate=evaluate)
+"""
+
+
+def test_a_script_without_a_guard_ends_with_the_remedy(tmp_path):
+    script = tmp_path / "my_search.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1, done.stderr
+    said = done.stderr.strip().splitlines()[-1]
+    assert f"{script} starts its work when its own worker processes import it" in said
+    assert "put what it does, from local_pool on, under a line 'if __name__ ==" in said
+
+
+NOTEBOOK = """
+import sys, types
+sys.modules["__main__"] = cells = types.ModuleType("__main__")
+exec('''
+from brainguided.testing import MadeUpTask, evaluate as made_up
+def evaluate(architecture, task, *, seed): return made_up(architecture, task, seed=seed)
+class Task(MadeUpTask): pass
+''', cells.__dict__)
+from brainguided.engines import local_pool
+with local_pool(1) as pool:
+    for given in ((cells.MadeUpTask(), cells.evaluate), (cells.Task(), cells.made_up)):
+        try: pool.prepare(*given)
+        except TypeError as error: print(error)
+"""
+
+
+def test_what_was_defined_in_a_notebook_is_refused_with_the_remedy():
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    first, second = done.stdout.splitlines()
+    assert first.startswith("'evaluate' was defined in a notebook or at a prompt")
+    assert "'%%writefile my_search.py', then 'from my_search import evaluate'" in first
+    assert second.startswith("'Task' was defined in a notebook")
+
+
+def test_what_cannot_be_sent_is_refused_before_anything_begins():
+    with local_pool(1) as pool:
+        with pytest.raises(
+            TypeError, match=r"cannot be sent to worker processes .* top level of a"
+        ):
+            pool.share(lambda: 1)
+        with pytest.raises(TypeError, match="keep open files and locks out of it"):
+            pool.share({"lock": threading.Lock()})
 
 
 def hold(n_bytes):

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from fake_task import FakeTask
 from processes import Counted, alive, children, list_shared_memory, use
 
 from brainguided.controllers import LocalSearch  # needs no torch, nor do processes of Ray here
+from brainguided.engines.ray import session
 from brainguided.engines.ray.executor import ray_executor
 from brainguided.search.orders import Completion, Index, Schedule
 from brainguided.search.run import run_search
@@ -106,7 +108,7 @@ def test_a_task_that_ends_while_it_is_handed_over_is_no_deadlock(executor, monke
         def remote(self, *given):
             return Ended(7)
 
-    monkeypatch.setattr(executor, "_find_call", lambda node: Call())
+    monkeypatch.setattr(executor._nodes, "find_call", lambda node: Call())
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(executor.submit, add, 1).result(10).result(10) == 7
 
@@ -153,9 +155,11 @@ def until(condition):
 
 
 def test_a_task_says_when_it_began_not_when_it_was_handed_over(executor, tmp_path):
-    executor.watch_starts()
-    first = [executor.submit(wait_for, str(tmp_path / "first")) for _ in range(2)]
-    waits = executor.submit(wait_for, str(tmp_path / "last"))  # there are two places
+    def submit(name):
+        return executor._submit(uuid.uuid4().hex, wait_for, (str(tmp_path / name),), {})
+
+    first = [submit("first") for _ in range(2)]
+    waits = submit("last")  # there are two places
     until(lambda: None not in [executor.began(future) for future in first])
     assert executor.began(waits) is None
     still = time.monotonic()
@@ -167,7 +171,6 @@ def test_a_task_says_when_it_began_not_when_it_was_handed_over(executor, tmp_pat
         future.result(60)
     assert executor.began(waits) is None
     assert executor._began == {}
-    executor._noting = False
 
 
 def test_a_task_that_runs_too_long_is_killed(executor):
@@ -259,3 +262,23 @@ def test_impossible_requests_are_refused():
         ray_executor(cpus=-1)
     with pytest.raises(ValueError, match="no end of places"):
         ray_executor(cpus=0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes of files")
+def test_the_token_is_for_this_user_alone(tmp_path, monkeypatch):
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    token = tmp_path / ".ray" / "auth_token"
+    session.import_ray(cluster=False)
+    made = token.read_text()
+    assert len(made) == 64
+    assert token.stat().st_mode & 0o777 == 0o600
+    token.chmod(0o644)  # as Ray makes it
+    session.import_ray(cluster=False)
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.read_text() == made
+    elsewhere = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(elsewhere))
+    session.import_ray(cluster=False)
+    assert elsewhere.stat().st_mode & 0o777 == 0o600

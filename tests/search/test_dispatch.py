@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -12,7 +13,10 @@ import pytest
 from fake_task import FakeTask
 
 from brainguided.controllers import RandomSearch
+from brainguided.engines.attempt import run_attempt
+from brainguided.engines.contract import ExecutorEngine
 from brainguided.journal.journal import Journal
+from brainguided.search import dispatch
 from brainguided.search.orders import Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
@@ -124,13 +128,51 @@ class Queueing(Executor):
         threading.Thread(target=run, daemon=True).start()
         return future
 
-    def began(self, future):
-        return self.begun[future]
 
-    def kill(self, future):
-        return False
+class QueueingEngine(ExecutorEngine):
+    def began(self, future):
+        return self.executor.begun[future]
 
 
 def test_the_time_in_a_queue_does_not_count(tmp_path):
-    run = search(tmp_path, 4, executor=Queueing(), schedule=Schedule(Index(6), timeout=2.5))
+    engine = QueueingEngine(Queueing())
+    run = search(tmp_path, 4, executor=engine, schedule=Schedule(Index(6), timeout=2.5))
     assert run["outcome"].values.tolist() == ["done"] * 4
+
+
+def test_a_deadline_without_an_executor_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"timeout is 3 s, but .* executor=local_pool\(1\)"):
+        search(tmp_path, 4, schedule=Schedule(timeout=3))
+
+
+class Frozen(ExecutorEngine):
+    """Never ends the second attempt, nor says that it runs, until it was asked where it is."""
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        self.asked = threading.Event()
+
+    def submit_attempt(self, attempt, task, evaluate, *, timed=False):
+        if attempt.candidate == 1:
+            return self.executor.submit(self._run, attempt, task, evaluate)
+        return super().submit_attempt(attempt, task, evaluate, timed=timed)
+
+    def _run(self, attempt, task, evaluate):
+        self.asked.wait(60)
+        return run_attempt(evaluate, attempt.architecture, task, attempt.seed)
+
+    def where(self, future):
+        self.asked.set()
+        return "on node 10.0.0.3, which does not answer"
+
+
+def test_what_is_waited_for_is_said_where_nothing_ends(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(dispatch, "_PATIENCE", 0.8)
+    with ThreadPoolExecutor(3) as threads, caplog.at_level(logging.INFO, "brainguided"):
+        run = search(tmp_path, 4, executor=Frozen(threads))
+    assert run["outcome"].values.tolist() == ["done"] * 4
+    (said,) = [r.getMessage() for r in caplog.records if "No evaluation has ended" in r.message]
+    assert said == (
+        "No evaluation has ended for 1 s. Waiting for candidate 1 on node 10.0.0.3, which does "
+        "not answer."
+    )

@@ -15,6 +15,7 @@ import pytest
 from fake_task import FakeTask, few
 
 from brainguided.controllers import PPO, RandomSearch, RegularizedEvolution, Reinforce
+from brainguided.engines.contract import ExecutorEngine
 from brainguided.engines.local import local_pool
 from brainguided.journal.journal import Journal
 from brainguided.search.orders import Batch, Completion, Index, Schedule
@@ -270,8 +271,10 @@ class Forgetful(Executor):
             self.forgotten.add(args[1])
         return future
 
+
+class ForgetfulEngine(ExecutorEngine):
     def kill(self, future):
-        return self.lost
+        return "lost" if self.executor.lost else "left"
 
 
 @pytest.mark.parametrize("lost", [True, False])
@@ -281,7 +284,7 @@ def test_a_late_candidate_whose_machine_may_be_lost_is_tried_again(tmp_path, los
         FakeTask(),
         candidates=4,
         out=tmp_path,
-        executor=Forgetful(lost),
+        executor=ForgetfulEngine(Forgetful(lost)),
         evaluate=fake_task.evaluate,
         schedule=Schedule(timeout=0.2),
     )

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from brainguided.engines.attempt import EARNED, Outcome
+from brainguided.engines.attempt import MeasurementError, Outcome
+from brainguided.engines.contract import Ending
 from brainguided.engines.folder.jobs import (
     SEARCH,
     Signs,
@@ -27,16 +28,17 @@ from brainguided.engines.folder.jobs import (
     place,
     place_claim,
     read_json,
+    read_outcome,
     write_json,
 )
-from brainguided.journal.attempts import Attempt, Timing
+from brainguided.engines.output import clean
+from brainguided.journal.attempts import Attempt
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _LOOK = 0.2  # s between two looks into the folder
 _KEEP = 60.0  # s for which a result stays after it was handed over: the journal has it then
 _WORTH = 5.0  # s of standing still that are worth a line
-_TIMING = {field.name for field in fields(Timing)}
 
 
 @dataclass(eq=False)
@@ -88,7 +90,18 @@ class FolderExecutor(Executor):
             "ray_executor."
         )
 
-    def submit_attempt(self, attempt: Attempt, task: Any) -> Future[Outcome]:
+    def prepare(self, task: Any, evaluate: Callable[..., Any]) -> tuple[Any, Any]:
+        """Return both as they are: workers have their own."""
+        return task, evaluate
+
+    def submit_attempt(
+        self,
+        attempt: Attempt,
+        task: Any,
+        evaluate: Callable[..., Any] | None = None,
+        *,
+        timed: bool = False,
+    ) -> Future[Outcome]:
         """Leave an attempt for a worker, unless one has it or has ended it already.
 
         What an earlier search for another task left in the folder is removed.
@@ -132,7 +145,7 @@ class FolderExecutor(Executor):
                 return None
             return entry.since + self._measure_gap(time.monotonic())
 
-    def kill(self, future: Future[Any]) -> None:
+    def kill(self, future: Future[Any]) -> Ending:
         """Take an attempt away from its worker, which then ends it."""
         with self._lock:
             entry = self._entries.get(future)
@@ -140,6 +153,19 @@ class FolderExecutor(Executor):
             self._close(entry)
             with suppress(OSError):  # of a moment: then it is taken away at the next look
                 self._take_away(entry.name)
+        return "ended"
+
+    def where(self, future: Future[Any]) -> str:
+        """Return which worker has an attempt, and when it was last heard of."""
+        with self._lock:
+            entry = self._entries.get(future)
+            if entry is not None and entry.worker is not None:
+                silent = self._signs.measure_silence(entry.worker, time.monotonic())
+                return f"with worker {entry.worker}, heard of {silent:.0f} s ago"
+        known = self._signs.count_processes(time.monotonic())
+        if known:
+            return f"waiting for one of {len(known)} workers"
+        return f"waiting for a worker (none was heard of: brainguided worker {self.folder})"
 
     def _leave(self, entry: _Open) -> None:
         """Write a job, unless a worker has it or has ended it."""
@@ -280,25 +306,21 @@ class FolderExecutor(Executor):
             if now - entry.unreadable > self._silence:
                 self._fail(entry, f"The result {entry.name} cannot be read")
             return
-        values, timing = found.get("values"), found.get("timing")
         if _is_other(found, entry.job):
             self._fail(entry, f"The result {entry.name} is that of another job")
-        elif isinstance(found.get("lost"), str):
-            self._fail(entry, found["lost"])
-        elif (
-            not isinstance(values, dict)
-            or not isinstance(timing, dict)
-            or not set(values) <= set(EARNED)
-            or values.get("outcome") not in ("done", "failed")
-            or set(timing) != _TIMING
-        ):
-            self._fail(entry, f"The result {entry.name} is none")
-        else:
-            _start(entry.future)
-            self._close(entry)
-            with suppress(InvalidStateError):
-                outcome = Outcome(values, Timing(**timing), str(found.get("log", "")))
-                entry.future.set_result(outcome)
+            return
+        if isinstance(found.get("lost"), str):
+            self._fail(entry, clean(found["lost"]))
+            return
+        try:
+            outcome = read_outcome(found)
+        except MeasurementError as error:
+            self._fail(entry, f"The result {entry.name} is none: {error}")
+            return
+        _start(entry.future)
+        self._close(entry)
+        with suppress(InvalidStateError):
+            entry.future.set_result(outcome)
 
     def _fail(self, entry: _Open, why: str) -> None:
         _start(entry.future)

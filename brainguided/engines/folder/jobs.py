@@ -10,21 +10,29 @@ that others can write may make a search fail, but cannot make it run their code.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import platform
+import stat
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from brainguided.engines.attempt import MeasurementError, Outcome
+from brainguided.journal.attempts import Timing
+
 _log = logging.getLogger(__name__)
 SEARCH = "search.json"  # of which task the jobs are, and whether the search has ended
 PARTS = ("waiting", "claimed", "results", "workers")
+_LARGEST = 16 * 2**20  # bytes of a file
+_TIMING = {field.name for field in fields(Timing)}
 _BETWEEN = "@"  # the name of a job and of the worker that claimed it
 _CONFLICT = ".sync-conflict-"  # in names of second versions that Syncthing keeps
 
@@ -120,10 +128,53 @@ def read_json(path: Path) -> dict[str, Any] | None:
         It is there, as far as is known, but cannot be read now.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(_read_bounded(path), parse_constant=_refuse_constant)
     except (FileNotFoundError, PermissionError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
+
+
+def _read_bounded(path: Path) -> str:
+    """Return the text of a regular file of bounded size: others can write into the folder.
+
+    Raises
+    ------
+    ValueError
+        It is none: a pipe would never end, a link may lead anywhere.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise ValueError(f"{path} is no regular file") from error
+        raise
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > _LARGEST:
+            raise ValueError(f"{path} is no regular file, or larger than {_LARGEST} bytes")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(_LARGEST).decode("utf-8")
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def read_outcome(found: Mapping[str, Any]) -> Outcome:
+    """Return what a result file holds; the schema is that of every measurement.
+
+    Raises
+    ------
+    MeasurementError
+        It is none.
+    """
+    values, timing = found.get("values"), found.get("timing")
+    if not isinstance(values, dict) or not isinstance(timing, dict) or set(timing) != _TIMING:
+        raise MeasurementError("it has no values, or no timing")
+    return Outcome(values, Timing(**timing), str(found.get("log", "")))
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -188,10 +239,14 @@ class Signs:
             if worker in beats and now - beats[worker][1] > 10 * self._silence:
                 place(self._folder, "workers", worker).unlink(missing_ok=True)
 
+    def measure_silence(self, worker: str, now: float) -> float:
+        """Return for how many seconds nothing was heard of a worker, counted from now on."""
+        _, seen, _ = self._beats.setdefault(worker, (None, now, 0))
+        return now - seen
+
     def is_silent(self, worker: str, now: float) -> bool:
         """Return whether nothing was heard of a worker for too long, counted from now on."""
-        _, seen, _ = self._beats.setdefault(worker, (None, now, 0))
-        return now - seen > self._silence
+        return self.measure_silence(worker, now) > self._silence
 
     def count_processes(self, now: float) -> dict[str, int]:
         """Return the workers heard of lately, and how many processes each has."""

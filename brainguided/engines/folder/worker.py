@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from brainguided.engines.attempt import Outcome, plain, run_attempt
+from brainguided.engines.attempt import Outcome, run_attempt
 from brainguided.engines.folder.jobs import (
     SEARCH,
     claim_job,
@@ -233,7 +233,7 @@ def _describe_result(future: Future[Outcome]) -> dict[str, Any]:
     except BaseException as error:  # the process died
         return {"lost": f"{type(error).__name__}: {error}"}
     return {
-        "values": plain(outcome.values),
+        "values": outcome.values,
         "timing": vars(outcome.timing),
         "log": outcome.log,
     }

@@ -6,15 +6,16 @@ import os
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from brainguided.engines.attempt import Outcome, run_attempt
+from brainguided.engines.contract import Ending
 from brainguided.engines.ray._call import Absent, Shared, name_note, pack_call, run_call
+from brainguided.engines.ray._nodes import Demand, Nodes
 from brainguided.engines.ray.session import (
     STORE,
     import_ray,
@@ -23,12 +24,12 @@ from brainguided.engines.ray.session import (
     say_offers,
     start_here,
 )
+from brainguided.journal.attempts import Attempt
 
 _T = TypeVar("_T")
 _COUNT = 1.0  # s between two looks at the nodes of the cluster
 _BEGIN = 600.0  # s after which a task counts as begun, whatever it says
-_PING = 15.0  # s in which a node has to run nothing at all, or it may be lost
-_SILENT = 60.0  # s for which a node that did not is given nothing; Ray takes longer to say so
+_ANSWER = 5.0  # s in which a node has to run nothing at all, or that is said of it
 _NOT_TAKEN = 5.0  # s for which one is given nothing that failed to take a task
 
 
@@ -47,107 +48,46 @@ class _Task:
 class RayExecutor(Executor):
     """Executor that runs tasks on Ray; see `ray_executor`."""
 
-    def __init__(
-        self,
-        *,
-        address: str | None,
-        workers: int | None,
-        cpus: float,
-        gpus: float,
-        resources: Mapping[str, float],
-        labels: Mapping[str, str],
-        memory: int | None,
-        object_store_memory: int,
-    ) -> None:
+    def __init__(self, *, address: str | None, workers: int | None, takes: Demand) -> None:
         self._ray = import_ray(cluster=address is not None)
         self._guard = None
         if address is not None:
             join_cluster(self._ray, address)
         else:
             count = workers or os.cpu_count() or 1
-            self._guard = start_here(
-                self._ray, max(1, round(count * cpus)), store=object_store_memory
-            )
-        wanted = {"CPU": cpus, "GPU": gpus, "memory": memory or 0, **resources}
-        self._needs = {name: need for name, need in wanted.items() if need > 0}
-        self._labels = dict(labels)
-        options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
-        if resources:
-            options["resources"] = dict(resources)
-        if memory is not None:
-            options["memory"] = memory
-        self._remote = self._ray.remote(run_call)
-        self._options = options
-        elsewhere = options | ({"label_selector": self._labels} if labels else {})
-        self._anywhere = self._remote.options(**elsewhere)
-        self._memory = memory
+            self._guard = start_here(self._ray, max(1, round(count * takes.cpus)), store=STORE)
+        self._nodes = Nodes(self._ray, self._ray.remote(run_call), takes)
+        self._memory = takes.memory
         self._limit = workers if address is not None else None
         self._large: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
         self._lock = threading.RLock()  # a task may end while it is handed over, in this thread
         self._open: dict[Any, _Task] = {}  # by Ray's reference
-        self._places: dict[str, int] = {}  # how many tasks each node can run at a time
-        self._calls: dict[str, Any] = {}  # how to run on each node
-        self._suspects: dict[str, float] = {}  # nodes that are given nothing, until when
-        self._noting = False
         self._began: dict[str, float] = {}  # by the token of a task
         self._again: list[tuple[_Task, bool]] = []  # to hand over, with what was shared or without
         self._wake = threading.Event()
         self._closed = False
         self._problem: Exception | None = None
-        self._count_places()
-        if not self._places:
+        self._nodes.count()
+        if not self._nodes.places:
             self._leave()
-            raise ValueError(say_offers(self._needs, self._labels, self._offers))
+            raise ValueError(say_offers(takes.needs, takes.labels, self._nodes.offers))
         self._thread = threading.Thread(target=self._watch, name="brainguided-ray", daemon=True)
         self._thread.start()
 
     @property
     def workers(self) -> int:
         """How many tasks can run at a time, in the cluster as it is now."""
-        count = sum(self._list_places().values())
+        count = sum(self._nodes.list_places().values())
         return max(1, count if self._limit is None else min(count, self._limit))
-
-    def _list_places(self) -> dict[str, int]:
-        """Return how many tasks each node runs at a time, without nodes that do not answer."""
-        now = time.monotonic()
-        places, suspects = self._places, self._suspects
-        return {node: n for node, n in places.items() if now >= suspects.get(node, now)}
-
-    def _count_places(self) -> None:
-        """Look which nodes there are."""
-        places = {}
-        self._offers = [node for node in self._ray.nodes() if node["Alive"]]
-        for node in self._offers:
-            if not self._labels.items() <= node.get("Labels", {}).items():
-                continue
-            there = node["Resources"]
-            n = min(int(there.get(name, 0) / need + 1e-9) for name, need in self._needs.items())
-            if n > 0:
-                places[node["NodeID"]] = n
-        self._places = places
-
-    def _choose_node(self) -> str | None:
-        """Return the node with most places left; None where there is none at all."""
-        places = self._list_places()
-        taken = Counter(task.node for task in self._open.values())
-        return max(places, key=lambda node: places[node] - taken[node], default=None)
-
-    def _find_call(self, node: str | None) -> Any:
-        if node is None:
-            return self._anywhere
-        if node not in self._calls:
-            self._calls[node] = self._place_on(node, self._options)
-        return self._calls[node]
-
-    def _place_on(self, node: str, options: dict[str, Any]) -> Any:
-        # We choose, so as to know what is lost with a node, of which Ray may say nothing
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-        return self._remote.options(**options, scheduling_strategy=strategy)
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         """Run a function somewhere in the cluster; large arguments travel once a node."""
+        return self._submit("", fn, args, kwargs)
+
+    def _submit(
+        self, token: str, fn: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Future[_T]:
+        """Run a function that notes its beginning under a token, if there is one."""
         with self._lock:
             if self._problem is not None:
                 raise BrokenExecutor(f"Ray is gone: {say_line(self._problem)}")
@@ -156,22 +96,28 @@ class RayExecutor(Executor):
             future: Future[_T] = Future()
             piece, large, shared = pack_call(self._ray, fn, args, kwargs)
             future.set_running_or_notify_cancel()
-            self._hand_over(future, (piece, *map(self._put, large)), tuple(shared))
+            given = (piece, *map(self._put, large))
+            self._hand_over(_Task(future, None, given, tuple(shared), token, 0.0))
         return future
 
-    def _hand_over(
-        self,
-        future: Future[Any],
-        given: tuple[Any, ...],
-        shared: tuple[Any, ...],
-        *,
-        whole: bool = False,
-    ) -> None:
-        node, token = self._choose_node(), uuid.uuid4().hex if self._noting else ""
-        sent = (*given, *shared) if whole else given
-        reference = self._find_call(node).remote(token, self._memory, *sent)
-        self._open[reference] = _Task(future, node, given, shared, token, time.monotonic())
+    def _hand_over(self, task: _Task, *, whole: bool = False) -> None:
+        """Give a task to the node with most places left; whole, with what was shared."""
+        node = self._nodes.choose(other.node for other in self._open.values())
+        sent = (*task.given, *task.shared) if whole else task.given
+        reference = self._nodes.find_call(node).remote(task.token, self._memory, *sent)
+        self._open[reference] = replace(task, node=node, handed=time.monotonic())
         reference.future().add_done_callback(partial(self._finish, reference))
+
+    def prepare(self, task: Any, evaluate: Callable[..., Any]) -> tuple[Any, Any]:
+        """Send both once to each node; see `engines.contract` for this and what follows."""
+        return self.share(task), self.share(evaluate)
+
+    def submit_attempt(
+        self, attempt: Attempt, task: Any, evaluate: Callable[..., Any], *, timed: bool = False
+    ) -> Future[Outcome]:
+        """Run an attempt somewhere in the cluster; that it notes its beginning takes a moment."""
+        given = (evaluate, attempt.architecture, task, attempt.seed, True)
+        return self._submit(uuid.uuid4().hex if timed else "", run_attempt, given, {})
 
     def share(self, value: Any) -> Any:
         """Return a small stand-in for an argument of many tasks.
@@ -187,19 +133,14 @@ class RayExecutor(Executor):
             self._large[id(value)] = (value, self._ray.put(value))
         return self._large[id(value)][1]
 
-    def watch_starts(self) -> None:
-        """Let tasks handed over from now on say when they begin; which takes a moment of each."""
-        self._noting = True
-
     def began(self, future: Future[Any]) -> float | None:
         """Return when a task was first seen to run, by `time.monotonic`; None before.
 
         A node has to start and fill a process first, which may take a minute where it is busy.
-        Without `watch_starts`, and after ten minutes, it is when the task was handed over.
+        After ten minutes, or where the task notes nothing, it is when the task was handed over.
         """
         now = time.monotonic()
-        with self._lock:
-            task = next((task for task in self._open.values() if task.future is future), None)
+        task = self._find_task(future)
         if task is None or not task.token or now - task.handed > _BEGIN:
             return None if task is None else task.handed
         if task.token not in self._began and self._ray.experimental.internal_kv._internal_kv_exists(
@@ -208,48 +149,34 @@ class RayExecutor(Executor):
             self._began[task.token] = now
         return self._began.get(task.token)
 
-    def kill(self, future: Future[Any]) -> bool:
+    def kill(self, future: Future[Any]) -> Ending:
         """End a task that runs too long, with its process; the caller no longer waits for it.
 
-        Returns
-        -------
-        bool
-            True if its node is gone or answers nothing: the task itself may then be as good as
-            any. A node that froze looks so before Ray counts it as dead.
+        It is "lost" if its node is gone or answers nothing: the task itself may then be as good as
+        any. A node that froze looks so before Ray counts it as dead.
         """
         with self._lock:
             found = [(ref, task.node) for ref, task in self._open.items() if task.future is future]
             for reference, _ in found:
                 del self._open[reference]
-                self._cancel(reference)
+                self._nodes.cancel(reference)
             self._again = [one for one in self._again if one[0].future is not future]
-        return any(node is not None and not self._answers(node) for _, node in found)
+        lost = any(node is not None and not self._nodes.trust(node) for _, node in found)
+        return "lost" if lost else "ended"
 
-    def _answers(self, node: str) -> bool:
-        """Return whether a node can run anything now; if not, it is given nothing for a while."""
-        if node not in self._list_places():
-            return False
-        try:
-            ping = self._place_on(node, {"num_cpus": 0, "max_retries": 0})
-            reference = ping.remote("", None, pack_call(self._ray, int, (), {})[0])
-            ready, _ = self._ray.wait([reference], timeout=_PING)
-            if ready:
-                self._ray.get(reference)
-                return True
-            self._cancel(reference)
-        except self._ray.exceptions.RayError:  # the node died meanwhile
-            pass
-        self._suspect(node, _SILENT)
-        return False
+    def where(self, future: Future[Any]) -> str:
+        """Return on which node a task is, and whether that answers."""
+        task = self._find_task(future)
+        if task is None or task.node is None:
+            return "waiting for a node of Ray"
+        text = f"on node {self._nodes.name(task.node)} of Ray"
+        if not self._nodes.answers(task.node, _ANSWER):
+            text += f", which did not answer within {_ANSWER:g} s"
+        return text
 
-    def _suspect(self, node: str | None, seconds: float) -> None:
-        """Give a node nothing for a while; it may be gone before Ray says so."""
-        if node is not None:
-            self._suspects[node] = time.monotonic() + seconds
-
-    def _cancel(self, reference: Any) -> None:
-        with suppress(Exception):
-            self._ray.cancel(reference, force=True, recursive=True)
+    def _find_task(self, future: Future[Any]) -> _Task | None:
+        with self._lock:
+            return next((task for task in self._open.values() if task.future is future), None)
 
     def _watch(self) -> None:
         """Look after the nodes: give up what is lost with one, place anew what one did not take."""
@@ -260,7 +187,7 @@ class RayExecutor(Executor):
             self._wake.wait(_COUNT)
             self._wake.clear()
             try:
-                self._count_places()
+                self._nodes.count()
             except Exception as error:  # the cluster itself is gone
                 self._fail_all(error)
                 return
@@ -268,11 +195,11 @@ class RayExecutor(Executor):
             with self._lock:
                 again, self._again = self._again, []
                 for task, whole in again:
-                    self._hand_over(task.future, task.given, task.shared, whole=whole)
+                    self._hand_over(task, whole=whole)
 
     def _give_up_lost(self) -> None:
         """Fail what was on nodes that are gone; Ray itself may wait for a frozen one for ever."""
-        places = self._places
+        places = self._nodes.places
         with self._lock:
             lost = {
                 reference: task
@@ -282,7 +209,7 @@ class RayExecutor(Executor):
             for reference in lost:
                 del self._open[reference]
         for reference, task in lost.items():
-            self._cancel(reference)
+            self._nodes.cancel(reference)
             task.future.set_exception(BrokenExecutor(f"The Ray node {task.node} was lost."))
 
     def _finish(self, reference: Any, done: Future[Any]) -> None:
@@ -295,7 +222,7 @@ class RayExecutor(Executor):
             self._began.pop("" if task is None else task.token, None)
             if task is not None and (refused or absent):  # it did not begin
                 if refused:
-                    self._suspect(task.node, _NOT_TAKEN)
+                    self._nodes.suspect(task.node, _NOT_TAKEN)
                 self._again.append((task, absent))
                 task = None
             if self._again or (self._closed and not self._open):
@@ -314,7 +241,7 @@ class RayExecutor(Executor):
             future.set_exception(cause if isinstance(cause, BaseException) else error)
         else:  # worker, node or the way there lost
             if not isinstance(error, errors.WorkerCrashedError):
-                self._suspect(task.node, _NOT_TAKEN)
+                self._nodes.suspect(task.node, _NOT_TAKEN)
             future.set_exception(BrokenExecutor(f"{type(error).__name__}: {say_line(error)}"))
 
     def _fail_all(self, error: Exception) -> None:
@@ -333,7 +260,7 @@ class RayExecutor(Executor):
             if cancel_futures:
                 self._open, self._again = {}, []
         for reference in left:
-            self._cancel(reference)
+            self._nodes.cancel(reference)
         for task in [*left.values(), *(task for task, _ in again)]:
             task.future.set_exception(CancelledError("The executor was shut down."))
         self._wake.set()
@@ -360,7 +287,6 @@ def ray_executor(
     resources: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
     memory: int | None = None,
-    object_store_memory: int = STORE,
 ) -> RayExecutor:
     """Return an executor that runs tasks on Ray. Needs the extra ``ray``.
 
@@ -388,8 +314,6 @@ def ray_executor(
     memory : int, optional
         Bytes of data that a task may hold (Linux): no more tasks run on a node than it has memory
         for, and what asks for more gets `MemoryError`, or torch's RuntimeError.
-    object_store_memory : int
-        Bytes of shared memory; only without an address.
 
     Raises
     ------
@@ -405,13 +329,5 @@ def ray_executor(
             raise ValueError(f"{name} is {value!r}; expected at least {lowest}.")
     if cpus == 0 and gpus == 0 and not resources:
         raise ValueError("A task that takes nothing has no end of places; give cpus, gpus or both.")
-    return RayExecutor(
-        address=address,
-        workers=workers,
-        cpus=cpus,
-        gpus=gpus,
-        resources=resources or {},
-        labels=labels or {},
-        memory=memory,
-        object_store_memory=object_store_memory,
-    )
+    takes = Demand(cpus, gpus, dict(resources or {}), dict(labels or {}), memory)
+    return RayExecutor(address=address, workers=workers, takes=takes)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from brainguided.engines.ray._guard import list_children, narrow_guard, start_guard
@@ -33,7 +35,26 @@ def import_ray(*, cluster: bool) -> Any:
         import ray
     except ImportError as error:
         raise ImportError("Ray is not installed: pip install 'brainguided[ray]'.") from error
+    keep_token_private()
     return ray
+
+
+def keep_token_private() -> None:
+    """Let nobody but this user read the token of Ray; make it before Ray does, who lets others.
+
+    Whoever reads it can run code in the clusters of this user.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with suppress(OSError):  # a read-only home: then Ray says what it cannot do
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(32))
+        if os.stat(path).st_mode & 0o077:
+            os.chmod(path, 0o600)
 
 
 @contextmanager

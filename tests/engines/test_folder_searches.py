@@ -1,0 +1,206 @@
+"""Searches whose workers share nothing with them but a folder, from one end to the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import fake_task
+import numpy as np
+import pytest
+from fake_task import FakeTask
+from folder_workers import HERE, attempt, content, start_worker
+
+from brainguided.__main__ import main
+from brainguided.controllers import LocalSearch
+from brainguided.engines.folder.executor import folder_executor
+from brainguided.engines.folder.jobs import list_claims, list_jobs, place_claim
+from brainguided.journal.journal import Journal
+from brainguided.search.orders import Index, Schedule
+from brainguided.search.run import run_search
+from brainguided.spaces import small_space
+
+
+def until(condition, seconds=60.0):
+    """Wait for what has to come, however busy the machine is."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to this"
+        time.sleep(0.05)
+
+
+DRIVE = """
+import sys, fake_task
+from brainguided.engines.folder.executor import folder_executor
+from brainguided.__main__ import main
+from brainguided.controllers import LocalSearch
+from brainguided.search.orders import Index, Schedule
+from brainguided.search.run import run_search
+from brainguided.spaces import small_space
+out, marks = sys.argv[1:]
+with folder_executor(out + "/jobs") as executor:
+    run_search(LocalSearch(small_space(3), seed=3, initial=4),
+               fake_task.FakeTask(failing=5, marks=marks), candidates=40, out=out, schedule=Schedule(Index(6)),
+               executor=executor, evaluate=fake_task.evaluate)
+"""
+
+
+def test_results_that_ended_without_their_driver_are_taken_up(tmp_path):
+    """The driver is killed again and again; nothing is evaluated twice."""
+    out, marks = tmp_path / "out", tmp_path / "marks"
+    marks.mkdir()
+    worker = start_worker(out / "jobs", workers=2, marks=marks)
+    environment = os.environ | {"PYTHONPATH": str(HERE)}
+    for _ in range(3):
+        driver = subprocess.Popen(
+            [sys.executable, "-c", DRIVE, str(out), str(marks)], env=environment
+        )
+        wanted = count(out) + 4
+        until(lambda wanted=wanted: count(out) >= wanted)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    subprocess.run(
+        [sys.executable, "-c", DRIVE, str(out), str(marks)],
+        env=environment,
+        check=True,
+        timeout=120,
+    )
+    assert worker.wait(60) == 0
+    run_search(
+        LocalSearch(small_space(3), seed=3, initial=4), FakeTask(failing=5), candidates=40,
+        out=tmp_path / "here", schedule=Schedule(Index(6)), evaluate=fake_task.evaluate,
+    )  # fmt: skip
+    assert content(out) == content(tmp_path / "here")
+    seeds = [line.split()[0] for line in (marks / "evaluated").read_text().splitlines()]
+    assert len(seeds) == len(set(seeds))
+
+
+def count(folder):
+    try:
+        with Journal.read(folder) as journal:
+            return journal.n_results
+    except (OSError, ValueError):
+        return 0
+
+
+def test_a_frozen_worker_is_given_up_and_one_that_comes_late_goes_on(tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    frozen = start_worker(tmp_path / "jobs", "hang", workers=1, marks=marks)
+    late = None
+    try:
+        with folder_executor(tmp_path / "jobs") as executor:
+            future = executor.submit_attempt(attempt(0), FakeTask(failing=5, marks=str(marks)))
+            until(lambda: future.running() and (marks / "hangs").exists())
+            frozen.send_signal(signal.SIGSTOP)
+            silence = executor._signs._silence
+            executor._signs._silence = 2  # while there is nobody else who could be late
+            with pytest.raises(Exception, match="Nothing was heard of worker"):
+                future.result(60)
+            executor._signs._silence = silence
+            late = start_worker(tmp_path / "jobs", workers=1, marks=marks)
+            again = executor.submit_attempt(attempt(0, 2), FakeTask(failing=5, marks=str(marks)))
+            assert again.result(60).values["outcome"] == "done"
+            frozen.send_signal(signal.SIGCONT)
+        assert late.wait(60) == 0
+        assert frozen.wait(60) == 0, "what was taken away is killed, and the worker ends"
+    finally:
+        for process in (frozen, late):
+            if process is not None and process.poll() is None:
+                process.kill()
+    assert not list_jobs(tmp_path / "jobs", "results")
+
+
+def test_a_worker_that_is_told_to_stop_gives_back_what_it_has(tmp_path):
+    jobs = tmp_path / "jobs"
+    first = start_worker(jobs, "hang", workers=1, marks=tmp_path)
+    with folder_executor(jobs) as executor:
+        future = executor.submit_attempt(attempt(0), FakeTask(failing=5))
+        until((tmp_path / "hangs").exists)
+        assert list_claims(jobs)
+        first.send_signal(signal.SIGINT)
+        first.wait(60)
+        assert not list_claims(jobs)
+        second = start_worker(jobs, workers=1)
+        assert future.result(60).values["outcome"] == "done"
+    assert second.wait(60) == 0
+
+
+def test_a_worker_with_another_task_refuses(tmp_path):
+    from brainguided.engines.folder.worker import serve_folder
+
+    with folder_executor(tmp_path) as executor:
+        future = executor.submit_attempt(attempt(0), FakeTask(failing=5))
+        with pytest.raises(ValueError, match=r"failing: 5 in the search, 0 of this worker"):
+            serve_folder(tmp_path, FakeTask(), evaluate=fake_task.evaluate)
+        assert list_jobs(tmp_path, "waiting") == ["0000000-1"]
+        future.cancel()
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ('{"values": {"outcome": "done"}}', "is that of another job"),
+        ('{"architecture": %s, "seed": 7, "values": {"outcome": "perfect"}}', "is none"),
+        ('{"architecture": %s, "seed": 7, "values": {"outcome": "done", "x": 1}}', "is none"),
+        ('{"architecture": %s, "seed": 7, "val', "cannot be read"),
+    ],
+)
+def test_a_result_that_is_none_counts_as_lost(tmp_path, result, said):
+    job = attempt(0)
+    with folder_executor(tmp_path, silence=1) as executor:
+        future = executor.submit_attempt(job, FakeTask())
+        text = result.replace("%s", json.dumps(job.architecture))
+        (tmp_path / "results" / "0000000-1.json").write_text(text)
+        with pytest.raises(Exception, match=said):
+            future.result(20)
+
+
+def test_a_job_is_claimed_by_one_worker_only(tmp_path):
+    from brainguided.engines.folder.jobs import claim_job, give_back, make_folder, place, write_json
+
+    make_folder(tmp_path)
+    write_json(place(tmp_path, "waiting", "0000001-1"), {"seed": 1})
+    assert claim_job(tmp_path, "0000001-1", "a")
+    assert not claim_job(tmp_path, "0000001-1", "b")
+    assert list_claims(tmp_path) == {"0000001-1": ["a"]}
+    assert place_claim(tmp_path, "0000001-1", "a").exists()
+    give_back(tmp_path, "0000001-1", "a")
+    assert list_jobs(tmp_path, "waiting") == ["0000001-1"]
+
+
+def test_functions_do_not_travel_by_folder(tmp_path):
+    with folder_executor(tmp_path) as executor, pytest.raises(TypeError, match="local_pool"):
+        executor.submit(len, [])
+    with pytest.raises(ValueError, match="silence"):
+        folder_executor(tmp_path, silence=0)
+
+
+def test_search_by_folder_from_the_command_line(tmp_path, monkeypatch, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=np.arange(40) % 4)
+    (tmp_path / "run.toml").write_text(
+        'candidates = 3\n[space]\nmax_depth = 2\n[task]\nimages = "images.npz"\n'
+        "steps = 3\nbatch_size = 8\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    codes = []
+
+    def serve():
+        until((tmp_path / "run" / "run_file.txt").exists)
+        codes.append(main(["worker", "run", "--workers", "1"]))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    codes.append(main(["search", "run.toml", "--out", "run", "--folder"]))
+    thread.join()
+    printed, said = capsys.readouterr()
+    assert codes == [0, 0], said
+    assert "brainguided worker run" in said
+    assert "3 evaluations ended here" in printed
+    assert (tmp_path / "run" / "report.html").exists()
