@@ -45,8 +45,8 @@ from brainguided.spaces import small_space
 out, marks = sys.argv[1:]
 with folder_executor(out + "/jobs") as executor:
     run_search(LocalSearch(small_space(3), seed=3, initial=4),
-               fake_task.FakeTask(failing=5, marks=marks), candidates=40, out=out, schedule=Schedule(Index(6)),
-               executor=executor, evaluate=fake_task.evaluate)
+               fake_task.FakeTask(failing=5, marks=marks), candidates=40, out=out,
+               schedule=Schedule(Index(6)), executor=executor, evaluate=fake_task.evaluate)
 """
 
 
