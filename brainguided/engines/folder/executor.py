@@ -10,17 +10,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from brainguided.engines.attempt import MeasurementError, Outcome
 from brainguided.engines.contract import Ending
+from brainguided.engines.folder._open import OpenAttempt
+from brainguided.engines.folder._signs import Signs
 from brainguided.engines.folder.jobs import (
     SEARCH,
-    Signs,
     clear_folder,
     digest_task,
+    is_other,
+    leave_job,
     list_claims,
     list_jobs,
     make_folder,
@@ -29,6 +31,7 @@ from brainguided.engines.folder.jobs import (
     place_claim,
     read_json,
     read_outcome,
+    take_away,
     write_json,
 )
 from brainguided.engines.output import clean
@@ -41,22 +44,6 @@ _KEEP = 60.0  # s for which a result stays after it was handed over: the journal
 _WORTH = 5.0  # s of standing still that are worth a line
 
 
-@dataclass(eq=False)
-class _Open:
-    """Attempt that has not ended, and the worker that holds it."""
-
-    name: str
-    future: Future[Outcome]
-    job: dict[str, Any]
-    written: bool = False
-    worker: str | None = None
-    since: float = 0.0  # the claim of that worker was first seen
-    gave_back: set[str] = field(default_factory=set)
-    withdrawn: set[str] = field(default_factory=set)  # workers, as another had claimed it too
-    missing: float | None = None  # since when it is nowhere
-    unreadable: float | None = None  # since when its result is
-
-
 class FolderExecutor(Executor):
     """Executor that leaves attempts in a folder and waits for results; see `folder_executor`."""
 
@@ -65,8 +52,8 @@ class FolderExecutor(Executor):
         self._silence = silence
         make_folder(folder)
         self._lock = threading.Lock()
-        self._open: dict[str, _Open] = {}
-        self._entries: dict[Future[Any], _Open] = {}  # the same
+        self._open: dict[str, OpenAttempt] = {}
+        self._entries: dict[Future[Any], OpenAttempt] = {}  # the same
         self._done: set[str] = set()  # what of these comes (back) is to be removed
         self._handed: dict[str, float] = {}  # results that can be removed, known since
         self._signs = Signs(folder, silence=silence)
@@ -125,7 +112,7 @@ class FolderExecutor(Executor):
                 "seed": attempt.seed,
                 "task": digest_task(self._task),
             }
-            entry = _Open(name, future, job)
+            entry = OpenAttempt(name, future, job)
             self._open[name] = self._entries[future] = entry
             self._done.discard(name)
             self._handed.pop(name, None)
@@ -152,7 +139,7 @@ class FolderExecutor(Executor):
         if entry is not None:
             self._close(entry)
             with suppress(OSError):  # of a moment: then it is taken away at the next look
-                self._take_away(entry.name)
+                take_away(self.folder, entry.name)
         return "ended"
 
     def where(self, future: Future[Any]) -> str:
@@ -167,7 +154,7 @@ class FolderExecutor(Executor):
             return f"waiting for one of {len(known)} workers"
         return f"waiting for a worker (none was heard of: brainguided worker {self.folder})"
 
-    def _leave(self, entry: _Open) -> None:
+    def _leave(self, entry: OpenAttempt) -> None:
         """Write a job, unless a worker has it or has ended it."""
         if not self._described:
             known = read_json(self.folder / SEARCH)
@@ -175,21 +162,8 @@ class FolderExecutor(Executor):
                 clear_folder(self.folder)
             write_json(self.folder / SEARCH, {"task": self._task, "ended": False})
             self._described = True
-        result = place(self.folder, "results", entry.name)
-        holders = list_claims(self.folder).get(entry.name, [])
-        claims = [place_claim(self.folder, entry.name, worker) for worker in holders]
-        for path in [result, *claims]:  # what an earlier search left under the same name
-            found = read_json(path)
-            if found is not None and _is_other(found, entry.job):
-                path.unlink(missing_ok=True)
-        if not any(path.exists() for path in [result, *claims]):
-            write_json(place(self.folder, "waiting", entry.name), entry.job)
+        leave_job(self.folder, entry.name, entry.job)
         entry.written = True
-
-    def _take_away(self, name: str) -> None:
-        place(self.folder, "waiting", name).unlink(missing_ok=True)
-        for worker in list_claims(self.folder).get(name, []):
-            place_claim(self.folder, name, worker).unlink(missing_ok=True)
 
     def _watch(self) -> None:
         """Hand results over as they come, until all are there and no more can come."""
@@ -226,8 +200,7 @@ class FolderExecutor(Executor):
             self._looked = now
             if gap > 0:
                 for entry in self._open.values():
-                    entry.since += gap
-                    entry.missing = entry.unreadable = None
+                    entry.stand_still(gap)
         if gap > _WORTH:
             _log.info("%s was not read for %.0f s; no worker is blamed", self.folder, gap)
         self._signs.note(signs, now, gap)
@@ -247,7 +220,7 @@ class FolderExecutor(Executor):
         for entry in opened:
             if entry.future.cancelled():
                 self._close(entry, again=True)
-                self._take_away(entry.name)
+                take_away(self.folder, entry.name)
             elif not entry.written:
                 with self._lock:
                     self._leave(entry)
@@ -256,37 +229,29 @@ class FolderExecutor(Executor):
             else:
                 self._follow(entry, claims.get(entry.name, []), entry.name in waiting, now)
         for name in self._done & (waiting | set(claims)):  # copies of the folder bring it back
-            self._take_away(name)
+            take_away(self.folder, name)
         for name in self._done & ended:
             if now - self._handed.setdefault(name, now) > _KEEP:
                 place(self.folder, "results", name).unlink(missing_ok=True)
                 del self._handed[name]
 
-    def _follow(self, entry: _Open, holders: list[str], waiting: bool, now: float) -> None:
-        """Let one worker have an attempt, and see whether it is still there.
-
-        No worker claims a job twice: a claim that was withdrawn or given back is an old one.
-        """
-        rivals = [w for w in holders if w not in entry.gave_back | entry.withdrawn]
-        chosen = entry.worker if entry.worker in rivals else next(iter(rivals), None)
+    def _follow(self, entry: OpenAttempt, holders: list[str], waiting: bool, now: float) -> None:
+        """Let one worker have an attempt, and see whether it is still there."""
+        chosen = entry.choose(holders, waiting)
         for worker in holders:
             if worker != chosen:
                 place_claim(self.folder, entry.name, worker).unlink(missing_ok=True)
-        entry.withdrawn |= set(rivals) - {chosen}
-        if entry.worker not in (None, chosen) and (chosen is not None or waiting):
-            entry.gave_back.add(str(entry.worker))
-            entry.worker = None
         if chosen is None:
             self._wait_for_worker(entry, waiting, now)
             return
         entry.missing = None
         if entry.worker is None:
             entry.worker, entry.since = chosen, now
-            _start(entry.future)
+            entry.start()
         if self._signs.is_silent(chosen, now):
             self._fail(entry, f"Nothing was heard of worker {chosen}")
 
-    def _wait_for_worker(self, entry: _Open, waiting: bool, now: float) -> None:
+    def _wait_for_worker(self, entry: OpenAttempt, waiting: bool, now: float) -> None:
         """Give up an attempt that no worker can claim any more."""
         if waiting:
             entry.missing = None
@@ -298,7 +263,7 @@ class FolderExecutor(Executor):
         elif now - entry.missing > self._silence:
             self._fail(entry, f"The job {entry.name} is no longer in the folder")
 
-    def _conclude(self, entry: _Open, now: float) -> None:
+    def _conclude(self, entry: OpenAttempt, now: float) -> None:
         """Check a result and hand it over."""
         found = read_json(place(self.folder, "results", entry.name))
         if found is None:
@@ -306,7 +271,7 @@ class FolderExecutor(Executor):
             if now - entry.unreadable > self._silence:
                 self._fail(entry, f"The result {entry.name} cannot be read")
             return
-        if _is_other(found, entry.job):
+        if is_other(found, entry.job):
             self._fail(entry, f"The result {entry.name} is that of another job")
             return
         if isinstance(found.get("lost"), str):
@@ -317,20 +282,20 @@ class FolderExecutor(Executor):
         except MeasurementError as error:
             self._fail(entry, f"The result {entry.name} is none: {error}")
             return
-        _start(entry.future)
+        entry.start()
         self._close(entry)
         with suppress(InvalidStateError):
             entry.future.set_result(outcome)
 
-    def _fail(self, entry: _Open, why: str) -> None:
-        _start(entry.future)
+    def _fail(self, entry: OpenAttempt, why: str) -> None:
+        entry.start()
         self._close(entry)
         with suppress(OSError):  # of a moment: then it is taken away at the next look
-            self._take_away(entry.name)
+            take_away(self.folder, entry.name)
         with suppress(InvalidStateError):
             entry.future.set_exception(BrokenExecutor(why))
 
-    def _close(self, entry: _Open, *, again: bool = False) -> None:
+    def _close(self, entry: OpenAttempt, *, again: bool = False) -> None:
         """Take nothing more for an attempt, unless it comes again in another search."""
         with self._lock:
             self._open.pop(entry.name, None)
@@ -373,17 +338,6 @@ class FolderExecutor(Executor):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.shutdown(wait=True, cancel_futures=kind is not None)
-
-
-def _is_other(found: dict[str, Any], job: dict[str, Any]) -> bool:
-    """Return whether a file is that of another job; one that does not name its task may be ours."""
-    return {**job, **{key: found.get(key) for key in job if key != "task" or key in found}} != job
-
-
-def _start(future: Future[Any]) -> None:
-    with suppress(InvalidStateError, RuntimeError):
-        if not future.running() and not future.done():
-            future.set_running_or_notify_cancel()
 
 
 def folder_executor(folder: str | os.PathLike[str], *, silence: float = 60.0) -> FolderExecutor:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import logging
 import os
 import platform
 import stat
@@ -28,7 +27,6 @@ from typing import Any
 from brainguided.engines.attempt import MeasurementError, Outcome
 from brainguided.journal.attempts import Timing
 
-_log = logging.getLogger(__name__)
 SEARCH = "search.json"  # of which task the jobs are, and whether the search has ended
 PARTS = ("waiting", "claimed", "results", "workers")
 _LARGEST = 16 * 2**20  # bytes of a file
@@ -204,72 +202,28 @@ def list_versions() -> dict[str, str]:
     return versions
 
 
-class Signs:
-    """Signs of life of workers, judged by changes to files since their clocks may be wrong."""
+def leave_job(folder: Path, name: str, job: Mapping[str, Any]) -> None:
+    """Write a job, unless a worker has it or has ended it.
 
-    def __init__(self, folder: Path, *, silence: float) -> None:
-        self._folder = folder
-        self._silence = silence
-        self._beats: dict[str, tuple[Any, float, int]] = {}  # last beat, seen here at, processes
-        self._compared: set[str] = set()  # workers whose versions are known
-        self._versions = list_versions()
+    What an earlier search left under the same name is removed.
+    """
+    holders = list_claims(folder).get(name, [])
+    paths = [place(folder, "results", name), *(place_claim(folder, name, w) for w in holders)]
+    for path in paths:
+        found = read_json(path)
+        if found is not None and is_other(found, job):
+            path.unlink(missing_ok=True)
+    if not any(path.exists() for path in paths):
+        write_json(place(folder, "waiting", name), job)
 
-    def read(self) -> dict[str, dict[str, Any] | None]:
-        """Return what each worker has written last."""
-        names = list_jobs(self._folder, "workers")
-        return {name: read_json(place(self._folder, "workers", name)) for name in names}
 
-    def note(self, signs: Mapping[str, dict[str, Any] | None], now: float, forgiven: float) -> None:
-        """Take up what was read, and remove what is left of workers that are long gone.
+def take_away(folder: Path, name: str) -> None:
+    """Remove a job that waits, and take it from whoever has it."""
+    place(folder, "waiting", name).unlink(missing_ok=True)
+    for worker in list_claims(folder).get(name, []):
+        place_claim(folder, name, worker).unlink(missing_ok=True)
 
-        No worker gets older by the seconds that are forgiven.
-        """
-        beats = {
-            worker: (beat, min(now, seen + forgiven), count if worker in signs else 0)
-            for worker, (beat, seen, count) in self._beats.items()
-        }
-        for worker, sign in signs.items():
-            before = beats.get(worker)
-            if sign is not None and (before is None or before[0] != sign.get("beat")):
-                count = sign.get("workers")
-                beats[worker] = (sign.get("beat"), now, count if type(count) is int else 0)
-                self._compare_versions(worker, sign.get("versions"))
-        self._beats = beats
-        for worker in signs:
-            if worker in beats and now - beats[worker][1] > 10 * self._silence:
-                place(self._folder, "workers", worker).unlink(missing_ok=True)
 
-    def measure_silence(self, worker: str, now: float) -> float:
-        """Return for how many seconds nothing was heard of a worker, counted from now on."""
-        _, seen, _ = self._beats.setdefault(worker, (None, now, 0))
-        return now - seen
-
-    def is_silent(self, worker: str, now: float) -> bool:
-        """Return whether nothing was heard of a worker for too long, counted from now on."""
-        return self.measure_silence(worker, now) > self._silence
-
-    def count_processes(self, now: float) -> dict[str, int]:
-        """Return the workers heard of lately, and how many processes each has."""
-        return {
-            worker: count
-            for worker, (_, seen, count) in list(self._beats.items())
-            if count > 0 and now - seen <= self._silence
-        }
-
-    def _compare_versions(self, worker: str, versions: Any) -> None:
-        """Warn once of a worker whose results may differ."""
-        if worker in self._compared or not isinstance(versions, dict):
-            return
-        self._compared.add(worker)
-        other = [
-            f"{name} {versions.get(name)} (here {self._versions[name]})"
-            for name in ("brainguided", "torch")
-            if versions.get(name) != self._versions[name]
-        ]
-        if other:
-            _log.warning(
-                "Worker %s has %s: its results may differ from those of others. Install the same "
-                "versions everywhere.",
-                worker,
-                ", ".join(other),
-            )
+def is_other(found: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
+    """Return whether a file is that of another job; one that does not name its task may be ours."""
+    return any(found.get(key) != job[key] for key in job if key != "task" or key in found)

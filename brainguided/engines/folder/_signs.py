@@ -1,0 +1,83 @@
+"""Signs of life of workers, as the search sees them in the folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from brainguided.engines.folder.jobs import list_jobs, list_versions, place, read_json
+
+_log = logging.getLogger(__name__)
+
+
+class Signs:
+    """Signs of life of workers, judged by changes to files since their clocks may be wrong."""
+
+    def __init__(self, folder: Path, *, silence: float) -> None:
+        self._folder = folder
+        self._silence = silence
+        self._beats: dict[str, tuple[Any, float, int]] = {}  # last beat, seen here at, processes
+        self._compared: set[str] = set()  # workers whose versions are known
+        self._versions = list_versions()
+
+    def read(self) -> dict[str, dict[str, Any] | None]:
+        """Return what each worker has written last."""
+        names = list_jobs(self._folder, "workers")
+        return {name: read_json(place(self._folder, "workers", name)) for name in names}
+
+    def note(self, signs: Mapping[str, dict[str, Any] | None], now: float, forgiven: float) -> None:
+        """Take up what was read, and remove what is left of workers that are long gone.
+
+        No worker gets older by the seconds that are forgiven.
+        """
+        beats = {
+            worker: (beat, min(now, seen + forgiven), count if worker in signs else 0)
+            for worker, (beat, seen, count) in self._beats.items()
+        }
+        for worker, sign in signs.items():
+            before = beats.get(worker)
+            if sign is not None and (before is None or before[0] != sign.get("beat")):
+                count = sign.get("workers")
+                beats[worker] = (sign.get("beat"), now, count if type(count) is int else 0)
+                self._compare_versions(worker, sign.get("versions"))
+        self._beats = beats
+        for worker in signs:
+            if worker in beats and now - beats[worker][1] > 10 * self._silence:
+                place(self._folder, "workers", worker).unlink(missing_ok=True)
+
+    def measure_silence(self, worker: str, now: float) -> float:
+        """Return for how many seconds nothing was heard of a worker, counted from now on."""
+        _, seen, _ = self._beats.setdefault(worker, (None, now, 0))
+        return now - seen
+
+    def is_silent(self, worker: str, now: float) -> bool:
+        """Return whether nothing was heard of a worker for too long, counted from now on."""
+        return self.measure_silence(worker, now) > self._silence
+
+    def count_processes(self, now: float) -> dict[str, int]:
+        """Return the workers heard of lately, and how many processes each has."""
+        return {
+            worker: count
+            for worker, (_, seen, count) in list(self._beats.items())
+            if count > 0 and now - seen <= self._silence
+        }
+
+    def _compare_versions(self, worker: str, versions: Any) -> None:
+        """Warn once of a worker whose results may differ."""
+        if worker in self._compared or not isinstance(versions, dict):
+            return
+        self._compared.add(worker)
+        other = [
+            f"{name} {versions.get(name)} (here {self._versions[name]})"
+            for name in ("brainguided", "torch")
+            if versions.get(name) != self._versions[name]
+        ]
+        if other:
+            _log.warning(
+                "Worker %s has %s: its results may differ from those of others. Install the same "
+                "versions everywhere.",
+                worker,
+                ", ".join(other),
+            )
