@@ -188,16 +188,22 @@ class EngineTests:
         evaluate: Callable[..., Any] = evaluate,
         *,
         candidates: int = 12,
-        **settings: Any,
+        order: Any = None,
+        timeout: float | None = None,
+        space: Any = None,
     ) -> Any:
         """Run a search on the engine; the journal lies in ``folder / "there"``."""
+        from brainguided.search.orders import Batch, Schedule
+
+        schedule = Schedule(order or Batch(6), timeout, workers=2)
         marks = folder / "marks"
         marks.mkdir(parents=True, exist_ok=True)
         task = MadeUpTask(failing=5, marks=str(marks))
         with self.open_engine(folder / "engine", task, evaluate) as executor:
             return _search(
-                folder / "there", task, evaluate, candidates, executor=executor, **settings
-            )
+                folder / "there", task, evaluate, candidates,
+                schedule=schedule, executor=executor, space=space,
+            )  # fmt: skip
 
     def test_members_of_the_contract_are_all_there(self, tmp_path: Path) -> None:
         from brainguided.engines.contract import Engine, as_engine
@@ -232,10 +238,11 @@ class EngineTests:
     def compare_with_here(self, folder: Path, order: Any) -> None:
         """Assert that a search on the engine leaves the same events and results as one here."""
         from brainguided.journal.journal import Journal
+        from brainguided.search.orders import Schedule
 
-        settings = {"order": order, "space": small_space(3)}
-        self.run_search(folder, candidates=18, **settings)
-        _search(folder / "here", MadeUpTask(failing=5), evaluate, 18, **settings)
+        space, task = small_space(3), MadeUpTask(failing=5)
+        self.run_search(folder, candidates=18, order=order, space=space)
+        _search(folder / "here", task, evaluate, 18, schedule=Schedule(order), space=space)
         with Journal.read(folder / "there") as there, Journal.read(folder / "here") as here:
             assert there.config == here.config
             assert list(there.events()) == list(here.events())
@@ -333,13 +340,11 @@ def _search(
     evaluate: Callable[..., Any],
     candidates: int,
     *,
+    schedule: Any,
     executor: Executor | None = None,
-    order: Any = None,
-    timeout: float | None = None,
     space: Any = None,
 ) -> Any:
     from brainguided.controllers import RandomSearch
-    from brainguided.search.orders import Batch, Schedule
     from brainguided.search.run import run_search
 
     return run_search(
@@ -347,9 +352,7 @@ def _search(
         task,
         candidates=candidates,
         out=out,
-        schedule=Schedule(
-            order or Batch(6), timeout=timeout, workers=None if executor is None else 2
-        ),
+        schedule=schedule,
         executor=executor,
         evaluate=evaluate,
     )

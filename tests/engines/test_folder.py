@@ -43,7 +43,7 @@ from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
 FIRST = "0000000-1"
-VALUES = {"outcome": "failed", "reason": "of this test"}
+VALUES = {"outcome": "failed", "reason": "of this test", "reward": None}
 TIMING = {"seconds": 1.0, "started": 1.0, "finished": 2.0, "host": "h", "pid": 1}
 
 
