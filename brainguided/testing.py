@@ -206,6 +206,7 @@ class EngineTests:
             )  # fmt: skip
 
     def test_members_of_the_contract_are_all_there(self, tmp_path: Path) -> None:
+        """Ask for every member of `Engine` and run one attempt."""
         from brainguided.engines.contract import Engine, as_engine
 
         task = MadeUpTask()
@@ -226,11 +227,13 @@ class EngineTests:
             assert engine.kill(future) in ("ended", "left", "lost")
 
     def test_rounds_write_the_journal_of_this_process(self, tmp_path: Path) -> None:
+        """Compare a search in rounds with the same search in this process."""
         from brainguided.search.orders import Batch
 
         self.compare_with_here(tmp_path, Batch(6))
 
     def test_an_order_with_a_lag_writes_the_journal_of_this_process(self, tmp_path: Path) -> None:
+        """Compare a search with a lag with the same search in this process."""
         from brainguided.search.orders import Index
 
         self.compare_with_here(tmp_path, Index(5))
@@ -249,6 +252,7 @@ class EngineTests:
             assert there.results() == here.results()
 
     def test_by_completion_no_more_run_than_there_are_workers(self, tmp_path: Path) -> None:
+        """Count the candidates that are open at a time: at most two."""
         from brainguided.journal.journal import Journal
         from brainguided.search.orders import Completion
 
@@ -260,6 +264,7 @@ class EngineTests:
                 assert open_now <= 2
 
     def test_an_error_keeps_its_type_and_its_traceback_is_in_the_log(self, tmp_path: Path) -> None:
+        """Raise an error in some evaluations."""
         run = self.run_search(tmp_path, space=small_space(3))
         failed = np.flatnonzero(run["outcome"].values == "failed")
         reasons = {int(k): str(run["reason"].values[k]) for k in failed}
@@ -275,6 +280,7 @@ class EngineTests:
     def test_what_an_evaluation_prints_is_in_the_log_of_its_attempt(
         self, tmp_path: Path, capsys: Any
     ) -> None:
+        """Print something in each evaluation."""
         self.skip_unless("captures_output")
         run = self.run_search(tmp_path, speak, candidates=6, space=small_space(3))
         logs = _read_logs(tmp_path)
@@ -283,6 +289,7 @@ class EngineTests:
         assert "speaks" not in capsys.readouterr().out
 
     def test_a_killed_worker_costs_one_attempt(self, tmp_path: Path) -> None:
+        """Kill the worker of some candidates at their first attempt."""
         self.skip_unless("survives_killed_workers")
         from brainguided.journal.journal import Journal
 
@@ -298,6 +305,7 @@ class EngineTests:
         assert len(results) == 12
 
     def test_a_candidate_that_kills_every_worker_ends_after_three(self, tmp_path: Path) -> None:
+        """Kill the worker of some candidates at every attempt."""
         self.skip_unless("survives_killed_workers")
         from brainguided.journal.journal import Journal
 
@@ -311,6 +319,7 @@ class EngineTests:
         assert [a.outcome for a in first] == ["lost", "lost", "failed"]
 
     def test_out_of_memory_is_not_tried_again(self, tmp_path: Path) -> None:
+        """Raise MemoryError in some evaluations."""
         from brainguided.journal.journal import Journal
 
         run = self.run_search(tmp_path, raise_memory, candidates=4)
@@ -319,6 +328,7 @@ class EngineTests:
             assert {attempt.attempt for attempt in journal.attempts()} == {1}
 
     def test_a_deadline_ends_what_hangs(self, tmp_path: Path) -> None:
+        """Let some evaluations hang, with a deadline of two seconds."""
         self.skip_unless("ends_what_hangs")
         started = time.monotonic()
         run = self.run_search(tmp_path, hang, candidates=4, timeout=2)

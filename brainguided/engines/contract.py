@@ -90,9 +90,11 @@ class ExecutorEngine(Executor):
         self._reports = False  # whether any future ever said that it runs
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        """Submit a function to the executor."""
         return self.executor.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Shut the executor down."""
         self.executor.shutdown(wait, cancel_futures=cancel_futures)
 
     @property
