@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -16,6 +15,7 @@ import xarray as xr
 
 from brainguided.journal.attempts import Attempt
 from neural_data.model.origin import is_simulated
+from neural_data.storage.aside import write_whole
 from neural_data.storage.netcdf import write_netcdf
 
 
@@ -136,8 +136,8 @@ def export_run(results: Sequence[Attempt], run: xr.Dataset, folder: Path) -> lis
     lines = "".join(json.dumps(_line(result)) + "\n" for result in results)
     written = [
         write_netcdf(run, folder / "run.nc"),
-        _write_text(folder / "run.csv", table),
-        _write_text(folder / "run.jsonl", lines),
+        write_whole(folder / "run.csv", table),
+        write_whole(folder / "run.jsonl", lines),
     ]
     winner = find_winner(results)
     if winner is not None:
@@ -145,7 +145,7 @@ def export_run(results: Sequence[Attempt], run: xr.Dataset, folder: Path) -> lis
         data = {name: getattr(winner, name) for name in kept}
         data["best_layers"] = winner.best_layers
         data["architecture"] = json.loads(winner.architecture)
-        written.append(_write_text(folder / "winner.json", json.dumps(data) + "\n"))
+        written.append(write_whole(folder / "winner.json", json.dumps(data) + "\n"))
     return written
 
 
@@ -166,16 +166,6 @@ def _table(results: Sequence[Attempt], run: xr.Dataset) -> Any:
 def _line(result: Attempt) -> dict[str, Any]:
     data = {field.name: getattr(result, field.name) for field in fields(result)}
     return data | {"architecture": json.loads(result.architecture)}
-
-
-def _write_text(path: Path, text: str) -> Path:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return path
 
 
 def _floats(values: Iterable[float | None]) -> np.ndarray:

@@ -22,6 +22,7 @@ from brainguided.architectures.blueprint import (
     Step,
 )
 from brainguided.networks.build import BlueprintNetwork
+from neural_data.storage.aside import write_aside, write_whole
 
 _HEAD = '''"""{about}
 
@@ -137,15 +138,9 @@ def export_network(
     text += "".join(_write_module(node) for node in blueprint.nodes if not node.shares)
     text += "\n    def forward(self, image):\n" + _write_forward(blueprint)
     weights_path = path.with_suffix(".pt")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with write_aside(weights_path) as aside:
         torch.save({name: weights[name].detach().cpu().clone() for name in expected}, aside)
-        os.replace(aside, weights_path)
-        aside.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return [path, weights_path]
+    return [write_whole(path, text), weights_path]
 
 
 def _check_weights(

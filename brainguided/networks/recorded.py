@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from brainguided.networks.passes import BATCH_BYTES
 from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
 from brainguided.networks.probe import place_inputs, probe_layers
 from neural_data.model.stimuli import validate_stimuli
+from neural_data.storage.aside import write_aside
 
 
 def record_activations(
@@ -79,26 +79,21 @@ def record_activations(
         )
     uses = [layer if ":" in layer else f"{layer}:1" for layer in units]
     batch = int(max(1, BATCH_BYTES // (4 * found.widest)))
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with netCDF4.Dataset(aside, "w") as file:
-            variables = _create(file, stimuli, shapes, units)
-            file.preprocessing = (preprocessing or Preprocessing()).describe()
-            file.network = type(network).__name__
-            file.setncatts(found.describe())
-            for start in range(0, len(images), batch):
-                rows = slice(start, start + batch)
-                inputs = place_inputs(images_to_tensor(images[rows], preprocessing), network)
+    with write_aside(path) as aside, netCDF4.Dataset(aside, "w") as file:
+        variables = _create(file, stimuli, shapes, units)
+        file.preprocessing = (preprocessing or Preprocessing()).describe()
+        file.network = type(network).__name__
+        file.setncatts(found.describe())
+        for start in range(0, len(images), batch):
+            rows = slice(start, start + batch)
+            inputs = place_inputs(images_to_tensor(images[rows], preprocessing), network)
 
-                def consume(layer: str, output: Tensor, rows: slice = rows) -> None:
-                    values = output.reshape(len(output), -1).float().cpu().numpy()
-                    variables[layer][rows] = values
+            def consume(layer: str, output: Tensor, rows: slice = rows) -> None:
+                values = output.reshape(len(output), -1).float().cpu().numpy()
+                variables[layer][rows] = values
 
-                with observe_layers(network, uses, consume, n_stimuli=len(inputs), tokens=tokens):
-                    show_images(network, inputs)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+            with observe_layers(network, uses, consume, n_stimuli=len(inputs), tokens=tokens):
+                show_images(network, inputs)
     return path
 
 

@@ -28,6 +28,7 @@ from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.origin import is_simulated
+from neural_data.storage.aside import write_whole
 
 _COLUMNS = 6  # RDMs side by side
 _TOLERANCE = 0.02  # of Pearson r: the winner is trained again, perhaps on another machine
@@ -103,10 +104,10 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
             figures["rdms.png"] = _draw_rdms(stored, winner, teacher)
     drawn = {name: _to_png(figure) for name, figure in figures.items()}
     page = _build_page(folder, results, run, config, drawn, remarks)
-    written = [_write_bytes(folder / name, content) for name, content in drawn.items()]
+    written = [write_whole(folder / name, content) for name, content in drawn.items()]
     for name in {"rdms.png", "correspondence.png", "architecture.png"} - drawn.keys():
         (folder / name).unlink(missing_ok=True)
-    return [*written, _write_bytes(folder / "report.html", page.encode("utf-8"))]
+    return [*written, write_whole(folder / "report.html", page)]
 
 
 def describe_winner(out: str | os.PathLike[str]) -> str:
@@ -365,14 +366,3 @@ def _to_png(figure: Figure) -> bytes:
     stream = BytesIO()
     figure.savefig(stream, format="png", dpi=200)
     return stream.getvalue()
-
-
-def _write_bytes(path: Path, content: bytes) -> Path:
-    """Write aside and rename, so that a reader never meets half a file."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return path

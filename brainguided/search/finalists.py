@@ -33,6 +33,7 @@ from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
 from brainguided.networks.export import export_network
 from brainguided.networks.preprocessing import Preprocessing
+from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
 
 _log = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ def run_finalists(
     record = _assemble(finalists, {**test, **spent, "examples": sum(spent.values())}, winner)
     write_netcdf(record, folder / "finalists.nc")
     text = {"finalists": [asdict(finalist) for finalist in finalists], **record.attrs}
-    _write(folder / "finalists.json", json.dumps(text, indent=1) + "\n")
+    write_whole(folder / "finalists.json", json.dumps(text, indent=1) + "\n")
     return record
 
 
@@ -189,7 +190,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
                 "same, or move that folder away: its test was made on the same test images."
             )
     folder.mkdir(parents=True, exist_ok=True)
-    _write(path, json.dumps(settings) + "\n")
+    write_whole(path, json.dumps(settings) + "\n")
 
 
 def _train_all(
@@ -232,7 +233,7 @@ def _train_all(
         name = f"finalist_{result.candidate}"
         if state:
             _save_weights({k: torch.from_numpy(v) for k, v in state.items()}, folder / f"{name}.pt")
-        _write(folder / f"{name}.json", json.dumps(asdict(finalist)) + "\n")
+        write_whole(folder / f"{name}.json", json.dumps(asdict(finalist)) + "\n")
         known[result.candidate] = finalist
         said = reason if performance is None else f"validation accuracy {performance:.4f}"
         _log.info(
@@ -339,7 +340,7 @@ def _test_once(
         "test_sha256": digest,
         "n_parameters": count_parameters(network),
     }
-    _write(path, json.dumps(test) + "\n")
+    write_whole(path, json.dumps(test) + "\n")
     return test
 
 
@@ -363,18 +364,5 @@ def _assemble(finalists: list[Finalist], attrs: dict[str, Any], winner: Finalist
 
 
 def _save_weights(state: dict[str, Tensor], path: Path) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with write_aside(path) as aside:
         torch.save(state, aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

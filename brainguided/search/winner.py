@@ -21,6 +21,7 @@ from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compute import dissimilarities_from_rdms
 from neural_data.model.dissimilarities import save_dissimilarities
+from neural_data.storage.aside import write_aside
 
 
 def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
@@ -59,12 +60,8 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
     refuse_other_task(config, task.describe(), folder)
     network = train_candidate(Architecture.from_json(winner.architecture), task, seed=winner.seed)
     weights = folder / "winner.pt"
-    aside = folder / f".winner.pt.{os.getpid()}"
-    try:
+    with write_aside(weights) as aside:
         torch.save(network.state_dict(), aside)
-        os.replace(aside, weights)
-    finally:
-        aside.unlink(missing_ok=True)
     targets = [] if task.teacher is None else list(task.teacher)
     with on_device(network, task.training.device):
         return [weights] + [

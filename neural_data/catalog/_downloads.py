@@ -16,6 +16,8 @@ from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from neural_data.errors import RecordingError
+
 TIMEOUT_S = 30.0
 
 
@@ -127,7 +129,9 @@ def continues(response: HTTPResponse, already: int, source: Source | None, new: 
 CHUNK = 2**20
 
 
-def download_part(address: str, part: Path, *, checked: bool, progress: bool = True) -> None:
+def download_part(
+    address: str, part: Path, *, checked: bool, published: int | None = None, progress: bool = True
+) -> None:
     """Complete a partial download, from its beginning or from where the last call stopped.
 
     Data that came from elsewhere, or from a file that has changed since (another ETag, time of
@@ -144,11 +148,15 @@ def download_part(address: str, part: Path, *, checked: bool, progress: bool = T
     checked : bool
         A checksum of the whole will be compared. Without one, data are only kept if the server
         says by ETag or time of change that it still has the same file.
+    published : int or None
+        The size of the file where it is known: not a byte more is kept.
     progress : bool
         Draw a bar on standard error.
 
     Raises
     ------
+    RecordingError
+        The server sends more than is published.
     FileNotFoundError
         The address does not exist (404, 410).
     PermissionError
@@ -180,7 +188,8 @@ def download_part(address: str, part: Path, *, checked: bool, progress: bool = T
                     _write_note(part, new)
                 left = None if new.size is None else new.size - already
                 check_room(part.parent, left, part.name)
-                _receive(response, file, part, already, new, progress=progress)
+                limit = sys.maxsize if published is None else published
+                _receive(response, file, part, already, new, limit=limit, progress=progress)
 
 
 def copy_part(source: Path, part: Path, *, progress: bool = True) -> None:
@@ -291,6 +300,7 @@ def _receive(
     already: int,
     source: Source,
     *,
+    limit: int,
     progress: bool,
 ) -> None:
     received = already
@@ -305,8 +315,14 @@ def _receive(
             if not chunk:
                 ended = source.size is None or received == source.size
                 break
-            _write(file, chunk, part)
             received += len(chunk)
+            if received > limit:
+                remove_part(part)
+                raise RecordingError(
+                    f"{source.address} sends more than the {limit:,} bytes that are published: it "
+                    "is another file. Nothing was kept; give a mirror."
+                )
+            _write(file, chunk, part)
             bar.update(len(chunk))
     if not ended:
         size = "an unknown number of" if source.size is None else f"{source.size:,}"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 import os
 import re
-import secrets
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from neural_data.catalog._downloads import check_room, copy_part, download_part, remove_part
 from neural_data.catalog.entries import Dataset, PublishedFile, find_dataset
 from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.storage.aside import write_whole
 
 RECORD = "checksums.toml"
 
@@ -83,16 +82,13 @@ def write_record(folder: Path, recorded: dict[str, dict[str, str]]) -> None:
     for name, entry in sorted(recorded.items()):
         lines += ["", f"[{json.dumps(name)}]"]
         lines += [f"{key} = {json.dumps(str(value))}" for key, value in entry.items()]
-    aside = folder / f".{RECORD}.part"
-    aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(aside, folder / RECORD)
+    write_whole(folder / RECORD, "\n".join(lines) + "\n")
 
 
 def hash_file(path: Path, algorithm: str) -> str:
     """Compute the checksum of a file, in hexadecimal digits; the algorithm as hashlib names it."""
-    import pooch
-
-    return str(pooch.file_hash(str(path), alg=algorithm))
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _is_checksum(text: Any) -> bool:
@@ -257,36 +253,21 @@ def _fetch_file(
     progress: bool,
 ) -> str:
     """Bring a file under its name, checked; return the place it came from."""
-    import pooch
-
     part = folder / f".{file.name}.part"
     place = _download_first(file, part, places, checked=expected is not None, progress=progress)
-
-    def hand_over(_address: str, output: str | os.PathLike[str], _pooch: object = None) -> None:
-        _hand_over(part, Path(output))
-
-    try:
-        with _quiet(pooch.get_logger()):
-            pooch.retrieve(
-                place,
-                known_hash=expected,
-                fname=file.name,
-                path=folder.resolve(),
-                downloader=hand_over,
-            )
-    except ValueError as cause:
-        if expected is None:  # then nothing was compared
-            raise
+    if expected is not None:
         algorithm = expected.partition(":")[0]
-        found = f"{algorithm}:{hash_file(part, algorithm)}" if part.exists() else "another"
-        size = f"{_measure(part):,} bytes" if part.exists() else "an unknown number of bytes"
-        remove_part(part)
-        known = f" (expected {file.size:,})" if file.size is not None else ""
-        raise RecordingError(
-            f"{file.name} does not have its checksum: {found}, expected {expected}. {place} gave "
-            f"{size}{known}: another file, a changed or a truncated one. Nothing was kept; try "
-            "again, or give a mirror."
-        ) from cause
+        found = f"{algorithm}:{hash_file(part, algorithm)}"
+        if found != expected:
+            size = _measure(part)
+            remove_part(part)
+            known = f" (expected {file.size:,})" if file.size is not None else ""
+            raise RecordingError(
+                f"{file.name} does not have its checksum: {found}, expected {expected}. {place} "
+                f"gave {size:,} bytes{known}: another file, a changed or a truncated one. Nothing "
+                "was kept; try again, or give a mirror."
+            )
+    os.replace(part, folder / file.name)
     remove_part(part)
     return place
 
@@ -308,7 +289,7 @@ def _download_first(
                     raise FileNotFoundError(f"There is no file {place}.")
                 copy_part(place, part, progress=progress)
             else:
-                download_part(place, part, checked=checked, progress=progress)
+                download_part(place, part, checked=checked, published=file.size, progress=progress)
         except FileNotFoundError as cause:
             absent.append(str(cause))
             continue
@@ -328,17 +309,6 @@ def _download_first(
     )
 
 
-def _hand_over(part: Path, output: Path) -> None:
-    """Give the complete data to the checker, and keep them too where the disk can do so."""
-    aside = output.with_name(f"{output.name}.{secrets.token_hex(4)}")
-    try:
-        os.link(part, aside)
-    except OSError:
-        os.replace(part, output)
-    else:
-        os.replace(aside, output)
-
-
 def _measure(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
@@ -346,14 +316,3 @@ def _measure(path: Path) -> int:
 def _remove_empty(part: Path) -> None:
     if part.exists() and not _measure(part):
         remove_part(part)
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep pooch from writing what is said here in other words."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

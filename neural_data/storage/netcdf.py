@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
 from neural_data.labels import is_text
+from neural_data.storage.aside import write_aside
 from neural_data.storage.checksums import append_checksum, verify_checksum
 from neural_data.storage.hdf5_checks import check_hdf5
 
@@ -53,11 +53,10 @@ def write_netcdf(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         for key, variable in dataset.variables.items()
         if variable.dtype.kind in "fiub" and variable.ndim > 0
     }
-    aside = folder / f".{path.name}.{secrets.token_hex(4)}.part"
     try:
-        dataset.to_netcdf(aside, engine="netcdf4", format="NETCDF4", encoding=encoding)
-        append_checksum(aside)
-        os.replace(aside, path)
+        with write_aside(path) as aside:
+            dataset.to_netcdf(aside, engine="netcdf4", format="NETCDF4", encoding=encoding)
+            append_checksum(aside)
     except (OSError, RuntimeError) as cause:
         raise OSError(
             f"{path.name} cannot be written in the folder {folder}: {cause}. "
@@ -68,8 +67,6 @@ def write_netcdf(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
             f"{path.name} cannot be written, for netCDF cannot hold what is in it: {cause}. "
             "Keep to numbers and text in coordinates and attrs; nothing was left."
         ) from cause
-    finally:
-        aside.unlink(missing_ok=True)
     return path
 
 

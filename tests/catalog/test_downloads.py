@@ -46,13 +46,13 @@ def publish(monkeypatch):
 
 
 def test_a_wrong_checksum_leaves_nothing(server, publish, tmp_path):
-    publish(file_of(server, checksum=checksum(b"another", "sha1"), size=7))
+    publish(file_of(server, checksum=checksum(b"another", "sha1"), size=4_000_000))
     with pytest.raises(RecordingError) as caught:
         fetch_dataset("Made2024", to=tmp_path, progress=False)
     message = str(caught.value)
     assert checksum(CONTENT["responses.nc"], "sha1") in message  # found
     assert checksum(b"another", "sha1") in message  # expected
-    assert "3,145,745 bytes (expected 7)" in message
+    assert "3,145,745 bytes (expected 4,000,000)" in message
     assert listing(tmp_path) == []
 
 
@@ -228,15 +228,13 @@ def test_a_process_that_is_killed_leaves_only_a_partial_download(server, publish
 
 
 def test_an_interrupted_check_keeps_what_was_downloaded(server, publish, tmp_path, monkeypatch):
-    import pooch.core
-
     publish(file_of(server))
     with monkeypatch.context() as patch:
 
         def interrupt(*_args, **_options):
             raise KeyboardInterrupt
 
-        patch.setattr(pooch.core, "hash_matches", interrupt)
+        patch.setattr(fetch, "hash_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             fetch_dataset("Made2024", to=tmp_path, progress=False)
     assert listing(tmp_path) == [".responses.nc.part", ".responses.nc.part.json"]
@@ -245,18 +243,14 @@ def test_an_interrupted_check_keeps_what_was_downloaded(server, publish, tmp_pat
     assert len(server.requests) == 1
 
 
-def test_a_disk_without_hard_links_serves_as_well(server, publish, tmp_path, monkeypatch):
-    def refuse(*_args):
-        raise OSError(errno.EPERM, "no links here")
-
-    monkeypatch.setattr(fetch.os, "link", refuse)
-    publish(file_of(server))
-    (path,) = fetch_dataset("Made2024", to=tmp_path, progress=False)
-    assert path.read_bytes() == CONTENT["responses.nc"]
-    publish(file_of(server, "stimuli.csv", checksum=checksum(b"another")))
-    with pytest.raises(RecordingError, match="does not have its checksum"):
-        fetch_dataset("Made2024", to=tmp_path, progress=False)
-    assert listing(tmp_path) == ["responses.nc"]
+def test_a_server_that_sends_more_than_the_published_size_is_cut_off(server, publish, tmp_path):
+    for server.chunked in (False, True):
+        publish(file_of(server, size=HALF))
+        with pytest.raises(
+            RecordingError, match=f"more than the {HALF:,} bytes that are published"
+        ):
+            fetch_dataset("Made2024", to=tmp_path, progress=False)
+        assert listing(tmp_path) == []
 
 
 def test_an_address_that_does_not_exist_is_one_error(server, publish, tmp_path):

@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import stat
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -26,6 +25,7 @@ from typing import Any
 
 from brainguided.engines.attempt import MeasurementError, Outcome
 from brainguided.journal.attempts import Timing
+from neural_data.storage.aside import write_whole
 
 SEARCH = "search.json"  # of which task the jobs are, and whether the search has ended
 PARTS = ("waiting", "claimed", "results", "workers")
@@ -177,13 +177,7 @@ def read_outcome(found: Mapping[str, Any]) -> Outcome:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write a file aside, then give it its name."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        aside.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+    write_whole(path, json.dumps(data, allow_nan=False))
 
 
 def digest_task(described: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from neural_data.formats.brainio.files import LAYOUT, translate_names
 from neural_data.labels import is_text
 from neural_data.model.recording import check_structure, iterate_sites
 from neural_data.model.validation import ValueCheck
+from neural_data.storage.aside import write_aside
 from neural_data.storage.checksums import append_checksum
 
 FILE_NAMES = {
@@ -93,18 +93,15 @@ def write_brainio(
         )
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Give the name of a file in it, as *.nc.")
-    aside = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
     try:
-        _write(recording, rows, attrs, aside)
-        append_checksum(aside)
-        os.replace(aside, path)
+        with write_aside(path) as aside:
+            _write(recording, rows, attrs, aside)
+            append_checksum(aside)
     except (OSError, RuntimeError) as cause:
         raise OSError(
             f"{path.name} cannot be written in the folder {path.parent}: {cause}. Check that the "
             "folder may be written and that its disk has room; nothing was left."
         ) from cause
-    finally:
-        aside.unlink(missing_ok=True)
     return path
 
 
