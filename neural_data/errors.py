@@ -21,7 +21,9 @@ def format_names(names: Iterable[object], limit: int = 5) -> str:
     return ", ".join(listed[:limit]) + f" and {len(listed) - limit} more"
 
 
-def raise_problems(header: str, problems: list[str]) -> None:
-    """Raise one `RecordingError` that lists every problem; return when there is none."""
+def raise_problems(
+    header: str, problems: list[str], error: type[Exception] = RecordingError
+) -> None:
+    """Raise one error that lists every problem; return when there is none."""
     if problems:
-        raise RecordingError(f"{header}:" + "".join(f"\n  - {problem}" for problem in problems))
+        raise error(f"{header}:" + "".join(f"\n  - {problem}" for problem in problems))

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from brainguided.architectures.blueprint import Blueprint
+from neural_data.errors import raise_problems
 
 _LARGEST = 100_000  # beyond this a size is a typing error, not an architecture
 _Self = TypeVar("_Self", bound="Architecture")
@@ -121,8 +122,7 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def refuse(problems: list[str], what: str = "the JSON of an architecture") -> None:
     """Raise ValueError with all problems, if there are any."""
-    if problems:
-        raise ValueError(f"Not {what}:" + "".join(f"\n  - {problem}" for problem in problems))
+    raise_problems(f"Not {what}", problems, ValueError)
 
 
 def key_problems(data: Any, expected: Sequence[str], where: str = "") -> list[str]:

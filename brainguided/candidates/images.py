@@ -20,6 +20,7 @@ from brainguided.candidates._image_files import (
     read_labels,
     read_npz,
 )
+from neural_data.errors import raise_problems
 from neural_data.model.stimuli import validate_stimuli
 
 
@@ -73,10 +74,7 @@ class ImageSet:
             )
         if len(self.classes) < 2:
             problems.append(f"{len(self.classes)} class; a classification task needs two")
-        if problems:
-            raise ValueError(
-                f"Not an image set ({self.source}):" + "".join(f"\n  - {p}" for p in problems)
-            )
+        raise_problems(f"Not an image set ({self.source})", problems, ValueError)
 
     @property
     def image_size(self) -> int:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neural_data.errors import raise_problems
+
 PRECISIONS = ("float32", "bfloat16")
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
@@ -94,10 +96,7 @@ class Training:
             problems.append(
                 f"device is {self.device!r}; expected 'cpu', 'cuda', one card as 'cuda:1', or 'mps'"
             )
-        if problems:
-            raise ValueError(
-                "Unusable training settings:" + "".join(f"\n  - {p}" for p in problems)
-            )
+        raise_problems("Unusable training settings", problems, ValueError)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings, ready for JSON.

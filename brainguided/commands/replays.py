@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.commands.options import add_verb, add_workers, say, whole
+from neural_data.errors import raise_problems
 
 
 def add_verbs(verbs: Any) -> None:
@@ -149,8 +150,7 @@ def _read_settings(texts: list[str], function: Any) -> dict[str, Any]:
             except (KeyError, ValueError):
                 like = _say_value(defaults[key])
                 problems.append(f"{key} is {value!r}, expected a value like {like}")
-    if problems:
-        raise ValueError("--set was refused:" + "".join(f"\n  - {text}" for text in problems))
+    raise_problems("--set was refused", problems, ValueError)
     return settings
 
 

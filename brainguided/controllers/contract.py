@@ -15,6 +15,7 @@ import numpy as np
 from brainguided.architectures import Architecture
 from brainguided.controllers.limits import Limits
 from brainguided.spaces import SearchSpace
+from neural_data.errors import raise_problems
 
 _TRIES = 50  # of a controller for one proposal, before one is drawn uniformly
 _DRAWS = 2000
@@ -176,8 +177,7 @@ class Controller(ABC):
             told.append(left.pop(place))
         if not architectures:
             problems.append("nothing was told; call ask(n) first, then tell what it returned")
-        if problems:
-            raise ValueError("tell was refused:" + "".join(f"\n  - {text}" for text in problems))
+        raise_problems("tell was refused", problems, ValueError)
         self._open = left
         known = [float(reward) for reward in rewards if reward is not None]
         if known:
@@ -224,14 +224,15 @@ class Controller(ABC):
                 self.space.encode(architecture)
             except ValueError as error:
                 problems.append(f"candidate {number}: {' '.join(str(error).split())}")
-        if problems:
-            shown = problems[:_SHOWN]
-            if len(problems) > _SHOWN:
-                shown.append(f"and {len(problems) - _SHOWN} more")
-            raise ValueError(
-                f"warm_start in the space '{self.space.name}' was refused; give a search of the "
-                "same space with rewards:" + "".join(f"\n  - {text}" for text in shown)
-            )
+        shown = problems[:_SHOWN]
+        if len(problems) > _SHOWN:
+            shown.append(f"and {len(problems) - _SHOWN} more")
+        raise_problems(
+            f"warm_start in the space '{self.space.name}' was refused; give a search of the same "
+            "space with rewards",
+            shown,
+            ValueError,
+        )
         digest = hashlib.sha256(self._warm.encode())
         for architecture, reward in zip(architectures, rewards, strict=True):
             if self.unique:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from brainguided.architectures import Architecture
+from neural_data.errors import raise_problems
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class Limits:
             if (type(value) is not int or value < 1)
             and not (value is None and name.startswith("max"))
         ]
-        if problems:
-            raise ValueError("Not limits:" + "".join(f"\n  - {problem}" for problem in problems))
+        raise_problems("Not limits", problems, ValueError)
 
     def admit(self, architecture: Architecture) -> bool:
         """Return whether an architecture is within the limits."""

@@ -18,6 +18,7 @@ from brainguided.controllers.contract import Controller, Proposal
 from brainguided.controllers.limits import Limits
 from brainguided.controllers.policy import Baseline, Policy
 from brainguided.spaces import SearchSpace
+from neural_data.errors import raise_problems
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,7 @@ class Learning:
             problems.append(
                 f"batch_size is {self.batch_size!r}, expected a whole number, at least 1"
             )
-        if problems:
-            raise ValueError(
-                "Learning cannot have these settings:"
-                + "".join(f"\n  - {problem}" for problem in problems)
-            )
+        raise_problems("Learning cannot have these settings", problems, ValueError)
 
     @property
     def layers(self) -> tuple[int, ...]:

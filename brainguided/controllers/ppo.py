@@ -14,6 +14,7 @@ import torch
 from brainguided.controllers.limits import Limits
 from brainguided.controllers.policy_search import Learning, PolicySearch
 from brainguided.spaces import SearchSpace
+from neural_data.errors import raise_problems
 
 _INIT = 0.1  # weights start uniform in +- this: Zoph et al. 2018, appendix
 
@@ -78,8 +79,7 @@ class PPO(PolicySearch):
             problems.append(f"clip is {clip!r}, expected 0 to below 1")
         if type(epochs) is not int or epochs < 1:
             problems.append(f"epochs is {epochs!r}, expected a whole number, at least 1")
-        if problems:
-            raise ValueError("PPO:" + "".join(f"\n  - {problem}" for problem in problems))
+        raise_problems("PPO", problems, ValueError)
         super().__init__(space, learning, seed=seed, init=_INIT, unique=unique, limits=limits)
         self.epochs = epochs
         self.clip = clip

@@ -27,6 +27,7 @@ from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import find_measure, network_measure
+from neural_data.errors import raise_problems
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import average_repetitions
 
@@ -70,8 +71,7 @@ class Inference:
                 f"resample is {self.resample!r}; expected some of 'stimulus', 'site', 'animal', "
                 "e.g. ('stimulus', 'site')"
             )
-        if problems:
-            raise ValueError("Not an inference:" + "".join(f"\n  - {p}" for p in problems))
+        raise_problems("Not an inference", problems, ValueError)
 
 
 def compute_correspondence(

@@ -10,6 +10,7 @@ import xarray as xr
 from scipy.optimize import nnls
 
 from brainguided.rdms.labels import check_alignment, condition_labels
+from neural_data.errors import raise_problems
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -81,8 +82,7 @@ def fit_layers(
         problems.append("some dissimilarities are missing or infinite; leave those conditions out")
     if groups is not None and len(groups) != len(labels):
         problems.append(f"groups has {len(groups)} labels for {len(labels)} conditions")
-    if problems:
-        raise ValueError("Layers cannot be fitted:\n  - " + "\n  - ".join(problems))
+    raise_problems("Layers cannot be fitted", problems, ValueError)
     spread = layers.std(axis=1)
     if (spread <= 1e-12 * np.abs(layers).max(axis=1)).any() or np.ptp(area) == 0:
         raise ValueError("A layer or the area has an RDM that does not vary; leave it out.")

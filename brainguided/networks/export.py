@@ -22,6 +22,7 @@ from brainguided.architectures.blueprint import (
     Step,
 )
 from brainguided.networks.build import BlueprintNetwork
+from neural_data.errors import raise_problems
 from neural_data.storage.aside import write_aside, write_whole
 
 _HEAD = '''"""{about}
@@ -157,10 +158,7 @@ def _check_weights(
     ):
         if names:
             problems.append(f"{len(names)} {what}: {', '.join(names[:3])}")
-    if problems:
-        raise ValueError(
-            "The weights are not those of the network:" + "".join(f"\n  - {p}" for p in problems)
-        )
+    raise_problems("The weights are not those of the network", problems, ValueError)
 
 
 def _harmless(text: str) -> str:

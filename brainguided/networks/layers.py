@@ -13,6 +13,7 @@ import xarray as xr
 from torch import nn
 
 from brainguided.networks.preprocessing import Preprocessing
+from neural_data.errors import raise_problems
 from neural_data.model.stimuli import validate_stimuli
 
 MEMORY = 1024
@@ -64,8 +65,7 @@ class Observation:
         ]
         if not 0 < self.memory < float("inf"):
             problems.append(f"memory is {self.memory!r}; expected MiB above 0")
-        if problems:
-            raise ValueError("Not an observation:" + "".join(f"\n  - {p}" for p in problems))
+        raise_problems("Not an observation", problems, ValueError)
 
 
 Layers = str | Sequence[str] | Observation | None

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neural_data.errors import raise_problems
+
 _INTERPOLATIONS = ("bilinear", "bicubic")
 _UNITS = ("0..255", "0..1")
 
@@ -68,8 +70,7 @@ class Preprocessing:
             problems.append(
                 f"interpolation is {self.interpolation!r}; it is one of 'bilinear', 'bicubic'"
             )
-        if problems:
-            raise ValueError("Not a preprocessing:" + "".join(f"\n  - {p}" for p in problems))
+        raise_problems("Not a preprocessing", problems, ValueError)
 
     def _check_scale(self) -> list[str]:
         """Return what is wrong with the means, the deviations and their unit."""

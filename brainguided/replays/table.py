@@ -19,6 +19,7 @@ from brainguided.architectures import Architecture
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.spaces import SearchSpace
+from neural_data.errors import raise_problems
 
 _SHOWN = 3  # rows quoted in an error
 _FEWEST = 3  # candidates with a score, below which there is nothing to search
@@ -76,8 +77,7 @@ class Table:
                 f"an architecture has more than one row: {len(repeated)} rows repeat others, as "
                 f"row {row} row {first}, {text}; keep one of each"
             )
-        if problems:
-            raise ValueError("Not a table:" + "".join(f"\n  - {text}" for text in problems))
+        raise_problems("Not a table", problems, ValueError)
 
     @cached_property
     def row_of(self) -> dict[tuple[int, ...], int]:
@@ -161,8 +161,7 @@ def load_table(
     if foreign:
         shown = "; ".join(foreign[:_SHOWN])
         problems.append(f"{len(foreign)} architectures are not of '{space.name}': {shown}")
-    if problems:
-        raise ValueError(f"{path} cannot be replayed:" + "".join(f"\n  - {t}" for t in problems))
+    raise_problems(f"{path} cannot be replayed", problems, ValueError)
     return Table(space, np.array(actions), **numbers, units=units, source=path.name)
 
 
@@ -301,9 +300,8 @@ def read_scores(path: str | os.PathLike[str]) -> dict[int, float]:
             problems.append(f"row {row} repeats candidate {text}")
         else:
             scores[int(text)] = float(value)
-    if problems:
-        shown = "".join(f"\n  - {text}" for text in problems[:_SHOWN])
-        raise ValueError(f"{path} has {len(problems)} rows that are no scores:{shown}")
+    header = f"{path} has {len(problems)} rows that are no scores"
+    raise_problems(header, problems[:_SHOWN], ValueError)
     return scores
 
 

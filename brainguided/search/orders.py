@@ -10,6 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from neural_data.errors import raise_problems
+
 
 class Order(Protocol):
     """Order of a search: how many candidates to ask for next, which results to tell next."""
@@ -170,5 +172,4 @@ class Schedule:
             problems.append(f"timeout is {self.timeout!r}; expected a positive number of seconds")
         if self.workers is not None and (type(self.workers) is not int or self.workers < 1):
             problems.append(f"workers is {self.workers!r}; expected a whole number, at least 1")
-        if problems:
-            raise ValueError("Not a schedule:" + "".join(f"\n  - {text}" for text in problems))
+        raise_problems("Not a schedule", problems, ValueError)

@@ -10,6 +10,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from neural_data.errors import raise_problems
+
 KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "whole": (lambda v: type(v) is int, "a whole number"),
     "number": (lambda v: type(v) in (int, float) and isfinite(v), "a finite number"),
@@ -53,8 +55,7 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 
 def refuse_file(path: str | os.PathLike[str], problems: list[str]) -> None:
     """Raise one RunFileError that lists every problem of a file; return when there is none."""
-    if problems:
-        raise RunFileError(f"{path} cannot be used:" + "".join(f"\n  - {p}" for p in problems))
+    raise_problems(f"{path} cannot be used", problems, RunFileError)
 
 
 def check_keys(where: str, table: dict[str, Any], known: dict[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from brainguided.architectures import Architecture
+from neural_data.errors import raise_problems
 
 
 @dataclass(frozen=True)
@@ -282,13 +283,9 @@ def refuse_foreign(architecture: Any, kind: type, name: str, problems: list[str]
     """Refuse an architecture of another kind, or with problems."""
     if not isinstance(architecture, kind):
         problems = [f"it is a {type(architecture).__name__}, expected a {kind.__name__}"]
-    if problems:
-        listed = "".join(f"\n  - {problem}" for problem in problems)
-        raise ValueError(f"The architecture is not in the space '{name}':{listed}")
+    raise_problems(f"The architecture is not in the space '{name}'", problems, ValueError)
 
 
 def refuse_space(problems: list[str]) -> None:
     """Refuse settings of a space that have problems."""
-    if problems:
-        listed = "".join(f"\n  - {problem}" for problem in problems)
-        raise ValueError(f"Not a search space:{listed}")
+    raise_problems("Not a search space", problems, ValueError)

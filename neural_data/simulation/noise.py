@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neural_data.errors import raise_problems
 from neural_data.simulation.counts import counts_from_normal, find_shares
 
 __all__ = ["GaussianNoise", "PoissonNoise"]
@@ -127,8 +128,7 @@ def is_number(value: object) -> bool:
 
 def raise_values(what: str, problems: list[str]) -> None:
     """Raise one `ValueError` that lists every problem; return when there is none."""
-    if problems:
-        raise ValueError(f"this {what} cannot be:\n  - " + "\n  - ".join(problems))
+    raise_problems(f"this {what} cannot be", problems, ValueError)
 
 
 def find_variance_terms(noise: Noise, seconds: float) -> tuple[float, float, float]:

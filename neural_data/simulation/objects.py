@@ -8,6 +8,7 @@ import numpy as np
 import scipy.fft
 import xarray as xr
 
+from neural_data.errors import raise_problems
 from neural_data.model.stimuli import validate_stimuli
 from neural_data.simulation._object_rays import FAR, Parts, trace_parts
 from neural_data.simulation._object_shapes import (
@@ -145,8 +146,7 @@ def _check(n_per_object: int, size: int, variation: Sequence[int], seed: int) ->
         problems.append(f"variation is {variation!r}, expected different whole numbers from 0 to 6")
     if isinstance(seed, bool) or int(seed) != seed or seed < 0:
         problems.append(f"seed is {seed!r}, expected a whole number of 0 or more")
-    if problems:
-        raise ValueError("simulate_objects cannot draw this:\n  - " + "\n  - ".join(problems))
+    raise_problems("simulate_objects cannot draw this", problems, ValueError)
     return [int(v) for v in levels]
 
 

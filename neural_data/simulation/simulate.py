@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neural_data.errors import raise_problems
 from neural_data.model.recording import validate_recording
 from neural_data.model.stimuli import validate_stimuli
 from neural_data.simulation._responses import (
@@ -291,5 +292,4 @@ def _check(
                     f"site_reliability of {name[2:]} has {len(values)} values, but {name} is "
                     f"{n_sites}: give one for each site"
                 )
-    if found:
-        raise ValueError("cannot simulate this recording:\n  - " + "\n  - ".join(found))
+    raise_problems("cannot simulate this recording", found, ValueError)
