@@ -123,7 +123,6 @@ LARGER = {
     "brainguided/correspondence/ceilings.py: compute_ceiling",
     "brainguided/correspondence/compute.py: _assemble",
     "brainguided/guidance/teacher.py",
-    "brainguided/networks/streamed.py",
     "neural_data/model/recording.py",
     "neural_data/model/spikes.py: bin_spikes",
     "neural_data/model/stimuli.py",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainguided.commands.options import add_verb, natural, say, whole
+from brainguided.search.progress import say_time
 
 if TYPE_CHECKING:
     import xarray as xr
     from torch import nn
 
     from brainguided.guidance.teacher import Teacher
+    from brainguided.networks.layers import Observation
     from brainguided.networks.preprocessing import Preprocessing
 
 
@@ -38,9 +44,7 @@ def add_verbs(verbs: Any) -> None:
         "--architecture", type=Path, metavar="WINNER.json", help="of a run folder, with winner.pt"
     )
     one.add_argument("--out", type=Path, required=True, help="folder for results and figures")
-    one.add_argument(
-        "--layers", action="append", help="name or pattern such as '_blocks.*'; may be repeated"
-    )
+    _add_observation(one)
     one.add_argument(
         "--image-size", type=whole, help="pixels, where the model does not say (default: as shown)"
     )
@@ -62,9 +66,41 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--overwrite", action="store_true", help="replace results that are there")
 
 
+def _add_observation(one: argparse.ArgumentParser) -> None:
+    """Add which layers are observed, and how."""
+    one.add_argument(
+        "--layers",
+        action="append",
+        metavar="PATTERN",
+        help="name or pattern such as '_blocks.*'; may be repeated (default: all convolutions, "
+        "linear maps and blocks, or what the network names in observed_layers)",
+    )
+    one.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="layers to leave out, such as '*.norm*'; may be repeated",
+    )
+    one.add_argument(
+        "--tokens",
+        choices=("all", "class", "mean"),
+        default="all",
+        help="of transformers: all tokens, the class token, or their mean (%(default)s)",
+    )
+    one.add_argument(
+        "--memory",
+        type=float,
+        default=1.0,
+        metavar="GIB",
+        help="activations held at a time; others lie in OUT/unfinished meanwhile (%(default)g)",
+    )
+
+
 def correspond(arguments: argparse.Namespace) -> None:
     """Map the layers of a network to areas: similarity, ceiling, intervals, committed layers."""
     from brainguided.correspondence.compute import Inference, compute_correspondence
+    from brainguided.networks.layers import Observation
     from brainguided.networks.preprocessing import Preprocessing
     from brainguided.settings.teacher_file import load_teacher
 
@@ -84,20 +120,73 @@ def correspond(arguments: argparse.Namespace) -> None:
         how = Preprocessing(size=arguments.image_size)
     say("Loading the recordings.")
     teacher = load_teacher(arguments.teacher)
-    _state_cost(network, teacher, arguments.layers, how)
-    result = compute_correspondence(
-        network,
-        teacher,
-        layers=arguments.layers,
-        preprocessing=how,
-        method=arguments.method,
-        inference=inference,
-        seed=arguments.seed,
+    observation = Observation(
+        [*(arguments.layers or []), *(f"!{pattern}" for pattern in arguments.exclude)],
+        tokens=arguments.tokens,
+        memory=arguments.memory * 1024,
+        folder=folder / "unfinished",
+        progress=_Progress().tell,
     )
+    _state_cost(network, teacher, observation, how)
+    try:
+        result = compute_correspondence(
+            network,
+            teacher,
+            layers=observation,
+            preprocessing=how,
+            method=arguments.method,
+            inference=inference,
+            seed=arguments.seed,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_say_kept(folder / "unfinished")) from None
     folder.mkdir(parents=True, exist_ok=True)
     print(describe_correspondence(result))
     for path in (*_save(result, folder), *_draw(result, folder)):
         print(path)
+    shutil.rmtree(folder / "unfinished", ignore_errors=True)
+
+
+class _Progress:
+    """Lines on how far the network's work is, with the time that is left.
+
+    Parameters
+    ----------
+    every : float
+        Seconds between two lines.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, every: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._clock = clock
+        self._what = ""
+        self._before = self._start = self._told = 0.0
+        self._done = 0
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Say how far it is, if that was not said a moment ago."""
+        now = self._clock()
+        if what != self._what or done < self._done:
+            self._what, self._before, self._start, self._told = what, done, now, now
+        self._done = done
+        if now - self._told < self._every:
+            return
+        self._told = now
+        rate = (done - self._before) / (now - self._start)
+        left = f", about {say_time((total - done) / rate)} left" if rate and done < total else ""
+        say(f"{what}: {done} of {total}{left}")
+
+
+def _say_kept(folder: Path) -> str:
+    """Say what a stopped correspondence leaves behind."""
+    shown = [json.loads(path.read_text())["shown"] for path in folder.glob("*/shown.json")]
+    done = len(list(folder.glob("*/[0-9]*.npz")))
+    if not shown:
+        return "Stopped before anything was kept: images are shown from the first on again."
+    said = [f"{sum(shown)} images were shown", f"{done} layers are done"]
+    return f"Stopped. What is done is kept in {folder}: {', '.join(said[: 1 + bool(done)])}."
 
 
 def describe_correspondence(result: xr.Dataset) -> str:
@@ -138,7 +227,7 @@ def _load_network(arguments: argparse.Namespace) -> tuple[nn.Module, Preprocessi
 
 
 def _state_cost(
-    network: nn.Module, teacher: Teacher, layers: list[str] | None, how: Preprocessing | None
+    network: nn.Module, teacher: Teacher, layers: Observation, how: Preprocessing | None
 ) -> None:
     """Say what the layers hold before the first forward pass."""
     from brainguided.networks.layers import describe_layers
@@ -151,7 +240,10 @@ def _state_cost(
         shape, size = str(one["shape"].values), float(one["bytes"]) / 2**20
         say(f"{layer:24} {shape:>16} {size:22.1f}")
     total = float(table["bytes"].sum()) / 2**30
-    say(f"{total:.2f} GiB in all; every image is shown once.")
+    say(
+        f"{total:.2f} GiB in all, of which {layers.memory / 1024:g} GiB are held at a time. Every "
+        "image is shown once."
+    )
     if "left_out" in table.attrs:
         say(f"Left out: {table.attrs['left_out']}.")
 

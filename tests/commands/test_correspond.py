@@ -29,6 +29,29 @@ def scaled():
     from brainguided import Preprocessing
     return small(), Preprocessing(size=24)
 
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 8, stride=8)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(self.patch(x).flatten(2).transpose(1, 2))
+
+def transformer():
+    torch.manual_seed(0)
+    return Transformer()
+
+def stopping():
+    import os
+    network, shown = small(), []
+    def count(module, inputs):
+        shown.append(len(inputs[0]))
+        if sum(shown) > int(os.environ["STOP_AT"]):
+            raise KeyboardInterrupt
+    network.register_forward_pre_hook(count)
+    return network
+
 def broken():
     return small().nonsense
 
@@ -79,6 +102,63 @@ def test_a_model_of_ones_own_is_mapped_drawn_and_saved(lab, tmp_path, capsys) ->
     assert xr.open_dataset(out / "correspondence.nc")["layer"].values.tolist() == ["2"]
 
 
+def test_layers_are_excluded_and_those_left_out_are_named(lab, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    model = f"{lab / 'models.py'}:transformer"
+    more = ("--exclude", "*.linear1", "--exclude", "patch", "--tokens", "mean")
+    assert run(lab, "--model", model, "--out", str(out), *more) == 0
+    said = capsys.readouterr().err
+    assert "Left out: layer.self_attn.out_proj: not used in the forward pass." in said
+    found = xr.open_dataset(out / "correspondence.nc")
+    assert found["layer"].values.tolist() == ["layer.linear2", "layer"]
+    assert found.attrs["tokens"] == "mean"
+    assert found.attrs["left_out"] == "layer.self_attn.out_proj: not used in the forward pass"
+    assert run(lab, "--model", model, "--out", str(tmp_path / "none"), "--memory", "0") == 1
+    assert "memory is 0.0; expected MiB above 0" in capsys.readouterr().err
+
+
+def test_a_correspondence_that_was_stopped_goes_on_and_says_so(
+    lab, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr("brainguided.networks.passes.BATCH_BYTES", 16 * 4 * 8 * 14**2)
+    monkeypatch.setattr("brainguided.networks._spool.EVERY", 0.0)
+    out = tmp_path / "out"
+    command = ("--model", f"{lab / 'models.py'}:stopping", "--out", str(out), "--memory", "1e-4")
+    monkeypatch.setenv("STOP_AT", "70")
+    assert run(lab, *command) == 130
+    said = capsys.readouterr().err
+    assert f"Stopped. What is done is kept in {out}/unfinished: 64 images were shown." in said
+    assert "The same command goes on: brainguided correspond" in said
+    monkeypatch.setenv("STOP_AT", "70")  # the other 64, and twice the first
+    assert run(lab, *command) == 0
+    assert not (out / "unfinished").exists()
+    first = xr.load_dataset(out / "correspondence.nc")
+    monkeypatch.setenv("STOP_AT", "1000")
+    assert run(lab, *command, "--overwrite") == 0
+    np.testing.assert_array_equal(
+        first["similarity"], xr.load_dataset(out / "correspondence.nc")["similarity"]
+    )
+    monkeypatch.setenv("STOP_AT", "3")
+    assert run(lab, *command, "--overwrite") == 130
+    assert "Stopped before anything was kept" in capsys.readouterr().err
+
+
+def test_progress_is_told_now_and_then_with_the_time_left(capsys) -> None:
+    from brainguided.commands.correspondences import _Progress
+
+    clock = iter([0.0, 5.0, 20.0, 24.0, 40.0, 50.0, 61.0])
+    progress = _Progress(10.0, lambda: next(clock))
+    for done in (100, 150, 300, 340, 500):
+        progress.tell("images shown", done, 1000)
+    progress.tell("units multiplied", 10, 20)
+    progress.tell("units multiplied", 20, 20)
+    assert capsys.readouterr().err.splitlines() == [
+        "images shown: 300 of 1000, about 70 s left",
+        "images shown: 500 of 1000, about 50 s left",
+        "units multiplied: 20 of 20",
+    ]
+
+
 def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
     architecture = small_space(max_depth=3).sample(0)
     network = build_network(architecture, n_classes=5, seed=0)
@@ -103,7 +183,7 @@ def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken", r"failed at line 14 \(return small\(\).nonsense\): AttributeError"),
+        ("broken", r"failed at line 37 \(return small\(\).nonsense\): AttributeError"),
         ("wrong", r"returned \(int, int\); a torch.nn.Module was expected"),
         ("missing", "no function 'missing'"),
     ],
