@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,35 +10,30 @@ import numpy as np
 
 from brainguided.correspondence.bootstrap import (
     bootstrap_sites,
-    combine_spread,
     draw_times,
-    recentre_draws,
-    stimulus_variance,
+    refuse_undrawn,
+    share_of_sum,
     weigh_similarity,
 )
 from brainguided.correspondence.ceilings import compute_ceiling
 from brainguided.correspondence.committed_layers import (
     commit_layer,
-    compare_condition_halves,
+    compare_halves,
     compare_vectors,
-    draw_condition_halves,
+    draw_halves,
 )
 from brainguided.correspondence.permutation import exceed_maximum, permute_vectors
-from brainguided.rdms.comparisons import find_comparison
+from brainguided.correspondence.standard_errors import LARGEST, measure_spread
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions
 from brainguided.rdms.crossnobis import select_noise
 from brainguided.rdms.distances import count_conditions
+from brainguided.rdms.units import FEWEST_UNITS, UnitName, Units
 from neural_data.errors import RecordingError
 from neural_data.model.recording import average_repetitions, select_recording
 
 if TYPE_CHECKING:
     from brainguided.guidance.teacher import Target
-
-FEWEST_CONDITIONS = 6
-"""Halves of fewer conditions than this have no RDM worth comparing."""
-
-LOST_FREEDOM = 6
 
 
 class Settings(Protocol):
@@ -51,6 +47,8 @@ class Settings(Protocol):
     def permutations(self) -> int: ...
     @property
     def splits(self) -> int: ...
+    @property
+    def unit(self) -> UnitName: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +81,11 @@ class AreaData:
         Names.
     vectors : ndarray (layer, pair)
         Dissimilarities.
-    halves : ndarray (half, split, layer) or None
-        Similarities on halves of the stimuli within each condition; None where conditions
-        themselves are to be halved.
     """
 
     target: Target
     layers: list[str]
     vectors: np.ndarray
-    halves: np.ndarray | None
 
 
 def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str, Any]:
@@ -101,53 +95,55 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     similarity = compare_vectors(data.vectors, area, method)
     alive = np.flatnonzero(np.isfinite(similarity))
     vectors = [data.vectors[k] for k in alive]
-    n_layers, n_conditions = len(data.layers), target.rdm.n_cond
+    n_layers = len(data.layers)
+    units = _find_units(target, how)
+    able = bool(units.enough and alive.size)
     result: dict[str, Any] = {"layer": data.layers, "similarity": similarity}
+    result |= {"unit": units.name, "unit_count": units.number}
 
-    draws = np.full((how.draws, n_layers), np.nan)
-    if how.draws and alive.size:
-        draws[:, alive] = draw_similarity(
+    draws, interval = np.full((how.draws, n_layers), np.nan), np.full((n_layers, 2), np.nan)
+    if how.draws and able:
+        draws[:, alive], interval[alive] = draw_similarity(
             vectors,
             area,
-            similarity[alive],
-            resample=how.resample,
-            draws=how.draws,
-            seed=seed,
+            how,
+            units=units,
             responses=_get_responses(target, how),
             method=method,
+            seed=seed,
         )
-    result["similarity_draws"] = draws
-    result["similarity_interval"] = _interval(draws)
+    result["similarity_draws"], result["similarity_interval"] = draws, interval
 
     ceiling = _ceil(target, method, how, seed)
     result |= ceiling
     divisor = ceiling["ceiling"] if ceiling["ceiling_usable"] else np.nan
     result["corrected_similarity"] = similarity / divisor
-    result["corrected_interval"] = result["similarity_interval"] / divisor
+    result["corrected_interval"] = interval / divisor
 
     p, null_best = np.full(n_layers, np.nan), np.nan
-    if how.permutations and alive.size:
-        null = permute_vectors(np.stack(vectors), area, how.permutations, method=method, seed=seed)
+    if how.permutations and able:
+        null = permute_vectors(
+            np.stack(vectors), area, how.permutations, method=method, seed=seed, units=units
+        )
         p[alive] = exceed_maximum(similarity[alive], null)
-        null_best = float(null.max(1).mean())
+        null_best = float(np.nanmax(null, axis=1).mean())
     best = int(np.nanargmax(similarity)) if alive.size else None
     result["p_value"] = p
     result["best_layer"] = "" if best is None else data.layers[best]
     result["best_similarity"] = np.nan if best is None else float(similarity[best])
     result["null_best"] = null_best
-    result["unbiased_best"] = result["best_similarity"] - null_best
+    result["best_above_null"] = result["best_similarity"] - null_best
 
-    halves = data.halves
-    if halves is None and n_conditions >= FEWEST_CONDITIONS and alive.size and how.splits:
-        first = draw_condition_halves(n_conditions, how.splits, seed)
-        halves = np.full((2, how.splits, n_layers), np.nan)
-        halves[:, :, alive] = compare_condition_halves(vectors, area, first, method=method)
-    committed = None if halves is None else commit_layer(halves)
+    halves = np.full((2, how.splits, n_layers), np.nan)
+    if how.splits and able:
+        first = draw_halves(units, how.splits, seed)
+        halves[:, :, alive] = compare_halves(vectors, area, first, method=method)
+    committed = commit_layer(halves)
     result["committed_layer"] = "" if committed is None else data.layers[committed.layer]
     result["committed_share"] = np.nan if committed is None else committed.share
     result["committed_similarity"] = np.nan if committed is None else committed.similarity
     result["committed_interval"] = (
-        np.full(2, np.nan) if committed is None else result["similarity_interval"][committed.layer]
+        np.full(2, np.nan) if committed is None else interval[committed.layer]
     )
     result["by_animal"] = _compare_animals(data, method)
     return result
@@ -156,15 +152,14 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
 def draw_similarity(
     vectors: list[np.ndarray],
     area: np.ndarray,
-    estimate: np.ndarray,
+    how: Settings,
     *,
-    resample: tuple[str, ...],
-    draws: int,
-    seed: int,
+    units: Units | None = None,
     responses: SiteResponses | None = None,
     method: str = "pearson",
-) -> np.ndarray:
-    """Return bootstrap draws (draw, layer) about the estimate, of the right spread.
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return draws of similarities about their estimates, and 95 % intervals.
 
     Parameters
     ----------
@@ -172,50 +167,63 @@ def draw_similarity(
         Dissimilarities of each layer.
     area : ndarray (pair,)
         Dissimilarities of the area.
-    estimate : ndarray (layer,)
-        Their similarities.
-    resample : tuple of {"stimulus", "site", "animal"}
-    draws : int
-    seed : int
+    how : Inference
+        What is drawn (`resample`), and how often (`draws`).
+    units : Units, optional
+        Of the stimuli; by default single conditions.
     responses : SiteResponses, optional
         Mean responses of the area, where sites or animals are drawn.
     method : str
         Of the comparison.
+    seed : int
+
+    Returns
+    -------
+    draws : ndarray (draw, layer)
+    interval : ndarray (layer, bound)
     """
-    n_conditions = count_conditions(area.size)
-    conditions = draw_times(n_conditions, draws, [seed, 0])
-    over_stimuli = None
-    scale = variance = np.ones(len(vectors))
-    if "stimulus" in resample:
-        over_stimuli = weigh_similarity(vectors, [area], conditions, method=method)[:, :, 0]
-        over_stimuli = np.where(np.isfinite(over_stimuli), over_stimuli, estimate)
-        if find_comparison(method).draws == "weights":
-            variance, of_draws = stimulus_variance(vectors, area, method=method)
-            scale = np.sqrt(variance / of_draws)
-        else:
-            variance = over_stimuli.var(0)
-    if set(resample) == {"stimulus"} or responses is None:
-        assert over_stimuli is not None  # sites are drawn from responses
-        return recentre_draws(over_stimuli, estimate, scale * widen_few(n_conditions))
+    refuse_undrawn(method)
+    if units is None:
+        units = Units("condition", (np.arange(count_conditions(area.size)),))
+    spread = None
+    if "stimulus" in how.resample:
+        spread = measure_spread(vectors, area, units, method=method)
+        over_stimuli = spread.draw(how.draws, [seed, 0])
+    if responses is None:
+        assert spread is not None  # sites are drawn from responses
+        return over_stimuli, spread.interval()
     patterns, measure = responses.patterns, responses.measure
-    few = patterns.shape[1] if over_stimuli is None else min(patterns.shape[1], n_conditions)
-    sites = draw_sites(responses, resample, draws, seed)
+    sites = draw_sites(responses, how.resample, how.draws, seed)
     over_sites = bootstrap_sites(vectors, patterns, sites, measure=measure, method=method)
-    if over_stimuli is None:
-        return recentre_draws(over_sites, estimate, widen_few(few))
-    both = bootstrap_sites(vectors, patterns, sites, conditions, measure=measure, method=method)
-    both = np.where(np.isfinite(both), both, estimate)
-    spread = combine_spread(over_stimuli, over_sites, both, variance)
-    return recentre_draws(both, estimate, spread * widen_few(few))
+    estimate = compare_vectors(np.stack(vectors), area, method)
+    centre = np.arctanh(np.clip(estimate, -LARGEST, LARGEST))
+    moved = np.arctanh(np.clip(over_sites, -LARGEST, LARGEST))
+    moved = (moved - moved.mean(0)) * widen_few(patterns.shape[1])
+    if spread is not None:
+        times = draw_times(units.number, how.draws, [seed, 5])
+        alone = weigh_similarity(vectors, [area], times, method=method, units=units)[:, :, 0]
+        both = bootstrap_sites(
+            vectors, patterns, sites, times, units=units, measure=measure, method=method
+        )
+        variance = (spread.error * (1 - estimate**2)) ** 2
+        share = share_of_sum(alone, over_sites, both, variance)
+        moved = np.sqrt(share) * (
+            moved + np.arctanh(np.clip(over_stimuli, -LARGEST, LARGEST)) - centre
+        )
+    draws = np.tanh(centre + moved)
+    return draws, np.quantile(draws, [0.025, 0.975], axis=0).T
 
 
 def widen_few(number: int) -> float:
-    """Return by how much intervals widen since their width comes from few stimuli or sites.
+    """Return by how much draws of sites widen since their spread comes from few of them.
 
-    The part of Student's distribution in a mean; the number of degrees of freedom that are lost
-    was chosen by simulation (benchmarks/interval_coverage.py).
+    By the root of n / (n - 1), and by Student's t in the place of the normal distribution.
     """
-    return float(np.sqrt(number / max(number - LOST_FREEDOM, number / 2)))
+    from scipy.stats import norm, t
+
+    if number < 3:
+        return 1.0
+    return float(np.sqrt(number / (number - 1)) * t.ppf(0.975, number - 1) / norm.ppf(0.975))
 
 
 def draw_sites(
@@ -261,13 +269,17 @@ def _get_responses(target: Target, how: Settings) -> SiteResponses | None:
     return SiteResponses(mean.values, animals, target.measure)
 
 
-def _interval(draws: np.ndarray) -> np.ndarray:
-    """Return 95 % intervals (layer, bound)."""
-    bounds = np.full((draws.shape[1], 2), np.nan)
-    known = np.isfinite(draws).all(0) & (len(draws) > 0)
-    if known.any():
-        bounds[known] = np.clip(np.quantile(draws[:, known], [0.025, 0.975], axis=0), -1, 1).T
-    return bounds
+def _find_units(target: Target, how: Settings) -> Units:
+    """Return the units of an area's conditions; warn where there are too few to infer from."""
+    units = target.units(how.unit)
+    if not units.enough and (how.draws or how.permutations):
+        warnings.warn(
+            f"{target.area} has {units.number} units ({units.name}); of fewer than {FEWEST_UNITS} "
+            "no interval, test or half holds what it promises, and none is given. To speak of "
+            "other stimuli of these units, set Inference(unit='stimulus') or a finer coordinate.",
+            stacklevel=2,
+        )
+    return units
 
 
 def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, Any]:

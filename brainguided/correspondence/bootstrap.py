@@ -1,9 +1,11 @@
-"""The bootstrap of the similarity of RDMs over stimuli and sites.
+"""The bootstrap of the similarity of RDMs over units of stimuli and over sites.
 
-A draw with replacement gives each stimulus a number of times w that it came up. A pair of stimuli
-then counts w_i w_j times, and pairs of a stimulus with itself, whose dissimilarity is 0 by
-construction, are left out. All sums over pairs that a Pearson correlation or a cosine needs are
-quadratic forms w' X w, which one matrix product gives for all draws.
+A draw with replacement gives each unit (a stimulus, or all stimuli of an object, a category, a
+session) a number of times w that it came up. A pair of stimuli of different units then counts
+w_u w_v times, one of the same unit w_u times: once in each copy. Pairs between two copies of a unit
+are left out, as are those of a stimulus with itself, whose dissimilarity is 0 by construction. All
+sums over pairs that a Pearson correlation or a cosine needs are quadratic forms in w, which one
+matrix product gives for all draws.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from brainguided.rdms.comparisons import Comparison, find_comparison, list_compa
 from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.measures import find_measure, pattern_distances
-from brainguided.rdms.whitening import condition_sums
+from brainguided.rdms.units import UnitName, Units, find_rdm_units
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -31,9 +33,14 @@ def bootstrap_similarity(
     *,
     draws: int = 1000,
     method: str = "pearson",
+    unit: UnitName = None,
     seed: int = 0,
 ) -> xr.DataArray:
-    """Return the similarity of layers and areas anew for stimuli drawn with replacement.
+    """Return the similarity of layers and areas anew for units of stimuli drawn with replacement.
+
+    These are plain draws: all lie below the estimate, as drawing leaves fewer different stimuli,
+    and of few units their spread is too small. The intervals of ``compute_correspondence`` are
+    corrected for both.
 
     Parameters
     ----------
@@ -45,20 +52,23 @@ def bootstrap_similarity(
     method : {"pearson", "cosine", "spearman"}, optional
         The comparison. The first two are exact quadratic forms, all draws at once; ranks are
         taken anew in every draw, which is some hundred times slower.
+    unit : str or tuple of str, optional
+        Descriptor of the areas' conditions whose values were sampled, and are drawn; by default
+        the coarsest of ``session``, ``category`` and ``object_name``: see ``Inference``.
     seed : int, optional
         The same seed gives the same draws.
 
     Returns
     -------
     xr.DataArray (bootstrap, layer, area)
-        Quantiles over ``bootstrap`` make intervals. NaN for an RDM that is constant.
+        ``attrs["unit"]`` says what was drawn. NaN for an RDM that is constant.
 
     Raises
     ------
     AlignmentError
         If the conditions differ.
     ValueError
-        If the method is another one, or there are fewer than 3 conditions.
+        If the method is another one, or there are fewer than 6 units.
 
     References
     ----------
@@ -66,9 +76,14 @@ def bootstrap_similarity(
     """
     labels = condition_labels(area_rdms)
     check_alignment(condition_labels(layer_rdms), labels, names=("The layers", "the areas"))
-    times = draw_times(len(labels), draws, seed)
+    units = find_rdm_units(area_rdms, unit)
+    times = draw_times(units.number, draws, seed)
     values = weigh_similarity(
-        list(layer_rdms.dissimilarities), list(area_rdms.dissimilarities), times, method=method
+        list(layer_rdms.dissimilarities),
+        list(area_rdms.dissimilarities),
+        times,
+        method=method,
+        units=units,
     )
     return xr.DataArray(
         values,
@@ -78,7 +93,13 @@ def bootstrap_similarity(
             "area": name_rdms(area_rdms, "area", unnamed="{}"),
         },
         name="similarity",
-        attrs={"method": method, "draws": draws, "seed": seed, "resampled": "stimulus"},
+        attrs={
+            "method": method,
+            "draws": draws,
+            "seed": seed,
+            "resampled": "stimulus",
+            "unit": units.name,
+        },
     )
 
 
@@ -90,48 +111,59 @@ def draw_times(number: int, draws: int, seed: int | Sequence[int]) -> np.ndarray
     return generator.multinomial(number, np.full(number, 1 / number), size=draws).astype(float)
 
 
+def refuse_undrawn(method: str) -> Comparison:
+    """Return a comparison, or raise ValueError for one that has no intervals."""
+    kind = find_comparison(method)
+    if not kind.draws:
+        raise ValueError(
+            f"Intervals of {method!r} cannot be computed: whitening is not defined for conditions "
+            "drawn repeatedly, and Kendall's tau would take hours. Use one of "
+            f"{list_comparisons(lambda row: bool(row.draws))}, or set draws=0."
+        )
+    return kind
+
+
 def weigh_similarity(
     layers: Sequence[np.ndarray],
     areas: Sequence[np.ndarray],
     weights: np.ndarray,
     *,
     method: str = "pearson",
+    units: Units | None = None,
 ) -> np.ndarray:
-    """Return the similarity of each layer to each area under weights of the conditions.
+    """Return the similarity of each layer to each area under weights of the units.
 
     Parameters
     ----------
     layers, areas : sequence of ndarray (pair,)
         Dissimilarities, all over the same conditions.
-    weights : ndarray (draw, condition)
-        A pair counts as the product of the weights of its conditions. Zeros and ones select a
-        part of the conditions; multiplicities are a bootstrap draw.
+    weights : ndarray (draw, unit)
+        A pair counts as the product of the weights of its units, one within a unit as the weight
+        of that. Zeros and ones select a part of the units; multiplicities are a bootstrap draw.
     method : str
         As for `bootstrap_similarity`.
+    units : Units, optional
+        What is weighed; by default single conditions.
 
     Returns
     -------
     ndarray (draw, layer, area)
         NaN where one side does not vary.
     """
-    kind = find_comparison(method)
+    kind = refuse_undrawn(method)
+    index = np.arange(weights.shape[1]) if units is None else units.index
     if kind.draws == "anew":
-        return _compare_anew(layers, areas, weights, kind)
-    if kind.draws != "weights":
-        raise ValueError(
-            f"Intervals of {method!r} cannot be computed: whitening is not defined for conditions "
-            "drawn repeatedly, and Kendall's tau would take hours. Use one of "
-            f"{list_comparisons(lambda row: bool(row.draws))}, or set draws=0."
-        )
-    count = _form(None, weights)
+        return _compare_anew(layers, areas, weights, kind, index)
+    form = _Forms(index, weights)
+    count = form(np.ones((len(index), len(index))) - np.eye(len(index)))
     ys = [square_matrix(prepare_vector(area, method)) for area in areas]
-    sums = [(_form(y, weights), _form(y**2, weights)) for y in ys]
+    sums = [(form(y), form(y**2)) for y in ys]
     result = np.empty((len(weights), len(layers), len(areas)))
     for k, layer in enumerate(layers):
         x = square_matrix(prepare_vector(layer, method))
-        sum_x, sum_xx = _form(x, weights), _form(x**2, weights)
+        sum_x, sum_xx = form(x), form(x**2)
         for n, (y, (sum_y, sum_yy)) in enumerate(zip(ys, sums, strict=True)):
-            sum_xy = _form(x * y, weights)
+            sum_xy = form(x * y)
             result[:, k, n] = _correlate(
                 count, sum_x, sum_xx, sum_xy, sum_y, sum_yy, centred=kind.centres
             )
@@ -142,12 +174,13 @@ def bootstrap_sites(
     layers: Sequence[np.ndarray],
     patterns: np.ndarray,
     site_times: np.ndarray,
-    condition_times: np.ndarray | None = None,
+    unit_times: np.ndarray | None = None,
     *,
+    units: Units | None = None,
     measure: str = "correlation",
     method: str = "pearson",
 ) -> np.ndarray:
-    """Return the similarity of layers to an area whose sites (and stimuli) are drawn.
+    """Return the similarity of layers to an area whose sites (and units of stimuli) are drawn.
 
     Parameters
     ----------
@@ -157,8 +190,10 @@ def bootstrap_sites(
         Mean responses of the area.
     site_times : ndarray (draw, site)
         How often each site came up.
-    condition_times : ndarray (draw, condition), optional
-        How often each condition came up; once each by default.
+    unit_times : ndarray (draw, unit), optional
+        How often each unit of stimuli came up; once each by default.
+    units : Units, optional
+        What the units are; by default single conditions.
     measure : str
         Of the area; one that needs mean responses only.
     method : {"pearson", "cosine"}
@@ -176,14 +211,17 @@ def bootstrap_sites(
         )
     vectors = np.stack([prepare_vector(layer, method) for layer in layers])
     squares = vectors**2
+    index = np.arange(len(patterns)) if units is None else units.index
+    same = index[:, None] == index[None, :]
     result = np.empty((len(site_times), len(layers)))
     for k, times in enumerate(site_times):
         drawn = np.repeat(np.arange(len(times)), times.astype(int))
         y = prepare_vector(pattern_distances(patterns[:, drawn], measure), method)
-        weights = np.ones(len(patterns)) if condition_times is None else condition_times[k]
-        pairs = upper_triangle(np.outer(weights, weights))
+        weights = np.ones(len(patterns)) if unit_times is None else unit_times[k][index]
+        pairs = np.outer(weights, weights)
+        pairs = upper_triangle(np.where(same, weights[:, None], pairs))
         weighted = pairs * y
-        if condition_times is None:
+        if unit_times is None:
             sum_x, sum_xx = vectors.sum(1), squares.sum(1)
         else:
             sum_x, sum_xx = vectors @ pairs, squares @ pairs
@@ -194,65 +232,10 @@ def bootstrap_sites(
     return result
 
 
-def recentre_draws(
-    draws: np.ndarray, estimate: np.ndarray, scale: np.ndarray | float = 1.0
-) -> np.ndarray:
-    """Return draws shifted to have the estimate as their mean, and scaled about it.
-
-    Drawing with replacement leaves fewer different sites, so that an RDM is noisier in every draw
-    than it is in truth, and all draws lie below the estimate; their spread is right. Parameters
-    are arrays (draw, ...), (...) and (...).
-    """
-    recentred: np.ndarray = estimate + scale * (draws - draws.mean(0))
-    return recentred
-
-
-def stimulus_variance(
-    layers: Sequence[np.ndarray], area: np.ndarray, *, method: str = "pearson"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variance of similarities over samples of stimuli, and that of bootstrap draws.
-
-    To first order a similarity is a sum over pairs of stimuli of influences u_ij [1]_, a
-    U-statistic [2]_: its variance has a part V1 that comes from stimuli and a part V2 from pairs.
-    Draws with replacement have V1 + 3 V2, since the weight w_i w_j of a pair varies by itself as
-    well; without correction intervals are too wide, above all where similarities are near 0.
-
-    Parameters
-    ----------
-    layers : sequence of ndarray (pair,)
-        Dissimilarities of each layer.
-    area : ndarray (pair,)
-        Dissimilarities of the area.
-    method : {"pearson", "cosine"}
-
-    Returns
-    -------
-    variance, of_draws : ndarray (layer,)
-        V1 + V2, and V1 + 3 V2.
-
-    References
-    ----------
-    .. [1] Hampel (1974), J. Am. Stat. Assoc. 69, 383-393 (of a correlation: Devlin et al. 1975).
-    .. [2] van der Vaart (1998), Asymptotic Statistics, chapter 12.
-    """
-    y = _unit(prepare_vector(area, method))
-    variance, of_draws = np.empty(len(layers)), np.empty(len(layers))
-    for k, layer in enumerate(layers):
-        x = _unit(prepare_vector(layer, method))
-        influence = x * y - (x @ y) / 2 * (x**2 + y**2)
-        sums = condition_sums(influence[np.newaxis])[0]
-        n = len(sums)
-        first, squares = float(sums @ sums), float(influence @ influence)
-        pairs = max((squares - first / n) / (1 - 2 / n), 0.0) if n > 2 else 0.0
-        variance[k] = max(first - pairs, pairs)
-        of_draws[k] = first + squares
-    return variance, of_draws
-
-
-def combine_spread(
+def share_of_sum(
     stimulus: np.ndarray, site: np.ndarray, both: np.ndarray, variance: np.ndarray
 ) -> np.ndarray:
-    """Return by how much draws of stimuli and sites at once have to be scaled.
+    """Return which part of the sum of two variances is that over stimuli and sites at once.
 
     What belongs to neither factor alone but to both is once in the variance of each factor's own
     draws and three times in that of joint ones; it is to be counted once [1]_.
@@ -262,37 +245,42 @@ def combine_spread(
     stimulus, site, both : ndarray (draw, layer)
         Draws of one factor and of both.
     variance : ndarray (layer,)
-        Of stimuli, as from `stimulus_variance`.
+        Over samples of units of stimuli.
 
     Returns
     -------
     ndarray (layer,)
-        Factor for the joint draws.
+        In [0.5, 1].
 
     References
     ----------
     .. [1] Schuett et al. (2023), eLife 12:e82566, section on the two-factor bootstrap.
     """
-    drawn, of_sites, joint = (np.var(d, axis=0) for d in (stimulus, site, both))
+    drawn, of_sites, joint = (np.nanvar(d, axis=0) for d in (stimulus, site, both))
     shared = np.clip(joint - drawn - of_sites, 0, np.minimum(variance, of_sites))
-    wanted = variance + of_sites - shared
+    total = variance + of_sites
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(joint > 0, np.sqrt(wanted / joint), 1.0)
+        return np.where(total > 0, (total - shared) / total, 1.0)
 
 
-def _form(matrix: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
-    """Return the sum over pairs of w_i w_j X_ij, for each row of weights."""
-    total: np.ndarray
-    if matrix is None:
-        total = weights.sum(1) ** 2 - (weights**2).sum(1)
-    else:
-        total = np.einsum("ij,ij->i", weights @ matrix, weights)
-    return total / 2
+class _Forms:
+    """Sums over pairs of conditions, for each row of weights of their units."""
 
+    def __init__(self, index: np.ndarray, weights: np.ndarray) -> None:
+        self.weights, self.extra = weights, weights - weights**2
+        number = weights.shape[1]
+        self.members: np.ndarray | None = None
+        if len(index) > number:
+            self.members = np.zeros((len(index), number))
+            self.members[np.arange(len(index)), index] = 1.0
 
-def _unit(vector: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = vector / np.sqrt(vector @ vector)
-    return unit
+    def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        """Return half the sum of all entries: (draw,)."""
+        if self.members is not None:
+            matrix = self.members.T @ matrix @ self.members
+        products = np.einsum("ij,ij->i", self.weights @ matrix, self.weights)
+        sums: np.ndarray = (products + self.extra @ np.diag(matrix)) / 2
+        return sums
 
 
 def _correlate(
@@ -318,13 +306,18 @@ def _compare_anew(
     areas: Sequence[np.ndarray],
     weights: np.ndarray,
     kind: Comparison,
+    index: np.ndarray,
 ) -> np.ndarray:
     """Compare the pairs of each draw anew."""
     result = np.empty((len(weights), len(layers), len(areas)))
     matrices = [square_matrix(np.asarray(v, dtype=float)) for v in (*layers, *areas)]
     for k, times in enumerate(weights):
-        drawn = np.repeat(np.arange(len(times)), times.astype(int))
-        different = upper_triangle((drawn[:, None] != drawn[None, :]).astype(float)) > 0
+        copies = np.repeat(np.arange(len(times)), times.astype(int))
+        groups = [np.flatnonzero(index == unit) for unit in copies]
+        drawn = np.concatenate(groups)
+        copy = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
+        apart = index[drawn][:, None] != index[drawn][None, :]
+        different = upper_triangle(apart | (copy[:, None] == copy[None, :]))
         rows = np.stack(
             [kind.prepare(upper_triangle(m[np.ix_(drawn, drawn)])[different]) for m in matrices]
         )

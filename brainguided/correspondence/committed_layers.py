@@ -1,7 +1,8 @@
-"""Layers committed to an area: chosen on one half of the data, scored on the other.
+"""Layers committed to an area: chosen on one half of the units, scored on the other.
 
 The best of several layers is in part the luckiest one. Scored on the data that it was chosen by,
-its similarity is too high; scored on other stimuli, it is not.
+its similarity is too high; scored on other units (objects, categories), it is not. Other images of
+the same objects would not do: what is alike by chance in two objects is alike in both halves.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainguided.correspondence.bootstrap import weigh_similarity
-from brainguided.networks.grams import GramMoments, raw_gram
 from brainguided.rdms.comparisons import find_comparison
-from brainguided.rdms.measures import gram_distances, pattern_distances
+from brainguided.rdms.units import Units
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,16 @@ class CommittedLayer:
     similarity: float
 
 
-def draw_condition_halves(number: int, splits: int, seed: int) -> np.ndarray:
-    """Return which conditions are in the first half of each split: bool (split, condition)."""
-    order = np.random.default_rng([seed, 3]).random((splits, number)).argsort(1)
-    return order < number // 2
+def draw_halves(units: Units, splits: int, seed: int) -> np.ndarray:
+    """Return which conditions are in the first half of each split: bool (split, condition).
+
+    Units are halved as wholes.
+    """
+    order = np.random.default_rng([seed, 3]).random((splits, units.number)).argsort(1)
+    return (order < units.number // 2)[:, units.index]
 
 
-def draw_stimulus_halves(index: np.ndarray, splits: int, seed: int) -> np.ndarray:
-    """Return which stimuli are in the first half, of each condition: bool (split, stimulus)."""
-    priority = np.random.default_rng([seed, 3]).random((splits, len(index)))
-    first = np.zeros(priority.shape, dtype=bool)
-    for condition in range(int(index.max()) + 1):
-        members = np.flatnonzero(index == condition)
-        rank = priority[:, members].argsort(1).argsort(1)
-        first[:, members] = rank < len(members) // 2
-    return first
-
-
-def compare_condition_halves(
+def compare_halves(
     layers: list[np.ndarray], area: np.ndarray, first: np.ndarray, *, method: str
 ) -> np.ndarray:
     """Return similarities (half, split, layer) over the pairs of conditions within each half."""
@@ -66,39 +58,6 @@ def compare_condition_halves(
             for half in (first, ~first)
         ]
     )
-
-
-def average_half(index: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Return weights (condition, stimulus) that average the members of each condition."""
-    weights = np.zeros((int(index.max()) + 1, len(index)))
-    weights[index, np.arange(len(index))] = members
-    averaging: np.ndarray = weights / weights.sum(1, keepdims=True)
-    return averaging
-
-
-def half_distances(
-    moments: GramMoments, weights: np.ndarray, measure: str, gram: np.ndarray | None = None
-) -> np.ndarray:
-    """Return dissimilarities (pair,) of condition means from the moments of single stimuli.
-
-    Parameters
-    ----------
-    moments : GramMoments
-        Of single stimuli.
-    weights : ndarray (condition, stimulus)
-        As from `average_half`.
-    measure : str
-    gram : ndarray (stimulus, stimulus), optional
-        ``raw_gram(moments)``, where it was taken already.
-    """
-    products = weights @ (raw_gram(moments) if gram is None else gram) @ weights.T
-    sums = weights @ (moments.sums + moments.n_units * moments.shift)
-    return gram_distances(products, sums, moments.n_units, measure)
-
-
-def area_half_distances(patterns: np.ndarray, weights: np.ndarray, measure: str) -> np.ndarray:
-    """Return dissimilarities (pair,) of an area's condition means over a half of the stimuli."""
-    return pattern_distances(weights @ patterns, measure)
 
 
 def compare_vectors(layers: np.ndarray, area: np.ndarray, method: str) -> np.ndarray:

@@ -10,15 +10,8 @@ import numpy as np
 import xarray as xr
 
 from brainguided.correspondence._area_map import AreaData, map_area
-from brainguided.correspondence.committed_layers import (
-    area_half_distances,
-    average_half,
-    compare_vectors,
-    draw_stimulus_halves,
-    half_distances,
-)
 from brainguided.guidance.teacher import Target, Teacher, fingerprint
-from brainguided.networks.grams import distances_from_moments, raw_gram
+from brainguided.networks.grams import GramMoments, distances_from_moments
 from brainguided.networks.layers import Layers
 from brainguided.networks.passes import stream_moments
 from brainguided.networks.preprocessing import Preprocessing
@@ -26,10 +19,10 @@ from brainguided.networks.probe import probe_layers
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.labels import check_alignment, condition_labels
-from brainguided.rdms.measures import find_measure, network_measure
+from brainguided.rdms.measures import network_measure
+from brainguided.rdms.units import UnitName
 from neural_data.errors import raise_problems
 from neural_data.model.origin import origin_of
-from neural_data.model.recording import average_repetitions
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -43,21 +36,30 @@ class Inference:
     Attributes
     ----------
     resample : tuple of {"stimulus", "site", "animal"}
-        What bootstrap draws are taken over: stimuli (to speak of other stimuli), sites (of other
-        sites of these areas), animals (each with all its sites, or with draws of them), or
+        What bootstrap draws are taken over: units of stimuli (to speak of other ones), sites (of
+        other sites of these areas), animals (each with all its sites, or with draws of them), or
         several of these. Of two animals, draws can say little.
     draws : int
         Bootstrap draws; 0 for no intervals.
     permutations : int
-        Of the conditions, for p-values and for the bias of the best layer; 0 for none.
+        Of units and what is nested in them, for p-values and for the bias of the best layer; 0 for
+        none.
     splits : int
-        Random halvings, for ceilings (of repetitions) and committed layers (of stimuli).
+        Random halvings, for ceilings (of repetitions) and committed layers (of units).
+    unit : str, tuple of str or None
+        The unit of stimuli that was sampled: a coordinate over ``stimulus`` such as "category",
+        all whose stimuli are drawn, permuted and halved together, and of which intervals and tests
+        then speak; several, the coarsest first, where they are nested; "stimulus" for stimuli (or
+        conditions) that were sampled one by one. By default the coarsest of ``session``,
+        ``category`` and ``object_name`` that the data name. Of fewer than 6 units nothing is
+        drawn, permuted or halved.
     """
 
     resample: tuple[str, ...] = ("stimulus",)
     draws: int = 1000
     permutations: int = 1000
     splits: int = 100
+    unit: UnitName = None
 
     def __post_init__(self) -> None:
         problems = [
@@ -71,6 +73,9 @@ class Inference:
                 f"resample is {self.resample!r}; expected some of 'stimulus', 'site', 'animal', "
                 "e.g. ('stimulus', 'site')"
             )
+        names = self.unit if isinstance(self.unit, tuple) else (self.unit,)
+        if self.unit is not None and not (names and all(isinstance(n, str) and n for n in names)):
+            problems.append(f"unit is {self.unit!r}; expected a coordinate, e.g. 'category'")
         raise_problems("Not an inference", problems, ValueError)
 
 
@@ -86,12 +91,12 @@ def compute_correspondence(
 ) -> xr.Dataset:
     """Return how similar every layer of a network is to every area, and how sure that is.
 
-    For each area: the RDM similarity of every layer [1]_ with a bootstrap interval; the noise
-    ceiling from split halves of the repetitions, and the similarity as a part of it; p-values from
-    permuted conditions, corrected for the number of layers; the similarity of the best layer less
-    what the best of as many layers would reach by chance; and the *committed* layer, chosen on
-    one half of the stimuli and scored on the other. Areas that share their stimuli share one
-    forward pass.
+    For each area: the RDM similarity of every layer [1]_ with its interval; the noise ceiling from
+    split halves of the repetitions, and the similarity as a part of it; p-values from permuted
+    conditions, corrected for the number of layers; what the best of as many layers would reach by
+    chance; and the *committed* layer, chosen on one half of the units and scored on the other.
+    All of these take the unit that was sampled (``Inference.unit``). Areas that share their
+    stimuli share one forward pass.
 
     Parameters
     ----------
@@ -116,21 +121,32 @@ def compute_correspondence(
     -------
     xr.Dataset (layer, area, bound, bootstrap[, animal])
         `similarity` (layer, area), NaN for a layer whose RDM is constant or not finite;
-        `similarity_interval` (layer, area, bound); `similarity_draws` (bootstrap, layer, area);
-        `ceiling`, `ceiling_usable`, `ceiling_unbiased`, `ceiling_stimuli` (area) and
-        `ceiling_interval` (area, bound), see ``compute_ceiling``;
+        `similarity_interval` (layer, area, bound): 95 % over samples of units, by the jackknife
+        with Student's t on Fisher's z; `similarity_draws` (bootstrap, layer, area): draws of that
+        spread, joint for all layers, for differences of similarities; `ceiling`, `ceiling_usable`,
+        `ceiling_unbiased`, `ceiling_stimuli` (area) and `ceiling_interval` (area, bound), see
+        ``compute_ceiling``;
         `corrected_similarity` (layer, area) and `corrected_interval`, divided by the ceiling where
         that is usable and NaN elsewhere; `p_value` (layer, area); `best_layer`,
-        `best_similarity`, `null_best`, `unbiased_best` (area); `committed_layer`,
+        `best_similarity` (area); `null_best` (area): mean best similarity of permutations;
+        `best_above_null` (area): the difference, which is 0 on average where nothing is in common,
+        and below the best layer's similarity where it is good; `committed_layer`,
         `committed_share`, `committed_similarity` (area), `committed_interval` (area, bound):
         that of the similarity of the committed layer; `similarity_by_animal` (layer, area,
-        animal) where a recording has two animals or more. Coordinate ``depth`` (layer) runs from
-        0 to 1.
+        animal) where a recording has two animals or more; `unit_count` (area): how many units
+        were sampled, named by ``attrs["unit"]``. Of fewer than 6 units intervals, p-values and
+        committed layers are NaN (or ""). Coordinate ``depth`` (layer) runs from 0 to 1.
 
     Raises
     ------
     ValueError
-        If a layer does not exist, or the method has no intervals.
+        If a layer does not exist, the method has no intervals, or the unit that is named is no
+        coordinate of the stimuli or has fewer than 6 values.
+
+    Warns
+    -----
+    UserWarning
+        If a coordinate that groups the stimuli is ignored, or the data name too few units.
 
     References
     ----------
@@ -157,18 +173,18 @@ def compute_correspondence(
     for targets in shared.values():
         images = targets[0].stimuli["image"].values
         chosen = probe_layers(network, images, layers, preprocessing=preprocessing)
-        plans = [_Plan(target, how, seed) for target in targets]
+        plans = [_Plan(target) for target in targets]
         averages = [p.average for p in plans]
         streamed = stream_moments(
             network,
             images,
             chosen,
             preprocessing=preprocessing,
-            averages=[None if p.halves else p.average for p in plans],
+            averages=averages,
         )
         for layer, moments in streamed:
-            for one, plan, average in zip(moments, plans, averages, strict=True):
-                plan.add(layer, one, average, method)
+            for one, plan in zip(moments, plans, strict=True):
+                plan.add(layer, one)
         found |= {p.target.area: p.finish() for p in plans}
     results = [map_area(found[target.area], method, how, seed) for target in teacher]
     described = (preprocessing or Preprocessing()).describe()
@@ -186,7 +202,7 @@ def correspondence_from_rdms(
 ) -> xr.Dataset:
     """Return the correspondence of layers whose RDMs are at hand.
 
-    As :func:`compute_correspondence`; committed layers are chosen on half of the conditions.
+    As :func:`compute_correspondence`.
 
     Parameters
     ----------
@@ -215,7 +231,7 @@ def correspondence_from_rdms(
             condition_labels(rdms), target.conditions, names=("The layers", target.area)
         )
         names = [str(name) for name in rdms.rdm_descriptors.get("layer", range(rdms.n_rdm))]
-        data = AreaData(target, names, np.asarray(rdms.dissimilarities), None)
+        data = AreaData(target, names, np.asarray(rdms.dissimilarities))
         results.append(map_area(data, method, how, seed))
     if any(r["layer"] != results[0]["layer"] for r in results):
         raise ValueError("The RDMs of different areas are of different layers.")
@@ -223,62 +239,27 @@ def correspondence_from_rdms(
 
 
 class _Plan:
-    """Data gathered for one area while layers are streamed."""
+    """The dissimilarities gathered for one area while layers stream by."""
 
-    def __init__(self, target: Target, how: Inference, seed: int) -> None:
+    def __init__(self, target: Target) -> None:
         self.target = target
         self.measure = network_measure(target.measure)
         self.layers: list[str] = []
         self.rows: list[np.ndarray] = []
-        self.similarities: list[np.ndarray] = []
-        self.halves: list[tuple[np.ndarray, np.ndarray]] = []
         self.average: np.ndarray | None = None
-        if target.by == "stimulus":
-            return
-        index = condition_index(target.stimuli["image"], target.by)[0]
-        self.average = average_half(index, np.ones(len(index), dtype=bool))
-        if target.recording is None or find_measure(target.measure).distances is None:
-            return
-        if np.bincount(index).min() < 2:
-            return
-        patterns = average_repetitions(target.recording).values
-        for first in draw_stimulus_halves(index, how.splits, seed):
-            for members in (first, ~first):
-                weights = average_half(index, members)
-                vector = area_half_distances(patterns, weights, target.measure)
-                self.halves.append((weights, vector))
+        if target.by != "stimulus":
+            index, labels = condition_index(target.stimuli["image"], target.by)
+            self.average = (index == np.arange(len(labels))[:, None]) / np.bincount(index)[:, None]
 
-    def add(self, layer: str, moments: Any, average: np.ndarray | None, method: str) -> None:
+    def add(self, layer: str, moments: GramMoments) -> None:
         self.layers.append(layer)
-        if not self.halves:
-            vector = distances_from_moments(moments, self.measure)
-            self.rows.append(vector.astype(np.float32))
-            return
-        gram = raw_gram(moments)
-        assert average is not None  # only grouped stimuli are halved here
-        self.rows.append(half_distances(moments, average, self.measure, gram).astype(np.float32))
-        self.similarities.append(
-            np.array(
-                [
-                    compare_vectors(
-                        half_distances(moments, weights, self.measure, gram)[np.newaxis],
-                        vector,
-                        method,
-                    )[0]
-                    for weights, vector in self.halves
-                ]
-            )
-        )
+        self.rows.append(distances_from_moments(moments, self.measure).astype(np.float32))
 
     def finish(self) -> AreaData:
         vectors = np.empty((len(self.rows), self.rows[0].size), np.float32)
         for k in range(len(self.layers)):
             vectors[k] = self.rows.pop(0)
-        halves = None
-        if self.halves:
-            values = np.stack(self.similarities, axis=1).reshape(-1, 2, len(self.layers))
-            halves = values.transpose(1, 0, 2)
-        return AreaData(self.target, self.layers, vectors, halves)
+        return AreaData(self.target, self.layers, vectors)
 
 
 def _assemble(
@@ -298,8 +279,9 @@ def _assemble(
         "ceiling_usable": (), "ceiling_stimuli": (), "ceiling_unbiased": (),
         "corrected_similarity": ("layer",),
         "corrected_interval": ("layer", "bound"), "p_value": ("layer",), "best_layer": (),
-        "best_similarity": (), "null_best": (), "unbiased_best": (), "committed_layer": (),
+        "best_similarity": (), "null_best": (), "best_above_null": (), "committed_layer": (),
         "committed_share": (), "committed_similarity": (), "committed_interval": ("bound",),
+        "unit_count": (),
     }  # fmt: skip
     variables = {
         name: ((*own, "area"), np.stack([np.asarray(r[name]) for r in results], axis=-1))
@@ -314,6 +296,9 @@ def _assemble(
         else next(iter(measures.values())),
         "by": "; ".join(f"{t.area}: {t.by}" for t in teacher),
         "resampled": " and ".join(how.resample),
+        "unit": names.pop()
+        if len(names := {r["unit"] for r in results}) == 1
+        else "; ".join(f"{t.area}: {r['unit']}" for t, r in zip(teacher, results, strict=True)),
         "draws": how.draws,
         "permutations": how.permutations,
         "splits": how.splits,

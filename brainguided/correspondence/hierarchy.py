@@ -14,6 +14,7 @@ from brainguided.guidance.teacher import Target, Teacher
 from brainguided.rdms.conditions import average_conditions
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances
+from brainguided.rdms.units import UnitName, refuse_few
 from neural_data.model.recording import average_repetitions
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def permute_hierarchy(
     *,
     areas: Sequence[str] | None = None,
     permutations: int = 1000,
+    unit: UnitName = None,
     seed: int = 0,
 ) -> xr.Dataset:
     """Test whether the index of `compute_hierarchy` is greater than chance.
@@ -111,6 +113,9 @@ def permute_hierarchy(
     areas : sequence of str, optional
         From early to late; by default as in the teacher.
     permutations : int, optional
+    unit : str or tuple of str, optional
+        The unit of stimuli that was sampled, as for ``Inference``: where conditions are permuted,
+        units are exchanged as wholes.
     seed : int, optional
 
     Returns
@@ -124,7 +129,8 @@ def permute_hierarchy(
     AlignmentError
         If the conditions of layers and areas differ.
     ValueError
-        If there are fewer than two areas, or one is unknown.
+        If there are fewer than two areas, one is unknown, or conditions are permuted and have
+        fewer than 6 units.
     """
     order = _check_areas(areas, list(teacher.areas))
     targets = [next(t for t in teacher if t.area == area) for area in order]
@@ -140,8 +146,14 @@ def permute_hierarchy(
         null = _exchange_sites(layers, patterns, targets[0].measure, permutations, seed)
     else:
         columns = [
-            permute_vectors(layers, v, permutations, seed=seed + 7919 * k)
-            for k, v in enumerate(vectors)
+            permute_vectors(
+                layers,
+                np.asarray(t.rdm.dissimilarities[0], dtype=float),
+                permutations,
+                seed=seed + 7919 * k,
+                units=refuse_few(t.units(unit)),
+            )
+            for k, t in enumerate(targets)
         ]
         null = np.stack(columns, axis=2)
     null_index = np.diff(find_depths(null), axis=-1).mean(-1)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from brainguided.correspondence.committed_layers import compare_vectors
 from brainguided.rdms.compare import prepare_vector
 from brainguided.rdms.comparisons import find_comparison, list_comparisons
-from brainguided.rdms.distances import square_matrix, upper_triangle
+from brainguided.rdms.distances import count_conditions, square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
+from brainguided.rdms.units import UnitName, Units, find_rdm_units
 from brainguided.rdms.whitening import condition_sums, whitened_products
 
 if TYPE_CHECKING:
@@ -26,12 +28,16 @@ def permute_similarity(
     *,
     permutations: int = 1000,
     method: str = "pearson",
+    unit: UnitName = None,
+    within: bool = False,
     seed: int = 0,
 ) -> xr.DataArray:
     """Return the similarity of layers to areas whose conditions are permuted at random.
 
-    This is the distribution of similarities if layers and areas had nothing in common. Its maximum
-    over layers is that of the best layer's similarity, which grows with their number.
+    This is the distribution of similarities if layers and areas had nothing in common but which
+    conditions belong to one unit. Units (categories, say) are exchanged as wholes, and within them
+    what is nested in them: objects of a category, images of an object. Its maximum over layers is
+    that of the best layer's similarity, which grows with their number.
 
     Parameters
     ----------
@@ -40,26 +46,46 @@ def permute_similarity(
     permutations : int, optional
     method : {"pearson", "cosine", "spearman", "rho-a", "whitened pearson", "whitened cosine"}
         Kendall's taus would take hours.
+    unit : str or tuple of str, optional
+        Descriptor of the areas' conditions whose values were sampled; by default the coarsest of
+        ``session``, ``category`` and ``object_name``. ``"stimulus"`` permutes all conditions.
+        Where units differ in size, a part of the larger one takes the place of the smaller, and
+        the test is conservative.
+    within : bool, optional
+        Exchange conditions within units only: the distribution if layers and areas had nothing in
+        common but what they say of whole units.
     seed : int, optional
         The same seed gives the same permutations.
 
     Returns
     -------
     xr.DataArray (permutation, layer, area)
+        ``attrs["unit"]`` says what was permuted.
 
     Raises
     ------
     AlignmentError
         If the conditions differ.
     ValueError
-        If the method is another one.
+        If the method is another one, or there are fewer than 6 units.
+
+    References
+    ----------
+    .. [1] Winkler et al. (2015), Multi-level block permutation, NeuroImage 123, 253-268.
     """
     labels = condition_labels(area_rdms)
     check_alignment(condition_labels(layer_rdms), labels, names=("The layers", "the areas"))
+    units = find_rdm_units(area_rdms, unit)
     values = np.stack(
         [
             permute_vectors(
-                np.asarray(layer_rdms.dissimilarities), area, permutations, method=method, seed=seed
+                np.asarray(layer_rdms.dissimilarities),
+                area,
+                permutations,
+                method=method,
+                seed=seed,
+                units=units,
+                within=within,
             )
             for area in area_rdms.dissimilarities
         ],
@@ -73,7 +99,7 @@ def permute_similarity(
             "area": name_rdms(area_rdms, "area", unnamed="{}"),
         },
         name="similarity",
-        attrs={"method": method, "seed": seed},
+        attrs={"method": method, "seed": seed, "unit": units.name, "within": int(within)},
     )
 
 
@@ -84,23 +110,46 @@ def permute_vectors(
     *,
     method: str = "pearson",
     seed: int = 0,
+    units: Units | None = None,
+    within: bool = False,
 ) -> np.ndarray:
-    """Return the similarities (permutation, layer) of layers (layer, pair) to a permuted area."""
+    """Return the similarities (permutation, layer) of layers (layer, pair) to a permuted area.
+
+    What is exchanged is told by `units` (by default single conditions); see
+    :meth:`~brainguided.rdms.units.Units.permute`.
+    """
     if not find_comparison(method).permutes:
         known = list_comparisons(lambda row: row.permutes)
         raise ValueError(f"Permutations of {method!r} would take hours; use one of {known}.")
+    number = count_conditions(area.size)
+    who = Units("condition", (np.arange(number),)) if units is None else units
+    generator = np.random.default_rng([seed, 2])
+    matches = [who.permute(generator, within=within) for _ in range(permutations)]
+    if any(len(places) < number for places, _ in matches):
+        return np.stack([_compare_matched(layers, area, match, method) for match in matches])
+    orders = [conditions[np.argsort(places)] for places, conditions in matches]
     step = max(1, LAYER_BYTES // (8 * area.size))
     parts = [
-        _permute_some(layers[start : start + step], area, permutations, method, seed)
+        _permute_some(layers[start : start + step], area, orders, method)
         for start in range(0, len(layers), step)
     ]
     return np.concatenate(parts, axis=1)
 
 
-def _permute_some(
-    layers: np.ndarray, area: np.ndarray, permutations: int, method: str, seed: int
+def _compare_matched(
+    layers: np.ndarray, area: np.ndarray, match: tuple[np.ndarray, np.ndarray], method: str
 ) -> np.ndarray:
-    generator = np.random.default_rng([seed, 2])
+    """Compare layers at some places with the area at the conditions that take them: (layer,)."""
+    places, conditions = match
+    rows, columns = np.triu_indices(len(places), 1)
+    number = square_matrix(np.arange(1, area.size + 1)) - 1
+    kept = layers[:, number[places[rows], places[columns]]]
+    return compare_vectors(kept, area[number[conditions[rows], conditions[columns]]], method)
+
+
+def _permute_some(
+    layers: np.ndarray, area: np.ndarray, orders: list[np.ndarray], method: str
+) -> np.ndarray:
     kind = find_comparison(method)
     x = np.stack([prepare_vector(layer, method) for layer in layers])
     matrix = square_matrix(prepare_vector(area, method))
@@ -120,9 +169,8 @@ def _permute_some(
     scale = np.sqrt(size_x * size_y)
     if kind.divisor is not None:
         scale = np.full(len(x), kind.divisor(y.size))
-    result = np.empty((permutations, len(layers)))
-    for k in range(permutations):
-        order = generator.permutation(len(matrix))
+    result = np.empty((len(orders), len(layers)))
+    for k, order in enumerate(orders):
         moved = upper_triangle(matrix[np.ix_(order, order)])
         if kind.function is not None:
             result[k] = kind.function(x, moved[np.newaxis])[:, 0]
@@ -158,9 +206,10 @@ def exceed_maximum(similarity: np.ndarray, null: np.ndarray) -> np.ndarray:
 def compare_layers(correspondence: xr.Dataset) -> xr.Dataset:
     """Test whether one layer matches an area better than another does, for all pairs of layers.
 
-    The difference of two similarities is divided by its bootstrap standard error. The p-value is
-    two-sided; the corrected one is the share of draws in which the largest such ratio, over all
-    pairs of layers and about its own estimate, is at least as large [1]_.
+    The difference of two similarities, on Fisher's z, is divided by its standard error. The p-value
+    is two-sided: the share of draws in which this ratio is as far from that of the estimates; the
+    corrected one is the share in which the largest ratio over all pairs of layers is [1]_. Both
+    speak of other units of stimuli, those of ``attrs["unit"]``.
 
     Parameters
     ----------
@@ -183,8 +232,6 @@ def compare_layers(correspondence: xr.Dataset) -> xr.Dataset:
     ----------
     .. [1] Westfall & Young (1993), Resampling-based multiple testing, section 2.3.
     """
-    from scipy.stats import norm
-
     if "similarity_draws" not in correspondence or not correspondence.sizes.get("bootstrap"):
         raise ValueError(
             "The correspondence holds no bootstrap draws; compute it with draws of 100 or more."
@@ -196,16 +243,9 @@ def compare_layers(correspondence: xr.Dataset) -> xr.Dataset:
     interval = np.full((*shape, 2), np.nan)
     for k, (r, drawn) in enumerate(zip(estimate, draws, strict=True)):
         difference[k] = r[:, None] - r[None, :]
+        p[k], corrected[k] = _test_pairs(r, drawn)
         about = drawn - drawn.mean(0)
-        spread = about[:, :, None] - about[:, None, :]
-        error = spread.std(0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.abs(difference[k]) / error
-            largest = np.nanmax(np.abs(spread) / error, axis=(1, 2))
-        p[k] = 2 * norm.sf(ratio)
-        corrected[k] = (1 + (largest[:, None, None] >= ratio).sum(0)) / (1 + len(drawn))
-        corrected[k] = np.where(np.isfinite(ratio), np.maximum(corrected[k], p[k]), np.nan)
-        bounds = np.quantile(spread, [0.025, 0.975], axis=0)
+        bounds = np.quantile(about[:, :, None] - about[:, None, :], [0.025, 0.975], axis=0)
         interval[k] = np.moveaxis(difference[k] + bounds, 0, -1)
     names = correspondence["layer"].values
     dims = ("area", "layer", "other_layer")
@@ -223,3 +263,28 @@ def compare_layers(correspondence: xr.Dataset) -> xr.Dataset:
             "bound": ["lower", "upper"],
         },
     )
+
+
+def _test_pairs(similarity: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return p-values (layer, layer) of all differences, and those corrected for their number.
+
+    Parameters
+    ----------
+    similarity : ndarray (layer,)
+    draws : ndarray (draw, layer)
+    """
+    limit = 1 - 1e-12
+    z = np.arctanh(np.clip(similarity, -limit, limit))
+    about = np.arctanh(np.clip(draws, -limit, limit))
+    about = about - about.mean(0)
+    spread = np.abs(about[:, :, None] - about[:, None, :])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.sqrt((spread**2).mean(0))
+        ratio = np.abs(z[:, None] - z[None, :]) / error
+        spread /= error
+    alone = np.isfinite(ratio)
+    largest = np.where(alone, spread, -np.inf).max((1, 2))
+    number = 1 + len(draws)
+    p = (1 + (spread >= ratio).sum(0)) / number
+    corrected = (1 + (largest[:, None, None] >= ratio).sum(0)) / number
+    return np.where(alone, p, np.nan), np.where(alone, np.maximum(p, corrected), np.nan)

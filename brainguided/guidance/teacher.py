@@ -21,6 +21,7 @@ from brainguided.rdms.compute import (
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import DEFAULT, read_measure
+from brainguided.rdms.units import UnitName, Units, find_target_units, refuse_few
 from neural_data.errors import AlignmentError, RecordingError
 from neural_data.model.origin import is_simulated
 from neural_data.model.recording import check_structure, select_recording
@@ -83,6 +84,12 @@ class Target:
     def conditions(self) -> list[str]:
         """Labels of the conditions, in the RDM's order."""
         return condition_index(self.stimuli["image"], self.by)[1]
+
+    def units(self, unit: UnitName = None) -> Units:
+        """Return what was sampled among the conditions; see ``Inference.unit``."""
+        return find_target_units(
+            self.stimuli, self.by, unit, descriptors=self.rdm.pattern_descriptors
+        )
 
     @property
     def vector(self) -> np.ndarray:
@@ -345,25 +352,44 @@ class Teacher:
         bare = [replace(t, recording=None, noise="shrinkage") for t in self.targets]
         return Teacher(tuple(bare))
 
-    def shuffled(self, *, seed: int) -> Teacher:
+    def shuffled(self, *, seed: int, unit: UnitName = None, within: bool = False) -> Teacher:
         """Return a control teacher: the same RDMs with their conditions permuted at random.
 
-        It holds no recordings.
+        Units (categories, say) change places as wholes, and within them what is nested in them.
+        What a network has in common with any area since both tell categories apart thus stays; a
+        search guided by the control can gain nothing else from the brain, and the similarity of
+        any network to it is the null distribution of TG. It holds no recordings.
 
-        A search guided by it can gain nothing from the brain; the similarity of any network to
-        it is the null distribution of TG.
+        Parameters
+        ----------
+        seed : int
+        unit : str or tuple of str, optional
+            As for ``Inference``: by default the coarsest of ``session``, ``category`` and
+            ``object_name`` that the data name; ``"stimulus"`` for a control without any structure.
+        within : bool, optional
+            Leave units in their places and permute within them: the control keeps what the area
+            says of whole units, and loses what it says of single stimuli.
+
+        Raises
+        ------
+        ValueError
+            If the unit is no coordinate of the stimuli, there are fewer than 6, or most differ in
+            size, so that they cannot change places.
         """
         from rsatoolbox.rdm import RDMs
 
         generator = np.random.default_rng(seed)
         targets = []
         for target in self.targets:
-            order = generator.permutation(target.rdm.n_cond)
+            units = target.units(unit)
+            order = (units if within else refuse_few(units)).shuffle(generator, within=within)
             matrix = target.rdm.get_matrices()[0][np.ix_(order, order)]
+            how = "" if units.name == target.by else f", unit={units.name!r}"
+            step = f"shuffled(seed={seed}{how}{', within=True' if within else ''})"
             descriptors = {
                 **target.rdm.descriptors,
                 "source": f"shuffled conditions of {target.source}",
-                "history": "\n".join([*target.history, f"shuffled(seed={seed})"]),
+                "history": "\n".join([*target.history, step]),
             }
             rdm = RDMs(
                 matrix[None],

@@ -7,10 +7,8 @@ from rsatoolbox.rdm import RDMs
 from brainguided.correspondence.bootstrap import (
     bootstrap_similarity,
     bootstrap_sites,
-    combine_spread,
     draw_times,
-    recentre_draws,
-    stimulus_variance,
+    share_of_sum,
     weigh_similarity,
 )
 from brainguided.rdms.distances import square_matrix
@@ -97,35 +95,50 @@ def test_drawing_each_site_once_changes_nothing() -> None:
     )
 
 
-def test_draws_are_moved_to_the_estimate_and_joint_ones_narrowed() -> None:
-    draws = np.random.default_rng(0).normal(3.0, 1.0, (2000, 2))
-    moved = recentre_draws(draws, np.array([0.0, 1.0]), 0.5)
-    np.testing.assert_allclose(moved.mean(0), [0.0, 1.0], atol=1e-12)
-    np.testing.assert_allclose(moved.std(0), draws.std(0) / 2)
+@pytest.mark.parametrize("method", ["pearson", "cosine", "spearman"])
+def test_units_are_drawn_with_all_their_stimuli_and_copies_are_not_compared(method) -> None:
+    layers = make_rdms(make_patterns(0, 20, 2), "layer")
+    areas = make_rdms(make_patterns(1, 20, 1), "area")
+    kinds = ["abcdefg"[k % 7] for k in range(20)]
+    areas.pattern_descriptors["category"] = kinds
+    found = bootstrap_similarity(layers, areas, draws=7, method=method, seed=3)
+    assert found.attrs["unit"] == "category"
+    plain = bootstrap_similarity(layers, areas, draws=7, method=method, seed=3, unit="stimulus")
+    assert plain.attrs["unit"] == "stimulus"
+    assert not np.allclose(plain, found)
+    for draw, times in enumerate(draw_times(7, 7, 3)):
+        rows = [  # (stimulus, unit, copy), one for each time it came up
+            (k, kind, copy)
+            for k, kind in enumerate(kinds)
+            for copy in range(int(times["abcdefg".index(kind)]))
+        ]
+        pairs = [
+            (a[0], b[0])
+            for n, a in enumerate(rows)
+            for b in rows[n + 1 :]
+            if a[1] != b[1] or (a[2] == b[2] and a[0] != b[0])
+        ]
+        assert len(pairs) > 20
+        x, y = (
+            np.stack([square_matrix(v)[tuple(zip(*pairs, strict=True))] for v in r.dissimilarities])
+            for r in (layers, areas)
+        )
+        if method == "spearman":
+            from scipy.stats import rankdata
+
+            x, y = rankdata(x, axis=1), rankdata(y, axis=1)
+        if method != "cosine":
+            x, y = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
+        size = np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
+        np.testing.assert_allclose(found[draw], x @ y.T / size, atol=1e-8)
+
+
+def test_what_belongs_to_stimuli_and_sites_at_once_is_counted_once() -> None:
     generator = np.random.default_rng(0)
     a, b, rest = generator.normal(0, 1, (3, 20000, 1))
     # each factor's draws hold what belongs to both once, joint draws three times
-    spread = combine_spread(a + rest, b + rest, a + b + np.sqrt(3) * rest, np.array([2.0]))
-    assert spread[0] == pytest.approx(np.sqrt(3 / 5), abs=0.02)
-
-
-@pytest.mark.parametrize("noise", [0.3, 1.0, 30.0])
-def test_the_variance_over_samples_of_stimuli_is_estimated_without_bias(noise) -> None:
-    generator = np.random.default_rng(0)
-    found, estimated, of_draws = [], [], []
-    for k in range(200):
-        shared = generator.normal(size=(60, 8))
-        pair = [shared + noise * generator.normal(size=(60, 8)) for _ in range(2)]
-        x, y = (pattern_distances(p, "correlation") for p in pair)
-        found.append(np.corrcoef(x, y)[0, 1])
-        variance, drawn = stimulus_variance([x], y)
-        estimated.append(variance[0])
-        of_draws.append(drawn[0])
-        if k == 0:
-            draws = weigh_similarity([x], [y], draw_times(60, 4000, 0))
-            assert draws.var() == pytest.approx(drawn[0], rel=0.2)
-    assert np.mean(estimated) == pytest.approx(np.var(found), rel=0.25)
-    assert np.mean(of_draws) > 1.1 * np.mean(estimated)
+    share = share_of_sum(a + rest, b + rest, a + b + np.sqrt(3) * rest, np.array([2.0]))
+    assert share[0] == pytest.approx(3 / 4, abs=0.02)
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
@@ -137,5 +150,8 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         bootstrap_similarity(layers, layers, method="whitened cosine")
     with pytest.raises(ValueError, match="1 or more"):
         bootstrap_similarity(layers, layers, draws=0)
+    layers.pattern_descriptors["session"] = ["a", "b", "c"] * 4
+    with pytest.raises(ValueError, match=r"3 units \(session\); 6 or more"):
+        bootstrap_similarity(layers, layers)
     with pytest.raises(ValueError, match="measure of mean responses"):
         bootstrap_sites([], np.zeros((3, 3)), np.ones((1, 3)), measure="crossnobis")

@@ -5,22 +5,18 @@ import pytest
 import xarray as xr
 from rsatoolbox.rdm import RDMs
 
-from brainguided.correspondence.bootstrap import (
-    draw_times,
-    recentre_draws,
-    stimulus_variance,
-    weigh_similarity,
-)
 from brainguided.correspondence.permutation import (
     compare_layers,
     exceed_maximum,
     permute_similarity,
     permute_vectors,
 )
+from brainguided.correspondence.standard_errors import measure_spread
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.comparisons import COMPARISONS
 from brainguided.rdms.distances import square_matrix
 from brainguided.rdms.measures import pattern_distances
+from brainguided.rdms.units import Units
 
 
 def make_vectors(generator, number: int, n: int, *, shared: float = 0.0, common=None):
@@ -73,22 +69,110 @@ def test_without_relation_a_best_layer_is_significant_in_1_of_20_and_unbiased(nu
     assert abs(np.mean(unbiased)) < 3 * np.std(unbiased) / 20
 
 
-def correspondence_of(layers, area, draws: int, seed: int) -> xr.Dataset:
-    similarity = weigh_similarity(list(layers), [area], np.ones((1, 40)))[0]
-    drawn = weigh_similarity(list(layers), [area], draw_times(40, draws, seed))
-    variance, of_draws = stimulus_variance(layers, area)
-    scale = np.sqrt(variance / of_draws)[:, None]
+def correspondence_of(layers, area, draws: int, seed: int, units=None) -> xr.Dataset:
+    spread = measure_spread(list(layers), area, units or Units("stimulus", (np.arange(40),)))
     names = [f"layer{k}" for k in range(len(layers))]
     return xr.Dataset(
         {
-            "similarity": (("layer", "area"), similarity),
+            "similarity": (("layer", "area"), np.tanh(spread.centre)[:, None]),
             "similarity_draws": (
                 ("bootstrap", "layer", "area"),
-                recentre_draws(drawn, similarity, scale),
+                spread.draw(draws, seed)[:, :, None],
             ),
         },
         coords={"layer": names, "area": ["IT"]},
     )
+
+
+EIGHT = Units("category", (np.repeat(np.arange(8), 8),))
+
+
+def make_categories(generator, number: int) -> np.ndarray:
+    """Systems that share nothing but which of 64 images belong to one of 8 categories."""
+    return np.stack(
+        [
+            pattern_distances(
+                generator.normal(size=(8, 30))[EIGHT.index] + generator.normal(size=(64, 30)),
+                "correlation",
+            )
+            for _ in range(number)
+        ]
+    )
+
+
+def test_systems_that_share_categories_alone_are_significant_in_1_of_20_by_categories() -> None:
+    generator = np.random.default_rng(0)
+    p = {EIGHT: [], None: []}
+    for seed in range(120):
+        layers, area = make_categories(generator, 3), make_categories(generator, 1)[0]
+        similarity = np.array([np.corrcoef(layer, area)[0, 1] for layer in layers])
+        for units in p:
+            null = permute_vectors(layers, area, 59, seed=seed, units=units)
+            p[units].append(exceed_maximum(similarity, null).min())
+    assert np.mean(np.array(p[None]) <= 0.05) == 1
+    assert 0.005 <= np.mean(np.array(p[EIGHT]) <= 0.05) <= 0.11  # 3 standard errors of 120
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman", "whitened cosine"])
+def test_units_of_other_sizes_are_exchanged_for_a_part_of_the_larger_one(method) -> None:
+    generator = np.random.default_rng(0)
+    units = Units("category", (np.repeat(np.arange(6), [2, 3, 4, 2, 3, 4]),))
+    layers, area = make_vectors(generator, 2, 18), make_vectors(generator, 1, 18)[0]
+    found = permute_vectors(layers, area, 4, method=method, seed=1, units=units)
+    again = np.random.default_rng([1, 2])
+    for k in range(4):
+        places, conditions = units.permute(again)
+        labels = {"stimulus": [str(n) for n in range(len(places))]}
+        one = [square_matrix(v)[np.ix_(places, places)] for v in layers]
+        other = square_matrix(area)[np.ix_(conditions, conditions)][None]
+        sides = [RDMs(np.stack(m), pattern_descriptors=dict(labels)) for m in (one, other)]
+        np.testing.assert_allclose(found[k], compare_rdms(*sides, method=method)[:, 0], atol=1e-10)
+
+
+def test_the_unit_is_that_of_the_descriptors_and_is_said() -> None:
+    generator = np.random.default_rng(0)
+    labels = {
+        "stimulus": [f"im{k}" for k in range(64)],
+        "category": [str(k) for k in EIGHT.index],
+    }
+    common = 2 * generator.normal(size=(8, 12))[EIGHT.index]
+    layers = RDMs(
+        make_vectors(generator, 2, 64, shared=1, common=common), pattern_descriptors=labels
+    )
+    areas = RDMs(
+        make_vectors(generator, 1, 64, shared=1, common=common), pattern_descriptors=dict(labels)
+    )
+    found = permute_similarity(layers, areas, permutations=5, seed=4)
+    assert found.attrs["unit"] == "category"
+    expected = permute_vectors(
+        layers.dissimilarities, areas.dissimilarities[0], 5, seed=4, units=EIGHT
+    )
+    np.testing.assert_allclose(found[:, :, 0], expected)
+    within = permute_similarity(layers, areas, permutations=5, within=True)
+    assert float(within.mean()) > float(found.mean()) + 0.02
+    with pytest.raises(ValueError, match="no coordinate 'object'"):
+        permute_similarity(layers, areas, unit="object")
+
+
+@pytest.mark.parametrize("number", [2, 6])
+def test_equally_similar_layers_differ_in_1_of_20_tests_of_all_pairs_in_categories(number) -> None:
+    """The area treats all layers alike, which are shifts of one another in latent space."""
+    generator = np.random.default_rng(number)
+    rejected = []
+    for seed in range(150):
+        points = generator.normal(size=(8, 12))[EIGHT.index] + 0.5 * generator.normal(size=(64, 12))
+        one, other = generator.normal(size=(12, 12)), generator.normal(size=(12, 60))
+        other *= np.exp(-np.arange(12) / 3)[:, None]
+        turned = [
+            [np.maximum(points @ np.roll(w, k * 12 // number, 0), 0) for k in range(number)]
+            for w in (one, other)
+        ]
+        area = np.concatenate(turned[0], axis=1)
+        area = pattern_distances(area + generator.normal(0, 0.7, area.shape), "correlation")
+        layers = np.stack([pattern_distances(p, "correlation") for p in turned[1]])
+        tested = compare_layers(correspondence_of(layers, area, 300, seed, EIGHT))
+        rejected.append(float(tested["corrected_p_value"].min()) <= 0.05)
+    assert np.mean(rejected) <= 0.1  # 3 standard errors of 150 about 5 %
 
 
 @pytest.mark.parametrize("shared", [0.0, 1.0])

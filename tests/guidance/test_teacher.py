@@ -198,7 +198,7 @@ def test_a_control_says_what_was_done_to_its_data_and_rdms_without_history_say_n
     rdms = compute_rdms(make_recording())
     assert Teacher.from_rdms(rdms, make_stimuli()).shuffled(seed=3).targets[0].history == [
         "compute_rdms(by='stimulus'): 18 conditions, V4 over 10 sites, IT over 10 sites",
-        "shuffled(seed=3)",
+        "shuffled(seed=3, unit='object_name')",
     ]
     del rdms.descriptors["history"]
     assert "history" not in Teacher.from_rdms(rdms, make_stimuli()).describe()[0]

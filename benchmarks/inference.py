@@ -1,0 +1,346 @@
+"""How often intervals hold the truth, and how often tests find what is not there.
+
+    OMP_NUM_THREADS=1 python benchmarks/inference.py --out ROWS.csv [--simulations 1000]
+    python benchmarks/inference.py --out ROWS.csv --table        # what is in ROWS.csv, as markdown
+
+A row is written as soon as it is done; rows that are there are not made again. Stimuli are points
+in a latent space; a site or unit is a rectified random projection of it. `interval`: 95 %
+intervals of the similarity of one layer; the truth is the similarity that very many stimuli of the
+same design give, for these sites. `best layer`: p-values, corrected for six layers, of layers and
+an area that share nothing but which stimuli belong together. `layers`: corrected p-values of
+differences between layers that are equally similar by symmetry. `committed`: similarity of the
+committed layer of twenty, none of which has more in common with the area than another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from brainguided.correspondence import Inference, compare_layers
+from brainguided.correspondence._area_map import draw_similarity
+from brainguided.correspondence.committed_layers import (
+    commit_layer,
+    compare_halves,
+    compare_vectors,
+    draw_halves,
+)
+from brainguided.correspondence.permutation import exceed_maximum, permute_vectors
+from brainguided.correspondence.standard_errors import measure_spread
+from brainguided.rdms.measures import pattern_distances
+from brainguided.rdms.units import Units
+
+LATENT, GROUP, WORLDS = 12, 8, 10
+FIELDS = ("what", "design", "stimuli", "units", "detail", "truth", "mean", "rate", "simulations")
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is sampled: `kind` of stimuli, their number, repetitions, measure and comparison."""
+
+    kind: str = "independent"
+    stimuli: int = 64
+    shared: float = 0.9
+    repetitions: int = 4
+    measure: str = "correlation"
+    method: str = "pearson"
+
+    @property
+    def grouped(self) -> bool:
+        return self.kind in ("8 x 8 objects", "8 sessions")
+
+    @property
+    def units(self) -> Units:
+        index = np.arange(self.stimuli) // (GROUP if self.grouped else 1)
+        return Units(self.kind, (index,))
+
+
+def main() -> None:
+    """Make the rows that are lacking, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--only", default="", help="cells whose name holds this text")
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    done = read_rows(arguments.out)
+    if arguments.table:
+        print(format_rows(done))
+        return
+    names = {(row["what"], row["design"], row["stimuli"], row["detail"]) for row in done}
+    for what, design, detail, make in list_cells():
+        key = (what, design.kind, str(design.stimuli), detail)
+        if key in names or arguments.only not in " ".join(key):
+            continue
+        truth, mean, rate = make(arguments.simulations)
+        row = dict(
+            zip(
+                FIELDS,
+                (*key[:3], design.units.number, detail, truth, mean, rate, arguments.simulations),
+                strict=True,
+            )
+        )
+        write_row(arguments.out, row)
+        print(*row.values(), sep=", ", flush=True)
+
+
+def list_cells() -> list[tuple[str, Design, str, Callable[[int], tuple[str, str, str]]]]:
+    """Return what is simulated: name, design, detail and the function that does it."""
+    cells: list = []
+
+    def add(design: Design, detail: str) -> None:
+        cells.append(("interval", design, detail, partial(cover, design)))
+
+    sizes = {
+        "8 x 8 objects": (64,),
+        "8 sessions": (64,),
+        "independent": (16, 64, 200),
+        "heavy tails": (16, 64, 200),
+    }
+    strengths = {"unrelated": -1.0, "random": 0.0, "alike": 0.9}
+    for kind, numbers in sizes.items():
+        for stimuli in numbers:
+            for said, shared in strengths.items():
+                add(Design(kind, stimuli, shared), said)
+    for repetitions in (2, 3, 5, 7):
+        add(Design(repetitions=repetitions), f"alike, {repetitions} repetitions")
+    for kind, numbers in sizes.items():
+        for stimuli in numbers[:2]:
+            design = Design(kind, stimuli)
+            for layers in (2, 6):
+                how = partial(differ, design, layers)
+                cells.append(("layers", design, f"{layers} layers", how))
+            cells.append(("best layer", design, "6 layers", partial(find_best, design, 6)))
+            cells.append(("committed", design, "20 layers", partial(commit, design, 20)))
+    for kind in ("independent", "8 x 8 objects", "8 sessions"):
+        for said in ("unrelated", "alike"):
+            shared = strengths[said]
+            add(Design(kind, shared=shared, method="spearman"), f"{said}, spearman")
+            for method in ("pearson", "cosine"):
+                add(
+                    Design(kind, shared=shared, measure="squared euclidean", method=method),
+                    f"{said}, squared euclidean, {method}",
+                )
+    return cells
+
+
+def draw_points(generator: np.random.Generator, design: Design, number: int) -> np.ndarray:
+    """Return stimuli as points (stimulus, latent)."""
+    if design.kind == "heavy tails":
+        return generator.standard_t(3, (number, LATENT)) / np.sqrt(3)
+    points = generator.normal(size=(number, LATENT))
+    if design.kind == "8 x 8 objects":
+        centres = generator.normal(size=(number // GROUP, LATENT))
+        points = 0.9 * np.repeat(centres, GROUP, axis=0) + 0.45 * points
+    return points
+
+
+def add_noise(
+    generator: np.random.Generator, rates: np.ndarray, design: Design, size: float = 1.4
+) -> np.ndarray:
+    """Return mean responses of so many repetitions; sessions add a response of their own."""
+    noisy = rates + generator.normal(0, size / np.sqrt(design.repetitions), rates.shape)
+    if design.kind == "8 sessions":
+        own = generator.normal(0, 1.5, (len(rates) // GROUP, rates.shape[1]))
+        noisy += np.repeat(own, GROUP, axis=0)
+    return noisy
+
+
+def cover(design: Design, simulations: int) -> tuple[str, str, str]:
+    """Return the truth, the mean similarity, and how often 95 % intervals hold the truth."""
+    held, found, truths = [], [], []
+    for number in range(WORLDS):
+        world = make_world(number, design.shared)
+        truth = find_truth(design, world, number)
+        for k in range(simulations // WORLDS):
+            generator = np.random.default_rng([1, number, k, design.stimuli])
+            x, y = make_pair(generator, design, world, design.stimuli)
+            spread = measure_spread([x], y, design.units, method=design.method)
+            lower, upper = spread.interval()[0]
+            held.append(lower <= truth <= upper)
+            found.append(np.tanh(spread.centre[0]))
+            truths.append(truth)
+    return f"{np.mean(truths):.3f}", f"{np.mean(found):.3f}", f"{np.mean(held):.3f}"
+
+
+def make_world(number: int, shared: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return projections (latent, unit) of a layer and of an area.
+
+    They look at different latent dimensions (`shared` below 0), at all of them by random mixtures
+    (0), or at the same ones (1).
+    """
+    generator = np.random.default_rng([9, number])
+    layer = generator.normal(size=(LATENT, 100))
+    mixed = generator.normal(0, LATENT**-0.5, (LATENT, LATENT))
+    features = shared * np.eye(LATENT) + (1 - shared) * mixed
+    if shared < 0:
+        layer[: LATENT // 2] = 0
+        features = np.diag(np.arange(LATENT) < LATENT // 2).astype(float)
+    return layer, features @ generator.normal(size=(LATENT, 40))
+
+
+def make_pair(
+    generator: np.random.Generator,
+    design: Design,
+    world: tuple[np.ndarray, np.ndarray],
+    number: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the dissimilarities (pair,) of a layer and of an area."""
+    points = draw_points(generator, design, number)
+    layer, sites = (np.maximum(points @ side, 0) for side in world)
+    sites = add_noise(generator, sites, design)
+    return pattern_distances(layer, design.measure), pattern_distances(sites, design.measure)
+
+
+def find_truth(design: Design, world: tuple[np.ndarray, np.ndarray], number: int) -> float:
+    """Return the similarity of very many stimuli, with as many pairs within units as designed."""
+    generator = np.random.default_rng([7, number])
+    many, part = 1600, (GROUP - 1) / (design.stimuli - 1) if design.grouped else 0.0
+    index = np.arange(many) // GROUP
+    rows, columns = np.triu_indices(many, 1)
+    same = index[rows] == index[columns]
+    moments = []
+    for _ in range(3):
+        x, y = make_pair(generator, design, world, many)
+        weights = np.ones(len(x))
+        if part:
+            weights = np.where(same, part / same.mean(), (1 - part) / (1 - same.mean()))
+        if design.method == "spearman":
+            x, y = (rank(v, weights) for v in (x, y))
+        both = np.array([x, y, x * x, y * y, x * y])
+        moments.append(both @ weights / weights.sum())
+    x, y, xx, yy, xy = np.mean(moments, axis=0)
+    if design.method != "cosine":
+        xx, yy, xy = xx - x * x, yy - y * y, xy - x * y
+    return float(xy / np.sqrt(xx * yy))
+
+
+def rank(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return weighted ranks, from 0 to 1."""
+    order = np.argsort(values)
+    ranks = np.empty(len(values))
+    ranks[order] = np.cumsum(weights[order]) - weights[order] / 2
+    return ranks / weights.sum()
+
+
+def differ(design: Design, layers: int, simulations: int) -> tuple[str, str, str]:
+    """Return how often any of several equally similar layers differs significantly.
+
+    The area treats the latent dimensions alike; layers are cyclic shifts of one another.
+    """
+    found, rejected = [], []
+    for seed in range(simulations):
+        generator = np.random.default_rng([2, seed, layers, design.stimuli])
+        points = draw_points(generator, design, design.stimuli)
+        one, other = (generator.normal(size=(LATENT, n)) for n in (12, 60))
+        other *= np.exp(-np.arange(LATENT) / 3)[:, None]
+        step = LATENT // layers
+        turned = [
+            [np.maximum(points @ np.roll(w, k * step, 0), 0) for k in range(layers)]
+            for w in (one, other)
+        ]
+        area = add_noise(generator, np.concatenate(turned[0], axis=1), design)
+        area = pattern_distances(area, "correlation")
+        vectors = [pattern_distances(p, "correlation") for p in turned[1]]
+        how = Inference(draws=500)
+        draws, _ = draw_similarity(vectors, area, how, units=design.units, seed=seed)
+        similarity = compare_vectors(np.array(vectors), area, "pearson")
+        tested = compare_layers(
+            xr.Dataset(
+                {
+                    "similarity": (("layer", "area"), similarity[:, None]),
+                    "similarity_draws": (("bootstrap", "layer", "area"), draws[:, :, None]),
+                },
+                coords={"layer": [f"layer{k}" for k in range(layers)], "area": ["IT"]},
+            )
+        )
+        rejected.append(np.nanmin(tested["corrected_p_value"]) <= 0.05)
+        found.append(similarity.mean())
+    return "", f"{np.mean(found):.3f}", f"{np.mean(rejected):.3f}"
+
+
+def make_unrelated(
+    generator: np.random.Generator, design: Design, layers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return layers and an area that share nothing but which stimuli belong to one unit."""
+
+    def respond(units: int) -> np.ndarray:
+        own = draw_points(generator, Design("heavy tails" if heavy else "", 0), design.stimuli)
+        if design.grouped:
+            own = own + generator.normal(size=(design.units.number, LATENT))[design.units.index]
+        patterns = np.maximum(own @ generator.normal(size=(LATENT, units)), 0)
+        return pattern_distances(patterns, "correlation")
+
+    heavy = design.kind == "heavy tails"
+    return np.array([respond(60) for _ in range(layers)]), respond(40)
+
+
+def find_best(design: Design, layers: int, simulations: int) -> tuple[str, str, str]:
+    """Return how often the best of several unrelated layers is significant."""
+    found, rejected = [], []
+    for seed in range(simulations):
+        generator = np.random.default_rng([3, seed, design.stimuli])
+        vectors, area = make_unrelated(generator, design, layers)
+        similarity = compare_vectors(vectors, area, "pearson")
+        null = permute_vectors(vectors, area, 199, seed=seed, units=design.units)
+        rejected.append(exceed_maximum(similarity, null).min() <= 0.05)
+        found.append(similarity.max())
+    return "", f"{np.mean(found):.3f}", f"{np.mean(rejected):.3f}"
+
+
+def commit(design: Design, layers: int, simulations: int) -> tuple[str, str, str]:
+    """Return the mean similarity of one layer, and how far that of committed ones is above it."""
+    one, committed = [], []
+    for seed in range(simulations):
+        generator = np.random.default_rng([4, seed, design.stimuli])
+        vectors, area = make_unrelated(generator, design, layers)
+        halves = compare_halves(
+            list(vectors), area, draw_halves(design.units, 10, seed), method="pearson"
+        )
+        chosen = commit_layer(halves)
+        assert chosen is not None
+        committed.append(chosen.similarity)
+        one.append(halves.mean())
+    difference = np.array(committed) - one
+    error = difference.std() / np.sqrt(simulations)
+    return (
+        f"{np.mean(one):.3f}",
+        f"{np.mean(committed):.3f}",
+        f"{difference.mean():+.4f} ± {error:.4f}",
+    )
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows that are there."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_row(path: Path, row: dict[str, object]) -> None:
+    """Add a row to the file."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def format_rows(rows: list[dict[str, str]]) -> str:
+    """Return a markdown table."""
+    lines = ["| " + " | ".join(FIELDS) + " |", "|" + "---|" * len(FIELDS)]
+    lines += ["| " + " | ".join(row[f] for f in FIELDS) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
