@@ -56,9 +56,16 @@ def add_verbs(verbs: Any) -> None:
         default=["stimulus"],
         help="what intervals generalise over (stimulus)",
     )
+    one.add_argument(
+        "--unit",
+        nargs="+",
+        metavar="COORDINATE",
+        help="what was sampled, e.g. category or object_name; the coarsest first, where several "
+        "are nested (default: the coarsest of session, category, object_name that the data name)",
+    )
     for name, number, about in (
         ("--draws", 1000, "bootstrap draws for intervals"),
-        ("--permutations", 1000, "of the conditions, for p-values"),
+        ("--permutations", 1000, "of units of stimuli, for p-values"),
         ("--splits", 100, "halvings, for ceilings and committed layers"),
         ("--seed", 0, "seed of all that is random"),
     ):
@@ -114,6 +121,7 @@ def correspond(arguments: argparse.Namespace) -> None:
         arguments.draws,
         arguments.permutations,
         arguments.splits,
+        _name_unit(arguments.unit),
     )
     network, how = _load_network(arguments)
     if how is None and arguments.image_size:
@@ -187,6 +195,10 @@ def _say_kept(folder: Path) -> str:
         return "Stopped before anything was kept: images are shown from the first on again."
     said = [f"{sum(shown)} images were shown", f"{done} layers are done"]
     return f"Stopped. What is done is kept in {folder}: {', '.join(said[: 1 + bool(done)])}."
+
+
+def _name_unit(names: list[str] | None) -> str | tuple[str, ...] | None:
+    return names[0] if names and len(names) == 1 else tuple(names) if names else None
 
 
 def describe_correspondence(result: xr.Dataset) -> str:

@@ -95,6 +95,7 @@ def test_drawing_each_site_once_changes_nothing() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Conditions are grouped:UserWarning")
 @pytest.mark.parametrize("method", ["pearson", "cosine", "spearman"])
 def test_units_are_drawn_with_all_their_stimuli_and_copies_are_not_compared(method) -> None:
     layers = make_rdms(make_patterns(0, 20, 2), "layer")
