@@ -16,6 +16,7 @@ from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
 from brainguided.networks.probe import place_inputs, probe_layers
 from neural_data.model.stimuli import validate_stimuli
 from neural_data.storage.aside import write_aside
+from neural_data.storage.hdf5_checks import check_hdf5
 
 
 def record_activations(
@@ -119,6 +120,7 @@ def load_activations(path: str | Path, layer: str) -> xr.DataArray:
     ValueError
         If the file holds no such layer; those that it holds are listed.
     """
+    check_hdf5(path)
     with xr.open_dataset(path, engine="netcdf4") as data:
         by_name = {
             str(v.attrs["layer"]): k for k, v in data.data_vars.items() if "layer" in v.attrs

@@ -16,6 +16,7 @@ from brainguided.architectures import Architecture
 from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
 from neural_data.model.origin import is_simulated
+from neural_data.storage.netcdf import open_netcdf
 
 
 def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
@@ -54,7 +55,7 @@ def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
     _close(figure)
     written = [folder / "architecture.png"]
     maps = {
-        when: xr.load_dataset(folder / f"correspondence_{when}.nc")
+        when: open_netcdf(folder / f"correspondence_{when}.nc")
         for when in ("search", "long")
         if (folder / f"correspondence_{when}.nc").is_file()
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neural_data.formats.matlab import fill_sparse, join_text, refuse_class
-from neural_data.storage.hdf5_checks import check_hdf5
+from neural_data.storage.hdf5_checks import check_hdf5, refuse_outside
 
 if TYPE_CHECKING:
     import h5py
@@ -113,6 +113,7 @@ def _read(item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int) -> Any:
         return {key: _read(item[key], file, depth + 1) for key in item}
     if not isinstance(item, h5py.Dataset):
         raise ValueError(f"it holds a {type(item).__name__}; expected an array")
+    refuse_outside(item)
     if item.shape is None or "MATLAB_empty" in item.attrs:
         return np.array([""]) if matlab == "char" else np.empty((0, 0))
     _check_size(item)

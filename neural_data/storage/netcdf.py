@@ -93,8 +93,7 @@ def open_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     path = _find_file(path)
     try:
-        if not verify_checksum(path):
-            check_hdf5(path)
+        check_hdf5(path, verified=verify_checksum(path))
         with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as file:
             return _as_text(file.load()).drop_encoding()
     except RecordingError:
@@ -123,8 +122,7 @@ def open_netcdf_lazily(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     path = _find_file(path)
     try:
-        if not verify_checksum(path):
-            check_hdf5(path)
+        check_hdf5(path, verified=verify_checksum(path))
         file = xr.open_dataset(path, engine="netcdf4", decode_timedelta=False, cache=False)
         try:
             dataset = _as_text(file).drop_encoding()

@@ -103,8 +103,7 @@ def open_assembly(path: str | os.PathLike[str], *, group: str | None = None) -> 
         hint = f"The folder has {format_names(beside)}." if beside else "Check the path."
         raise FileNotFoundError(f"There is no file {path}. {hint}")
     try:
-        if not verify_checksum(path):
-            check_hdf5(path)
+        check_hdf5(path, verified=verify_checksum(path))
         file = xr.open_dataset(
             path, engine="netcdf4", group=group, decode_timedelta=False, cache=False
         )

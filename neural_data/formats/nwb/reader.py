@@ -171,8 +171,8 @@ def _open(path: Path) -> Iterator[Any]:
             raise RecordingError(
                 f"{path.name} takes the package pynwb to be read: pip install pynwb."
             ) from cause
-        check_hdf5(path)
         try:
+            check_hdf5(path)
             with NWBHDF5IO(str(path), mode="r", load_namespaces=True) as io:
                 yield io.read()
         except RecordingError:
