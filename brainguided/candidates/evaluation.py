@@ -212,6 +212,20 @@ def warm_up() -> None:
 def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> BlueprintNetwork:
     """Return the trained network of a candidate, on the CPU: the one that `evaluate` scored.
 
+    Parameters
+    ----------
+    architecture : Architecture
+        What is trained.
+    task : Task
+        As in the search: images, teacher and training.
+    seed : int
+        The candidate's own, as in the journal.
+
+    Returns
+    -------
+    BlueprintNetwork
+        After the last step of training.
+
     Raises
     ------
     RuntimeError

@@ -110,6 +110,11 @@ def load_images(
     seed : int, optional
         Seed of the draw.
 
+    Returns
+    -------
+    ImageSet
+        Training and validation images with their classes.
+
     Raises
     ------
     FileNotFoundError
@@ -238,6 +243,11 @@ def images_from_stimuli(
         Stimulus sets without a stimulus in common.
     label : str, optional
         Coordinate over ``stimulus`` that holds the class.
+
+    Returns
+    -------
+    ImageSet
+        Training and validation images with their classes.
 
     Raises
     ------

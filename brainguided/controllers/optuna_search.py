@@ -119,7 +119,9 @@ def tpe(
     Parameters
     ----------
     space : SearchSpace
+        What may be chosen.
     seed : int
+        Of the draws.
     startup : int
         Candidates drawn at random first.
     candidates : int
@@ -130,6 +132,12 @@ def tpe(
     unique : bool
         Whether to avoid architectures proposed before.
     limits : Limits, optional
+        Sizes that no proposal exceeds.
+
+    Returns
+    -------
+    OptunaSearch
+        That has proposed nothing yet.
 
     Raises
     ------

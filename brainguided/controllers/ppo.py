@@ -128,6 +128,22 @@ def nasnet_ppo(
     - Where more than 20 results are told at once, all of them make one update.
     - Candidates of a warm start, whose policy is not known, count as drawn from the present one.
 
+    Parameters
+    ----------
+    space : SearchSpace
+        What may be chosen.
+    seed : int
+        Of weights and draws.
+    unique : bool
+        Whether to avoid architectures proposed before.
+    limits : Limits, optional
+        Sizes that no proposal exceeds.
+
+    Returns
+    -------
+    PPO
+        That has proposed nothing yet.
+
     References
     ----------
     .. [1] Zoph, Vasudevan, Shlens & Le 2018, Learning transferable architectures, appendix.

@@ -119,6 +119,22 @@ def zoph2017_reinforce(
       of them make one update; late ones are weighted, see `Reinforce`.
     - Candidates of a warm start, whose policy is not known, count as drawn from the present one.
 
+    Parameters
+    ----------
+    space : SearchSpace
+        What may be chosen.
+    seed : int
+        Of weights and draws.
+    unique : bool
+        Whether to avoid architectures proposed before.
+    limits : Limits, optional
+        Sizes that no proposal exceeds.
+
+    Returns
+    -------
+    Reinforce
+        That has proposed nothing yet.
+
     References
     ----------
     .. [1] Zoph & Le 2017, Neural architecture search with reinforcement learning, section 4.1.

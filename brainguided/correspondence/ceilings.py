@@ -90,7 +90,9 @@ def compute_ceiling(
     ----------
     recording : xr.Dataset
         With repetitions; without time bins.
-    by, measure, noise
+    by, measure : str, optional
+        As for ``compute_rdms``.
+    noise : str or mapping of str to array, optional
         As for ``compute_rdms``. Noise is estimated once, from all repetitions, and halves are
         taken by it, as the measured RDM is.
     method : str, optional

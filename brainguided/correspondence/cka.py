@@ -132,6 +132,8 @@ def compute_layer_cka(
     Returns
     -------
     xr.DataArray (layer, area)
+        1 where layer and area agree up to rotation and scale; about 0, if debiased, where
+        they have nothing in common.
 
     Raises
     ------

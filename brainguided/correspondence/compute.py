@@ -210,8 +210,17 @@ def correspondence_from_rdms(
         The same layers for all areas, over the conditions of each area's RDM.
     teacher : Teacher
         The areas.
-    method, inference, seed
+    method : str, optional
         As for :func:`compute_correspondence`.
+    inference : Inference, optional
+        As for :func:`compute_correspondence`.
+    seed : int, optional
+        As for :func:`compute_correspondence`.
+
+    Returns
+    -------
+    xr.Dataset (layer, area)
+        As of :func:`compute_correspondence`.
 
     Raises
     ------

@@ -113,10 +113,12 @@ def permute_hierarchy(
     areas : sequence of str, optional
         From early to late; by default as in the teacher.
     permutations : int, optional
+        How often labels are exchanged.
     unit : str or tuple of str, optional
         The unit of stimuli that was sampled, as for ``Inference``: where conditions are permuted,
         units are exchanged as wholes.
     seed : int, optional
+        The same seed gives the same permutations.
 
     Returns
     -------

@@ -44,6 +44,7 @@ def permute_similarity(
     layer_rdms, area_rdms : rsatoolbox.rdm.RDMs
         Over the same conditions, in the same order.
     permutations : int, optional
+        How often the conditions are permuted.
     method : {"pearson", "cosine", "spearman", "rho-a", "whitened pearson", "whitened cosine"}
         Kendall's taus would take hours.
     unit : str or tuple of str, optional
@@ -60,6 +61,7 @@ def permute_similarity(
     Returns
     -------
     xr.DataArray (permutation, layer, area)
+        Similarity under each permutation, which is the same for all layers and areas.
         ``attrs["unit"]`` says what was permuted.
 
     Raises

@@ -127,9 +127,11 @@ def compute_layer_predictivity(
         Images of exactly the recorded stimuli, in any order.
     recording : xr.Dataset
         Responses.
-    layers, preprocessing
+    layers : str or sequence of str, optional
+        As for ``layers.select_layers``.
+    preprocessing : Preprocessing, optional
         As for ``activations.compute_layer_rdms``.
-    folds, seed
+    folds, seed : int, optional
         As for :func:`compute_predictivity`.
 
     Returns

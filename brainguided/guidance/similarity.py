@@ -118,7 +118,18 @@ def compute_guidance(similarity: xr.DataArray) -> float:
 
 
 def best_layers(similarity: xr.DataArray) -> dict[str, str]:
-    """Return, for each area, the layer that resembles it most (absent where none is defined)."""
+    """Return, for each area, the layer that resembles it most (absent where none is defined).
+
+    Parameters
+    ----------
+    similarity : xr.DataArray (layer, area)
+        As of `compute_similarity`; NaN where it is undefined.
+
+    Returns
+    -------
+    dict of str to str
+        Name of the layer, by area.
+    """
     best = {}
     for area in similarity["area"].values.tolist():
         column = similarity.sel(area=area).values

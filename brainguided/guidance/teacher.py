@@ -119,6 +119,11 @@ class Teacher:
     Teachers are added to put areas recorded with different images side by side::
 
         teacher = Teacher.from_recording(v4, v4_images) + Teacher.from_rdms(it, it_images)
+
+    Attributes
+    ----------
+    targets : tuple of Target
+        The areas, each with a name of its own.
     """
 
     targets: tuple[Target, ...]

@@ -44,6 +44,11 @@ class Journal:
 
     `Journal.open` writes (one driver at a time), `Journal.read` only reads, also while a search
     is running.
+
+    Parameters
+    ----------
+    connection, path, lock
+        Given by `open` and `read`, by which a journal is made.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, lock: sqlite3.Connection | None):

@@ -134,6 +134,7 @@ def select_layers(
     Parameters
     ----------
     network : torch.nn.Module
+        Any network; it is not changed.
     patterns : str or sequence of str, optional
         Names as in ``named_modules()``, or patterns in which ``*`` stands for anything (dots
         included) and ``?`` for one character: ``"features.*"``. Patterns match neither containers
@@ -147,6 +148,7 @@ def select_layers(
     Returns
     -------
     tuple of str
+        Names as in ``named_modules()``, with the number of the use where one is named.
 
     Raises
     ------
@@ -217,6 +219,7 @@ def describe_layers(
     Parameters
     ----------
     network : torch.nn.Module
+        Any network; it is not changed.
     stimuli : xr.Dataset
         Stimulus set.
     layers : str, sequence of str or Observation, optional

@@ -40,6 +40,7 @@ def plot_stimulus_mds(
     Parameters
     ----------
     rdms : rsatoolbox.rdm.RDMs
+        One of them is drawn.
     stimuli : xr.Dataset, optional
         Stimulus set whose images are drawn in the place of points, where there are at most 120
         conditions; of a condition of several images, the first. Conditions are found by the

@@ -235,6 +235,7 @@ def plot_recording_summary(recording: xr.Dataset) -> Any:
     Returns
     -------
     Figure
+        With four panels.
 
     Raises
     ------

@@ -164,6 +164,11 @@ def align_rdms(rdms: RDMs, to: RDMs) -> RDMs:
     rdms, to : rsatoolbox.rdm.RDMs
         Over the same conditions, in any order.
 
+    Returns
+    -------
+    rsatoolbox.rdm.RDMs
+        `rdms`, with the conditions in the order of `to`.
+
     Raises
     ------
     AlignmentError

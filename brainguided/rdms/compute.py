@@ -236,6 +236,16 @@ def select_rdm(rdms: RDMs, number: int) -> RDMs:
 def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
     """Turn a dissimilarities dataset (area, stimulus, other_stimulus) into rsatoolbox RDMs.
 
+    Parameters
+    ----------
+    dissimilarities : xr.Dataset
+        ``dissimilarity (area, stimulus, other_stimulus)``, as of `load_dissimilarities`.
+
+    Returns
+    -------
+    rsatoolbox.rdm.RDMs
+        One of each area, with the labels of the stimuli.
+
     Raises
     ------
     RecordingError
@@ -268,6 +278,16 @@ def dissimilarities_from_rdms(rdms: RDMs) -> xr.Dataset:
 
     RDMs are named by their descriptor ``area``, ``layer`` or ``name``, and by their time bin if
     they have one: "IT, 70-80 ms". The unit is the measure of the RDMs.
+
+    Parameters
+    ----------
+    rdms : rsatoolbox.rdm.RDMs
+        With labels of the conditions, as of `compute_rdms`.
+
+    Returns
+    -------
+    xr.Dataset
+        ``dissimilarity (area, stimulus, other_stimulus)`` with ``attrs["units"]``.
 
     Raises
     ------

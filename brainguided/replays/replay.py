@@ -56,6 +56,7 @@ def replay_search(
     controller : Controller
         Newly made.
     table : Table
+        Rewards, costs and scores of the architectures.
     budget : float
         In the units of ``table.cost``.
     nearest : bool
@@ -63,6 +64,11 @@ def replay_search(
         (`Architecture.canonical_key`) or, if there is none, of the one that differs in the fewest
         decisions (one drawn by the controller's seed among equals, once in a search); else it is
         refused.
+
+    Returns
+    -------
+    Replay
+        What was proposed and paid for, and the incumbent at each cost.
 
     Raises
     ------
@@ -132,6 +138,7 @@ def run_replays(
     makers : mapping of str to callable
         ``maker(space, seed=...)`` makes a controller; picklable where an executor is given.
     budget : float
+        Of each search, in the units of ``table.cost``.
     seeds : int
         Searches of each controller on each table, with seeds 0, 1, ...
     nearest : bool
@@ -148,6 +155,11 @@ def run_replays(
         architecture; ``curve`` (search, seed, cost): the incumbent's score at each cost, NaN
         before the first evaluation. A search is named by its controller and, where there are
         several, its table.
+
+    Raises
+    ------
+    ValueError
+        `seeds` or `budget` is not positive.
     """
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds is {seeds!r}; expected a whole number, at least 1.")

@@ -122,12 +122,18 @@ def load_table(
     path : path
         A CSV file, compressed or not, with one row an architecture.
     space : SearchSpace
+        The space that the benchmark tabulates.
     architecture : str
         Column of the architectures, read as text: JSON, or what else ``space.parse`` reads.
     reward, cost, score : str
         Columns of numbers.
     units : str
         Of the cost.
+
+    Returns
+    -------
+    Table
+        One row an architecture.
 
     Raises
     ------

@@ -161,19 +161,28 @@ def simulate_search(
     Parameters
     ----------
     order : Order
+        When candidates are asked for and results told.
     durations : callable
         Draws the time that an evaluation takes, s, e.g. `draw_lognormal`. Each candidate has its
         own stream, so that the order of events does not change what is drawn.
     machines : Machines
         Workers, what they take between two evaluations, and what goes wrong.
     candidates : int
+        Evaluations of the whole search.
     learning : (Controller, callable), optional
         Newly made, and the reward of an architecture: the search then really asks and tells.
     seed : int
+        Of durations and of what goes wrong.
 
     Returns
     -------
     Simulation
+        When each candidate began and ended, and how long workers waited.
+
+    Raises
+    ------
+    ValueError
+        `candidates` is not positive.
     """
     if type(candidates) is not int or candidates < 1:
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")

@@ -147,6 +147,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     Returns
     -------
     Run
+        All settings, the data loaded.
 
     Raises
     ------

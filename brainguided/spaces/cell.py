@@ -184,6 +184,7 @@ def pnas_space(
     Returns
     -------
     CellSpace
+        For a controller, or to sample from.
 
     Raises
     ------
@@ -241,6 +242,7 @@ def nasnet_space(
     Returns
     -------
     CellSpace
+        For a controller, or to sample from.
 
     Raises
     ------
@@ -284,6 +286,7 @@ def enas_micro_space(
     Returns
     -------
     CellSpace
+        For a controller, or to sample from.
 
     Raises
     ------

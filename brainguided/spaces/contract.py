@@ -17,7 +17,15 @@ from neural_data.errors import raise_problems
 
 @dataclass(frozen=True)
 class Decision:
-    """Decision of a space: its name, e.g. "layer3.filters", and its options."""
+    """Decision of a space.
+
+    Attributes
+    ----------
+    name : str
+        Such as "layer3.filters".
+    options : tuple of int or str
+        One of them is chosen.
+    """
 
     name: str
     options: tuple[int | str, ...]

@@ -89,6 +89,7 @@ def enas_macro_space(*, n_layers: int = 12, filters: int = 24) -> MacroSpace:
     Returns
     -------
     MacroSpace
+        For a controller, or to sample from.
 
     Raises
     ------

@@ -73,6 +73,7 @@ def nasbench201_space(*, n_cells: int = 5, filters: int = 16) -> NASBench201Spac
     Returns
     -------
     NASBench201Space
+        For a controller, or to sample from.
 
     Raises
     ------

@@ -266,6 +266,7 @@ def small_space(max_depth: int = 10) -> PlainSpace:
     Returns
     -------
     PlainSpace
+        For a controller, or to sample from.
 
     Raises
     ------
@@ -312,6 +313,7 @@ def zoph2017_space(
     Returns
     -------
     PlainSpace
+        For a controller, or to sample from.
 
     Raises
     ------

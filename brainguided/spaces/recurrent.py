@@ -114,6 +114,7 @@ def recurrent_space(
     Returns
     -------
     RecurrentSpace
+        For a controller, or to sample from.
 
     Raises
     ------

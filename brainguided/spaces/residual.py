@@ -108,6 +108,7 @@ def residual_space(
     Returns
     -------
     ResidualSpace
+        For a controller, or to sample from.
 
     Raises
     ------

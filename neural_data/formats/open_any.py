@@ -25,6 +25,7 @@ def open_source(path: str | os.PathLike[str]) -> tuple[str, xr.Dataset]:
     Returns
     -------
     kind : {"recording", "spikes", "stimulus set", "dissimilarities"}
+        What the data are.
     data : xarray.Dataset
         Checked, of the schema of its kind. Close it, or use it in a ``with`` statement.
 

@@ -22,6 +22,11 @@ def is_simulated(*data: Any) -> bool:
         ``simulate_macaque`` wrote it before there was a flag; the word "simulated" anywhere
         else in the source says nothing.
 
+    Returns
+    -------
+    bool
+        True if any of them is simulated.
+
     Examples
     --------
     >>> is_simulated({"source": "our lab; simulated annealing chose the sites"})

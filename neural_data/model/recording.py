@@ -219,6 +219,7 @@ def average_repetitions(recording: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     recording : xarray.Dataset
+        In memory or lazily opened.
 
     Returns
     -------

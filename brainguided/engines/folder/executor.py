@@ -362,6 +362,11 @@ def folder_executor(folder: str | os.PathLike[str], *, silence: float = 60.0) ->
         Longer than copying the folder to and fro takes, where it is not really shared. Errors of
         the folder itself are borne as long.
 
+    Returns
+    -------
+    FolderExecutor
+        A `concurrent.futures.Executor`.
+
     Raises
     ------
     ValueError

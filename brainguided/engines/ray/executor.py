@@ -315,6 +315,11 @@ def ray_executor(
         Bytes of data that a task may hold (Linux): no more tasks run on a node than it has memory
         for, and what asks for more gets `MemoryError`, or torch's RuntimeError.
 
+    Returns
+    -------
+    RayExecutor
+        A `concurrent.futures.Executor`; Ray is released when it is shut down.
+
     Raises
     ------
     ImportError

@@ -118,6 +118,19 @@ def open_brainio(
     As `read_brainio`, for files larger than memory. The values are not checked; a function that
     reads them all, such as `validate_recording`, does.
 
+    Parameters
+    ----------
+    path : path
+        As for `read_brainio`.
+    stimuli : path, optional
+        Table of the stimulus set, see `read_brainio`.
+    area : str or sequence of str, optional
+        Of the sites; overrules the file, see `read_brainio`.
+    units, source : str, optional
+        Overrule the file, see `read_brainio`.
+    group : str, optional
+        Of the file, see `read_brainio`.
+
     Returns
     -------
     xarray.Dataset

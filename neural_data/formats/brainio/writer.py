@@ -58,6 +58,11 @@ def write_brainio(
     stimulus_set_identifier : str, optional
         Of its stimulus set; otherwise ``attrs["stimulus_set_identifier"]``.
 
+    Returns
+    -------
+    pathlib.Path
+        Where it was written.
+
     Raises
     ------
     RecordingError

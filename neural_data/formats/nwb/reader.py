@@ -60,6 +60,7 @@ def read_nwb(
         ``brain_area``, ``region``, ``location``) or the ``location`` of their electrodes, and
         "unknown" where the file says nothing.
     units : "spikes/s" or "spikes"
+        Whether counts are divided by the length of their bin.
 
     Returns
     -------
