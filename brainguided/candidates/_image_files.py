@@ -29,7 +29,11 @@ class Pool:
             images = np.ascontiguousarray(self.images[chosen])
             return images if image_size in (None, images.shape[1]) else _resize(images, image_size)
         encoded = [_encoded(self.images[i]) for i in chosen]
-        return decode_images(encoded, size=image_size)
+        names = [
+            str(self.images[i]) if isinstance(self.images[i], Path) else f"image {i}"
+            for i in chosen.tolist()
+        ]
+        return decode_images(encoded, size=image_size, names=names)
 
 
 def _encoded(item: Any) -> bytes:
@@ -55,13 +59,15 @@ def read_npz(path: Path) -> Pool:
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a readable .npz file: {error}") from None
     if {"x_train", "y_train"} <= names:
-        labels = read_labels(arrays["y_train"], path)
+        labels = read_labels(arrays["y_train"], path, _count_classes(arrays))
         classes = _class_names(arrays, labels)
         if ("x_val" in names) != ("y_val" in names):
             raise ValueError(f"{path} has only one of x_val and y_val; give both or neither.")
         held_out = None
         if "x_val" in names:
-            held_out = Pool(read_labels(arrays["y_val"], path), classes, arrays["x_val"])
+            held_out = Pool(
+                read_labels(arrays["y_val"], path, len(classes)), classes, arrays["x_val"]
+            )
             check_arrays(path, "val", held_out)
         pool = Pool(labels, classes, arrays["x_train"], held_out)
         check_arrays(path, "train", pool)
@@ -73,7 +79,7 @@ def read_npz(path: Path) -> Pool:
             raise ValueError(
                 f"{path} holds {len(encoded)} images but {len(arrays['train_label'])} labels."
             )
-        labels = read_labels(arrays["train_label"], path)
+        labels = read_labels(arrays["train_label"], path, _count_classes(arrays))
         return Pool(labels, _class_names(arrays, labels), encoded)
     raise ValueError(
         f"{path} holds {sorted(names)}; expected x_train and y_train, or train_jpeg, "
@@ -95,12 +101,27 @@ def check_arrays(path: Path, part: str, pool: Pool) -> None:
         )
 
 
-def read_labels(values: np.ndarray, path: Path) -> np.ndarray:
+def read_labels(values: np.ndarray, path: Path, n_classes: int | None = None) -> np.ndarray:
+    """Check labels, of which there are less than classes or, where these are unknown, images."""
     if values.ndim != 1 and values.size != len(values):
         raise ValueError(f"Labels in {path} have shape {values.shape}; expected (n,).")
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError(f"Labels in {path} are {values.dtype}; expected integers from 0.")
-    return values.reshape(-1).astype(np.int64)
+    labels = values.reshape(-1)
+    most = len(labels) if n_classes is None else n_classes
+    wrong = (labels < 0) | (labels >= most)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise ValueError(
+            f"Labels in {path} run from {labels.min()} to {labels.max()} for {len(labels)} images, "
+            f"first {labels[place]} at image {place}; expected 0 to at most {most - 1}. "
+            "A value for images without a label cannot stay: leave those images out."
+        )
+    return labels.astype(np.int64)
+
+
+def _count_classes(arrays: dict[str, np.ndarray]) -> int | None:
+    return len(arrays["classes"]) if "classes" in arrays else None
 
 
 def _class_names(arrays: dict[str, np.ndarray], labels: np.ndarray) -> tuple[str, ...]:

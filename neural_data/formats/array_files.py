@@ -15,6 +15,7 @@ import numpy as np
 from neural_data.errors import RecordingError, format_names
 from neural_data.formats._hdf5_arrays import is_hdf5, list_hdf5, read_hdf5
 from neural_data.formats.matlab import is_mat, list_mat, read_mat
+from neural_data.storage.image_files import check_members
 
 ENDINGS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv", ".tsv")
 MAX_DEFLATE = 1032  # bytes that one deflated byte can stand for
@@ -151,6 +152,7 @@ def _read_npy(stream: IO[bytes], n_bytes: int) -> np.ndarray:
 
 def _load_npz(path: Path, variable: str | None) -> np.ndarray:
     with zipfile.ZipFile(path) as archive:
+        check_members(archive, path)
         members = {
             info.filename.removesuffix(".npy"): info
             for info in archive.infolist()

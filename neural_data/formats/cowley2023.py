@@ -94,7 +94,7 @@ def read_cowley2023(
         source=source,
         animal=ANIMALS.get(session[:4]),
     )
-    pixels = decode_images([encoded[file] for file in files])
+    pixels = decode_images([encoded[file] for file in files], names=files)
     return recording, stimuli_from_arrays(pixels, stimulus=names, source=source)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ import xarray as xr
 
 from neural_data.errors import AlignmentError, RecordingError, format_names, raise_problems
 from neural_data.labels import as_labels
+from neural_data.model.image_decoding import decode, history_of
 from neural_data.model.schema import check_labels, check_savable, check_source, describe_wrong_dims
 from neural_data.storage.csv_tables import read_table
 from neural_data.storage.image_files import read_image_files
@@ -218,15 +218,16 @@ def read_stimuli(
     Returns
     -------
     xarray.Dataset
-        A stimulus set, see `validate_stimuli`.
+        A stimulus set, see `validate_stimuli`. Images are turned as EXIF says; this, and colour
+        profiles other than sRGB, which are not applied, are told in ``attrs["history"]``.
 
     Raises
     ------
     FileNotFoundError
         There is no such folder, zip or table.
     RecordingError
-        Images without a row, rows without an image, names used twice, images that cannot be
-        read or differ in size, a zip whose paths climb out of it.
+        Images without a row, rows without an image, names used twice, images that `decode_images`
+        refuses, a zip whose paths climb out of it or that unpacks to far more than it is.
     """
     encoded = read_image_files(images)
     where = Path(images).name
@@ -254,11 +255,11 @@ def read_stimuli(
                 "dims: rename them, for instance to 'x_position'"
             )
     raise_problems(f"The images in {where} do not make a stimulus set", problems)
-    pixels = _decode([encoded[file] for file in files], files, size)
+    pixels, notes = decode([encoded[file] for file in files], files, size)
     stimuli = xr.Dataset(
         {"image": (DIMS, pixels)},
         coords={key: ("stimulus", values) for key, values in coords.items()},
-        attrs={"source": source},
+        attrs={"source": source, **history_of(f"read_stimuli({where})", notes)},
     )
     return validate_stimuli(stimuli, name=where)
 
@@ -323,7 +324,9 @@ def align_stimuli(
     return stimuli.isel(stimulus=[position[stimulus] for stimulus in wanted])
 
 
-def decode_images(encoded: Sequence[bytes], *, size: int | None = None) -> np.ndarray:
+def decode_images(
+    encoded: Sequence[bytes], *, size: int | None = None, names: Sequence[str] | None = None
+) -> np.ndarray:
     """Decode image files held in memory, as JPEG or PNG, into one array.
 
     Parameters
@@ -333,18 +336,22 @@ def decode_images(encoded: Sequence[bytes], *, size: int | None = None) -> np.nd
     size : int, optional
         Height and width in pixels to which every image is scaled. Without it all images must
         have one size.
+    names : sequence of str, optional
+        What the images are called in errors, such as their paths.
 
     Returns
     -------
     numpy.ndarray
-        uint8 (image, y, x, 3).
+        uint8 (image, y, x, 3), turned as EXIF says.
 
     Raises
     ------
     RecordingError
-        Images that cannot be read, are transparent, have more than 8 bits or differ in size.
+        Images that cannot be read, are transparent, have more than 8 bits a channel, several
+        pages or frames, or more than 67 million pixels, or differ in size.
     """
-    return _decode(encoded, [f"image {i}" for i in range(len(encoded))], size)
+    called = [f"image {i}" for i in range(len(encoded))] if names is None else names
+    return decode(encoded, called, size)[0]
 
 
 def _find_files(
@@ -380,41 +387,3 @@ def _find_files(
         twice = sorted({file for file in files if files.count(file) > 1})
         problems.append(f"several rows of the table name one image: {format_names(twice)}")
     return files
-
-
-def _decode(encoded: Sequence[bytes], names: Sequence[str], size: int | None) -> np.ndarray:
-    from PIL import Image
-
-    problems = []
-    if size is not None and size < 1:
-        raise RecordingError(f"size is {size}; expected a number of pixels, at least 1.")
-    pixels: list[np.ndarray] = []
-    for content, name in zip(encoded, names, strict=True):
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                if image.mode.startswith(("I", "F")):
-                    problems.append(f"{name} has more than 8 bits a channel: save it with 8")
-                    continue
-                if image.has_transparency_data:
-                    alpha = np.asarray(image.convert("RGBA"))[..., 3]
-                    if (alpha < 255).any():
-                        problems.append(f"{name} is transparent: save it on its background")
-                        continue
-                colour = image.convert("RGB")
-                if size is not None and colour.size != (size, size):
-                    colour = colour.resize((size, size), Image.Resampling.BICUBIC)
-                pixels.append(np.asarray(colour, dtype=np.uint8))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as cause:
-            problems.append(f"{name} cannot be read as an image: {cause}")
-    shapes: dict[tuple[int, ...], int] = {}
-    for array in pixels:
-        shapes[array.shape[:2]] = shapes.get(array.shape[:2], 0) + 1
-    if len(shapes) > 1:
-        sizes = ", ".join(f"{n} of {w} x {h}" for (h, w), n in shapes.items())
-        problems.append(f"the images differ in size (width x height: {sizes}): give size=")
-    if len(problems) > 8:
-        problems = [*problems[:8], f"and {len(problems) - 8} more"]
-    raise_problems("The images cannot be used as they are", problems)
-    if not pixels:
-        raise RecordingError("There are no images to decode: the list is empty.")
-    return np.stack(pixels)

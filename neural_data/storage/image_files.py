@@ -6,10 +6,12 @@ import os
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from neural_data.errors import RecordingError, format_names
 
+MAX_RATIO, FREE = 100, 2**30
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
@@ -55,6 +57,7 @@ def read_image_files(images: str | os.PathLike[str]) -> dict[str, bytes]:
 def _read_zip(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_members(archive, path)
             members = {
                 member.filename.replace("\\", "/"): member
                 for member in archive.infolist()
@@ -79,6 +82,30 @@ def _read_zip(path: Path) -> dict[str, bytes]:
             f"{path} cannot be read as a zip of images: {cause}. It is truncated, encrypted or "
             "of another format: copy or pack it again, or give a folder."
         ) from cause
+
+
+def check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive before anything of it is unpacked.
+
+    Raises
+    ------
+    RecordingError
+        It has two members of one name, or unpacks to more than `MAX_RATIO` times its size.
+    """
+    members = archive.infolist()
+    names = [member.filename.replace("\\", "/") for member in members]
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise RecordingError(
+            f"{path.name} has several members of one name ({format_names(twice)}), of which only "
+            "one would be read. Pack it again."
+        )
+    size, unpacked = path.stat().st_size, sum(member.file_size for member in members)
+    if unpacked > MAX_RATIO * size + FREE:
+        raise RecordingError(
+            f"{path.name} is {size:,} bytes and would unpack to {unpacked:,}; expected at most "
+            f"{MAX_RATIO} times as much and {FREE:,} bytes. Give a folder instead, if it is right."
+        )
 
 
 def _stays_inside(name: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from brainguided.candidates.images import ImageSet, images_from_stimuli, load_images
+from neural_data.errors import RecordingError
 from neural_data.simulation.objects import simulate_objects
 
 LABELS = np.arange(60) % 3
@@ -131,3 +132,28 @@ def test_images_and_labels_of_an_npz_must_fit(tmp_path) -> None:
     np.savez(path, x_train=make_images(), y_train=LABELS, x_val=make_images())
     with pytest.raises(ValueError, match="only one of x_val and y_val"):
         load_images(path)
+
+
+@pytest.mark.parametrize("label", [2**32 - 1, 60, -1])
+def test_a_label_that_stands_for_none_makes_no_class(tmp_path, label: int) -> None:
+    labels = LABELS.astype(np.uint32 if label > 0 else np.int64)
+    labels[7] = label
+    np.savez(tmp_path / "images.npz", x_train=make_images(), y_train=labels)
+    with pytest.raises(ValueError, match=rf"for 60 images, first {label} at image 7"):
+        load_images(tmp_path / "images.npz")
+
+
+def test_images_in_folders_are_named_in_errors(tmp_path) -> None:
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        for k in range(4):
+            Image.fromarray(make_images(1)[0]).save(tmp_path / name / f"{name}{k}.png")
+    (tmp_path / "dogs" / "dogs1.png").write_bytes(b"nothing")
+    with pytest.raises(RecordingError, match=r"dogs1\.png cannot be read as an image"):
+        load_images(tmp_path)
+
+
+def test_few_validation_images_may_be_of_any_class(tmp_path) -> None:
+    few = {"x_val": make_images(2), "y_val": np.array([0, int(LABELS.max())])}
+    np.savez(tmp_path / "images.npz", x_train=make_images(), y_train=LABELS, **few)
+    assert len(load_images(tmp_path / "images.npz").validation_labels) == 2

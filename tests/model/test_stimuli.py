@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
+import warnings
 import zipfile
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,3 +276,108 @@ def test_stimuli_from_arrays_refuses_grey_images_and_wrong_lengths():
     assert "shape (2, 8, 8); expected (stimulus, y, x, 3)" in str(error.value)
     assert "'stimulus' has shape (1,) for 2 images" in str(error.value)
     assert "'category' has shape (1,) for 2 images" in str(error.value)
+
+
+def png_of_16_bits(channels: int = 3) -> bytes:
+    """A PNG of 8 x 8 pixels with 16 bits a channel, all detail below the upper 8."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    values = np.arange(64 * channels).reshape(8, 8, channels).astype(">u2")
+    raw = b"".join(b"\0" + row.tobytes() for row in values)
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", 8, 8, 16, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def frames(kind: str) -> bytes:
+    stream = io.BytesIO()
+    pages = [Image.fromarray(np.full((8, 8), k, np.uint8)) for k in (7, 90)]
+    pages[0].save(stream, kind, save_all=True, append_images=pages[1:])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (png_of_16_bits(3), "a.png has more than 8 bits a channel"),
+        (png_of_16_bits(4), "a.png has more than 8 bits a channel"),
+        (b"P6 2 2 65535\n" + bytes(24), "a.png has more than 8 bits a channel"),
+        (frames("TIFF"), "a.png holds 2 pages or frames"),
+        (frames("GIF"), "a.png holds 2 pages or frames"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "of PNG, JPEG"),
+        (b"P6 90000 900 255\n", "90000 x 900 pixels; expected at most"),
+    ],
+)
+def test_images_that_would_be_cut_or_chosen_among_are_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(RecordingError, match=message):
+        read_stimuli(tmp_path, source="x")
+    with pytest.raises(RecordingError, match=message.replace("a.png", "image 0")):
+        decode_images([content])
+
+
+def test_postscript_is_never_handed_to_its_interpreter(tmp_path, monkeypatch) -> None:
+    from PIL import EpsImagePlugin
+
+    def run(*_args: object, **_settings: object) -> None:
+        raise AssertionError("Ghostscript was called")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF"
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(RecordingError, match=r"a\.png cannot be read as an image of PNG"):
+        read_stimuli(tmp_path, source="x")
+
+
+def test_images_are_turned_as_exif_says_and_the_history_tells(tmp_path: Path) -> None:
+    image = Image.new("RGB", (16, 8))
+    image.paste((255, 0, 0), (0, 0, 8, 8))  # the left half is red
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter: left becomes top
+    image.save(tmp_path / "a.png", exif=exif)
+    stimuli = read_stimuli(tmp_path, source="x")
+    pixels = stimuli["image"].values[0]
+    assert pixels.shape == (16, 8, 3)
+    assert (pixels[:8] == [255, 0, 0]).all()
+    assert not pixels[8:].any()
+    assert "turned as EXIF says: 1 of 1 images ('a.png')" in stimuli.attrs["history"]
+    assert decode_images([(tmp_path / "a.png").read_bytes()]).shape == (1, 16, 8, 3)
+
+
+def test_colour_profiles_other_than_srgb_are_told(tmp_path: Path) -> None:
+    from PIL import ImageCms
+
+    for kind in ("LAB", "sRGB"):
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()
+        Image.new("RGB", (8, 8), (9, 8, 7)).save(tmp_path / "a.png", icc_profile=profile)
+        history = read_stimuli(tmp_path, source="x").attrs.get("history", "")
+        assert ("not applied, values as stored: 1 of 1 images" in history) is (kind == "LAB")
+
+
+def test_a_zip_with_two_members_of_one_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")
+        for shade in (0, 255):
+            stream = io.BytesIO()
+            Image.new("RGB", (8, 8), (shade,) * 3).save(stream, "PNG")
+            archive.writestr("a.png", stream.getvalue())
+    with pytest.raises(RecordingError, match=r"several members of one name \('a.png'\)"):
+        read_stimuli(path, source="x")
+
+
+def test_a_zip_that_unpacks_to_far_more_than_it_is_is_refused_unopened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neural_data.storage.image_files.FREE", 2**20)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(2**23))
+    with pytest.raises(RecordingError, match=r"would unpack to 8,388,608"):
+        read_stimuli(tmp_path / "a.zip", source="x")

@@ -12,7 +12,8 @@ import xarray as xr
 
 from neural_data.errors import format_names, raise_problems
 from neural_data.formats.brainio.files import PREFIX, translate_names
-from neural_data.model.stimuli import DIMS, decode_images, validate_stimuli
+from neural_data.model.image_decoding import decode, history_of
+from neural_data.model.stimuli import DIMS, validate_stimuli
 from neural_data.storage.csv_tables import read_table
 from neural_data.storage.image_files import read_image_files
 
@@ -80,7 +81,7 @@ def read_brainio_stimuli(
     raise_problems(
         f"{Path(table).name} and {Path(images).name} do not make a stimulus set", problems
     )
-    pixels = decode_images([encoded[file] for file in files], size=size)
+    pixels, notes = decode([encoded[file] for file in files], files, size)
     ours = translate_names({name: ("presentation",) for name in columns if name != "stimulus"})
     coords: dict[str, Any] = {"stimulus": ("stimulus", columns["stimulus"][picks])}
     for name, new in ours.items():
@@ -89,7 +90,10 @@ def read_brainio_stimuli(
     stimuli = xr.Dataset(
         {"image": (DIMS, pixels)},
         coords=coords,
-        attrs={"source": source or f"{Path(table).name} and {Path(images).name}"},
+        attrs={
+            "source": source or f"{Path(table).name} and {Path(images).name}",
+            **history_of(f"read_brainio_stimuli({Path(images).name})", notes),
+        },
     )
     return validate_stimuli(stimuli, name=Path(table).name)
 
