@@ -1,4 +1,4 @@
-"""The verbs of recordings: datasets, fetch, cite, inspect, select, rdms."""
+"""The verbs of recordings: datasets, fetch, cite, inspect, select, pool, rdms."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--plot", type=Path, help="figure of a recording: .png, .pdf or .svg")
 
     _add_select(verbs)
+    _add_pool(verbs)
 
     one = add_verb(
         verbs, "rdms", rdms, example="brainguided rdms v4.nc --by object_name --out rdms.png"
@@ -81,6 +82,27 @@ def _add_select(verbs: Any) -> None:
     )
     one.add_argument("--splits", type=whole, default=100, help="for --reliability (%(default)s)")
     one.add_argument("--out", type=Path, required=True, help="netCDF file of the selection")
+
+
+def _add_pool(verbs: Any) -> None:
+    one = add_verb(
+        verbs,
+        "pool",
+        pool,
+        example="brainguided pool monkey_a.nc monkey_b.nc --stimuli shared --out v4.nc\n"
+        "  brainguided pool a_images.nc b_images.nc --out images.nc",
+    )
+    one.add_argument(
+        "files", type=Path, nargs="+", help="netCDF files of recordings, or of stimulus sets"
+    )
+    one.add_argument(
+        "--stimuli",
+        choices=("same", "shared", "all", "apart"),
+        default="same",
+        help="what only some recordings have: refuse it (same), leave it out (shared), keep it "
+        "with gaps (all), or keep each recording as an area of its own (apart)",
+    )
+    one.add_argument("--out", type=Path, required=True, help="netCDF file of all of them")
 
 
 def datasets(arguments: argparse.Namespace) -> None:
@@ -178,6 +200,36 @@ def select(arguments: argparse.Namespace) -> None:
             )
         say(str(recording.attrs.get("history", "")))
         print(save_recording(recording, arguments.out))
+
+
+def pool(arguments: argparse.Namespace) -> None:
+    """Put the sites of several recordings side by side, or join their images."""
+    from neural_data import (
+        load_recording,
+        load_stimuli,
+        pool_recordings,
+        pool_stimuli,
+        save_recording,
+        save_stimuli,
+    )
+    from neural_data.storage.netcdf import open_netcdf
+
+    files: list[Path] = arguments.files
+    stems = [file.stem for file in files]
+    names = [f.stem if stems.count(f.stem) == 1 else str(f) for f in files]
+    if len(set(names)) < len(names):
+        raise ValueError("A file is named twice; name each recording once.")
+    images = ["image" in open_netcdf(file) for file in files]
+    if any(images) and not all(images):
+        raise ValueError("Some files hold images, others responses: pool each kind by itself.")
+    if all(images):
+        sets = {name: load_stimuli(file) for name, file in zip(names, files, strict=True)}
+        print(save_stimuli(pool_stimuli(sets), arguments.out))
+        return
+    recordings = {name: load_recording(file) for name, file in zip(names, files, strict=True)}
+    pooled = pool_recordings(recordings, stimuli=arguments.stimuli)
+    say(str(pooled.attrs.get("history", "")))
+    print(save_recording(pooled, arguments.out))
 
 
 def rdms(arguments: argparse.Namespace) -> None:

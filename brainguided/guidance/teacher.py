@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,9 @@ class Teacher:
         names = [t.area for t in self.targets]
         if not names or len(set(names)) < len(names):
             raise ValueError(
-                f"A teacher needs at least one area, each with a name of its own; got {names}."
+                f"A teacher needs at least one area, each with a name of its own; got {names}. Of "
+                "several animals, pool_recordings (in a file: recording = ['a.nc', 'b.nc']) makes "
+                "one area, Teacher.rename (name = 'V4 (WE)') puts them side by side."
             )
 
     def __add__(self, other: Teacher) -> Teacher:
@@ -160,7 +162,9 @@ class Teacher:
         """Make a teacher of the areas of a recording.
 
         Responses are averaged over repetitions, and over the stimuli of a condition if `by` is
-        given; all sites of an area are used. Images are joined to responses by ``stimulus``.
+        given; all sites of an area are used. Images are joined to responses by ``stimulus``. A
+        stimulus that no site of an area was shown, as in recordings pooled side by side, is none of
+        this area.
 
         Parameters
         ----------
@@ -209,23 +213,17 @@ class Teacher:
             images = images.assign_coords({by: ("stimulus", recording[by].values)})
         found = list(dict.fromkeys(recording["area"].values.tolist()))
         chosen = found if areas is None else [areas] if isinstance(areas, str) else list(areas)
-        rdms = compute_rdms(
-            select_recording(recording, area=chosen), by=by, measure=measure, noise=noise
-        )
-        order = [str(a) for a in rdms.rdm_descriptors["area"]]
-        return cls(
-            tuple(
-                Target(
-                    area,
-                    images,
-                    select_rdm(rdms, order.index(area)),
-                    by,
-                    select_recording(recording, area=area),
-                    noise,
-                )
-                for area in chosen
-            )
-        )
+        targets = []
+        for part in _split_by_stimuli(recording, chosen):
+            own = list(dict.fromkeys(part["area"].values.astype(str).tolist()))
+            rdms = compute_rdms(part, by=by, measure=measure, noise=noise)
+            shown = images
+            if part.sizes["stimulus"] < images.sizes["stimulus"]:
+                shown = images.sel(stimulus=part["stimulus"].values)
+            for number, area in enumerate(own):
+                single = select_recording(part, area=area)
+                targets.append(Target(area, shown, select_rdm(rdms, number), by, single, noise))
+        return cls(tuple(sorted(targets, key=lambda target: chosen.index(target.area))))
 
     @classmethod
     def from_rdms(
@@ -352,6 +350,19 @@ class Teacher:
             targets.append(Target(layer, stimuli, rdm, by))
         return cls(tuple(targets))
 
+    def rename(self, areas: Mapping[str, str]) -> Teacher:
+        """Return the teacher with areas under other names, such as {"V4": "V4 (WE)"}.
+
+        Raises
+        ------
+        ValueError
+            An area is unknown, or a name is taken twice.
+        """
+        unknown = sorted(set(areas) - set(self.areas))
+        if unknown:
+            raise ValueError(f"No area {unknown}; the teacher has {list(self.areas)}.")
+        return Teacher(tuple(_rename_target(t, areas.get(t.area, t.area)) for t in self.targets))
+
     def without_recordings(self) -> Teacher:
         """Return the teacher with its RDMs alone: all that a search needs, and sends to workers."""
         bare = [replace(t, recording=None, noise="shrinkage") for t in self.targets]
@@ -433,6 +444,32 @@ def _describe_simulated(target: Target) -> dict[str, bool]:
     """
     told = is_simulated({"source": target.source})
     return {} if told or not is_simulated(target.rdm) else {"simulated": True}
+
+
+def _split_by_stimuli(recording: xr.Dataset, areas: list[str]) -> list[xr.Dataset]:
+    """Return the areas together if each was shown all stimuli, else those shown the same ones."""
+    part = select_recording(recording, area=areas)
+    missing = part["response"].isnull()
+    labels = part["area"].values.astype(str)
+    dims = [dim for dim in missing.dims if dim != "stimulus"]
+    groups: dict[bytes, tuple[np.ndarray, list[str]]] = {}
+    for area in areas:
+        shown = ~missing.isel(site=labels == area).all(dims).values
+        groups.setdefault(shown.tobytes(), (shown, []))[1].append(area)
+    if len(groups) == 1 and next(iter(groups.values()))[0].all():
+        return [part]
+    names = part["stimulus"].values
+    return [select_recording(part, area=own, stimulus=names[s]) for s, own in groups.values()]
+
+
+def _rename_target(target: Target, area: str) -> Target:
+    recording, noise, rdm = target.recording, target.noise, select_rdm(target.rdm, 0)
+    rdm.rdm_descriptors["area"] = [area]
+    if recording is not None:
+        recording = recording.assign_coords(area=("site", [area] * recording.sizes["site"]))
+    if not isinstance(noise, str):
+        noise = {area: noise[target.area]}
+    return replace(target, area=area, rdm=rdm, recording=recording, noise=noise)
 
 
 def fingerprint(values: np.ndarray) -> str:

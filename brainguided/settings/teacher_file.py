@@ -14,16 +14,20 @@ from brainguided.rdms.measures import DEFAULT, MEASURES
 from brainguided.settings.toml import check_keys, read_toml, refuse_file
 from neural_data.errors import RecordingError, format_names
 from neural_data.model.dissimilarities import load_dissimilarities
+from neural_data.model.pooling import KEPT, pool_recordings, pool_stimuli, split_areas
 from neural_data.model.recording import load_recording
 from neural_data.model.stimuli import load_stimuli
 from neural_data.simulation.simulate import simulate_macaque
 
 SIMULATED_SEED = 0
 KEYS = {
-    "recording": "text",
+    "recording": "files",
+    "pool": "text",
+    "split": "text",
+    "name": "text",
     "rdm": "text",
     "simulated": "truth",
-    "stimuli": "text",
+    "stimuli": "files",
     "areas": "texts",
     "by": "text",
     "measure": "text",
@@ -44,6 +48,13 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
             areas = ["V4"]               # all by default
             by = "object_name"           # "stimulus" by default
             measure = "crossnobis"       # "correlation" by default; see compute_rdms
+            name = "V4 (WE)"             # of the only area; its own by default
+
+            [[teacher]]                  # several animals or sessions, see pool_recordings
+            recording = ["a.nc", "b.nc"]
+            stimuli = ["a_images.nc", "b_images.nc"]
+            pool = "shared"              # "same" by default, or "all", "apart"
+            split = "animal"             # areas of their own, of the sites of each animal
 
         Other tables, those of a run file, are not looked at.
 
@@ -103,25 +114,68 @@ def check_teacher(where: str, entry: dict[str, Any], folder: Path, problems: lis
             problems.append(f"{where}measure is {measure!r}; it is one of {known}")
         if "rdm" in entry:
             problems.append(f"{where}measure is given, but an RDM was made by its own already")
+    if isinstance(pool := entry.get("pool"), str) and pool not in KEPT:
+        problems.append(f"{where}pool is {pool!r}; it is one of {', '.join(map(repr, KEPT))}")
+    if "pool" in entry and len(_list_files(entry.get("recording", ""))) < 2:
+        problems.append(f"{where}pool is given, but no list of several recordings")
+    if "split" in entry and "recording" not in entry:
+        problems.append(f"{where}split is given, but only sites of a recording can be split")
     for key in ("recording", "rdm", "stimuli"):
-        if isinstance(entry.get(key), str) and not (folder / entry[key]).is_file():
-            problems.append(f"{where}{key}: {folder / entry[key]} does not exist")
+        files = _list_files(entry.get(key, []))
+        if len(set(files)) < len(files):
+            problems.append(f"{where}{key} names a file twice")
+        for file in files:
+            if not (folder / file).is_file():
+                problems.append(f"{where}{key}: {folder / file} does not exist")
+
+
+def _list_files(value: Any) -> list[str]:
+    listed = value if isinstance(value, list) else [value]
+    return [file for file in listed if isinstance(file, str)]
 
 
 def _load_teacher(entry: dict[str, Any], folder: Path) -> Teacher:
+    teacher = _load_areas(entry, folder)
+    if "name" not in entry:
+        return teacher
+    if len(teacher.areas) > 1:
+        raise RecordingError(
+            f"name = {entry['name']!r} is for one area, but there are "
+            f"{format_names(teacher.areas)}: choose one with areas = [...]."
+        )
+    return teacher.rename({teacher.areas[0]: entry["name"]})
+
+
+def _load_areas(entry: dict[str, Any], folder: Path) -> Teacher:
     areas, by = entry.get("areas"), entry.get("by", "stimulus")
     measure = entry.get("measure", DEFAULT.name)
     if "simulated" in entry:
         recording, stimuli = simulate_macaque(seed=SIMULATED_SEED)
         return Teacher.from_recording(recording, stimuli, areas=areas, by=by, measure=measure)
-    stimuli = load_stimuli(folder / entry["stimuli"])
+    files = _list_files(entry["stimuli"])
+    sets = {_name_file(file, files): load_stimuli(folder / file) for file in files}
+    stimuli = pool_stimuli(sets) if len(sets) > 1 else next(iter(sets.values()))
     if "recording" in entry:
-        recording = load_recording(folder / entry["recording"])
+        files = _list_files(entry["recording"])
+        loaded = {_name_file(file, files): load_recording(folder / file) for file in files}
+        recording = next(iter(loaded.values()))
+        if len(loaded) > 1:
+            recording = pool_recordings(loaded, stimuli=entry.get("pool", "same"))
+            names = recording["stimulus"].values.tolist()
+            stimuli = stimuli.sel(stimulus=[n for n in stimuli["stimulus"].values if n in names])
+        if "split" in entry:
+            recording = split_areas(recording, by=entry["split"])
         return Teacher.from_recording(recording, stimuli, areas=areas, by=by, measure=measure)
     dissimilarities = load_dissimilarities(folder / entry["rdm"])
     if areas is not None:
         dissimilarities = _select_areas(dissimilarities, areas, entry["rdm"])
     return Teacher.from_rdms(rdms_from_dissimilarities(dissimilarities), stimuli, by=by)
+
+
+def _name_file(file: str, files: list[str]) -> str:
+    """Return the name of a file without folder and ending, or all of it if two share that."""
+    stems = [Path(one).stem for one in files]
+    return Path(file).stem if stems.count(Path(file).stem) == 1 else file
 
 
 def _select_areas(dissimilarities: xr.Dataset, areas: list[str], name: str) -> xr.Dataset:

@@ -12,6 +12,11 @@ from typing import Any
 
 from neural_data.errors import raise_problems
 
+
+def _all_text(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
 KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "whole": (lambda v: type(v) is int, "a whole number"),
     "number": (lambda v: type(v) in (int, float) and isfinite(v), "a finite number"),
@@ -23,8 +28,12 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "choice": (lambda v: isinstance(v, str | dict), "a name in quotes, or a table in braces"),
     "table": (lambda v: isinstance(v, dict), "a table in braces"),
+    "files": (
+        lambda v: isinstance(v, str) or (isinstance(v, list) and bool(v) and _all_text(v)),
+        "text in quotes, or a list of such",
+    ),
     "texts": (
-        lambda v: isinstance(v, list) and bool(v) and all(isinstance(x, str) for x in v),
+        lambda v: isinstance(v, list) and bool(v) and _all_text(v),
         "a list of texts in quotes",
     ),
 }

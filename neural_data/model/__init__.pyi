@@ -4,6 +4,11 @@ from .dissimilarities import (
     validate_dissimilarities as validate_dissimilarities,
 )
 from .origin import is_simulated as is_simulated
+from .pooling import (
+    pool_recordings as pool_recordings,
+    pool_stimuli as pool_stimuli,
+    split_areas as split_areas,
+)
 from .presentations import recording_from_presentations as recording_from_presentations
 from .recording import (
     average_repetitions as average_repetitions,
