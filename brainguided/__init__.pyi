@@ -37,6 +37,7 @@ from .correspondence import (
     Inference as Inference,
     bootstrap_similarity as bootstrap_similarity,
     compare_layers as compare_layers,
+    compare_networks as compare_networks,
     compute_ceiling as compute_ceiling,
     compute_cka as compute_cka,
     compute_correspondence as compute_correspondence,

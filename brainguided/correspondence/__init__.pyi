@@ -27,6 +27,7 @@ from .hierarchy import (
 )
 from .permutation import (
     compare_layers as compare_layers,
+    compare_networks as compare_networks,
     permute_similarity as permute_similarity,
 )
 from .predictivity import (

@@ -273,10 +273,15 @@ def _find_units(target: Target, how: Settings) -> Units:
     """Return the units of an area's conditions; warn where there are too few to infer from."""
     units = target.units(how.unit)
     if not units.enough and (how.draws or how.permutations):
+        finer = (
+            " To speak of other stimuli of these units, set Inference(unit='stimulus') or a finer "
+            "coordinate."
+            if len(units.index) > units.number
+            else ""
+        )
         warnings.warn(
             f"{target.area} has {units.number} units ({units.name}); of fewer than {FEWEST_UNITS} "
-            "no interval, test or half holds what it promises, and none is given. To speak of "
-            "other stimuli of these units, set Inference(unit='stimulus') or a finer coordinate.",
+            f"no interval, test or half holds what it promises, and none is given.{finer}",
             stacklevel=2,
         )
     return units

@@ -1,6 +1,7 @@
 """Layer-area correspondence as a whole: known truth, agreement of its parts, refusals."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.correspondence._area_map import SiteResponses, draw_sites
 from brainguided.correspondence.ceilings import compute_ceiling
-from brainguided.correspondence.committed_layers import commit_layer, draw_halves
+from brainguided.correspondence.committed_layers import (
+    commit_layer,
+    compare_halves,
+    draw_halves,
+)
 from brainguided.correspondence.compute import (
     Inference,
     compute_correspondence,
@@ -22,6 +27,7 @@ from brainguided.guidance.teacher import Teacher
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.crossnobis import select_noise
+from brainguided.rdms.measures import pattern_distances
 from brainguided.rdms.units import Units
 from neural_data import simulate_macaque, simulate_objects
 from neural_data.errors import AlignmentError, RecordingError
@@ -80,6 +86,66 @@ def test_rdms_at_hand_give_the_same_as_the_network(macaque, network) -> None:
     assert not np.allclose(other["similarity_draws"], again["similarity_draws"])
     with pytest.raises(AlignmentError):
         correspondence_from_rdms(layers.subset_pattern("index", list(range(9))), teacher)
+
+
+def test_the_coarsest_coordinate_of_the_data_is_the_unit_unless_another_is_named(
+    macaque, network
+) -> None:
+    recording, stimuli = macaque
+    teacher = Teacher.from_recording(recording, stimuli, by="object_name")
+    layers = compute_layer_rdms(network, stimuli, by="object_name")
+    found = correspondence_from_rdms(layers, teacher, inference=FEW)
+    assert found.attrs["unit"] == "category"
+    assert found["unit_count"].values.tolist() == [8, 8]
+    with pytest.warns(UserWarning, match="grouped by 'category'"):
+        objects = correspondence_from_rdms(
+            layers, teacher, inference=replace(FEW, unit="object_name")
+        )
+    assert objects.attrs["unit"] == "object_name"
+    assert objects["unit_count"].values.tolist() == [64, 64]
+    assert (objects["null_best"] < found["null_best"] - 0.02).all()
+    width = lambda f: float(np.ptp(f["similarity_interval"].values, axis=2).mean())  # noqa: E731
+    assert width(found) > 1.3 * width(objects)
+    with pytest.raises(ValueError, match=r"no coordinate 'scene'.*'category'"):
+        correspondence_from_rdms(layers, teacher, inference=replace(FEW, unit="scene"))
+    with pytest.raises(ValueError, match="unit is 3; expected a coordinate"):
+        Inference(unit=3)
+
+
+def test_of_too_few_units_no_interval_test_or_committed_layer_is_given(macaque, network) -> None:
+    recording, stimuli = macaque
+    half = np.where(stimuli["category"].isin(sorted(set(stimuli["category"].values))[:4]), "a", "b")
+    teacher = Teacher.from_recording(
+        recording, stimuli.assign_coords(session=("stimulus", half)), by="object_name"
+    )
+    layers = compute_layer_rdms(network, stimuli, by="object_name")
+    with pytest.warns(UserWarning, match=r"2 units \(session\).*none is given. To speak"):
+        found = correspondence_from_rdms(layers, teacher, inference=FEW)
+    assert np.isfinite(found["similarity"]).all()
+    assert np.isfinite(found["ceiling"]).all()
+    for name in ("similarity_interval", "similarity_draws", "p_value", "committed_similarity"):
+        assert np.isnan(found[name]).all()
+    assert set(found["committed_layer"].values.tolist()) == {""}
+    with pytest.raises(ValueError, match="'session' has 2 groups"):
+        correspondence_from_rdms(layers, teacher, inference=replace(FEW, unit="session"))
+
+
+def test_committed_layers_are_unbiased_where_objects_have_something_in_common_by_chance() -> None:
+    """Neither halves of images nor objects, but halves of units, are independent of the choice."""
+    generator = np.random.default_rng(0)
+    committed, best = [], []
+    units = Units("object_name", (np.arange(32),))
+    for seed in range(300):
+        vectors = [
+            pattern_distances(generator.normal(size=(32, 4)), "correlation") for _ in range(21)
+        ]
+        halves = compare_halves(
+            vectors[1:], vectors[0], draw_halves(units, 6, seed), method="pearson"
+        )
+        committed.append(commit_layer(halves).similarity)
+        best.append(max(np.corrcoef(v, vectors[0])[0, 1] for v in vectors[1:]))
+    assert abs(np.mean(committed)) < 3 * np.std(committed) / np.sqrt(300)
+    assert np.mean(best) > 0.05
 
 
 def test_a_layer_that_holds_the_area_itself_reaches_its_ceiling(macaque) -> None:

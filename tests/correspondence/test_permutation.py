@@ -7,6 +7,7 @@ from rsatoolbox.rdm import RDMs
 
 from brainguided.correspondence.permutation import (
     compare_layers,
+    compare_networks,
     exceed_maximum,
     permute_similarity,
     permute_vectors,
@@ -207,3 +208,62 @@ def test_a_better_layer_is_found_and_the_table_is_antisymmetric() -> None:
     assert 0 < lower < difference[0, 1] < upper
     with pytest.raises(ValueError, match="no bootstrap draws"):
         compare_layers(tested[["difference"]])
+
+
+def make_network(area, layers, units, *, seed: int = 0, names=("a", "b")) -> xr.Dataset:
+    found = correspondence_of(layers, area, 400, seed, units).assign_coords(layer=list(names))
+    found["committed_layer"] = ("area", [names[0]])
+    return found.assign_attrs(seed=seed, unit=units.name)
+
+
+def test_a_better_network_is_found_and_what_two_have_in_common_cancels() -> None:
+    generator = np.random.default_rng(0)
+    common = generator.normal(size=(64, 12)) + generator.normal(size=(8, 12))[EIGHT.index]
+    area = make_vectors(generator, 1, 64, shared=1.0, common=common)[0]
+    good, poor = (make_vectors(generator, 2, 64, shared=s, common=common) for s in (2.0, 0.5))
+    networks = {
+        "winner": make_network(area, good, EIGHT),
+        "control": make_network(area, poor, EIGHT),
+        "copy": make_network(area, good, EIGHT),
+    }
+    tested = compare_networks(networks).sel(area="IT")
+    assert tested["layer"].values.tolist() == ["a", "a", "a"]
+    pair = {"network": "winner", "other_network": "control"}
+    assert tested["corrected_p_value"].sel(pair) < 0.05
+    lower, upper = tested["interval"].sel(pair).values
+    assert 0 < lower < tested["difference"].sel(pair) < upper
+    same = {"network": "winner", "other_network": "copy"}
+    assert tested["difference"].sel(same) == 0
+    assert np.ptp(tested["interval"].sel(same).values) < 1e-9
+    assert np.isnan(tested["p_value"].sel(same))
+    other = compare_networks(networks, layers={"winner": "b", "control": "a", "copy": "b"})
+    assert other["layer"].values.tolist() == [["b", "a", "b"]]
+
+
+def test_networks_that_were_not_compared_in_the_same_way_are_refused() -> None:
+    generator = np.random.default_rng(0)
+    area, layers = make_vectors(generator, 1, 64)[0], make_vectors(generator, 2, 64)
+    one = make_network(area, layers, EIGHT)
+    with pytest.raises(ValueError, match="1 networks to compare"):
+        compare_networks({"one": one})
+    with pytest.raises(ValueError, match="differ in seed"):
+        compare_networks({"one": one, "two": make_network(area, layers, EIGHT, seed=1)})
+    with pytest.raises(ValueError, match=r"'two' has no layer 'c'"):
+        compare_networks({"one": one, "two": one}, layers={"one": "a", "two": "c"})
+    with pytest.raises(ValueError, match="no bootstrap draws"):
+        compare_networks({"one": one, "two": one.drop_vars("similarity_draws")})
+
+
+def test_equally_similar_networks_differ_significantly_in_1_of_20() -> None:
+    generator = np.random.default_rng(5)
+    rejected = []
+    for seed in range(150):
+        common = generator.normal(size=(64, 12)) + generator.normal(size=(8, 12))[EIGHT.index]
+        area, *layers = make_vectors(generator, 4, 64, shared=1.0, common=common)
+        networks = {
+            str(k): make_network(area, layer[None], EIGHT, seed=seed, names=("a",))
+            for k, layer in enumerate(layers)
+        }
+        tested = compare_networks(networks)
+        rejected.append(float(tested["corrected_p_value"].min()) <= 0.05)
+    assert np.mean(rejected) <= 0.1  # 3 standard errors of 150 about 5 %
