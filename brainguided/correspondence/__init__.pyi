@@ -33,6 +33,7 @@ from .permutation import (
 from .predictivity import (
     compute_layer_predictivity as compute_layer_predictivity,
     compute_predictivity as compute_predictivity,
+    draw_folds as draw_folds,
 )
 from .shape import (
     compute_procrustes as compute_procrustes,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from brainguided.correspondence._gram_regression import centre_grams, predict_pls
 from brainguided.correspondence.cka import average_areas
-from brainguided.rdms.conditions import order_patterns, refuse_undefined
+from brainguided.rdms.conditions import condition_index, order_patterns, refuse_undefined
 from brainguided.rdms.labels import check_alignment
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import check_structure
@@ -34,16 +35,16 @@ def compute_predictivity(
     recording: xr.Dataset,
     *,
     method: str = "ridge",
-    folds: int = 10,
+    folds: int | Sequence[int] = 10,
     seed: int = 0,
 ) -> xr.Dataset:
     """Return how well a layer's features predict the mean response of each site to new stimuli.
 
-    Stimuli are divided into folds at random. Each fold is predicted by a linear regression on the
-    others, and the predictions correlated with the responses (Pearson) within the fold; the mean
-    over folds is the predictivity. Ridge penalties are chosen for each site by leaving out
-    stimuli of the training folds one at a time, in closed form [1]_; partial least squares has
-    25 components [2]_.
+    Stimuli are divided into folds at random, images of one object together. Each fold is predicted
+    by a linear regression on the others, and the predictions correlated with the responses
+    (Pearson) within the fold; the mean over folds is the predictivity. Ridge penalties are chosen
+    for each site by leaving out stimuli of the training folds one at a time, in closed form [1]_;
+    partial least squares has 25 components [2]_.
 
     Parameters
     ----------
@@ -52,8 +53,10 @@ def compute_predictivity(
     recording : xr.Dataset
         Responses to the same stimuli in the same order.
     method : {"ridge", "pls"}, optional
-    folds : int, optional
-        3 or more stimuli in each.
+    folds : int or sequence of int, optional
+        Their number, with 3 or more stimuli in each; images that share an ``object_name`` of the
+        recording are left out together, lest an object be predicted from other views of itself.
+        Or the fold of each stimulus, see :func:`draw_folds`.
     seed : int, optional
         Of the folds.
 
@@ -88,20 +91,17 @@ def compute_predictivity(
         raise ValueError(f"method is {method!r}; it is one of 'ridge', 'pls'.")
     values = ordered.values.astype(float)
     values = values - values.mean(0)
-    predict: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    if method == "ridge":
-        gram = values @ values.T
+    gram = values @ values.T
 
-        def predict(train: np.ndarray, test: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def predict(train: np.ndarray, test: np.ndarray, y: np.ndarray) -> np.ndarray:
+        if method == "ridge":
             return predict_ridge(gram, train, test, y)
-    else:
-
-        def predict(train: np.ndarray, test: np.ndarray, y: np.ndarray) -> np.ndarray:
-            return _predict_pls(values, train, test, y)
+        return predict_pls(gram, train, test, y, COMPONENTS)
 
     responses, sites = _join_sites(recording)
-    correlation = cross_validate(predict, responses, folds=folds, seed=seed)
-    return _describe_sites(recording, sites, correlation, method, seed)
+    drawn, said = _find_folds(recording, folds, seed)
+    correlation = cross_validate(predict, responses, drawn)
+    return _describe_sites(recording, sites, correlation, {"method": method, **said})
 
 
 def compute_layer_predictivity(
@@ -111,7 +111,7 @@ def compute_layer_predictivity(
     *,
     layers: Layers = None,
     preprocessing: Preprocessing | None = None,
-    folds: int = 10,
+    folds: int | Sequence[int] = 10,
     seed: int = 0,
 ) -> xr.Dataset:
     """Return how well each layer of a network predicts each site, by ridge regression.
@@ -153,6 +153,7 @@ def compute_layer_predictivity(
     names = recording["stimulus"].values.astype(str).tolist()
     images = align_stimuli(stimuli, names)["image"].values
     found: dict[str, np.ndarray] = {}
+    drawn, said = _find_folds(recording, folds, seed)
     chosen = probe_layers(network, images, layers, preprocessing=preprocessing)
     for layer, moments in stream_moments(network, images, chosen, preprocessing=preprocessing):
         gram = raw_gram(moments[0])
@@ -162,9 +163,9 @@ def compute_layer_predictivity(
         ) -> np.ndarray:
             return predict_ridge(gram, train, test, y)
 
-        found[layer] = cross_validate(predict, responses, folds=folds, seed=seed)
+        found[layer] = cross_validate(predict, responses, drawn)
     table = np.stack(list(found.values()))
-    result = _describe_sites(recording, sites, table, "ridge", seed)
+    result = _describe_sites(recording, sites, table, {"method": "ridge", **said})
     result = result.assign_coords(layer=list(found)).assign_attrs(chosen.describe())
     areas = list(dict.fromkeys(result["area"].values.tolist()))
     medians = np.full((len(found), len(areas)), np.nan)
@@ -176,12 +177,80 @@ def compute_layer_predictivity(
     return result
 
 
+def draw_folds(
+    labelled: xr.Dataset | xr.DataArray, number: int = 10, *, by: str | None = None, seed: int = 0
+) -> np.ndarray:
+    """Divide stimuli into folds at random, those of one object or other group together.
+
+    Parameters
+    ----------
+    labelled : xr.Dataset or xr.DataArray
+        A recording, or anything with labelled stimuli.
+    number : int, optional
+        Of folds.
+    by : str, optional
+        Coordinate over stimuli whose groups are kept together; "stimulus" for none. By default
+        "object_name" where there is one.
+    seed : int, optional
+        The same seed gives the same folds.
+
+    Returns
+    -------
+    ndarray of int (stimulus,)
+        The fold of each stimulus, from 0; folds are as equal as groups of one size allow.
+
+    Raises
+    ------
+    ValueError
+        Fewer than 2 folds, fewer groups than folds, or fewer than 3 stimuli in a fold.
+    RecordingError
+        There is no such coordinate.
+    """
+    by = _choose_groups(labelled, number) if by is None else by
+    index, groups = condition_index(labelled, by)
+    if number < 2 or len(groups) < number or len(index) < 3 * number:
+        of = "" if by == "stimulus" else f" of {len(groups)} groups ({by})"
+        most = min(len(groups), len(index) // 3)
+        raise ValueError(
+            f"{len(index)} stimuli{of} cannot be divided into {number} folds of 3 or more: give "
+            f"2 to {most}."
+        )
+    fold_of_group = np.empty(len(groups), dtype=int)
+    order = np.random.default_rng([seed, 5]).permutation(len(groups))
+    for fold, members in enumerate(np.array_split(order, number)):
+        fold_of_group[members] = fold
+    return np.asarray(fold_of_group[index])
+
+
+def _choose_groups(labelled: xr.Dataset | xr.DataArray, number: int) -> str:
+    if "object_name" not in labelled.coords:
+        return "stimulus"
+    return "object_name" if len(np.unique(labelled["object_name"])) >= number else "stimulus"
+
+
+def _find_folds(
+    recording: xr.Dataset, folds: int | Sequence[int], seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the fold of each stimulus, and what is said of it in the result."""
+    if isinstance(folds, int | np.integer):
+        by = _choose_groups(recording, int(folds))
+        drawn = draw_folds(recording, int(folds), by=by, seed=seed)
+        return drawn, {"folds": int(folds), "kept_together": by, "seed": seed}
+    drawn = np.asarray(folds)
+    n = recording.sizes["stimulus"]
+    sizes = np.unique(drawn, return_counts=True)[1]
+    if drawn.shape != (n,) or len(sizes) < 2 or sizes.min() < 3:
+        raise ValueError(
+            f"folds has shape {drawn.shape} and {len(sizes)} folds of {sizes.min()} stimuli or "
+            f"more; expected the fold of each of {n} stimuli: 2 or more folds of 3 or more."
+        )
+    return drawn, {"folds": len(sizes), "kept_together": "as given"}
+
+
 def cross_validate(
     predict: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
     responses: np.ndarray,
-    *,
-    folds: int,
-    seed: int,
+    folds: np.ndarray,
 ) -> np.ndarray:
     """Return the mean over folds of the correlation of predictions and responses: (site,).
 
@@ -190,21 +259,16 @@ def cross_validate(
     predict : callable
         Of training stimuli, test stimuli (positions) and training responses (stimulus, site).
     responses : ndarray (stimulus, site)
-    folds : int
-    seed : int
+    folds : ndarray (stimulus,)
+        Which fold each stimulus is of.
     """
-    n = len(responses)
-    if folds < 2 or n < 3 * folds:
-        raise ValueError(
-            f"{n} stimuli cannot be divided into {folds} folds of 3 or more: give 2 to {n // 3}."
-        )
-    order = np.random.default_rng([seed, 5]).permutation(n)
     total = np.zeros(responses.shape[1])
-    for test in np.array_split(order, folds):
-        train = np.setdiff1d(order, test)
+    names = np.unique(folds)
+    for fold in names:
+        test, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         predicted = predict(train, test, responses[train])
         total += _correlate_columns(predicted, responses[test])
-    return total / folds
+    return total / len(names)
 
 
 def predict_ridge(
@@ -224,11 +288,7 @@ def predict_ridge(
     -------
     ndarray (test stimulus, site)
     """
-    own = gram[np.ix_(train, train)]
-    means = own.mean(1)
-    centred = own - means[:, None] - means[None, :] + means.mean()
-    cross = gram[np.ix_(test, train)]
-    cross = cross - cross.mean(1, keepdims=True) - means[None, :] + means.mean()
+    centred, cross = centre_grams(gram, train, test)
     offset = responses.mean(0)
     y = responses - offset
     best = np.full(y.shape[1], np.inf)
@@ -268,17 +328,6 @@ def fit_ridge(gram: np.ndarray, responses: np.ndarray) -> Iterator[tuple[np.ndar
         yield dual, penalty * dual / np.maximum(rest, 1e-12)[:, None]
 
 
-def _predict_pls(
-    features: np.ndarray, train: np.ndarray, test: np.ndarray, responses: np.ndarray
-) -> np.ndarray:
-    from sklearn.cross_decomposition import PLSRegression
-
-    number = min(COMPONENTS, len(train) - 1, features.shape[1])
-    model = PLSRegression(n_components=number, scale=False)
-    model.fit(features[train], responses)
-    return np.asarray(model.predict(features[test])).reshape(len(test), -1)
-
-
 def _join_sites(recording: xr.Dataset) -> tuple[np.ndarray, list[str]]:
     areas = average_areas(recording)
     responses = np.concatenate([a.values for a in areas.values()], axis=1).astype(float)
@@ -286,7 +335,7 @@ def _join_sites(recording: xr.Dataset) -> tuple[np.ndarray, list[str]]:
 
 
 def _describe_sites(
-    recording: xr.Dataset, sites: list[str], correlation: np.ndarray, method: str, seed: int
+    recording: xr.Dataset, sites: list[str], correlation: np.ndarray, said: dict[str, Any]
 ) -> xr.Dataset:
     """Label correlations ([layer, ]site) and divide them by the ceilings that are usable."""
     part = recording.sel(site=sites)
@@ -294,7 +343,9 @@ def _describe_sites(
     repeated = shown.sum("repetition").min() if "repetition" in shown.dims else 1
     ceiling, usable = np.full(len(sites), np.nan), np.zeros(len(sites), dtype=bool)
     if int(repeated) >= 2 and part.sizes["stimulus"] >= 10:
-        draws = bootstrap_site_reliability(part, draws=200, splits=20, seed=seed)
+        draws = bootstrap_site_reliability(
+            part, draws=200, splits=20, seed=int(said.get("seed", 0))
+        )
         draws = draws.isel(time_bin=0, drop=True, missing_dims="ignore").transpose("draw", "site")
         middle = np.median(draws.values, axis=0)
         usable = np.quantile(draws.values, 0.025, axis=0) > 0
@@ -309,7 +360,7 @@ def _describe_sites(
             "corrected": (dims, corrected),
         },
         coords={"site": sites, "area": ("site", part["area"].values.astype(str))},
-        attrs={"method": method, "seed": seed, **origin_of(recording)},
+        attrs={**said, **origin_of(recording)},
     )
 
 

@@ -6,10 +6,12 @@ import torch
 import xarray as xr
 from torch import nn
 
+from brainguided.correspondence._gram_regression import predict_pls
 from brainguided.correspondence.predictivity import (
     PENALTIES,
     compute_layer_predictivity,
     compute_predictivity,
+    draw_folds,
     fit_ridge,
     predict_ridge,
 )
@@ -49,6 +51,62 @@ def test_ridge_by_inner_products_equals_ridge_by_features() -> None:
     unit = np.linalg.eigvalsh(centred @ centred.T).clip(0).mean()
     model = RidgeCV(alphas=PENALTIES * unit, alpha_per_target=True).fit(x[train], y[train])
     np.testing.assert_allclose(found, model.predict(x[test]), atol=1e-8)
+
+
+@pytest.mark.parametrize("components", [1, 3, 25])
+@pytest.mark.parametrize(("units", "sites"), [(9, 4), (200, 12), (30, 1)])
+def test_pls_by_inner_products_equals_that_of_scikit_learn(units, sites, components) -> None:
+    from sklearn.cross_decomposition import PLSRegression
+
+    generator = np.random.default_rng(units)
+    x = generator.normal(3, 1, (60, 6)) @ generator.normal(size=(6, units))
+    x += generator.normal(size=(60, units))
+    y = x[:, :3] @ generator.normal(size=(3, sites)) + generator.normal(5, 2, (60, sites))
+    train, test = np.arange(50), np.arange(50, 60)
+    number = min(components, units)
+    # its own tolerance ends the iteration for a component too early for six digits
+    model = PLSRegression(number, scale=False, tol=1e-15, max_iter=100_000)
+    expected = model.fit(x[train], y[train]).predict(x[test]).reshape(10, -1)
+    found = predict_pls(x @ x.T, train, test, y[train], number)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_pls_takes_no_more_components_than_there_are() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(30, 4))
+    y = x @ generator.normal(size=(4, 3))
+    train, test = np.arange(20), np.arange(20, 30)
+    np.testing.assert_allclose(predict_pls(x @ x.T, train, test, y[train], 25), y[test], atol=1e-8)
+    flat = predict_pls(x @ x.T, train, test, np.ones((20, 3)), 25)
+    np.testing.assert_allclose(flat, 1.0)
+
+
+def test_images_of_an_object_are_left_out_together() -> None:
+    """Sites that know the object alone are predicted from other views of it, and from nothing."""
+    generator = np.random.default_rng(0)
+    of_object = np.repeat(np.arange(24), 5)
+    features = generator.normal(size=(24, 30))[of_object] + 0.3 * generator.normal(size=(120, 30))
+    signal = generator.normal(size=(24, 1, 12))[of_object]
+    response = signal + 0.3 * generator.normal(size=(120, 4, 12))
+    recording = recording_from_arrays(
+        response, stimulus=NAMES, site=list("abcdefghijkl"), area="IT", units="z", source="made up"
+    ).assign_coords(object_name=("stimulus", [f"o{k}" for k in of_object]))
+    x = xr.DataArray(features, dims=("stimulus", "unit"), coords={"stimulus": NAMES})
+    folds = draw_folds(recording, 8, seed=3)
+    assert np.bincount(folds).tolist() == [15] * 8
+    assert all(len(set(folds[of_object == k])) == 1 for k in range(24))
+    for method in ("ridge", "pls"):
+        apart = compute_predictivity(x, recording, method=method, folds=8)
+        assert apart.attrs["kept_together"] == "object_name"
+        assert abs(float(apart["correlation"].mean())) < 0.3
+        mixed = draw_folds(recording, 8, by="stimulus")
+        leaking = compute_predictivity(x, recording, method=method, folds=mixed)
+        assert leaking.attrs["kept_together"] == "as given"
+        assert float(leaking["correlation"].mean()) > 0.8
+    with pytest.raises(ValueError, match=r"120 stimuli of 24 groups \(object_name\).* 2 to 24"):
+        draw_folds(recording, 30, by="object_name")
+    with pytest.raises(ValueError, match=r"folds has shape \(3,\)"):
+        compute_predictivity(x, recording, folds=[0, 1, 2])
 
 
 def test_errors_of_left_out_stimuli_are_those_of_fits_without_them() -> None:
