@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-# Ray and the engines of others look at what the whole machine listens to and shares, and want all
-# of it: one worker runs them, one after the other. (pytest 9.2 ignores the groups of xdist 3.8.)
-ENGINES = re.compile(r"tests/engines/test_(contract|killed_drivers|ray|submitit)\.py::")
+# Engines look at what the whole machine listens to and shares, and want all of it: one worker runs
+# their tests, one after the other. (pytest 9.2 ignores the groups of xdist 3.8.)
+ENGINES = "tests/engines/"
 
 
 def pytest_configure() -> None:
@@ -38,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """Whichever worker is free takes the next test; the engines go to one together."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return "engines" if ENGINES.match(nodeid) else nodeid
+            return ENGINES if nodeid.startswith(ENGINES) else nodeid
 
     return OneByOne(config, log)
 
