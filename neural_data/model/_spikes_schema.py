@@ -24,7 +24,9 @@ def validate_spikes(spikes: xr.Dataset, *, name: str = "spikes") -> xr.Dataset:
     spikes : xarray.Dataset
         ``spike_time (spike)`` : float64, ``attrs["units"]`` "ms", ascending within each site,
         all on one clock. ``spike_count (site)`` : whole numbers whose sum is the number of
-        spikes. Coordinates over site: ``site``, unique text; ``area``, text; any others.
+        spikes. Where sites were not observed all the time, ``observed_start`` and
+        ``observed_end (observation)`` in ms and ``observation_count (site)`` say when, ragged as
+        the spikes are. Coordinates over site: ``site``, unique text; ``area``, text; any others.
         ``attrs["source"]`` says where the data come from.
     name : str
         What to call the spike times in the message, for instance the file name.
@@ -51,6 +53,7 @@ def validate_spikes(spikes: xr.Dataset, *, name: str = "spikes") -> xr.Dataset:
     problems = _check_variables(spikes)
     if not problems:
         problems += _check_times(spikes)
+    problems += _check_observations(spikes)
     problems += check_labels(spikes, "site", unique=True)
     problems += check_labels(spikes, "area", dim="site", example="'V4' or 'IT'")
     for coord in spikes.coords:
@@ -188,6 +191,24 @@ def _check_times(spikes: xr.Dataset) -> list[str]:
             f"{first}; expected ascending times, as spikes_from_arrays makes them"
         )
     return problems
+
+
+def _check_observations(spikes: xr.Dataset) -> list[str]:
+    dims = {"observed_start": "observation", "observed_end": "observation"}
+    dims["observation_count"] = "site"
+    given = [name for name in dims if name in spikes.data_vars]
+    if not given:
+        return []
+    if len(given) < len(dims) or any(spikes[name].dims != (dim,) for name, dim in dims.items()):
+        return [
+            f"when sites were observed takes {format_names(f'{n} ({d})' for n, d in dims.items())}"
+        ]
+    start, end = spikes["observed_start"].values, spikes["observed_end"].values
+    if (spikes["observation_count"].values < 0).any():
+        return ["'observation_count' is below 0"]
+    if int(spikes["observation_count"].sum()) != start.size:
+        return [f"'observation_count' does not add up to the {start.size} observations"]
+    return [] if (start <= end).all() else ["some observations end before they start"]
 
 
 def _first_seen(owners: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 UNITS = ("spikes/s", "spikes")
+SHORTEST_GAP_MS = 5.0  # between presentations; screens show a frame in 8 or 16
 
 
 def load_spikes(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -137,7 +138,8 @@ def bin_spikes(
         Counts divided by the width of their bin, or counts.
     observed : array of bool (presentation, site), optional
         False where a site was not recorded during a presentation, which then is missing (NaN)
-        rather than zero.
+        rather than zero. So are presentations whose bins do not lie wholly within a time in which
+        the site was observed, where the spikes say so.
     coords : mapping of str to array (presentation,), optional
         What else is known of each presentation, such as ``repetition``, by which repetitions
         are ordered, or properties of its stimulus; see
@@ -173,6 +175,8 @@ def bin_spikes(
         problems.append(f"{names.size} stimuli for {onsets.size} onsets")
     shape = (onsets.size, spikes.sizes["site"])
     seen = None if observed is None else np.asarray(observed)
+    if not problems:
+        problems += _find_wrong_clock(spikes, onsets, edges)
     if seen is not None and (seen.shape != shape or seen.dtype != bool):
         problems.append(
             f"observed is {seen.dtype} of shape {seen.shape}; expected bool of shape {shape}, "
@@ -185,6 +189,9 @@ def bin_spikes(
         if given.shape != onsets.shape:
             problems.append(f"coordinate {name!r} has shape {given.shape}, onset {onsets.shape}")
     raise_problems("These spikes cannot be binned", problems)
+    within = find_observed(spikes, onsets, edges)
+    if within is not None:
+        seen = within if seen is None else seen & within
     values = _count(spikes, onsets, edges, np.float32)
     n_counted = int(values.sum(dtype=np.float64))
     if units == "spikes/s":
@@ -217,6 +224,47 @@ def bin_spikes(
         "history": "\n".join(str(part) for part in history if part),
     }
     return recording
+
+
+def find_observed(spikes: xr.Dataset, onsets: np.ndarray, edges: np.ndarray) -> np.ndarray | None:
+    """Find which presentation lies wholly within an observation of which site.
+
+    Returns
+    -------
+    array of bool (presentation, site), or None
+        None where the spikes do not say when their sites were observed.
+    """
+    if "observation_count" not in spikes:
+        return None
+    counts = spikes["observation_count"].values
+    of_site = np.repeat(np.arange(counts.size), counts)
+    start, end = spikes["observed_start"].values, spikes["observed_end"].values
+    observed = np.zeros((onsets.size, counts.size), dtype=bool)
+    for k, site in enumerate(of_site.tolist()):
+        observed[:, site] |= (onsets + edges[0] >= start[k]) & (onsets + edges[-1] <= end[k])
+    return observed
+
+
+def _find_wrong_clock(spikes: xr.Dataset, onsets: np.ndarray, edges: np.ndarray) -> list[str]:
+    """Say where onsets or spikes cannot be in ms on one clock."""
+    problems = []
+    different = np.unique(onsets)
+    gap = np.median(np.diff(different)) if different.size > 2 else np.inf
+    if onsets.size > 1 and different.size == 1:
+        problems.append(f"all {onsets.size} onsets are {onsets[0]:g} ms: they were lost or rounded")
+    elif gap < SHORTEST_GAP_MS:
+        problems.append(
+            f"presentations follow each other after {gap:g} ms (median); expected onsets in ms: "
+            "are they in s?"
+        )
+    times = spikes["spike_time"].values
+    first, last = different[0] + edges[0], different[-1] + edges[-1]
+    if times.size and (times.max() < first or times.min() >= last):
+        problems.append(
+            f"the spikes, at {times.min():g} to {times.max():g} ms, all lie outside the bins, "
+            f"which run from {first:g} to {last:g} ms; expected one clock: are the spikes in s?"
+        )
+    return problems
 
 
 def _as_times(

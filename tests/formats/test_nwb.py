@@ -14,6 +14,7 @@ import xarray as xr
 from neural_data.errors import RecordingError
 from neural_data.formats.nwb.reader import read_nwb, read_nwb_spikes
 from neural_data.model.recording import load_recording, save_recording
+from neural_data.model.spikes import bin_spikes, load_spikes, save_spikes, spikes_from_arrays
 
 pytest.importorskip("pynwb")
 
@@ -77,7 +78,7 @@ def write(path: Path, **choices: Any) -> Path:
 
 
 def test_units_and_trials_become_a_recording(tmp_path: Path) -> None:
-    recording = read_nwb(write(tmp_path / "a.nwb"), bins=(70, 170), units="spikes")
+    recording = read_nwb(write(tmp_path / "a.nwb"), bins=(70, 170))
     assert recording["stimulus"].values.tolist() == ["cow", "car", "face"]
     assert recording["site"].values.tolist() == ["unit10", "unit11", "unit12"]
     assert recording["area"].values.tolist() == ["V4", "IT", "IT"]
@@ -86,10 +87,10 @@ def test_units_and_trials_become_a_recording(tmp_path: Path) -> None:
     assert recording["snr"].values.tolist() == [1.5, 2.5, 3.5]
     assert recording["block"].sel(stimulus="cow").values.tolist() == [1, 2]
     response = recording["response"]
-    assert response.sel(stimulus="cow").values.tolist() == [[2, 0, 0], [1, 0, 0]]
-    assert response.sel(stimulus="face")[0].values.tolist() == [0, 2, 0]
+    assert response.sel(stimulus="cow").values.tolist() == [[20, 0, 0], [10, 0, 0]]
+    assert response.sel(stimulus="face")[0].values.tolist() == [0, 20, 0]
     assert np.isnan(response.sel(stimulus="face")[1]).all()
-    assert response.attrs == {"units": "spikes", "window": "70-170 ms"}
+    assert response.attrs == {"units": "spikes/s", "window": "70-170 ms"}
     assert recording.attrs["source"] == "NWB file a.nwb, our lab, session s07"
     assert recording.attrs["nwb_identifier"] == "s07"
 
@@ -97,16 +98,14 @@ def test_units_and_trials_become_a_recording(tmp_path: Path) -> None:
 def test_counts_equal_a_naive_loop_over_all_spikes(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     spikes = [np.sort(rng.uniform(0, 6, 400)) for _ in range(3)]
-    recording = read_nwb(
-        write(tmp_path / "a.nwb", spikes=spikes), bins=(0, 50, 200), units="spikes"
-    )
+    recording = read_nwb(write(tmp_path / "a.nwb", spikes=spikes), bins=(0, 50, 200))
     seen = {"cow": 0, "car": 0, "face": 0}
     for stimulus, onset in zip(STIMULI, ONSETS, strict=True):
         for site in range(3):
             for k, (a, b) in enumerate([(0, 50), (50, 200)]):
                 naive = sum(onset * 1000 + a <= t * 1000 < onset * 1000 + b for t in spikes[site])
                 value = recording["response"].sel(stimulus=stimulus)[seen[stimulus], site, k]
-                assert value == naive
+                assert float(value) == pytest.approx(1000 * naive / (b - a))
         seen[stimulus] += 1
 
 
@@ -140,9 +139,9 @@ def test_units_and_rows_that_were_never_observed_are_left_out_and_counted(tmp_pa
 def test_rows_without_onset_or_stimulus_are_left_out_and_counted(tmp_path: Path) -> None:
     columns = {"image": ["a", "", "a", "b"], "stim_onset": [1.1, 2.1, 3.1, np.nan]}
     path = write(tmp_path / "a.nwb", columns=columns)
-    recording = read_nwb(path, bins=(0, 100), onset_column="stim_onset", units="spikes")
+    recording = read_nwb(path, bins=(0, 100), onset_column="stim_onset")
     assert recording["stimulus"].values.tolist() == ["a"]
-    assert recording["response"][0, :, 0].values.tolist() == [2, 1]
+    assert recording["response"][0, :, 0].values.tolist() == [20, 10]
     assert "2 of 4 rows without onset or stimulus" in recording.attrs["history"]
 
 
@@ -201,7 +200,6 @@ def test_an_area_that_is_given_overrules_the_file(tmp_path: Path) -> None:
         ),
         ({"spikes": [], "electrodes": None, "unit_columns": {}}, {}, "no units with spike times"),
         ({}, {"bins": (170, 70)}, "ascending edges"),
-        ({}, {"units": "Hz"}, "units are 'Hz'"),
         ({"obs_intervals": [[[8.0, 9.0]]] * 3}, {}, "no unit was observed in the window of any"),
     ],
 )
@@ -233,3 +231,140 @@ def test_the_recording_comes_back_from_a_file(tmp_path: Path) -> None:
     recording = read_nwb(write(tmp_path / "a.nwb"), bins=(0, 50, 100))
     saved = load_recording(save_recording(recording, tmp_path / "r.nc"))
     xr.testing.assert_identical(saved, recording)
+
+
+def session(path: Path, onsets: np.ndarray, rates: tuple[float, ...], **choices: Any) -> Path:
+    """A file with Poisson responses of 50 to 250 ms to each row of a table, and its faults."""
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pynwb import NWBHDF5IO, NWBFile
+
+        file = NWBFile("made up", "id1", datetime(2026, 1, 1, tzinfo=UTC))
+        shown = choices.get("shown", onsets)
+        lost = choices.get("lost")
+        for rate in rates:
+            drawn = [o + rng.uniform(0.05, 0.25, rng.poisson(0.2 * rate)) for o in shown]
+            times = np.sort(np.concatenate(drawn))
+            if lost:
+                times = times[(times < lost[0]) | (times > lost[1])]
+            more = {"obs_intervals": choices["observed"]} if "observed" in choices else {}
+            file.add_unit(spike_times=times, **more)
+        columns = choices.get("columns", {"stimulus": [f"im{k % 4}" for k in range(len(onsets))]})
+        for name, values in columns.items():
+            ragged = isinstance(values[0], list)
+            file.add_trial_column(name, "made up", index=ragged)
+        for k, onset in enumerate(onsets):
+            row = {name: values[k] for name, values in columns.items()}
+            file.add_trial(start_time=onset, stop_time=onset + choices.get("lasts", 0.3), **row)
+        if lost:
+            file.add_invalid_time_interval(start_time=lost[0], stop_time=lost[1], tags=["off"])
+        with NWBHDF5IO(str(path), "w") as io:
+            io.write(file)
+    return path
+
+
+def test_presentations_in_invalid_times_are_missing_and_counted(tmp_path: Path) -> None:
+    onsets, lost = np.arange(40) * 0.5 + 1.0, (6.0, 14.0)
+    path = session(tmp_path / "a.nwb", onsets, (40.0, 50.0), lost=lost)
+    recording = read_nwb(path, bins=(50, 250), area="IT")
+    inside = (onsets + 0.05 < lost[1]) & (onsets + 0.25 > lost[0])
+    response = recording["response"].values
+    assert np.isfinite(response).sum() == 2 * (~inside).sum()
+    assert np.nanmean(response) == pytest.approx(45, rel=0.1)
+    assert "1 invalid intervals of 8 s" in recording.attrs["history"]
+    assert f"{inside.sum()} rows in which no unit was observed" in recording.attrs["history"]
+
+
+def test_spikes_keep_when_they_were_observed_through_a_file(tmp_path: Path) -> None:
+    onsets = np.arange(20) * 0.5 + 1
+    path = session(tmp_path / "a.nwb", onsets, (40.0,) * 3, observed=[[0.0, 5.0]], lost=(2.0, 3.0))
+    spikes = load_spikes(save_spikes(read_nwb_spikes(path, area="IT"), tmp_path / "spikes.nc"))
+    assert spikes["observed_start"].values.tolist() == [0, 3000] * 3
+    assert spikes["observed_end"].values.tolist() == [2000, 5000] * 3
+    names = [f"im{k % 4}" for k in range(20)]
+    binned = bin_spikes(spikes, stimulus=names, onset=onsets * 1000, bins=(50, 250))
+    whole = read_nwb(path, bins=(50, 250), area="IT")
+    assert float(binned["response"].mean()) == pytest.approx(float(whole["response"].mean()))
+    seen = (onsets + 0.25 <= 2) | ((onsets + 0.05 >= 3) & (onsets + 0.25 <= 5))
+    assert int(np.isfinite(binned["response"]).sum()) == 3 * seen.sum()
+    broken = spikes.drop_vars("observed_end")
+    with pytest.raises(RecordingError, match="when sites were observed takes 'observed_start"):
+        save_spikes(broken, tmp_path / "broken.nc")
+
+
+def test_a_column_that_may_be_onsets_by_its_values_is_not_passed_over(tmp_path: Path) -> None:
+    starts = 1.0 + np.arange(24)
+    photodiode = starts + np.random.default_rng(1).uniform(0.3, 0.5, 24)
+    columns = {
+        "cond_ID": [k % 4 for k in range(24)],
+        "pdOnTS": photodiode.tolist(),
+        "rotation": [45.0 * (k % 8) for k in range(24)],
+    }
+    path = session(
+        tmp_path / "a.nwb", starts, (40.0,), shown=photodiode, columns=columns, lasts=0.9
+    )
+    with pytest.raises(RecordingError, match=r"may be onsets \('pdOnTS'\) beside 'start_time'"):
+        read_nwb(path, bins=(50, 250), stimulus_column="cond_ID")
+    named = {"stimulus_column": "cond_ID", "area": "V4"}
+    right = read_nwb(path, bins=(50, 250), onset_column="pdOnTS", **named)
+    wrong = read_nwb(path, bins=(50, 250), onset_column="start_time", **named)
+    assert float(right["response"].mean()) == pytest.approx(40, rel=0.2)
+    assert float(wrong["response"].mean()) < 10
+
+
+def test_onsets_that_are_all_the_same_and_times_in_seconds_are_refused(tmp_path: Path) -> None:
+    path = session(tmp_path / "a.nwb", np.zeros(20), (40.0,), shown=np.arange(20.0))
+    with pytest.raises(RecordingError, match="all 20 onsets are 0 ms"):
+        read_nwb(path, bins=(50, 250), area="IT")
+    times = np.sort(np.random.default_rng(0).uniform(0, 30, 900))
+    seconds = spikes_from_arrays(times, ["s1"] * 900, area="IT", source="made up")
+    with pytest.raises(RecordingError, match=r"are the spikes in s\?"):
+        bin_spikes(seconds, stimulus=["a", "b"], onset=[2.0, 9.0], bins=(70, 170))
+    ms = spikes_from_arrays(times * 1000, ["s1"] * 900, area="IT", source="made up")
+    with pytest.raises(RecordingError, match=r"after 0\.5 ms \(median\).*are they in s\?"):
+        bin_spikes(ms, stimulus=list("abcd"), onset=[2.0, 2.5, 3.0, 3.5], bins=(70, 170))
+
+
+def test_rows_are_kept_where_a_column_says_so(tmp_path: Path) -> None:
+    onsets = 1.0 + np.arange(12)
+    columns = {
+        "stimulus": [f"im{k % 3}" for k in range(12)],
+        "fixation_correct": [k % 4 > 0 for k in range(12)],
+        "outcome": ["hit" if k < 6 else "miss" for k in range(12)],
+        "effort": [float(k) for k in range(12)],
+    }
+    path = session(tmp_path / "a.nwb", onsets, (40.0,), columns=columns)
+    kept = read_nwb(path, bins=(50, 250), area="IT", where="fixation_correct")
+    assert int(np.isfinite(kept["response"]).sum()) == 9
+    assert "3 of 12 rows without fixation_correct" in kept.attrs["history"]
+    hits = read_nwb(path, bins=(50, 250), area="IT", where="outcome=hit")
+    assert int(np.isfinite(hits["response"]).sum()) == 6
+    for where, message in {"effort": "not of true and false", "fixed": "no column 'fixed'"}.items():
+        with pytest.raises(RecordingError, match=message):
+            read_nwb(path, bins=(50, 250), area="IT", where=where)
+
+
+def test_a_stimulus_column_that_is_constant_is_refused_with_those_that_vary(tmp_path: Path) -> None:
+    columns = {"stimulus_name": ["scenes"] * 12, "frame": [float(k % 3) for k in range(12)]}
+    path = session(tmp_path / "a.nwb", 1.0 + np.arange(12), (40.0,), columns=columns)
+    with pytest.raises(RecordingError, match=r"same stimulus, 'scenes', in all 12.*'frame'"):
+        read_nwb(path, bins=(50, 250), area="IT")
+    recording = read_nwb(path, bins=(50, 250), area="IT", stimulus_column="frame")
+    assert recording["stimulus"].values.tolist() == ["0", "1", "2"]
+
+
+def test_several_images_in_one_trial_are_presentations_each(tmp_path: Path) -> None:
+    starts = 1.0 + 2 * np.arange(5)
+    on = [[float(start + 0.1 + 0.4 * k) for k in range(4)] for start in starts]
+    images = [[int((trial + k) % 3) for k in range(4)] for trial in range(5)]
+    columns = {"image_id": images, "image_on": on, "block": [0, 0, 1, 1, 1]}
+    shown = np.concatenate(on)
+    path = session(tmp_path / "a.nwb", starts, (40.0,), shown=shown, columns=columns, lasts=1.9)
+    recording = read_nwb(path, bins=(50, 250), area="IT", onset_column="image_on")
+    assert recording.sizes["stimulus"] == 3
+    assert int(np.isfinite(recording["response"]).sum()) == 20
+    assert float(recording["response"].mean()) == pytest.approx(40, rel=0.25)
+    assert "block" in recording.coords
+    with pytest.raises(RecordingError, match=r"one onset for each stimulus \(20 .* 5 onsets\)"):
+        read_nwb(path, bins=(50, 250), area="IT", onset_column="start_time")

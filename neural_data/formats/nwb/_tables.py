@@ -9,12 +9,6 @@ import numpy as np
 
 from neural_data.errors import RecordingError, format_names
 
-STIMULUS_COLUMNS = (
-    "stimulus", "stimulus_id", "stimulus_name", "stimulus_presented", "image", "image_id",
-    "image_name", "stim_id", "stim_name",
-)  # fmt: skip
-ONSET_WORDS = ("onset", "stim_on", "stimon", "stimulus_on", "image_on", "stimulus_start",
-               "stim_start", "image_start", "stimulus_time", "stim_time")  # fmt: skip
 AREA_COLUMNS = ("area", "brain_area", "brain_region", "region", "location")
 NOT_STATED = ("", "unknown", "none", "nan", "n/a", "no location")
 UNIT_COLUMNS = ("spike_times", "electrodes", "electrode_group", "obs_intervals", "waveforms")
@@ -49,26 +43,6 @@ class Units(NamedTuple):
     columns: dict[str, np.ndarray]
     source: str
     attrs: dict[str, Any]
-
-
-class Presentations(NamedTuple):
-    """The rows of a table of presentations.
-
-    Attributes
-    ----------
-    stimulus : numpy.ndarray of text
-    onset : numpy.ndarray
-        In s.
-    usable : numpy.ndarray of bool
-        Where both are there.
-    stimulus_column, onset_column : str
-    """
-
-    stimulus: np.ndarray
-    onset: np.ndarray
-    usable: np.ndarray
-    stimulus_column: str
-    onset_column: str
 
 
 def read_units(file: Any, name: str, area: str | None) -> Units:
@@ -160,121 +134,26 @@ def _state(area: str) -> str:
     return "unknown" if area.strip().lower() in NOT_STATED else area.strip()
 
 
-def find_presentations(
-    file: Any, table: str | None, stimulus_column: str | None
-) -> tuple[str, Any]:
-    """Find the table of presentations and its name.
-
-    Raises
-    ------
-    RecordingError
-        There is no such table, or several may be meant; all are listed with their columns.
-    """
-    tables = {str(name): found for name, found in (file.intervals or {}).items()}
-    for name, found in (("trials", file.trials), ("epochs", file.epochs)):
-        if found is not None:
-            tables[name] = found
-    if table is not None:
-        if table not in tables:
-            raise RecordingError(
-                f"There is no table {table!r} of intervals; there are "
-                f"{format_names(tables) or 'none'}."
-            )
-        return table, tables[table]
-    wanted = STIMULUS_COLUMNS if stimulus_column is None else (stimulus_column,)
-    fit = [name for name, found in tables.items() if set(wanted) & set(found.colnames)]
-    if len(fit) == 1:
-        return fit[0], tables[fit[0]]
-    listed = "; ".join(
-        f"{name!r} with the columns {format_names(found.colnames, 20)}"
-        for name, found in tables.items()
-    )
-    what = "No table" if not fit else f"More than one table ({format_names(fit)})"
-    raise RecordingError(
-        f"{what} of the file has a column of stimuli. Name table and stimulus_column. There are: "
-        f"{listed or 'no tables of intervals'}."
-    )
+def read_invalid_times(file: Any) -> np.ndarray:
+    """Read the intervals (interval, 2) in ms in which nothing in the file is to be trusted."""
+    table = file.invalid_times
+    if table is None or len(table) == 0:
+        return np.zeros((0, 2))
+    columns = [np.asarray(table[c][:], dtype=np.float64) for c in ("start_time", "stop_time")]
+    return np.stack(columns, axis=1) * 1000
 
 
-def read_intervals(
-    table: Any, name: str, stimulus_column: str | None, onset_column: str | None
-) -> Presentations:
-    """Read stimuli and onsets of a table of presentations.
-
-    Raises
-    ------
-    RecordingError
-        A column is not there, or it is not clear which is meant.
-    """
-    columns = list(table.colnames)
-    listed = format_names(columns, 30)
-    for given in (stimulus_column, onset_column):
-        if given is not None and given not in columns:
-            raise RecordingError(f"Table {name!r} has no column {given!r}; there are {listed}.")
-    if stimulus_column is None:
-        fit = [column for column in columns if column in STIMULUS_COLUMNS]
-        if len(fit) != 1:
-            raise RecordingError(
-                f"Table {name!r} has {len(fit)} columns that may name the stimulus "
-                f"({format_names(fit) or 'none'}): give stimulus_column. There are {listed}."
-            )
-        stimulus_column = fit[0]
-    if onset_column is None:
-        other = [c for c in columns if any(word in c.lower() for word in ONSET_WORDS)]
-        if other:
-            raise RecordingError(
-                f"Table {name!r} has the onsets {format_names(other)} beside 'start_time': give "
-                "onset_column, also if it is 'start_time'."
-            )
-        onset_column = "start_time"
-    onset = np.asarray(table[onset_column][:])
-    labels = np.asarray(table[stimulus_column][:])
-    if onset.ndim != 1 or onset.dtype.kind not in "iuf" or onset.size == 0:
-        raise RecordingError(
-            f"Column {onset_column!r} of {name!r} holds {onset.dtype} of shape {onset.shape}; "
-            "expected times in s."
-        )
-    if labels.ndim != 1 or labels.dtype.kind not in "iufUOb":
-        raise RecordingError(
-            f"Column {stimulus_column!r} of {name!r} holds {labels.dtype} of shape "
-            f"{labels.shape}; expected a text or a number for each row."
-        )
-    onset = onset.astype(np.float64)
-    _check_onsets(table, name, onset, onset_column)
-    stimulus = _as_names(labels)
-    usable = np.isfinite(onset) & (stimulus != "")
-    return Presentations(stimulus, onset, usable, stimulus_column, onset_column)
-
-
-def _check_onsets(table: Any, name: str, onset: np.ndarray, column: str) -> None:
-    """Check that onsets lie in their own rows: others are of another clock or in another unit."""
-    if column == "start_time" or "stop_time" not in table.colnames:
-        return
-    start = np.asarray(table["start_time"][:], dtype=np.float64)
-    stop = np.asarray(table["stop_time"][:], dtype=np.float64)
-    outside = (onset < start) | (onset > stop)
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
-        raise RecordingError(
-            f"Column {column!r} of {name!r} lies outside start_time and stop_time of its own row "
-            f"in {int(outside.sum())} of {onset.size} rows, first {onset[row]:g} outside "
-            f"{start[row]:g} to {stop[row]:g}; expected s on the clock of the file."
-        )
-
-
-def _as_names(labels: np.ndarray) -> np.ndarray:
-    """Return stimuli as text, "" where none; whole numbers without a point."""
-    if labels.dtype.kind in "iub":
-        return labels.astype(str)
-    names = []
-    for label in labels.tolist():
-        if label is None or (isinstance(label, float) and np.isnan(label)):
-            names.append("")
-        elif isinstance(label, float) and label.is_integer():
-            names.append(str(int(label)))
-        else:
-            names.append(label.decode() if isinstance(label, bytes) else str(label))
-    return np.array(names, dtype=str)
+def subtract_intervals(observed: np.ndarray, invalid: np.ndarray) -> np.ndarray:
+    """Take intervals (interval, 2) out of others."""
+    left = observed.tolist()
+    for a, b in invalid.tolist():
+        left = [
+            part
+            for start, end in left
+            for part in ([start, min(end, a)], [max(start, b), end])
+            if part[0] < part[1]
+        ]
+    return np.array(left, dtype=np.float64).reshape(-1, 2)
 
 
 def read_columns(table: Any, without: tuple[str, ...]) -> dict[str, np.ndarray]:

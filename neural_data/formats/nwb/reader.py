@@ -13,14 +13,14 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
+from neural_data.formats.nwb._presentations import Presentations, read_presentations
 from neural_data.formats.nwb._tables import (
-    find_presentations,
-    read_columns,
-    read_intervals,
+    read_invalid_times,
     read_units,
+    subtract_intervals,
 )
 from neural_data.model.recording import add_step, validate_recording
-from neural_data.model.spikes import bin_spikes, spikes_from_arrays
+from neural_data.model.spikes import bin_spikes, find_observed, spikes_from_arrays, validate_spikes
 from neural_data.storage.hdf5_checks import check_hdf5
 
 OURS = ("site", "area", "animal", "array", "stimulus", "repetition", "response", "time_bin")
@@ -33,8 +33,8 @@ def read_nwb(
     table: str | None = None,
     stimulus_column: str | None = None,
     onset_column: str | None = None,
+    where: str | None = None,
     area: str | None = None,
-    units: str = "spikes/s",
 ) -> xr.Dataset:
     """Read the responses of the units of an NWB file to the stimuli in one of its tables.
 
@@ -54,22 +54,26 @@ def read_nwb(
         ``stimulus``, ``stimulus_id``, ``image_id``.
     onset_column : str, optional
         The column of stimulus onsets, in s on the clock of the file. Without it ``start_time``,
-        if there is no other column that may be meant.
+        if there is no other column that may be meant, by its name or because its values lie
+        within their trials. Where a trial has several images, both columns have a list a row.
+    where : str, optional
+        A column of true and false, such as "fixation_correct", or "COLUMN=VALUE": only these
+        rows are presentations.
     area : str, optional
         The area of all units. Without it, what the units' table says (``area``,
         ``brain_area``, ``region``, ``location``) or the ``location`` of their electrodes, and
         "unknown" where the file says nothing.
-    units : "spikes/s" or "spikes"
-        Whether counts are divided by the length of their bin.
 
     Returns
     -------
     xarray.Dataset
-        A recording, see :func:`neural_data.validate_recording`. Sites are named by the ids of
-        the units, as "unit12". A presentation that is not wholly, from first to last edge, in
-        a unit's observation intervals is missing (NaN) for this unit. Rows without onset or
-        stimulus, rows that no unit was observed in, and units that were observed in none are
-        left out, and counted in the history. Other columns of the tables become coordinates.
+        A recording in spikes/s, see :func:`neural_data.validate_recording`; for counts see
+        `read_nwb_spikes` and :func:`neural_data.bin_spikes`. Sites are named by the ids of the
+        units, as "unit12". A presentation that is not wholly, from first to last edge, in a unit's
+        observation intervals, or that touches the file's invalid times, is missing (NaN). Rows
+        without onset or stimulus, rows that no unit was observed in, and units that were observed
+        in none are left out, and counted in the history. Other columns of the tables become
+        coordinates.
 
     Raises
     ------
@@ -81,40 +85,29 @@ def read_nwb(
     """
     path = Path(path)
     with _open(path) as file:
-        spikes, observed_between = _read_spikes(file, path, area)
-        name, intervals = find_presentations(file, table, stimulus_column)
-        rows = read_intervals(intervals, name, stimulus_column, onset_column)
-        steps = [f"{rows.stimulus_column!r} at {rows.onset_column!r} of table {name!r}"]
-        others = read_columns(intervals, (rows.stimulus_column, rows.onset_column))
-    usable = rows.usable
-    if not usable.all():
-        steps.append(f"{int((~usable).sum())} of {usable.size} rows without onset or stimulus")
-    onset = rows.onset * 1000
-    edges = np.asarray(bins, dtype=np.float64)  # checked by bin_spikes
-    window = onset[:, np.newaxis] + np.array([edges.min(), edges.max()])
-    observed = _find_observed(observed_between, window)
-    observed[~usable] = False
-    row_seen, site_seen = (np.asarray(observed.any(axis=k)) for k in (1, 0))
-    if not row_seen.any():
-        raise RecordingError(
-            f"{path.name}: no unit was observed in the window of any of the {usable.size} rows of "
-            f"{name!r}. Check bins, in ms, and the columns of onsets, in s."
+        spikes = _read_spikes(file, path, area)
+        shown = read_presentations(
+            file,
+            table=table,
+            stimulus_column=stimulus_column,
+            onset_column=onset_column,
+            where=where,
         )
-    if (usable & ~row_seen).any():
-        steps.append(f"{int((usable & ~row_seen).sum())} rows in which no unit was observed")
+    steps, onset = list(shown.said), shown.onset * 1000
+    row_seen, site_seen = _find_seen(spikes, shown, onset, bins, path.name)
+    if (shown.usable & ~row_seen).any():
+        steps.append(f"{int((shown.usable & ~row_seen).sum())} rows in which no unit was observed")
     if not site_seen.all():
         unseen = spikes["site"].values[~site_seen]
         steps.append(f"units observed in no row: {format_names(unseen)}")
     recording = bin_spikes(
         _select_sites(spikes, site_seen),
-        stimulus=rows.stimulus[row_seen].tolist(),
+        stimulus=shown.stimulus[row_seen].tolist(),
         onset=onset[row_seen],
         bins=bins,
-        units=units,
-        observed=observed[np.ix_(row_seen, site_seen)],
         coords={
             (f"presentation_{key}" if key in OURS else key): values[row_seen]
-            for key, values in others.items()
+            for key, values in shown.columns.items()
         },
     )
     step = f"read_nwb({path.name}): {'; left out: '.join([steps[0], ', '.join(steps[1:])])}"
@@ -138,7 +131,8 @@ def read_nwb_spikes(path: str | os.PathLike[str], *, area: str | None = None) ->
     Returns
     -------
     xarray.Dataset
-        Spike times in ms, see `neural_data.model.spikes.validate_spikes`.
+        Spike times in ms, see `neural_data.model.spikes.validate_spikes`, and when each unit was
+        observed, where the file states it or has invalid times.
 
     Raises
     ------
@@ -149,8 +143,7 @@ def read_nwb_spikes(path: str | os.PathLike[str], *, area: str | None = None) ->
     """
     path = Path(path)
     with _open(path) as file:
-        spikes, _ = _read_spikes(file, path, area)
-    return spikes
+        return _read_spikes(file, path, area)
 
 
 def open_nwb(path: Path) -> tuple[str, xr.Dataset]:
@@ -188,10 +181,8 @@ def _open(path: Path) -> Iterator[Any]:
             ) from cause
 
 
-def _read_spikes(
-    file: Any, path: Path, area: str | None
-) -> tuple[xr.Dataset, list[np.ndarray | None]]:
-    """Read spike times, and the intervals (interval, 2) in ms of each unit, None if unstated."""
+def _read_spikes(file: Any, path: Path, area: str | None) -> xr.Dataset:
+    """Read spike times, and when each unit was observed where the file tells."""
     units = read_units(file, path.name, area)
     spikes = spikes_from_arrays(
         np.concatenate([np.zeros(0), *units.times]) * 1000,
@@ -211,21 +202,39 @@ def _read_spikes(
     )
     if "unknown" in units.area:
         step += "; area unknown (the file states none)"
-    return add_step(spikes, step), units.observed
+    invalid = read_invalid_times(file)
+    if len(invalid):
+        step += f"; {len(invalid)} invalid intervals of {np.diff(invalid).sum() / 1000:g} s in all"
+    if len(invalid) or any(own is not None for own in units.observed):
+        always = np.array([[-np.inf, np.inf]])
+        stated = [always if own is None else own for own in units.observed]
+        left = [subtract_intervals(own, invalid) for own in stated]
+        bounds = np.concatenate([np.zeros((0, 2)), *left])
+        spikes["observed_start"] = ("observation", bounds[:, 0], {"units": "ms"})
+        spikes["observed_end"] = ("observation", bounds[:, 1], {"units": "ms"})
+        spikes["observation_count"] = ("site", np.array([len(own) for own in left]))
+    return validate_spikes(add_step(spikes, step), name=path.name)
 
 
-def _find_observed(between: list[np.ndarray | None], window: np.ndarray) -> np.ndarray:
-    """Find which window (row, 2) lies wholly within an interval of which unit."""
-    observed = np.zeros((len(window), len(between)), dtype=bool)
-    for site, intervals in enumerate(between):
-        if intervals is None:
-            observed[:, site] = np.isfinite(window).all(axis=1)
-            continue
-        for start, end in intervals:
-            observed[:, site] |= (window[:, 0] >= start) & (window[:, 1] <= end)
-    return observed
+def _find_seen(
+    spikes: xr.Dataset, shown: Presentations, onset: np.ndarray, bins: Sequence[float], name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the rows in which any unit was observed, and the units observed in any usable row."""
+    edges = np.asarray(bins, dtype=np.float64)  # checked by bin_spikes
+    observed = find_observed(spikes, onset, np.array([edges.min(), edges.max()]))
+    if observed is None:
+        observed = np.ones((onset.size, spikes.sizes["site"]), dtype=bool)
+    observed[~shown.usable] = False
+    if not observed.any():
+        raise RecordingError(
+            f"{name}: no unit was observed in the window of any of the {onset.size} rows of "
+            f"{shown.table!r}. Check bins, in ms, and the columns of onsets, in s."
+        )
+    return np.asarray(observed.any(axis=1)), np.asarray(observed.any(axis=0))
 
 
 def _select_sites(spikes: xr.Dataset, keep: np.ndarray) -> xr.Dataset:
-    of_kept = np.repeat(keep, spikes["spike_count"].values)
-    return spikes.isel(site=np.flatnonzero(keep), spike=np.flatnonzero(of_kept))
+    picks = {"site": keep, "spike": np.repeat(keep, spikes["spike_count"].values)}
+    if "observation_count" in spikes:
+        picks["observation"] = np.repeat(keep, spikes["observation_count"].values)
+    return spikes.isel({dim: np.flatnonzero(kept) for dim, kept in picks.items()})
