@@ -1,8 +1,9 @@
 """Inner products of activation patterns, added up a few units at a time.
 
 A layer may have millions of units; what its dissimilarities need is one inner product for each
-pair of stimuli. These are summed in float64 over blocks of units, of patterns that are shifted
-towards their mean first, so that little precision is lost where activations are large and alike.
+pair of stimuli. Blocks of a few thousand units are multiplied in the precision of the activations,
+and summed in float64; patterns are shifted towards their mean first, so that little precision is
+lost where activations are large and alike.
 """
 
 from __future__ import annotations

@@ -130,6 +130,11 @@ def take_tensor(output: Any, layer: str, n_stimuli: int) -> Tensor:
     parts = list(output.values()) if isinstance(output, Mapping) else output
     parts = list(parts) if isinstance(parts, (tuple, list)) else [parts]
     tensors = [part for part in parts if isinstance(part, Tensor)]
+    if any(tensor.is_complex() for tensor in tensors):
+        raise ValueError(
+            f"Layer {layer!r} returns complex numbers; choose a layer around it that makes real "
+            "ones of them."
+        )
     for tensor in tensors:
         if tensor.ndim and len(tensor) == n_stimuli:
             return tensor

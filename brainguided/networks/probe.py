@@ -157,7 +157,7 @@ class _Seen:
         except ValueError as problem:
             if any(self.wanted[key] for key in keys):
                 raise _Refused(str(problem)) from None
-            self.left_out[label] = f"returns no tensor over stimuli ({type(output).__name__})"
+            self.left_out[label] = str(problem).partition(";")[0].removeprefix(f"Layer {label!r} ")
             return
         self.shapes[label] = tuple(reduce_tokens(tensor, self.tokens).shape[1:])
         if not any(self.wanted[key] for key in keys):

@@ -94,6 +94,7 @@ class Recurrent(nn.Module):
         )
 
     def forward(self, x):
+        x = x + 0 * torch.randn_like(x)  # draws, as some models do
         x, _ = self.cells[0](x.permute(0, 2, 1, 3).flatten(2))
         return self.cells[1](x)[0]
 
@@ -283,6 +284,21 @@ def test_mappings_and_tuples_give_their_first_tensor_over_stimuli() -> None:
     expected = 1 - np.corrcoef(means)[np.triu_indices(8, 1)]
     np.testing.assert_allclose(rdms.dissimilarities[1], expected, atol=1e-4)
     assert rdm_layers(network) == ["blocks.0", "blocks.1"]
+
+    class Wave(nn.Module):
+        def forward(self, x):
+            return torch.fft.fft(x)
+
+    class Transposed(nn.Module):
+        def forward(self, x):
+            return x.transpose(0, 1)
+
+    odd = nn.Sequential(nn.Conv2d(3, 4, 3), Wave(), Transposed())
+    with pytest.raises(ValueError, match=r"Layer '1' returns complex numbers"):
+        rdm_layers(odd, layers="1")
+    assert rdm_layers(odd, layers="*") == ["0"]
+    left_out = describe_layers(odd, stimuli, layers="*").attrs["left_out"]
+    assert left_out == "1: returns complex numbers; 2: returns complex numbers"
     assert (
         describe_layers(network, stimuli).attrs["left_out"] == "aux: not used in the forward pass"
     )
