@@ -26,6 +26,8 @@ from brainguided.engines.folder.executor import folder_executor
 from brainguided.engines.folder.jobs import (
     SEARCH,
     claim_job,
+    describe_work,
+    digest_work,
     give_back,
     list_claims,
     list_jobs,
@@ -45,6 +47,9 @@ from brainguided.spaces import small_space
 FIRST = "0000000-1"
 VALUES = {"outcome": "failed", "reason": "of this test", "reward": None}
 TIMING = {"seconds": 1.0, "started": 1.0, "finished": 2.0, "host": "h", "pid": 1}
+
+
+DIGEST = digest_work(describe_work(FakeTask()))
 
 
 class Pool:
@@ -67,11 +72,13 @@ class Pool:
 def make_served(folder, name="me"):
     make_folder(folder)
     pool = Pool()
-    return worker._Served(folder, name, pool, FakeTask(), fake_task.evaluate), pool
+    return worker._Served(folder, name, pool, FakeTask(), fake_task.evaluate, DIGEST), pool
 
 
 def put_job(folder, name, **more):
-    write_json(place(folder, "waiting", name), {"architecture": "{}", "seed": 1, **more})
+    write_json(
+        place(folder, "waiting", name), {"architecture": "{}", "seed": 1, "task": DIGEST, **more}
+    )
 
 
 def put_result(folder, name, given):
@@ -450,7 +457,7 @@ def test_a_rename_whose_answer_was_lost_is_a_claim(tmp_path):
 
 def test_a_result_that_cannot_be_written_is_kept(tmp_path, monkeypatch):
     served, pool = make_served(tmp_path)
-    put_job(tmp_path, FIRST, task="t")
+    put_job(tmp_path, FIRST)
     put_job(tmp_path, "0000001-1")
     served.claim(1)
     done = next(iter(served.running))
@@ -530,7 +537,7 @@ def test_a_worker_bears_errors_of_a_moment(tmp_path, monkeypatch):
 
 def test_a_worker_ends_with_the_error_that_lasts(tmp_path, monkeypatch):
     make_folder(tmp_path)
-    write_json(tmp_path / SEARCH, {"task": FakeTask().describe(), "ended": False})
+    write_json(tmp_path / SEARCH, {**describe_work(FakeTask()), "ended": False})
     monkeypatch.setattr(worker, "_PATIENCE", 0.5)
     monkeypatch.setattr(worker, "list_jobs", fail)
     with pytest.raises(OSError, match="Input/output"):

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from brainguided.engines.folder.jobs import list_jobs, list_versions, place, read_json
+from brainguided.engines.folder.jobs import (
+    SAME_VERSIONS,
+    list_jobs,
+    list_versions,
+    place,
+    read_json,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +26,7 @@ class Signs:
         self._silence = silence
         self._beats: dict[str, tuple[Any, float, int]] = {}  # last beat, seen here at, processes
         self._compared: set[str] = set()  # workers whose versions are known
+        self.refused: set[str] = set()  # of these, workers that have others
         self._versions = list_versions()
 
     def read(self) -> dict[str, dict[str, Any] | None]:
@@ -52,6 +59,16 @@ class Signs:
         _, seen, _ = self._beats.setdefault(worker, (None, now, 0))
         return now - seen
 
+    def say_where(self, worker: str | None, now: float) -> str:
+        """Return in a few words where an attempt is that a worker has, or none."""
+        if worker is not None:
+            silent = self.measure_silence(worker, now)
+            return f"with worker {worker}, heard of {silent:.0f} s ago"
+        known = self.count_processes(now)
+        if known:
+            return f"waiting for one of {len(known)} workers"
+        return f"waiting for a worker (none was heard of: brainguided worker {self._folder})"
+
     def is_silent(self, worker: str, now: float) -> bool:
         """Return whether nothing was heard of a worker for too long, counted from now on."""
         return self.measure_silence(worker, now) > self._silence
@@ -61,23 +78,24 @@ class Signs:
         return {
             worker: count
             for worker, (_, seen, count) in list(self._beats.items())
-            if count > 0 and now - seen <= self._silence
+            if count > 0 and worker not in self.refused and now - seen <= self._silence
         }
 
     def _compare_versions(self, worker: str, versions: Any) -> None:
-        """Warn once of a worker whose results may differ."""
+        """Refuse a worker whose results may differ, and say so once."""
         if worker in self._compared or not isinstance(versions, dict):
             return
         self._compared.add(worker)
         other = [
             f"{name} {versions.get(name)} (here {self._versions[name]})"
-            for name in ("brainguided", "torch")
+            for name in SAME_VERSIONS
             if versions.get(name) != self._versions[name]
         ]
         if other:
+            self.refused.add(worker)
             _log.warning(
-                "Worker %s has %s: its results may differ from those of others. Install the same "
-                "versions everywhere.",
+                "Worker %s has %s and is refused: its results may differ from those of others. "
+                "Install the same versions everywhere.",
                 worker,
                 ", ".join(other),
             )

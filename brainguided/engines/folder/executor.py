@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -15,12 +14,15 @@ from typing import Any, TypeVar
 
 from brainguided.engines.attempt import MeasurementError, Outcome
 from brainguided.engines.contract import Ending
+from brainguided.engines.folder._driver import Driver, FolderInUseError
 from brainguided.engines.folder._open import OpenAttempt
 from brainguided.engines.folder._signs import Signs
 from brainguided.engines.folder.jobs import (
     SEARCH,
     clear_folder,
-    digest_task,
+    describe_work,
+    digest_work,
+    give_back,
     is_other,
     leave_job,
     list_claims,
@@ -51,13 +53,14 @@ class FolderExecutor(Executor):
         self.folder = folder
         self._silence = silence
         make_folder(folder)
+        self._driver = Driver(folder, silence=silence)
         self._lock = threading.Lock()
         self._open: dict[str, OpenAttempt] = {}
         self._entries: dict[Future[Any], OpenAttempt] = {}  # the same
         self._done: set[str] = set()  # what of these comes (back) is to be removed
         self._handed: dict[str, float] = {}  # results that can be removed, known since
         self._signs = Signs(folder, silence=silence)
-        self._task: Any = None
+        self._work: dict[str, Any] | None = None  # of which task jobs are
         self._described = False
         self._closed = self._cancelled = False
         self._problem: Exception | None = None
@@ -78,8 +81,17 @@ class FolderExecutor(Executor):
         )
 
     def prepare(self, task: Any, evaluate: Callable[..., Any]) -> tuple[Any, Any]:
-        """Return both as they are: workers have their own."""
+        """Say in the folder what workers have to have; return both as they are."""
+        self._note_work(task)
+        with self._lock, suppress(OSError):  # of a moment: then it is said with the first job
+            self._describe()
         return task, evaluate
+
+    def _note_work(self, task: Any) -> dict[str, Any]:
+        work = describe_work(task)
+        self._described = self._described and work == self._work
+        self._work = work
+        return work
 
     def submit_attempt(
         self,
@@ -91,13 +103,12 @@ class FolderExecutor(Executor):
     ) -> Future[Outcome]:
         """Leave an attempt for a worker, unless one has it or has ended it already.
 
-        What an earlier search for another task left in the folder is removed.
-
         Raises
         ------
         concurrent.futures.BrokenExecutor
             The folder cannot be read or written any more.
         """
+        work = self._work or self._note_work(task)
         future: Future[Outcome] = Future()
         name = name_job(attempt.candidate, attempt.attempt)
         with self._lock:
@@ -105,13 +116,8 @@ class FolderExecutor(Executor):
                 raise RuntimeError("The executor is shut down and takes no more work.")
             if self._problem is not None:
                 raise BrokenExecutor(f"{self.folder}: {self._problem}") from self._problem
-            if self._task is None:
-                self._task = json.loads(json.dumps(task.describe()))
-            job = {
-                "architecture": attempt.architecture,
-                "seed": attempt.seed,
-                "task": digest_task(self._task),
-            }
+            job = {"architecture": attempt.architecture, "seed": attempt.seed}
+            job["task"] = digest_work(work)
             entry = OpenAttempt(name, future, job)
             self._open[name] = self._entries[future] = entry
             self._done.discard(name)
@@ -146,45 +152,50 @@ class FolderExecutor(Executor):
         """Return which worker has an attempt, and when it was last heard of."""
         with self._lock:
             entry = self._entries.get(future)
-            if entry is not None and entry.worker is not None:
-                silent = self._signs.measure_silence(entry.worker, time.monotonic())
-                return f"with worker {entry.worker}, heard of {silent:.0f} s ago"
-        known = self._signs.count_processes(time.monotonic())
-        if known:
-            return f"waiting for one of {len(known)} workers"
-        return f"waiting for a worker (none was heard of: brainguided worker {self.folder})"
+            worker = None if entry is None else entry.worker
+        return self._signs.say_where(worker, time.monotonic())
 
     def _leave(self, entry: OpenAttempt) -> None:
         """Write a job, unless a worker has it or has ended it."""
-        if not self._described:
-            known = read_json(self.folder / SEARCH)
-            if known is None or known.get("task") != self._task:
-                clear_folder(self.folder)
-            write_json(self.folder / SEARCH, {"task": self._task, "ended": False})
-            self._described = True
+        self._describe()
         leave_job(self.folder, entry.name, entry.job)
         entry.written = True
+
+    def _describe(self) -> None:
+        """Say for which task jobs are; what is there for another one is removed."""
+        if self._described or self._work is None:
+            return
+        known = read_json(self.folder / SEARCH)
+        if known is None or digest_work(known) != digest_work(self._work):
+            clear_folder(self.folder)
+        write_json(self.folder / SEARCH, {**self._work, "ended": False})
+        self._described = True
 
     def _watch(self) -> None:
         """Hand results over as they come, until all are there and no more can come."""
         trouble: float | None = None  # since when nothing can be read
         while True:
             try:
+                self._driver.beat()
                 self._look(self._hear())
                 trouble = None
+            except FolderInUseError as error:
+                self._fail_all(error, str(error))
+                return
             except OSError as error:
                 now = time.monotonic()
                 if trouble is None:
                     trouble = now
                     _log.warning("%s: %s; trying again", self.folder, error)
                 if now - trouble > self._silence:
-                    self._fail_all(error)
+                    self._fail_all(
+                        error, f"{self.folder}: {self._silence:g} s of nothing but {error}"
+                    )
                     return
             with self._lock:
                 ended = self._closed and not self._open
             if ended:
-                if not self._cancelled:
-                    self._end()
+                self._end()
                 return
             time.sleep(_LOOK)
 
@@ -237,6 +248,9 @@ class FolderExecutor(Executor):
 
     def _follow(self, entry: OpenAttempt, holders: list[str], waiting: bool, now: float) -> None:
         """Let one worker have an attempt, and see whether it is still there."""
+        for worker in self._signs.refused.intersection(holders):  # it does not refuse by itself
+            give_back(self.folder, entry.name, worker)
+        holders = [worker for worker in holders if worker not in self._signs.refused]
         chosen = entry.choose(holders, waiting)
         for worker in holders:
             if worker != chosen:
@@ -288,10 +302,13 @@ class FolderExecutor(Executor):
             entry.future.set_result(outcome)
 
     def _fail(self, entry: OpenAttempt, why: str) -> None:
-        entry.start()
-        self._close(entry)
         with suppress(OSError):  # of a moment: then it is taken away at the next look
             take_away(self.folder, entry.name)
+        self._give_up(entry, why)
+
+    def _give_up(self, entry: OpenAttempt, why: str) -> None:
+        entry.start()
+        self._close(entry)
         with suppress(InvalidStateError):
             entry.future.set_exception(BrokenExecutor(why))
 
@@ -303,11 +320,11 @@ class FolderExecutor(Executor):
             if not again:
                 self._done.add(entry.name)
 
-    def _fail_all(self, error: OSError) -> None:
+    def _fail_all(self, error: Exception, text: str) -> None:
         with self._lock:
             left, self._problem = list(self._open.values()), error
         for entry in left:
-            self._fail(entry, f"{self.folder}: for {self._silence:g} s nothing but: {error}")
+            self._give_up(entry, text)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for what is open and let workers go, or with `cancel_futures` leave at once.
@@ -328,11 +345,15 @@ class FolderExecutor(Executor):
             self._thread.join()
 
     def _end(self) -> None:
-        """Tell workers that there will be no more, and remove what was left of jobs."""
+        """Tell workers that there will be no more, and remove what was left of jobs.
+
+        A search that was stopped only lets another have the folder.
+        """
         try:
-            known = read_json(self.folder / SEARCH) or {}
-            write_json(self.folder / SEARCH, {**known, "ended": True})
-            clear_folder(self.folder)
+            if self._work is not None and not self._cancelled and self._driver.is_mine():
+                write_json(self.folder / SEARCH, {**self._work, "ended": True})
+                clear_folder(self.folder)
+            self._driver.release()
         except OSError as error:
             _log.warning("%s: workers do not know that the search ended: %s", self.folder, error)
 
@@ -346,8 +367,9 @@ def folder_executor(folder: str | os.PathLike[str], *, silence: float = 60.0) ->
     For machines that cannot reach each other, or that a queue such as SLURM hands out one by one:
     the folder is shared (NFS) or kept the same by a program (rsync, Syncthing). On each machine
     run ``brainguided worker``, or `serve_folder`; workers may come and go at any time. Workers
-    have the data of the task themselves, and refuse to work where their task is another. Between
-    copies that are merged, two may begin the same candidate; one of them is stopped.
+    have the data of the task themselves, and refuse to work where their task, or their version of
+    this package or of torch, is another. Between copies that are merged, two may begin the same
+    candidate; one of them is stopped. One search at a time has the folder.
 
     Results are there to be taken up when a search that was killed goes on, also those that ended
     meanwhile.
@@ -370,7 +392,8 @@ def folder_executor(folder: str | os.PathLike[str], *, silence: float = 60.0) ->
     Raises
     ------
     ValueError
-        `silence` is not positive.
+        `silence` is not positive, or another search gives signs of life in the folder. One that
+        gives none is waited for as long as `silence`, unless its process was on this machine.
     OSError
         The folder cannot be written.
     """

@@ -27,10 +27,11 @@ from brainguided.engines.attempt import MeasurementError, Outcome
 from brainguided.journal.attempts import Timing
 from neural_data.storage.aside import write_whole
 
-SEARCH = "search.json"  # of which task the jobs are, and whether the search has ended
+SEARCH = "search.json"  # of which task and versions jobs are, and whether the search has ended
 PARTS = ("waiting", "claimed", "results", "workers")
 _LARGEST = 16 * 2**20  # bytes of a file
 _TIMING = {field.name for field in fields(Timing)}
+SAME_VERSIONS = ("brainguided", "torch")  # that a search and its workers need
 _BETWEEN = "@"  # the name of a job and of the worker that claimed it
 _CONFLICT = ".sync-conflict-"  # in names of second versions that Syncthing keeps
 
@@ -180,9 +181,23 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(data, allow_nan=False))
 
 
-def digest_task(described: Any) -> str:
-    """Return a few letters that stand for the description of a task."""
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+def describe_work(task: Any) -> dict[str, Any]:
+    """Return what has to be the same for a search and its workers, as JSON would give it back.
+
+    That is the description of the task, with the fingerprints of its data, and the versions of
+    this package and of torch.
+    """
+    versions = {name: list_versions()[name] for name in SAME_VERSIONS}
+    described: dict[str, Any] = json.loads(
+        json.dumps({"task": task.describe(), "versions": versions})
+    )
+    return described
+
+
+def digest_work(work: Mapping[str, Any]) -> str:
+    """Return a few letters that stand for a task and the versions it is evaluated with."""
+    text = json.dumps([work.get("task"), work.get("versions")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def list_versions() -> dict[str, str]:
@@ -219,5 +234,5 @@ def take_away(folder: Path, name: str) -> None:
 
 
 def is_other(found: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
-    """Return whether a file is that of another job; one that does not name its task may be ours."""
-    return any(found.get(key) != job[key] for key in job if key != "task" or key in found)
+    """Return whether a file is that of another job, or of one for another task."""
+    return any(found.get(key) != job[key] for key in job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -20,6 +19,8 @@ from brainguided.engines.attempt import Outcome, run_attempt
 from brainguided.engines.folder.jobs import (
     SEARCH,
     claim_job,
+    describe_work,
+    digest_work,
     give_back,
     has_claim,
     list_claims,
@@ -61,7 +62,7 @@ def serve_folder(
         As given to `folder_executor`.
     task : Task
         The same as that of the search: its ``describe()``, with the fingerprints of its data, is
-        compared.
+        compared, and so are the versions of this package and of torch.
     workers : int
         Processes, one thread each.
     evaluate : callable, optional
@@ -79,7 +80,8 @@ def serve_folder(
     Raises
     ------
     ValueError
-        The task is not that of the search, `idle` is negative, or `memory` is too small.
+        The task or the versions are not those of the search, `idle` is negative, or `memory` is
+        too small.
     OSError
         For a minute there was nothing but errors when the folder was read.
     """
@@ -95,9 +97,9 @@ def serve_folder(
     name = f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder = Path(folder)
     make_folder(folder)
-    described = json.loads(json.dumps(task.describe()))
+    work = describe_work(task)
     with local_pool(workers, memory=memory) as pool, _Heart(folder, name, workers):
-        served = _Served(folder, name, pool, pool.share(task), evaluate)
+        served = _Served(folder, name, pool, pool.share(task), evaluate, digest_work(work))
         active = time.monotonic()
         trouble: float | None = None  # since when there is nothing but errors
         try:
@@ -105,12 +107,14 @@ def serve_folder(
                 try:
                     served.look()
                     search = read_json(folder / SEARCH) or {}
-                    if search.get("ended"):
-                        if not served.running:
+                    ours = digest_work(search) == served.digest
+                    if search.get("ended"):  # another search sends its own workers home
+                        if ours and not served.running:
                             break
-                    elif "task" in search:
-                        _refuse_other(search["task"], described, folder)
+                    elif ours:
                         served.claim(workers)
+                    elif "task" in search:
+                        _refuse_other(search, work, folder)
                     trouble = None
                 except OSError as error:
                     trouble = _bear(error, trouble, folder)
@@ -141,11 +145,18 @@ class _Served:
     """Jobs that this worker has claimed."""
 
     def __init__(
-        self, folder: Path, name: str, pool: Any, task: Any, evaluate: Callable[..., Any]
+        self,
+        folder: Path,
+        name: str,
+        pool: Any,
+        task: Any,
+        evaluate: Callable[..., Any],
+        digest: str,
     ) -> None:
         self.running: dict[str, tuple[Future[Outcome], dict[str, Any]]] = {}
         self.finished: dict[str, dict[str, Any]] = {}  # results that are not yet written
         self.ended = 0
+        self.digest = digest  # of the task and the versions here
         self._had: set[str] = set()  # all jobs ever begun here
         self._failing = False  # writing
         self._folder, self._name, self._pool = folder, name, pool
@@ -171,8 +182,13 @@ class _Served:
 
     def _begin(self, job: str) -> None:
         given = read_json(place_claim(self._folder, job, self._name)) or {}
-        given = {key: given.get(key) for key in ("architecture", "seed", "task")}
         self._had.add(job)
+        if "task" in given and given["task"] != self.digest:
+            _log.warning("%s is of another search and given back", job)
+            give_back(self._folder, job, self._name)
+            return
+        given = {"architecture": given.get("architecture"), "seed": given.get("seed")}
+        given["task"] = self.digest
         architecture, seed = given.get("architecture"), given.get("seed")
         if not isinstance(architecture, str) or type(seed) is not int:
             self.finished[job] = {**given, "lost": f"The job {job} cannot be read"}
@@ -239,12 +255,14 @@ def _describe_result(future: Future[Outcome]) -> dict[str, Any]:
     }
 
 
-def _refuse_other(task: Any, described: dict[str, Any], folder: Path) -> None:
-    differences = find_differences(task or {}, described, ("in the search", "of this worker"))
+def _refuse_other(search: dict[str, Any], work: dict[str, Any], folder: Path) -> None:
+    theirs = {name: search.get(name) for name in work}
+    differences = find_differences(theirs, work, ("in the search", "of this worker"))
     if differences:
         raise ValueError(
-            f"The search of {folder} has another task than this worker; give both the same run "
-            "file and data:" + "".join(differences)
+            f"The search of {folder} has another task or other versions than this worker; give "
+            "both the same run file and data, and install the same versions everywhere:"
+            + "".join(differences)
         )
 
 
