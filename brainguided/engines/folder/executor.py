@@ -23,7 +23,6 @@ from brainguided.engines.folder.jobs import (
     describe_work,
     digest_work,
     give_back,
-    is_other,
     leave_job,
     list_claims,
     list_jobs,
@@ -36,7 +35,6 @@ from brainguided.engines.folder.jobs import (
     take_away,
     write_json,
 )
-from brainguided.engines.output import clean
 from brainguided.journal.attempts import Attempt
 
 _T = TypeVar("_T")
@@ -285,16 +283,10 @@ class FolderExecutor(Executor):
             if now - entry.unreadable > self._silence:
                 self._fail(entry, f"The result {entry.name} cannot be read")
             return
-        if is_other(found, entry.job):
-            self._fail(entry, f"The result {entry.name} is that of another job")
-            return
-        if isinstance(found.get("lost"), str):
-            self._fail(entry, clean(found["lost"]))
-            return
         try:
-            outcome = read_outcome(found)
+            outcome = read_outcome(found, entry.name, entry.job)
         except MeasurementError as error:
-            self._fail(entry, f"The result {entry.name} is none: {error}")
+            self._fail(entry, str(error))
             return
         entry.start()
         self._close(entry)

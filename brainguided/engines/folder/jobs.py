@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.engines.attempt import MeasurementError, Outcome
+from brainguided.engines.output import clean
 from brainguided.journal.attempts import Timing
 from neural_data.storage.aside import write_whole
 
@@ -162,18 +163,25 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def read_outcome(found: Mapping[str, Any]) -> Outcome:
-    """Return what a result file holds; the schema is that of every measurement.
+def read_outcome(found: Mapping[str, Any], name: str, job: Mapping[str, Any]) -> Outcome:
+    """Return what the result of a job holds; the schema is that of every measurement.
 
     Raises
     ------
     MeasurementError
-        It is none.
+        It is that of another job, says that its worker was lost, or is none.
     """
+    if is_other(found, job):
+        raise MeasurementError(f"The result {name} is that of another job")
+    if isinstance(found.get("lost"), str):
+        raise MeasurementError(clean(found["lost"]))
     values, timing = found.get("values"), found.get("timing")
     if not isinstance(values, dict) or not isinstance(timing, dict) or set(timing) != _TIMING:
-        raise MeasurementError("it has no values, or no timing")
-    return Outcome(values, Timing(**timing), str(found.get("log", "")))
+        raise MeasurementError(f"The result {name} is none: it has no values, or no timing")
+    try:
+        return Outcome(values, Timing(**timing), str(found.get("log", "")))
+    except MeasurementError as error:
+        raise MeasurementError(f"The result {name} is none: {error}") from error
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
