@@ -27,3 +27,9 @@ def raise_problems(
     """Raise one error that lists every problem; return when there is none."""
     if problems:
         raise error(f"{header}:" + "".join(f"\n  - {problem}" for problem in problems))
+
+
+def check_type(right: bool, value: object, *, name: str, wanted: str) -> None:
+    """Raise a TypeError that says in one line what was given and what is wanted, if it is wrong."""
+    if not right:
+        raise TypeError(f"{name}: got a {type(value).__name__}; expected {wanted}.")

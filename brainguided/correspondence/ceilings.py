@@ -20,6 +20,7 @@ from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.crossnobis import Noise
+from brainguided.rdms.labels import check_rdms
 from brainguided.rdms.measures import find_measure
 from brainguided.rdms.noise import compute_noise_precision
 from neural_data.errors import RecordingError
@@ -173,6 +174,7 @@ def compute_noise_ceiling(rdms: RDMs, *, method: str = "cosine") -> NoiseCeiling
     ----------
     .. [1] Nili et al. (2014), PLoS Comput. Biol. 10(4):e1003553.
     """
+    check_rdms(rdms)
     if rdms.n_rdm < 2:
         raise ValueError(
             f"A noise ceiling needs the RDMs of two animals or more; there is {rdms.n_rdm}. From "

@@ -11,6 +11,7 @@ from brainguided.rdms.conditions import order_patterns, refuse_undefined
 from brainguided.rdms.labels import check_alignment
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
+from neural_data.model.patterns import as_recording
 from neural_data.model.recording import average_repetitions, check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli
 
@@ -62,7 +63,7 @@ def compute_cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = False) -> 
     """
     sides = []
     for responses in (a, b):
-        name = "responses" if responses.name is None else str(responses.name)
+        name = str(getattr(responses, "name", None) or "responses")
         ordered = order_patterns(responses, name)
         refuse_undefined(ordered, name, "stimulus", measure="cka")
         sides.append(ordered)
@@ -104,7 +105,7 @@ def cka_from_grams(k: np.ndarray, other: np.ndarray, *, debiased: bool = False) 
 def compute_layer_cka(
     network: nn.Module,
     stimuli: xr.Dataset,
-    recording: xr.Dataset,
+    recording: xr.Dataset | xr.DataArray,
     *,
     layers: Layers = None,
     preprocessing: Preprocessing | None = None,
@@ -146,6 +147,7 @@ def compute_layer_cka(
     from brainguided.networks.passes import stream_moments
     from brainguided.networks.probe import probe_layers
 
+    recording = as_recording(recording)
     areas = average_areas(recording)
     names = recording["stimulus"].values.astype(str).tolist()
     images = align_stimuli(stimuli, names)["image"].values

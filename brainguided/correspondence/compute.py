@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.correspondence._area_map import AreaData, map_area
-from brainguided.guidance.teacher import Target, Teacher, fingerprint
+from brainguided.guidance.teacher import Target, Teacher, check_teacher, fingerprint
 from brainguided.networks.grams import GramMoments, distances_from_moments
 from brainguided.networks.layers import Layers
 from brainguided.networks.passes import stream_moments
@@ -164,6 +164,7 @@ def compute_correspondence(
     >>> found["similarity"].sizes["layer"], found["ceiling_usable"].values.tolist()
     (2, [True, True])
     """
+    check_teacher(teacher)
     how = Inference() if inference is None else inference
     find_comparison(method)
     shared: dict[str, list[Target]] = {}
@@ -229,6 +230,7 @@ def correspondence_from_rdms(
     ValueError
         If the layers are not the same for all areas, or RDMs are lacking for one.
     """
+    check_teacher(teacher)
     how = Inference() if inference is None else inference
     find_comparison(method)
     results = []

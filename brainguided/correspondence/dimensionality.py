@@ -48,7 +48,7 @@ def compute_dimensionality(responses: xr.DataArray) -> float:
     >>> round(compute_dimensionality(x), 12)
     3.0
     """
-    name = "responses" if responses.name is None else str(responses.name)
+    name = str(getattr(responses, "name", None) or "responses")
     ordered = order_patterns(responses, name)
     refuse_undefined(ordered, name, "stimulus", measure="cka")
     values = ordered.values.astype(float)

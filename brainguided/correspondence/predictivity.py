@@ -13,6 +13,7 @@ from brainguided.correspondence.cka import average_areas
 from brainguided.rdms.conditions import condition_index, order_patterns, refuse_undefined
 from brainguided.rdms.labels import check_alignment
 from neural_data.model.origin import origin_of
+from neural_data.model.patterns import as_recording
 from neural_data.model.recording import check_structure
 from neural_data.model.stimuli import align_stimuli
 from neural_data.reliability.intervals import bootstrap_site_reliability
@@ -32,7 +33,7 @@ METHODS = ("ridge", "pls")
 
 def compute_predictivity(
     features: xr.DataArray,
-    recording: xr.Dataset,
+    recording: xr.Dataset | xr.DataArray,
     *,
     method: str = "ridge",
     folds: int | Sequence[int] = 10,
@@ -50,8 +51,9 @@ def compute_predictivity(
     ----------
     features : xr.DataArray (stimulus, unit)
         E.g. from ``recorded_activations.load_activations``.
-    recording : xr.Dataset
-        Responses to the same stimuli in the same order.
+    recording : xr.Dataset or xr.DataArray
+        Responses to the same stimuli in the same order; or mean responses (stimulus, site), which
+        have no ceiling.
     method : {"ridge", "pls"}, optional
     folds : int or sequence of int, optional
         Their number, with 3 or more stimuli in each; images that share an ``object_name`` of the
@@ -81,9 +83,10 @@ def compute_predictivity(
     .. [1] Hastie, Tibshirani & Friedman (2009), Elements of Statistical Learning, equation 7.52.
     .. [2] Schrimpf et al. (2018), bioRxiv 407007.
     """
-    name = "features" if features.name is None else str(features.name)
+    name = str(getattr(features, "name", None) or "features")
     ordered = order_patterns(features, name)
     refuse_undefined(ordered, name, "stimulus", measure="ridge")
+    recording = as_recording(recording)
     check_structure(recording)
     labels = [[str(v) for v in x["stimulus"].values] for x in (ordered, recording)]
     check_alignment(labels[0], labels[1], names=("The features", "the recording"))
@@ -107,7 +110,7 @@ def compute_predictivity(
 def compute_layer_predictivity(
     network: nn.Module,
     stimuli: xr.Dataset,
-    recording: xr.Dataset,
+    recording: xr.Dataset | xr.DataArray,
     *,
     layers: Layers = None,
     preprocessing: Preprocessing | None = None,
@@ -149,6 +152,7 @@ def compute_layer_predictivity(
     from brainguided.networks.passes import stream_moments
     from brainguided.networks.probe import probe_layers
 
+    recording = as_recording(recording)
     responses, sites = _join_sites(recording)
     names = recording["stimulus"].values.astype(str).tolist()
     images = align_stimuli(stimuli, names)["image"].values

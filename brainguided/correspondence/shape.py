@@ -175,7 +175,7 @@ def _read_sides(a: xr.DataArray, b: xr.DataArray) -> list[np.ndarray]:
     """Return both sides (stimulus, unit) centred over stimuli, their labels checked."""
     sides, labels = [], []
     for responses in (a, b):
-        name = "responses" if responses.name is None else str(responses.name)
+        name = str(getattr(responses, "name", None) or "responses")
         ordered = order_patterns(responses, name)
         refuse_undefined(ordered, name, "stimulus", measure="cka")
         values = ordered.values.astype(float)

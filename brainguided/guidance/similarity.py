@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.guidance.teacher import Teacher, fingerprint
+from brainguided.guidance.teacher import Teacher, check_teacher, fingerprint
 from brainguided.networks.layers import Layers
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.probe import probe_layers
 from brainguided.networks.streamed import stream_distances
 from brainguided.rdms.compute import condition_index, standardise
 from brainguided.rdms.measures import network_measure
+from neural_data.errors import check_type
 from neural_data.model.origin import origin_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def compute_similarity(
     ----------
     .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
     """
+    check_teacher(teacher)
     shared: dict[str, list[int]] = {}
     for k, target in enumerate(teacher):
         shared.setdefault(fingerprint(target.stimuli["image"].values), []).append(k)
@@ -114,6 +116,12 @@ def compute_guidance(similarity: xr.DataArray) -> float:
     ----------
     .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
     """
+    check_type(
+        isinstance(similarity, xr.DataArray),
+        similarity,
+        name="The similarity",
+        wanted="an xarray.DataArray (layer, area), as compute_similarity returns it",
+    )
     return float(similarity.max("layer", skipna=True).fillna(0.0).mean("area"))
 
 

@@ -22,8 +22,9 @@ from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import DEFAULT, read_measure
 from brainguided.rdms.units import UnitName, Units, find_target_units, refuse_few
-from neural_data.errors import AlignmentError, RecordingError
+from neural_data.errors import AlignmentError, RecordingError, check_type
 from neural_data.model.origin import is_simulated
+from neural_data.model.patterns import as_recording
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli, validate_stimuli
 
@@ -151,7 +152,7 @@ class Teacher:
     @classmethod
     def from_recording(
         cls,
-        recording: xr.Dataset,
+        recording: xr.Dataset | xr.DataArray,
         stimuli: xr.Dataset,
         *,
         areas: str | Sequence[str] | None = None,
@@ -168,8 +169,8 @@ class Teacher:
 
         Parameters
         ----------
-        recording : xr.Dataset
-            Responses, see ``neural_data.model.recording``.
+        recording : xr.Dataset or xr.DataArray
+            Responses; or mean responses (stimulus, site), see ``neural_data.as_recording``.
         stimuli : xr.Dataset
             Images of exactly the recorded stimuli, in any order.
         areas : str or sequence of str, optional
@@ -189,6 +190,7 @@ class Teacher:
         AlignmentError
             If stimuli lack images or images lack responses.
         """
+        recording = as_recording(recording)
         check_structure(recording)
         n_bins = recording.sizes.get("time_bin", 1)
         if n_bins > 1:
@@ -470,6 +472,16 @@ def _rename_target(target: Target, area: str) -> Target:
     if not isinstance(noise, str):
         noise = {area: noise[target.area]}
     return replace(target, area=area, rdm=rdm, recording=recording, noise=noise)
+
+
+def check_teacher(teacher: Any) -> None:
+    """Raise a TypeError unless this is a teacher."""
+    check_type(
+        isinstance(teacher, Teacher),
+        teacher,
+        name="The teacher",
+        wanted="a Teacher, such as Teacher.from_recording(recording, stimuli)",
+    )
 
 
 def fingerprint(values: np.ndarray) -> str:

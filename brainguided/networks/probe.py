@@ -22,6 +22,7 @@ from brainguided.networks.layers import (
     match_layers,
 )
 from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
+from neural_data.errors import check_type
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ def probe_layers(
     """
     if isinstance(layers, ProbedLayers):
         return layers
+    check_type(
+        hasattr(network, "named_modules"), network, name="The network", wanted="a torch module"
+    )
     observation = as_observation(layers)
     _refuse_compiled(network)
     wanted = match_layers(network, observation.layers)

@@ -14,7 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_figure, thin_bar
 from brainguided.plot.thumbnails import edge_thumbnails, find_thumbnails
-from brainguided.rdms.labels import name_rdms
+from brainguided.rdms.labels import check_rdms, name_rdms
 from brainguided.rdms.measures import DEFAULT, MEASURES
 from neural_data.errors import AlignmentError
 from neural_data.model.origin import is_simulated
@@ -73,6 +73,7 @@ def plot_rdms(
     ----------
     .. [1] Kriegeskorte et al. 2008, Frontiers in Systems Neuroscience 2:4, figure 1.
     """
+    check_rdms(rdms)
     if scale not in ("dissimilarity", "percentile"):
         raise ValueError(f"scale is {scale!r}; it is one of 'dissimilarity', 'percentile'.")
     labels, categories = label_patterns(rdms)

@@ -29,7 +29,7 @@ from brainguided.rdms.labels import (
     repeated,
 )
 from brainguided.rdms.measures import DEFAULT, MEASURES, find_measure, pattern_distances
-from neural_data.errors import raise_problems
+from neural_data.errors import RecordingError, raise_problems
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import (
@@ -38,6 +38,7 @@ from neural_data.model.recording import (
     check_structure,
     select_recording,
 )
+from neural_data.model.validation import say_no_recording
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -333,6 +334,8 @@ def _split_areas(responses: xr.Dataset | xr.DataArray) -> Iterator[tuple[str, xr
         check_structure(responses)
         for area in dict.fromkeys(responses["area"].values.tolist()):
             yield str(area), average_repetitions(select_recording(responses, area=area))
+    elif not isinstance(responses, xr.DataArray):
+        raise RecordingError(say_no_recording(responses, "responses"))
     elif "area" in responses.coords and responses["area"].ndim == 1:
         labels = responses["area"].values
         dim = responses["area"].dims[0]

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.rdms.labels import repeated
-from neural_data.errors import RecordingError, raise_problems
+from neural_data.errors import RecordingError, check_type, raise_problems
 
 UNIT_DIMS = ("site", "unit")
 
@@ -66,6 +66,13 @@ def condition_index(labelled: xr.DataArray | xr.Dataset, by: str) -> tuple[np.nd
 
 def order_patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
     """Return `responses` as (stimulus, unit), refusing any other dims."""
+    check_type(
+        isinstance(responses, xr.DataArray),
+        responses,
+        name=area,
+        wanted="an xarray.DataArray (stimulus, unit) with labels of the stimuli, such as "
+        "average_repetitions(recording) or load_activations(path)",
+    )
     unit = next((d for d in UNIT_DIMS if d in responses.dims), None)
     extra = [d for d in responses.dims if d not in ("stimulus", unit)]
     if unit is None or "stimulus" not in responses.dims or extra:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from neural_data.errors import AlignmentError
+from neural_data.errors import AlignmentError, check_type
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
 TIME_DESCRIPTORS = ("time_bin_start", "time_bin_end", "time_bin")
 """RDM descriptors that say of which time bin an RDM is."""
+
+
+def check_rdms(rdms: Any, *, name: str = "The RDMs") -> None:
+    """Raise a TypeError unless these are RDMs of rsatoolbox, without importing it."""
+    check_type(
+        hasattr(rdms, "pattern_descriptors") and hasattr(rdms, "dissimilarities"),
+        rdms,
+        name=name,
+        wanted="rsatoolbox.rdm.RDMs, as compute_rdms(recording) returns them",
+    )
 
 
 def condition_labels(rdms: RDMs, *, name: str = "The RDMs") -> list[str]:
@@ -24,7 +34,10 @@ def condition_labels(rdms: RDMs, *, name: str = "The RDMs") -> list[str]:
     ------
     AlignmentError
         If there is no such descriptor or its values repeat.
+    TypeError
+        If these are no RDMs.
     """
+    check_rdms(rdms, name=name)
     descriptors = {k: v for k, v in rdms.pattern_descriptors.items() if k != "index"}
     key = rdms.descriptors.get("conditions", "stimulus")
     if key not in descriptors and len(descriptors) == 1:

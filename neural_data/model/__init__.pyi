@@ -4,6 +4,7 @@ from .dissimilarities import (
     validate_dissimilarities as validate_dissimilarities,
 )
 from .origin import is_simulated as is_simulated
+from .patterns import as_recording as as_recording
 from .pooling import (
     pool_recordings as pool_recordings,
     pool_stimuli as pool_stimuli,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import PathLike
+
 import numpy as np
 import xarray as xr
 
@@ -78,12 +80,22 @@ def check_structure(recording: xr.Dataset, *, name: str = "recording") -> xr.Dat
     return recording
 
 
+def say_no_recording(value: object, name: str) -> str:
+    """Say in one line that a value is no recording, and how to make one of it."""
+    if isinstance(value, str | PathLike):
+        return f"{name} is a path, {str(value)!r}: load it first, load_recording({str(value)!r})."
+    way = "make one with recording_from_arrays(...)"
+    if isinstance(value, np.ndarray):
+        way = (
+            "label it, xarray.DataArray(values, dims=('stimulus', 'unit'), coords={'stimulus': "
+            "[...]}), where mean responses are enough, or " + way
+        )
+    return f"{name} is a {type(value).__name__}; a recording is an xarray.Dataset: {way}."
+
+
 def _list_structure_problems(recording: xr.Dataset, name: str) -> list[str]:
     if not isinstance(recording, xr.Dataset):
-        raise RecordingError(
-            f"{name} is a {type(recording).__name__}; a recording is an xarray.Dataset. "
-            "From arrays, make one with recording_from_arrays(...)."
-        )
+        raise RecordingError(say_no_recording(recording, name))
     problems = check_response(recording)
     problems += check_source(recording)
     for dim in ("stimulus", "site"):
