@@ -112,7 +112,11 @@ class Labels:
     def load_time_bins(self, size: int) -> None:
         """Load when the time bins begin and end, in ms."""
         bounds: dict[str, np.ndarray] = {}
-        for key, given in self.description.time_bin.items():
+        part = dict(self.description.time_bin)
+        width = part.pop("width", None)
+        if isinstance(part.get("start"), int | float):
+            part["start"] = (part["start"] + width * np.arange(size)).tolist()
+        for key, given in part.items():
             values = self._attempt(self.description.load_values, given)
             if values is None:
                 return
@@ -123,6 +127,8 @@ class Labels:
             bounds[key] = values
         if "edges" in bounds:
             bounds = {"start": bounds["edges"][:-1], "end": bounds["edges"][1:]}
+        if width is not None:
+            bounds["end"] = bounds["start"] + width
         for key, values in bounds.items():
             self.coords[f"time_bin_{key}"] = (("time_bin",), values)
 

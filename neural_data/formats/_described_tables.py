@@ -25,9 +25,11 @@ class LongTable(NamedTuple):
     Attributes
     ----------
     values : numpy.ndarray
-        float64 (stimulus, repetition, site), NaN where the table has no row.
+        float64 (stimulus, repetition, site, time_bin), NaN where the table has no row.
     stimulus, site : numpy.ndarray of text
         In the order in which they first appear.
+    starts : numpy.ndarray or None
+        When each time bin starts, in ms; None without a column of times, where there is one bin.
     coords : dict of str to (dims, numpy.ndarray)
         The other columns that lie over stimulus, over site, or over (stimulus, repetition).
     unused : list of str
@@ -37,11 +39,12 @@ class LongTable(NamedTuple):
     values: np.ndarray
     stimulus: np.ndarray
     site: np.ndarray
+    starts: np.ndarray | None
     coords: dict[str, tuple[tuple[str, ...], np.ndarray]]
     unused: list[str]
 
 
-def read_long_table(path: Path, columns: Mapping[str, str]) -> LongTable:
+def read_long_table(path: Path, columns: Mapping[str, Any]) -> LongTable:
     """Read a table with one row for each presentation to each site.
 
     Parameters
@@ -50,7 +53,8 @@ def read_long_table(path: Path, columns: Mapping[str, str]) -> LongTable:
         A .csv (or .tsv) file with a header line.
     columns : mapping
         The column of each of ``stimulus``, ``site``, ``response`` and, where there, of
-        ``repetition``, ``area`` and ``animal``.
+        ``repetition``, ``time_bin``, ``area`` and ``animal``; ``no_axes`` lists columns that are
+        no axis though each of their values is there for every stimulus and site.
 
     Returns
     -------
@@ -65,9 +69,14 @@ def read_long_table(path: Path, columns: Mapping[str, str]) -> LongTable:
         There is no such file.
     RecordingError
         The file is no table, has no such columns, has no number where a response should be,
-        an empty label, or two rows for the same stimulus, repetition and site.
+        an empty label, or two rows for the same stimulus, repetition and site; or a column that
+        is not named crosses stimuli and sites, as time bins do.
     """
-    table = _read_csv(path, numbers=[columns["response"]], needed=list(columns.values()))
+    free = columns.get("no_axes", [])
+    named = {key: column for key, column in columns.items() if key != "no_axes"}
+    numbers = [named[key] for key in ("response", "time_bin") if key in named]
+    needed = [*named.values(), *([free] if isinstance(free, str) else free)]
+    table = _read_csv(path, numbers=numbers, needed=needed)
     keys = [key for key in ("stimulus", "site", "repetition") if key in columns]
     labels = {key: table[columns[key]].to_numpy(dtype=str) for key in keys}
     problems = [
@@ -78,37 +87,74 @@ def read_long_table(path: Path, columns: Mapping[str, str]) -> LongTable:
     raise_problems(f"{path.name} cannot be arranged as responses", problems)
     stimulus_of, stimuli = pd.factorize(labels["stimulus"].astype(object))
     site_of, sites = pd.factorize(labels["site"].astype(object))
+    starts, time_of = None, np.zeros(len(table), dtype=np.int64)
+    if "time_bin" in columns:
+        starts, time_of = np.unique(table[columns["time_bin"]].to_numpy(), return_inverse=True)
+        if not np.isfinite(starts).all():
+            raise RecordingError(f"Column {columns['time_bin']!r} of {path.name} has empty cells.")
     if "repetition" in columns:
         given = _as_numbers(labels["repetition"])
         repetition_of = _rank_within(stimulus_of, given)
     else:
         given = None
-        pairs = pd.Series(stimulus_of.astype(np.int64) * len(sites) + site_of)
+        cells = stimulus_of.astype(np.int64) * len(sites) + site_of
+        _refuse_unnamed_axes(path, table, needed, cells)
+        pairs = pd.Series(cells * (1 if starts is None else starts.size) + time_of)
         repetition_of = pairs.groupby(pairs).cumcount().to_numpy()
+    n_times = 1 if starts is None else starts.size
     shape = (len(stimuli), int(repetition_of.max()) + 1, len(sites))
-    if np.prod([float(n) for n in shape]) > MAX_SPARSE * len(table) + FREE:
+    if n_times * np.prod([float(n) for n in shape]) > MAX_SPARSE * len(table) + FREE:
         raise RecordingError(
             f"{path.name} has {len(table)} rows, but {shape[0]} stimuli, up to {shape[1]} "
             f"repetitions and {shape[2]} sites. Check which columns stimulus, repetition and site "
             "are."
         )
-    place = np.ravel_multi_index((stimulus_of, repetition_of, site_of), shape)
+    whole = (*shape, n_times)
+    place = np.ravel_multi_index((stimulus_of, repetition_of, site_of, time_of), whole)
     _, first, counts = np.unique(place, return_index=True, return_counts=True)
     if (counts > 1).any():
         row = int(first[np.flatnonzero(counts > 1)[0]])
         raise RecordingError(
             f"{path.name} has {int((counts - 1).sum())} rows too many: several for the same "
             f"stimulus, repetition and site, first for {str(labels['stimulus'][row])!r} at "
-            f"{str(labels['site'][row])!r}. Check the column of repetitions, or leave it out."
+            f"{str(labels['site'][row])!r}. Check the column of repetitions, or leave it out; a "
+            "column of times is columns.time_bin."
         )
-    values = np.full(shape, np.nan)
+    values = np.full(whole, np.nan)
     values.reshape(-1)[place] = table[columns["response"]].to_numpy()
     coords, unused = _arrange(table, columns, (stimulus_of, repetition_of, site_of), shape)
     if given is not None:
         padded = _pad(given, stimulus_of, repetition_of, shape)
         if not _only_counts(padded):
             coords["repetition_label"] = (("stimulus", "repetition"), padded)
-    return LongTable(values, np.asarray(stimuli, str), np.asarray(sites, str), coords, unused)
+    names = (np.asarray(stimuli, str), np.asarray(sites, str))
+    return LongTable(values, *names, starts, coords, unused)
+
+
+def _refuse_unnamed_axes(
+    path: Path, table: pd.DataFrame, named: Sequence[str], cells: np.ndarray
+) -> None:
+    """Refuse columns all of whose values are there, equally often, for each stimulus and site.
+
+    These are axes, as bins of time are; as repetitions they would be averaged away.
+    """
+    _, cell_of, n_rows = np.unique(cells, return_inverse=True, return_counts=True)
+    found = []
+    for column in table.columns:
+        value_of, values = pd.factorize(table[column])
+        most = int(n_rows.max())
+        if column in named or not 2 <= len(values) <= most or (n_rows % len(values)).any():
+            continue
+        counts = np.bincount(cell_of * len(values) + value_of, minlength=n_rows.size * len(values))
+        if (counts.reshape(n_rows.size, -1) == (n_rows // len(values))[:, np.newaxis]).all():
+            found.append(column)
+    if found:
+        raise RecordingError(
+            f"{path.name} has the columns {format_names(found)}, whose values are all there for "
+            "each stimulus and site: they look like an axis that is not named. Name it as "
+            "columns.time_bin (with time_bin.width, in ms) or columns.repetition; or list it in "
+            "columns.no_axes, if its rows are repetitions all the same."
+        )
 
 
 def read_wide_table(
@@ -152,6 +198,11 @@ def read_wide_table(
     else:
         sites = list(wanted)
     table = _read_csv(path, numbers=sites, needed=[*named, *sites])
+    free = columns.get("no_axes", [])
+    known = [*named, *sites, *([free] if isinstance(free, str) else free)]
+    if "repetition" not in columns:
+        cells = pd.factorize(table[columns["stimulus"]])[0]
+        _refuse_unnamed_axes(path, table, known, cells)
     rest = [name for name in header if name not in sites and name not in named]
     coords = {"stimulus": table[columns["stimulus"]].to_numpy(dtype=str)}
     if "repetition" in columns:
@@ -245,7 +296,7 @@ def _rank_within(group: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _arrange(
     table: pd.DataFrame,
-    columns: Mapping[str, str],
+    columns: Mapping[str, Any],
     place: tuple[np.ndarray, np.ndarray, np.ndarray],
     shape: tuple[int, int, int],
 ) -> tuple[dict[str, tuple[tuple[str, ...], np.ndarray]], list[str]]:
@@ -253,7 +304,9 @@ def _arrange(
     stimulus_of, repetition_of, site_of = place
     names = {columns[key]: key for key in ("area", "animal") if key in columns}
     used = {
-        columns[key] for key in ("stimulus", "site", "response", "repetition") if key in columns
+        columns[key]
+        for key in ("stimulus", "site", "response", "repetition", "time_bin")
+        if key in columns
     }
     coords: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     unused = []

@@ -127,11 +127,15 @@ def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
     presentation.counts_from   0 or 1, if that list counts in stimulus.names
     presentation.repetition,   further lists, one value a presentation
     presentation.coordinates
-    time_bin.edges             in ms from onset; or time_bin.start and time_bin.end
+    time_bin.edges             in ms from onset; or time_bin.start and time_bin.end, or
+                               time_bin.start, a number or list, and time_bin.width
     columns                    for a table: the columns ``stimulus``, ``site``, ``response``
                                (one row a presentation and site; ``repetition``, ``area``,
-                               ``animal`` where there), or ``stimulus`` and ``sites``, a
-                               pattern or list (one row a presentation, one column a site)
+                               ``animal`` where there; ``time_bin``, when the bins start,
+                               with time_bin.width), or ``stimulus`` and ``sites``, a pattern
+                               or list (one row a presentation, one column a site)
+    columns.no_axes            columns of a table whose rows are repetitions, though all their
+                               values are there for each stimulus
     =========================  ==============================================================
 
     A list is a TOML list or ``{ file = "names.mat", variable = "data.names" }``, in the file of
@@ -258,7 +262,13 @@ def _read_long(description: Description) -> xr.Dataset:
     labels.join("stimulus")
     labels.join("site")
     labels.load_area(table.site.size)
-    return _build(xr.Variable(("stimulus", "repetition", "site"), table.values), labels)
+    response = xr.Variable(("stimulus", "repetition", "site", "time_bin"), table.values)
+    if table.starts is None:
+        return _build(response.isel(time_bin=0), labels)
+    labels.coords["time_bin_start"] = (("time_bin",), table.starts)
+    ends = table.starts + description.time_bin["width"]
+    labels.coords["time_bin_end"] = (("time_bin",), ends)
+    return _build(response, labels)
 
 
 def _read_wide(description: Description) -> xr.Dataset:

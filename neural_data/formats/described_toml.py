@@ -63,6 +63,11 @@ _WINDOW = (
     "start and end in ms, such as [70, 170]",
 )
 _COLUMNS = (lambda v: _is_text(v) or _is_list(v, _is_text), "a pattern such as 'unit_*', or a list")
+_START = (
+    lambda v: _is_number(v) or _is_values(v),
+    f"the start of the first bin (with width), {_LISTED}",
+)
+_WIDTH = (lambda v: _is_number(v) and v > 0, "a number of ms above 0")
 _TABLE = (lambda v: isinstance(v, dict), "a table: [...]")
 
 _Kinds = Mapping[str, tuple[Callable[[Any], bool], str]]
@@ -80,10 +85,10 @@ _PARTS: Mapping[str, _Kinds] = {
         repetition=_VALUES,
         coordinates=_MORE,
     ),
-    "time_bin": dict(edges=_VALUES, start=_VALUES, end=_VALUES),
+    "time_bin": dict(edges=_VALUES, start=_START, end=_VALUES, width=_WIDTH),
     "columns": dict(
         stimulus=_TEXT, site=_TEXT, response=_TEXT, repetition=_TEXT, area=_TEXT, animal=_TEXT,
-        sites=_COLUMNS,
+        sites=_COLUMNS, time_bin=_TEXT, no_axes=_COLUMNS,
     ),
 }  # fmt: skip
 
@@ -213,16 +218,20 @@ def _check_layout(content: Mapping[str, Any]) -> list[str]:
                 ("axes", "its rows and columns are what [columns] says"),
                 ("variable", "a table has columns"),
                 ("presentation", "name the columns"),
-                ("time_bin", "a table has no time bins"),
             )
             if key in content
         ]
         columns = content["columns"]
+        if ("time_bin" in columns) != (set(content.get("time_bin", {})) == {"width"}):
+            problems.append(
+                "columns.time_bin, when the bins start, and time_bin.width, both in ms, go together"
+            )
         wide = "sites" in columns
         needed = ("stimulus",) if wide else ("stimulus", "site", "response")
         problems += [f"no columns.{key} is given" for key in needed if key not in columns]
         if wide:
-            unfit = [k for k in ("site", "response", "area", "animal") if k in columns]
+            keys = ("site", "response", "area", "animal", "time_bin")
+            unfit = [key for key in keys if key in columns]
             problems += [f"columns.{key} does not go with columns.sites" for key in unfit]
         return problems
     if not axes:
@@ -239,8 +248,10 @@ def _check_layout(content: Mapping[str, Any]) -> list[str]:
     if "presentation" not in axes and presentation:
         problems.append("[presentation] is given, and no axis is 'presentation'")
     bounds = set(time_bin)
-    if "time_bin" in axes and bounds not in ({"edges"}, {"start", "end"}):
-        problems.append("[time_bin] needs edges, or start and end, in ms relative to onset")
+    if "time_bin" in axes and bounds not in ({"edges"}, {"start", "end"}, {"start", "width"}):
+        problems.append("[time_bin] needs edges, start and end, or start and width, in ms")
+    if type(time_bin.get("start")) in (int, float) and "width" not in bounds:
+        problems.append("time_bin.start is one number: give time_bin.width as well")
     if "time_bin" not in axes and time_bin:
         problems.append("[time_bin] is given, and no axis is 'time_bin'; one window is window=")
     if "time_bin" in axes and "window" in content:

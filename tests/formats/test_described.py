@@ -480,3 +480,78 @@ def test_a_real_session_is_described_in_six_lines(shared_data: Path, tmp_path: P
     )
     expected = np.load(raw).transpose(1, 2, 0)
     np.testing.assert_array_equal(recording["response"], expected)
+
+
+def tidy(folder: Path, *, repetitions: int = 1) -> np.ndarray:
+    """A table of one row a stimulus, unit, time and repetition; returns its rates."""
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0, 50, (4, repetitions, 3, 5)).round(2)
+    rows = [
+        f"im{i},u{u},{50 * t - 50},{r + 1},{rates[i, r, u, t]}"
+        for i in range(4) for r in range(repetitions) for u in range(3) for t in range(5)
+    ]  # fmt: skip
+    rng.shuffle(rows)
+    rows.sort(key=lambda row: row.split(",")[:2])
+    (folder / "long.csv").write_text("\n".join(["image,unit,time_ms,trial,rate", *rows]))
+    return rates
+
+
+TIDY = {"stimulus": "image", "site": "unit", "response": "rate"}
+
+
+@pytest.mark.parametrize("repetitions", [1, 3])
+def test_a_column_of_times_is_an_axis_where_the_description_says_so(
+    tmp_path: Path, repetitions: int
+) -> None:
+    rates = tidy(tmp_path, repetitions=repetitions)
+    site = {"area": "IT"}
+    with pytest.raises(RecordingError, match=r"'time_ms'.*look like an axis that is not named"):
+        read_described(describe(tmp_path, file="long.csv", site=site, columns=TIDY))
+    named = {**TIDY, "time_bin": "time_ms", "repetition": "trial"}
+    path = describe(tmp_path, file="long.csv", site=site, columns=named, time_bin={"width": 50})
+    recording = read_described(path)
+    assert recording["time_bin_start"].values.tolist() == [-50, 0, 50, 100, 150]
+    assert recording["time_bin_end"].values.tolist() == [0, 50, 100, 150, 200]
+    ordered = recording["response"].sel(
+        stimulus=[f"im{k}" for k in range(4)], site=["u0", "u1", "u2"]
+    )
+    np.testing.assert_allclose(
+        ordered.transpose("stimulus", "repetition", "site", "time_bin"), rates
+    )
+    for wrong in ({"columns": named}, {"columns": TIDY, "time_bin": {"width": 50}}):
+        with pytest.raises(RecordingError, match="go together"):
+            read_described(describe(tmp_path, file="long.csv", site=site, **wrong))
+
+
+def test_columns_that_are_said_to_be_no_axes_leave_repetitions(tmp_path: Path) -> None:
+    rates = tidy(tmp_path)
+    columns = {**TIDY, "no_axes": ["time_ms"]}
+    path = describe(tmp_path, file="long.csv", site={"area": "IT"}, columns=columns)
+    recording = read_described(path)
+    assert recording.sizes["repetition"] == 5
+    assert float(recording["response"].mean()) == pytest.approx(rates.mean(), rel=1e-6)
+
+
+def test_times_of_a_table_with_one_column_a_site_are_no_repetitions(tmp_path: Path) -> None:
+    rows = [f"im{i},{t},{i + t},{i * t}" for i in range(4) for t in (0, 50, 100)]
+    (tmp_path / "wide.csv").write_text("\n".join(["image,time_ms,u1,u2", *rows]))
+    columns = {"stimulus": "image", "sites": "u*"}
+    with pytest.raises(RecordingError, match=r"'time_ms'.*look like an axis that is not named"):
+        read_described(describe(tmp_path, file="wide.csv", site={"area": "IT"}, columns=columns))
+    free = {**columns, "no_axes": "time_ms"}
+    path = describe(tmp_path, file="wide.csv", site={"area": "IT"}, columns=free)
+    assert read_described(path).sizes["repetition"] == 3
+
+
+def test_time_bins_by_start_and_width(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(3, 2, 4)))
+    axes = ["stimulus", "site", "time_bin"]
+    fields = {"file": "a.npy", "axes": axes, "site": {"area": "IT", "prefix": "u"}}
+    fields["stimulus"] = {"prefix": "im"}
+    for start in (-50, [-50, -40, -30, -20]):
+        bins = {"start": start, "width": 10}
+        recording = read_described(describe(tmp_path, **fields, time_bin=bins))
+        assert recording["time_bin_start"].values.tolist() == [-50, -40, -30, -20]
+        assert recording["time_bin_end"].values.tolist() == [-40, -30, -20, -10]
+    with pytest.raises(RecordingError, match=r"one number: give time_bin\.width"):
+        read_described(describe(tmp_path, **fields, time_bin={"start": -50, "end": [1, 2, 3, 4]}))
