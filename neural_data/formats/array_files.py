@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
@@ -16,10 +17,12 @@ from neural_data.errors import RecordingError, format_names
 from neural_data.formats._hdf5_arrays import is_hdf5, list_hdf5, read_hdf5
 from neural_data.formats.matlab import is_mat, list_mat, read_mat
 from neural_data.storage.image_files import check_members
+from neural_data.storage.pointers import refuse_pointer
 
 ENDINGS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv", ".tsv")
 MAX_DEFLATE = 1032  # bytes that one deflated byte can stand for
 BLOCK = 2**24
+_INDEX = re.compile(r"(\(|\{)(\d+)[)}]")  # of one struct or cell, from 1
 MISSING_CELLS = ("", "NA", "N/A", "null")
 
 
@@ -38,7 +41,9 @@ def load_array(path: str | os.PathLike[str], *, variable: str | None = None) -> 
     variable : str, optional
         Which array of the file: the name in an ``.npz``; the variable of a ``.mat``, or
         "struct.field"; the dataset of an ``.h5``, "group.dataset" or "group/dataset"; the
-        column of a ``.csv`` with a header. It may be left out where there is only one.
+        column of a ``.csv`` with a header. It may be left out where there is only one. Of a
+        ``.mat`` up to version 7, one cell is "name{2}" and one struct of several "name(2).field",
+        counted from 1.
 
     Returns
     -------
@@ -85,6 +90,7 @@ def load_array(path: str | os.PathLike[str], *, variable: str | None = None) -> 
             f"{path.name} ends in {path.suffix!r}; expected one of {format_names(ENDINGS, 10)}."
         )
     try:
+        refuse_pointer(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _as_array(reader(path, variable))
@@ -127,8 +133,16 @@ def _read_npy(stream: IO[bytes], n_bytes: int) -> np.ndarray:
         shape, by_column, dtype = formats.read_array_header_2_0(stream)
     else:
         raise ValueError(f"version {version}; expected (1, 0) or (2, 0)")
+    if dtype.hasobject:
+        raise _OfThisFile(
+            "it holds pickled objects of Python, which could run any code when they are read; "
+            "expected numbers or text. Where it was made, save the arrays in it with np.savez."
+        )
     if dtype.kind not in "biufU":
-        raise ValueError(f"it holds {dtype}; expected numbers or text")
+        raise _OfThisFile(
+            f"it holds {dtype}; expected numbers or text. Save its real numbers, or each of its "
+            "fields, as an array."
+        )
     size = 1
     for n in shape:
         size *= n
@@ -196,7 +210,7 @@ def _follow(
     """Read "a.b.c" as field c of field b of variable a."""
     if variable is None:
         variable = _choose(None, found)
-    name, *fields = variable.split(".")
+    name, *fields = _INDEX.sub(r".\2", variable).split(".")
     try:
         values = read(name, fields)
     except KeyError as cause:
@@ -278,7 +292,20 @@ def _as_array(values: Any) -> np.ndarray:
         kinds = {item.dtype.kind == "U" for item in items}
         if single and len(kinds) == 1:
             return np.array([item.item() for item in items]).reshape(array.shape)
-    raise ValueError(
-        "it is neither an array of numbers, nor of text, nor a cell array with one text or number "
-        "in each cell"
+    if array.dtype.kind == "O" and array.size and all(isinstance(i, dict) for i in array.flat):
+        raise _OfThisFile(
+            f"it is an array of {array.size} structs with the fields "
+            f"{format_names(array.flat[0], 10)}: name a field of one of them, as "
+            f"'NAME(1).{next(iter(array.flat[0]), 'field')}'."
+        )
+    if array.dtype.kind == "O" and array.size:
+        shapes = dict.fromkeys(str(np.shape(item)) for item in array.flat)
+        raise _OfThisFile(
+            f"it is a cell array of {array.size} arrays of the shapes "
+            f"{', '.join(list(shapes)[:5])}: name one cell, as 'NAME{{1}}', and read them one by "
+            "one."
+        )
+    raise _OfThisFile(
+        f"it holds {array.dtype}; expected an array of numbers or of text, or a cell array with "
+        "one text or number in each cell."
     )

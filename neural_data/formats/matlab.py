@@ -78,7 +78,8 @@ def read_mat(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
     name : str
         The variable.
     fields : sequence of str
-        The field of that struct, the field of the struct in that field, ...
+        The field of that struct, the field of the struct in that field, ...; a number is that of
+        a cell or of one struct of several, from 1.
 
     Returns
     -------
@@ -106,11 +107,23 @@ def read_mat(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
     except np.exceptions.ComplexWarning:
         raise ValueError("it holds complex numbers: save real(x) and imag(x)") from None
     for field in fields:
+        if field.isdigit():
+            value = _pick(value, int(field))
+            continue
         names = getattr(getattr(value, "dtype", None), "names", None) or ()
         if field not in names or value.size != 1:
             raise KeyError(list(names) if value.size == 1 else [])
         value = value[field].item()
     return _as_plain(value)
+
+
+def _pick(value: Any, number: int) -> Any:
+    """Return one cell, or one struct of several, counted from 1 in MATLAB's order."""
+    size = getattr(value, "size", 0)
+    if not 1 <= number <= size or getattr(value, "dtype", np.dtype(float)).kind not in "OV":
+        raise KeyError([str(k) for k in range(1, size + 1)])
+    one = value.ravel(order="F")[number - 1 : number]
+    return one if one.dtype.names else one.item()
 
 
 def refuse_class(name: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.storage.pointers import refuse_pointer
 
 # Others, such as PostScript, would be handed to programs of their own.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -29,6 +31,7 @@ def decode(
     pixels: list[np.ndarray] = []
     said: dict[str, list[str]] = {}
     for content, name in zip(encoded, names, strict=True):
+        refuse_pointer(Path(name), content)
         try:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if problem := _find_problem(image):

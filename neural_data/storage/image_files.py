@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from neural_data.errors import RecordingError, format_names
+from neural_data.storage.pointers import refuse_pointer
 
 MAX_RATIO, FREE = 100, 2**30
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -43,7 +44,14 @@ def read_image_files(images: str | os.PathLike[str]) -> dict[str, bytes]:
             if _is_image(name := file.relative_to(path).as_posix()) and file.is_file()
         }
         encoded = {name: found[name].read_bytes() for name in sorted(found)}
+    elif path.suffix.lower() in (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv"):
+        raise RecordingError(
+            f"{path.name} holds arrays, and what their axes are is not known; expected a folder or "
+            "zip of images. Load it with load_array, put the axes in the order (image, y, x, "
+            "channel), and make a stimulus set with stimuli_from_arrays(...)."
+        )
     elif path.exists():
+        refuse_pointer(path)
         encoded = _read_zip(path)
     else:
         raise FileNotFoundError(f"There is no folder or zip file {path}. Check the path.")

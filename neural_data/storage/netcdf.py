@@ -14,6 +14,7 @@ from neural_data.labels import is_text
 from neural_data.storage.aside import write_aside
 from neural_data.storage.checksums import append_checksum, verify_checksum
 from neural_data.storage.hdf5_checks import check_hdf5
+from neural_data.storage.pointers import refuse_pointer
 
 
 def write_netcdf(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -93,6 +94,7 @@ def open_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     path = _find_file(path)
     try:
+        refuse_pointer(path)
         check_hdf5(path, verified=verify_checksum(path))
         with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as file:
             return _as_text(file.load()).drop_encoding()
@@ -122,6 +124,7 @@ def open_netcdf_lazily(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     path = _find_file(path)
     try:
+        refuse_pointer(path)
         check_hdf5(path, verified=verify_checksum(path))
         file = xr.open_dataset(path, engine="netcdf4", decode_timedelta=False, cache=False)
         try:

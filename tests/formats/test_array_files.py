@@ -14,9 +14,12 @@ import scipy.io
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_array
 
+from neural_data import load_recording, read_stimuli
 from neural_data.errors import RecordingError
+from neural_data.formats import read_brainio
 from neural_data.formats.array_files import load_array
 from neural_data.formats.matlab import is_mat, list_mat, read_mat
+from neural_data.formats.nwb.reader import read_nwb_spikes
 
 VALUES = np.random.default_rng(0).normal(size=(5, 4, 3))
 
@@ -206,7 +209,7 @@ def test_structs_in_an_array_are_read_one_by_one(tmp_path: Path) -> None:
     read = read_mat(tmp_path / "a.mat", "st")
     assert [item["s"].item() for item in read.ravel()] == ["a", "b"]
     assert list_mat(tmp_path / "a.mat")["st"] == ("struct", (1, 2))
-    with pytest.raises(RecordingError, match="neither an array of numbers"):
+    with pytest.raises(RecordingError, match="an array of 2 structs with the fields 'n', 's'"):
         load_array(tmp_path / "a.mat")
 
 
@@ -363,7 +366,7 @@ def test_an_npy_whose_size_is_not_what_its_header_says_is_refused(tmp_path: Path
     }
     for damaged in wrong.values():
         (tmp_path / "b.npy").write_bytes(damaged)
-        with pytest.raises(RecordingError, match="cannot be read as an array"):
+        with pytest.raises(RecordingError, match=r"cannot be read as an array|pickled objects"):
             load_array(tmp_path / "b.npy")
 
 
@@ -469,3 +472,61 @@ def test_a_real_file_of_matlab_is_read_as_scipy_reads_it(shared_data: Path) -> N
     assert images.size == 92
     for ours, theirs in zip(images, expected["stimuli_92objs"].ravel(), strict=True):
         np.testing.assert_array_equal(ours["image"], theirs["image"])
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_cells_and_structs_are_named_and_read_one_by_one(tmp_path: Path, compressed: bool) -> None:
+    rng = np.random.default_rng(0)
+    rdms = np.zeros((1, 2), dtype=[("RDM", object), ("name", object)])
+    for k in range(2):
+        rdms[0, k] = (rng.random((5, 5)), f"subject {k}")
+    cells = np.empty((2, 2), object)
+    for k in range(4):
+        cells.flat[k] = rng.random((4, k + 2))
+    path = tmp_path / "a.mat"
+    savemat(path, {"RDMs": rdms, "spikes": cells}, do_compression=compressed)
+    with pytest.raises(RecordingError, match=r"2 structs with the fields 'RDM', 'name'.*\(1\)"):
+        load_array(path, variable="RDMs")
+    with pytest.raises(RecordingError, match=r"4 arrays of the shapes \(4, 2\).*'NAME\{1\}'"):
+        load_array(path, variable="spikes")
+    np.testing.assert_array_equal(load_array(path, variable="RDMs(2).RDM"), rdms[0, 1]["RDM"])
+    assert load_array(path, variable="RDMs(1).name").tolist() == ["subject 0"]
+    # MATLAB counts down the columns
+    np.testing.assert_array_equal(load_array(path, variable="spikes{2}"), cells[1, 0])
+    for variable in ("spikes{5}", "spikes{0}", "RDMs(3).RDM", "RDMs(1).rdm"):
+        with pytest.raises(RecordingError, match="where it should be, there is"):
+            load_array(path, variable=variable)
+
+
+def test_intact_files_of_another_kind_are_not_called_damaged(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", {"a": 1}, allow_pickle=True)
+    np.save(tmp_path / "b.npy", np.zeros(2, dtype=[("x", "f8"), ("y", "i4")]))
+    np.save(tmp_path / "c.npy", np.zeros(2, dtype=complex))
+    lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for name in ("d.mat", "e.nc", "f.nwb", "g.zip", "h.png"):
+        (tmp_path / name).write_text(lfs)
+    (tmp_path / "i.npy").write_text("/annex/objects/SHA256E-s1--0\n")
+    np.savez(tmp_path / "j.npz", images=np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "h.png").write_text(lfs)
+    cases = [
+        (load_array, "a.npy", "pickled objects of Python"),
+        (load_array, "b.npy", "each of its fields"),
+        (load_array, "c.npy", "it holds complex128"),
+        (load_array, "d.mat", "pointer of Git LFS.*git lfs pull d.mat"),
+        (load_recording, "e.nc", "pointer of Git LFS"),
+        (read_brainio, "e.nc", "pointer of Git LFS"),
+        (read_nwb_spikes, "f.nwb", "pointer of Git LFS"),
+        (read_images, "g.zip", "pointer of Git LFS"),
+        (read_images, "images", "h.png is a pointer of Git LFS"),
+        (load_array, "i.npy", "pointer of git-annex"),
+        (read_images, "j.npz", "holds arrays.*stimuli_from_arrays"),
+    ]
+    for read, name, message in cases:
+        with pytest.raises(RecordingError, match=message) as told:
+            read(tmp_path / name)
+        assert "damaged" not in str(told.value)
+
+
+def read_images(path: Path) -> object:
+    return read_stimuli(path, source="made up")

@@ -409,7 +409,7 @@ def test_all_wrong_keys_are_told_at_once_with_those_that_are_known(tmp_path: Pat
         ({"axes": ["stimulus", "repetition"]}, "expected 'site' and one of"),
         ({"axes": ["stimulus", "presentation", "site"]}, "expected 'site' and one of"),
         ({"axes": ["presentation", "site"]}, "no presentation.stimulus is given"),
-        ({"axes": ["stimulus", "site", "time_bin"]}, r"\[time_bin\] needs edges, or start and"),
+        ({"axes": ["stimulus", "site", "time_bin"]}, r"\[time_bin\] needs edges, start and"),
         ({"axes": ["stimulus", "site"], "time_bin": {"edges": [0, 1]}}, "no axis is 'time_bin'"),
         ({}, "no axes are given"),
         ({"axes": ["stimulus", "site"], "columns": NAMED}, "axes does not go with"),

@@ -18,6 +18,7 @@ from neural_data.errors import RecordingError, format_names
 from neural_data.model.presentations import BLOCK, as_float
 from neural_data.storage.checksums import verify_checksum
 from neural_data.storage.hdf5_checks import check_hdf5
+from neural_data.storage.pointers import refuse_pointer
 
 DIMS = {
     "presentation": ("presentation", "stimulus_id", "image_id"),
@@ -103,6 +104,7 @@ def open_assembly(path: str | os.PathLike[str], *, group: str | None = None) -> 
         hint = f"The folder has {format_names(beside)}." if beside else "Check the path."
         raise FileNotFoundError(f"There is no file {path}. {hint}")
     try:
+        refuse_pointer(path)
         check_hdf5(path, verified=verify_checksum(path))
         file = xr.open_dataset(
             path, engine="netcdf4", group=group, decode_timedelta=False, cache=False

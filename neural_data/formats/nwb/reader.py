@@ -22,6 +22,7 @@ from neural_data.formats.nwb._tables import (
 from neural_data.model.recording import add_step, validate_recording
 from neural_data.model.spikes import bin_spikes, find_observed, spikes_from_arrays, validate_spikes
 from neural_data.storage.hdf5_checks import check_hdf5
+from neural_data.storage.pointers import refuse_pointer
 
 OURS = ("site", "area", "animal", "array", "stimulus", "repetition", "response", "time_bin")
 
@@ -166,6 +167,7 @@ def _open(path: Path) -> Iterator[Any]:
                 f"{path.name} takes the package pynwb to be read: pip install pynwb."
             ) from cause
         try:
+            refuse_pointer(path)
             check_hdf5(path)
             with NWBHDF5IO(str(path), mode="r", load_namespaces=True) as io:
                 yield io.read()
