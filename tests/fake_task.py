@@ -29,7 +29,7 @@ def controller(name="reinforce", seed=3, space=None):
     from brainguided.controllers import RandomSearch, Reinforce
 
     kind = Reinforce if name == "reinforce" else RandomSearch
-    return kind(space or few(), seed=seed)
+    return kind(space or few(), seed=seed, unique=False)
 
 
 def run_eight(out, **settings):
@@ -55,7 +55,7 @@ def drive(out, workers, candidates, seconds):
     space = few() if out.endswith("few") else small_space(3)
     settings = {"candidates": candidates, "out": out, "evaluate": evaluate}
     settings["schedule"] = Schedule(Batch(5))
-    proposer = LocalSearch(space, seed=3, initial=5)  # learns, and needs no torch
+    proposer = LocalSearch(space, seed=3, initial=5, unique=False)  # learns, and needs no torch
     if workers == 0:
         return run_search(proposer, task, **settings)
     with local_pool(workers) as pool:

@@ -52,13 +52,13 @@ class Controller(ABC):
         Seed of everything random.
     unique : bool
         Whether architectures that are open, were proposed before or were part of a warm start are
-        avoided, isomorphic ones included; a space that has no more of others repeats itself.
+        avoided, isomorphic ones included.
     limits : Limits, optional
         Size of candidates; larger ones are not proposed.
     """
 
     def __init__(
-        self, space: SearchSpace, *, seed: int, unique: bool = False, limits: Limits | None = None
+        self, space: SearchSpace, *, seed: int, unique: bool = True, limits: Limits | None = None
     ) -> None:
         check_seed(seed)
         self.space = space
@@ -69,8 +69,10 @@ class Controller(ABC):
         self._open: list[Proposal] = []
         self._seen: set[str] = set()
         self._lowest: float | None = None
+        self._follows = False  # defaults of before
         self._asked = False
-        self._warm = ""
+        # Architectures and rewards of an earlier search, learned from at the first `ask`
+        self.earlier: list[tuple[Architecture, float]] = []
 
     @abstractmethod
     def _propose(self, n: int) -> list[Proposal]:
@@ -85,7 +87,13 @@ class Controller(ABC):
         """Return the name of the algorithm and its settings as plain data fit for JSON."""
 
     def ask(self, n: int) -> list[Architecture]:
-        """Return `n` proposals; the same may come twice unless `unique`.
+        """Return `n` proposals.
+
+        Returns
+        -------
+        list of Architecture
+            Fewer where they are `unique` and the space is used up: nothing new was found among
+            2000 drawn uniformly. An empty list then stays empty.
 
         Raises
         ------
@@ -94,20 +102,22 @@ class Controller(ABC):
         """
         if n < 1:
             raise ValueError(f"ask({n}): expected at least one architecture to ask for.")
-        self._asked = True
+        self._begin_warm()
         found: list[Proposal] = []
         tries = 0
-        while len(found) < n:
+        while len(found) < n and tries <= _TRIES * n:
             for proposal in self._propose(n - len(found)):
                 tries += 1
                 if self._admit(proposal.architecture):
                     found.append(proposal)
                 else:
                     self._reject(proposal)
-            if tries > _TRIES * n:
-                drawn = [self._draw_admitted() for _ in range(n - len(found))]
-                self._hear_drawn(len(drawn))
-                found += drawn
+        drawn: list[Proposal] = []
+        while len(found) + len(drawn) < n and (other := self._draw_admitted()) is not None:
+            drawn.append(other)
+        if drawn:
+            self._hear_drawn(len(drawn))
+            found += drawn
         self._open += found
         return [proposal.architecture for proposal in found]
 
@@ -122,21 +132,20 @@ class Controller(ABC):
             self._seen.add(key)
         return True
 
-    def _draw_admitted(self) -> Proposal:
-        """Return an architecture drawn uniformly, a repeated one if others cannot be found."""
-        repeated = None
+    def _draw_admitted(self) -> Proposal | None:
+        """Return an architecture drawn uniformly; None where all that may be proposed were."""
+        met = False
         for _ in range(_DRAWS):
             architecture = self.space.sample(self._generator)
             if self._admit(architecture):
                 return Proposal(architecture)
-            if self.limits is None or self.limits.admit(architecture):
-                repeated = architecture
-        if repeated is None:
+            met = met or self.limits is None or self.limits.admit(architecture)
+        if not met:
             raise ValueError(
                 f"None of {_DRAWS} architectures drawn from the space '{self.space.name}' is "
                 f"within {self.limits}. Allow larger ones, or take a smaller space."
             )
-        return Proposal(repeated)
+        return None
 
     def tell(self, architectures: Sequence[Architecture], rewards: Sequence[float | None]) -> None:
         """Learn the rewards of open proposals, in any order.
@@ -147,7 +156,7 @@ class Controller(ABC):
             Some or all of those asked for and not told yet.
         rewards : sequence of float or None
             Finite, higher is better; None for a failed evaluation, which counts as the lowest
-            reward seen so far (0 if there is none).
+            reward seen so far. Before there is one nothing is learned from it.
 
         Raises
         ------
@@ -182,13 +191,15 @@ class Controller(ABC):
         known = [float(reward) for reward in rewards if reward is not None]
         if known:
             self._lowest = min(known) if self._lowest is None else min(self._lowest, *known)
-        lowest = 0.0 if self._lowest is None else self._lowest
-        self._learn(
-            [
-                (proposal, lowest if reward is None else float(reward))
-                for proposal, reward in zip(told, rewards, strict=True)
-            ]
-        )
+        results = []
+        for proposal, reward in zip(told, rewards, strict=True):
+            counted = self._lowest if reward is None else float(reward)
+            if counted is None:
+                self._reject(proposal)
+            else:
+                results.append((proposal, counted))
+        if results:
+            self._learn(results)
 
     def warm_start(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
         """Learn from an earlier search of the same space before the first `ask`.
@@ -233,16 +244,29 @@ class Controller(ABC):
             shown,
             ValueError,
         )
-        digest = hashlib.sha256(self._warm.encode())
-        for architecture, reward in zip(architectures, rewards, strict=True):
-            if self.unique:
-                self._seen.add(architecture.canonical_key[:20])
-            digest.update(f"{architecture.key} {float(reward)!r}".encode())
+        self.earlier += [
+            (architecture, float(reward))
+            for architecture, reward in zip(architectures, rewards, strict=True)
+        ]
+
+    def _begin_warm(self) -> None:
+        """Learn from the earlier search, once."""
+        if self._asked:
+            return
+        self._asked = True
+        architectures = [architecture for architecture, _ in self.earlier]
+        rewards = [reward for _, reward in self.earlier]
+        if self.unique:
+            self._seen |= {architecture.canonical_key[:20] for architecture in architectures}
         if rewards:
-            lowest = min(rewards) if self._lowest is None else min(self._lowest, *rewards)
-            self._lowest = float(lowest)
-            self._warm = digest.hexdigest()
-            self._recall(list(architectures), [float(reward) for reward in rewards])
+            self._lowest = min(rewards)
+            self._recall(architectures, rewards)
+
+    def _digest_earlier(self) -> str:
+        digest = hashlib.sha256(b"")
+        for architecture, reward in self.earlier:
+            digest.update(f"{architecture.key} {reward!r}".encode())
+        return digest.hexdigest()
 
     def _recall(self, architectures: list[Architecture], rewards: list[float]) -> None:
         """Learn from an earlier search; by default as if its candidates had been proposed."""
@@ -254,13 +278,21 @@ class Controller(ABC):
         """Return the name and all settings as plain data fit for JSON."""
         settings = self._settings()
         common: dict[str, Any] = {"name": settings.pop("name"), "seed": self.seed}
-        if self.unique:
-            common["unique"] = True
+        if self.unique or not self._follows:
+            common["unique"] = self.unique
         if self.limits is not None:
             common["limits"] = self.limits.describe()
-        if self._warm:
-            common["warm_start"] = self._warm
+        if self.earlier:
+            common["warm_start"] = self._digest_earlier()
         return {**common, **settings}
+
+    def follow(self, description: dict[str, Any]) -> None:
+        """Keep to the defaults under which a search was begun, by its description.
+
+        Searches begun before repetitions were avoided by default go on with them.
+        """
+        if "unique" not in description:
+            self.unique, self._follows = False, True
 
     def save_state(self) -> dict[str, Any] | None:
         """Return all that was learnt as plain data fit for JSON; None where that is not possible.
@@ -278,7 +310,6 @@ class Controller(ABC):
             "open": [[p.architecture.to_json(), p.memo] for p in self._open],
             "seen": sorted(self._seen),
             "lowest": self._lowest,
-            "warm": self._warm,
         }
 
     def restore_state(self, state: dict[str, Any]) -> None:
@@ -287,7 +318,6 @@ class Controller(ABC):
         self._open = [Proposal(Architecture.from_json(text), memo) for text, memo in state["open"]]
         self._seen = set(state["seen"])
         self._lowest = state["lowest"]
-        self._warm = state["warm"]
         self._asked = True
         self._restore(state["own"])
 

@@ -33,7 +33,7 @@ class RegularizedEvolution(Controller):
     sample : int
         At most `population`.
     unique : bool
-        Whether to avoid architectures proposed before.
+        Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
     limits : Limits, optional
 
     Raises
@@ -54,7 +54,7 @@ class RegularizedEvolution(Controller):
         seed: int = 0,
         population: int = 10,
         sample: int = 10,
-        unique: bool = False,
+        unique: bool = True,
         limits: Limits | None = None,
     ) -> None:
         for name, value in (("population", population), ("sample", sample)):

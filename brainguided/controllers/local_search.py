@@ -32,7 +32,7 @@ class LocalSearch(Controller):
     initial : int
         Candidates drawn before each climb.
     unique : bool
-        Whether to avoid architectures proposed before.
+        Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
     limits : Limits, optional
 
     Raises
@@ -52,7 +52,7 @@ class LocalSearch(Controller):
         *,
         seed: int = 0,
         initial: int = 10,
-        unique: bool = False,
+        unique: bool = True,
         limits: Limits | None = None,
     ) -> None:
         if type(initial) is not int or initial < 1:

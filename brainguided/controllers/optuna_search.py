@@ -30,7 +30,7 @@ class OptunaSearch(Controller):
     seed : int
         Of whatever the sampler does not decide.
     unique : bool
-        Whether to avoid architectures proposed before.
+        Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
     limits : Limits, optional
 
     Raises
@@ -45,7 +45,7 @@ class OptunaSearch(Controller):
         sampler: optuna.samplers.BaseSampler,
         *,
         seed: int = 0,
-        unique: bool = False,
+        unique: bool = True,
         limits: Limits | None = None,
     ) -> None:
         super().__init__(space, seed=seed, unique=unique, limits=limits)
@@ -83,7 +83,8 @@ class OptunaSearch(Controller):
                 self._study.tell(proposal.memo, reward)
 
     def _reject(self, proposal: Proposal) -> None:
-        self._study.tell(proposal.memo, state=self._optuna.trial.TrialState.FAIL)
+        if proposal.memo is not None:
+            self._study.tell(proposal.memo, state=self._optuna.trial.TrialState.FAIL)
 
     def _add(self, architecture: Architecture, reward: float) -> None:
         """Tell the study of an architecture that it did not propose."""
@@ -111,7 +112,7 @@ def tpe(
     startup: int = 10,
     candidates: int = 24,
     multivariate: bool = True,
-    unique: bool = False,
+    unique: bool = True,
     limits: Limits | None = None,
 ) -> OptunaSearch:
     """Return the tree of Parzen estimators [1]_, the search algorithm of the brain-guided search.
@@ -130,7 +131,7 @@ def tpe(
         Whether decisions are modelled together, as TPE does today; each on its own, as in [1]_,
         takes longer the more there are.
     unique : bool
-        Whether to avoid architectures proposed before.
+        Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
     limits : Limits, optional
         Sizes that no proposal exceeds.
 

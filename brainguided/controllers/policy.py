@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from brainguided.controllers.contract import pack, unpack
 from brainguided.spaces import SearchSpace
 
+_MOST = 3.0  # deviations that an advantage is at most
+_FLOOR = 0.1  # of the largest deviation seen, below which it is taken for no smaller
+
 
 class Policy(nn.Module):
     """LSTM that reads the option taken last and weighs the options of the next decision.
@@ -212,7 +215,11 @@ class _Cell:
 
 
 class Baseline:
-    """Moving averages of the rewards and of their variance, which scale the advantages.
+    """Moving averages of the rewards and of their variance, by which advantages are scaled.
+
+    Where rounds repeat what was found, their variance goes to 0 and one surprise would be an
+    advantage of hundreds of deviations, at which a policy unlearns all it knew. So the deviation
+    is at least a tenth of the largest seen, and an advantage at most 3 of them.
 
     Parameters
     ----------
@@ -222,8 +229,10 @@ class Baseline:
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
+        self.bounded = True
         self.mean: float | None = None
         self.variance = 0.0
+        self.largest = 0.0  # deviation
 
     def compute_advantages(self, rewards: np.ndarray) -> np.ndarray:
         """Return rewards relative to the average, in SD of rewards; then move both averages."""
@@ -231,8 +240,22 @@ class Baseline:
             self.mean, self.variance = float(rewards.mean()), float(rewards.var())
         deviations = rewards - self.mean
         scale = math.sqrt(self.variance)
+        if self.bounded:
+            self.largest = max(self.largest, scale)
+            scale = max(scale, _FLOOR * self.largest)
         kept = self.decay
         self.variance = kept * self.variance + (1 - kept) * float((deviations**2).mean())
         self.mean = kept * self.mean + (1 - kept) * float(rewards.mean())
         # Rewards that were all the same so far have no scale, and teach nothing or little
-        return deviations / scale if scale > 0 else np.sign(deviations)
+        advantages = deviations / scale if scale > 0 else np.sign(deviations)
+        return np.clip(advantages, -_MOST, _MOST) if self.bounded else advantages
+
+    def save(self) -> list[float | None]:
+        """Return the averages."""
+        return [self.mean, self.variance, self.largest]
+
+    def restore(self, saved: list[float | None]) -> None:
+        """Take back what `save` returned, also in an earlier version."""
+        self.mean, variance, *more = saved
+        self.variance = variance or 0.0
+        self.largest = (more[0] if more else None) or 0.0

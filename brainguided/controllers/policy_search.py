@@ -149,6 +149,15 @@ class PolicySearch(Controller):
             part = slice(start, start + self.learning.batch_size)
             super()._recall(architectures[part], rewards[part])
 
+    def follow(self, description: dict[str, Any]) -> None:
+        """Keep to the defaults under which a search was begun: advantages had no bounds once."""
+        super().follow(description)
+        self._baseline.bounded = "advantages" in description
+
+    def _describe_learning(self) -> dict[str, Any]:
+        bounds = {"advantages": "bounded"} if self._baseline.bounded else {}
+        return {**self.learning.describe(), **bounds}
+
     def _read_told(self) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """Return what `Policy.score` needs of the results, and their advantages."""
         rewards = np.array([reward for _, _, reward in self._told])
@@ -165,11 +174,11 @@ class PolicySearch(Controller):
     def _save(self) -> dict[str, Any]:
         return {
             "policy": self._policy.save(self._optimizers),
-            "baseline": [self._baseline.mean, self._baseline.variance],
+            "baseline": self._baseline.save(),
             "told": [list(result) for result in self._told],
         }
 
     def _restore(self, own: dict[str, Any]) -> None:
         self._policy.restore(own["policy"], self._optimizers)
-        self._baseline.mean, self._baseline.variance = own["baseline"]
+        self._baseline.restore(own["baseline"])
         self._told = [tuple(result) for result in own["told"]]

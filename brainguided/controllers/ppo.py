@@ -71,7 +71,7 @@ class PPO(PolicySearch):
         learning: Learning | None = None,
         epochs: int = 4,
         clip: float = 0.2,
-        unique: bool = False,
+        unique: bool = True,
         limits: Limits | None = None,
     ) -> None:
         problems = []
@@ -106,12 +106,12 @@ class PPO(PolicySearch):
             self._step(gains + self.learning.entropy_weight * entropies.sum(0).mean())
 
     def _settings(self) -> dict[str, Any]:
-        learning = {"init": _INIT, **self.learning.describe()}
+        learning = {"init": _INIT, **self._describe_learning()}
         return {"name": "ppo", "epochs": self.epochs, "clip": self.clip, **learning}
 
 
 def nasnet_ppo(
-    space: SearchSpace, *, seed: int = 0, unique: bool = False, limits: Limits | None = None
+    space: SearchSpace, *, seed: int = 0, unique: bool = True, limits: Limits | None = None
 ) -> PPO:
     """Return PPO with the settings of Zoph et al. 2018 [1]_, for searches of many thousands.
 

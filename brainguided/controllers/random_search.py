@@ -18,7 +18,7 @@ class RandomSearch(Controller):
     space : SearchSpace
     seed : int
     unique : bool
-        Whether to avoid architectures proposed before.
+        Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
     limits : Limits, optional
 
     Examples
@@ -36,7 +36,7 @@ class RandomSearch(Controller):
         space: SearchSpace,
         *,
         seed: int = 0,
-        unique: bool = False,
+        unique: bool = True,
         limits: Limits | None = None,
     ) -> None:
         super().__init__(space, seed=seed, unique=unique, limits=limits)

@@ -71,7 +71,7 @@ class Reinforce(PolicySearch):
         *,
         seed: int = 0,
         learning: Learning | None = None,
-        unique: bool = False,
+        unique: bool = True,
         limits: Limits | None = None,
     ) -> None:
         # Weights start uniform in +-0.08: the paper, section 4.1
@@ -96,11 +96,11 @@ class Reinforce(PolicySearch):
         self._step(gains + self.learning.entropy_weight * entropies.sum(0).mean())
 
     def _settings(self) -> dict[str, Any]:
-        return {"name": "reinforce", **self.learning.describe()}
+        return {"name": "reinforce", **self._describe_learning()}
 
 
 def zoph2017_reinforce(
-    space: SearchSpace, *, seed: int = 0, unique: bool = False, limits: Limits | None = None
+    space: SearchSpace, *, seed: int = 0, unique: bool = True, limits: Limits | None = None
 ) -> Reinforce:
     """Return REINFORCE with the settings of Zoph & Le 2017 [1]_, for searches of many thousands.
 

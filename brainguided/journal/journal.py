@@ -210,9 +210,16 @@ class Journal:
         """Write all that is recorded inside at its end, or with an exception nothing of it."""
         return self._transaction()
 
-    def record_ask(self, seq: int, first: int, architectures: Sequence[str]) -> None:
-        """Record as event `seq` the proposals that begin with candidate `first`."""
+    def record_ask(
+        self, seq: int, first: int, architectures: Sequence[str], *, wanted: int | None = None
+    ) -> None:
+        """Record as event `seq` the proposals that begin with candidate `first`.
+
+        `wanted` is how many were asked for, where the space had fewer left.
+        """
         payload = {"first_candidate": first, "architectures": list(architectures)}
+        if wanted is not None and wanted > len(architectures):
+            payload["wanted"] = wanted
         with self._transaction():
             self._connection.execute("INSERT INTO event VALUES (?, 'ask', ?)", (seq, dump(payload)))
 
@@ -230,7 +237,7 @@ class Journal:
     def record_tell(
         self,
         seq: int,
-        rewards: Mapping[int, float],
+        rewards: Mapping[int, float | None],
         duplicates: Sequence[Attempt],
         state: dict[str, Any] | None = None,
     ) -> None:

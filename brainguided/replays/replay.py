@@ -83,7 +83,10 @@ def replay_search(
     spent, scores, best, near = [], [], -np.inf, 0
     total, asked, repeated = 0.0, 0, 0
     while repeated < _STUCK and len(seen) < len(rows):
-        (architecture,) = controller.ask(1)
+        proposed = controller.ask(1)
+        if not proposed:  # the space is used up
+            break
+        (architecture,) = proposed
         asked += 1
         actions = table.space.encode(architecture)
         row = rows.get(actions)

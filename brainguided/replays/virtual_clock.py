@@ -203,7 +203,13 @@ def simulate_search(
         wanted = min(wanted, candidates - asked)
         if wanted > 0:
             if learning:
-                architectures |= dict(enumerate(learning[0].ask(wanted), asked))
+                proposals = learning[0].ask(wanted)
+                if len(proposals) < wanted:
+                    raise ValueError(
+                        f"The space '{learning[0].space.name}' is used up after {asked} "
+                        "candidates; simulate fewer, or give a controller with unique=False."
+                    )
+                architectures |= dict(enumerate(proposals, asked))
             for candidate in range(asked, asked + wanted):
                 open_at[candidate] = told
                 clock.submit(candidate)

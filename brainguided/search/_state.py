@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class SearchState:
         self.told = 0
         self.open: dict[int, Architecture] = {}  # asked for, not told
         self.arrived: dict[int, None] = {}  # of those open, with a result, in the order they came
+        self.used_up = False  # the space holds no other architectures
         self.lowest: float | None = None  # reward of those told
         # Outcomes and reasons of what was told since the start: what failed before may be mended
         self.recent: deque[tuple[str, str]] = deque(maxlen=WINDOW)
@@ -61,7 +63,7 @@ class SearchState:
                 self.open[candidate] = Architecture.from_json(text)
         for kind, payload in self.journal.events(self.events):
             if kind == "ask":
-                self._replay_ask(payload["architectures"])
+                self._replay_ask(payload)
             else:
                 told = [self.open.pop(candidate) for candidate in payload["candidates"]]
                 self.controller.tell(told, payload["rewards"])
@@ -85,10 +87,12 @@ class SearchState:
             elif owner != candidate:
                 self._followers.setdefault(owner, []).append(candidate)
 
-    def _replay_ask(self, texts: Sequence[str]) -> None:
+    def _replay_ask(self, payload: dict[str, Any]) -> None:
         """Ask again for what the journal says was proposed."""
-        for text, proposal in zip(texts, self.controller.ask(len(texts)), strict=True):
-            if proposal.to_json() != text:
+        texts = payload["architectures"]
+        proposals = self.controller.ask(payload.get("wanted", len(texts)))
+        for text, proposal in zip_longest(texts, proposals):
+            if proposal is None or proposal.to_json() != text:
                 raise JournalError(
                     f"{self.journal.path} cannot be resumed: in event {self.events} the controller "
                     f"now proposes another candidate {self.asked} than it did. The "
@@ -126,8 +130,11 @@ class SearchState:
     def propose(self, n: int) -> list[Attempt]:
         """Ask for `n` candidates; return the attempts to make, none of duplicates."""
         proposals = self.controller.ask(n)
+        self.used_up = len(proposals) < n
+        if not proposals:
+            return []
         texts = [proposal.to_json() for proposal in proposals]
-        self.journal.record_ask(self.events, self.asked, texts)
+        self.journal.record_ask(self.events, self.asked, texts, wanted=n)
         self.events += 1
         jobs = []
         for proposal in proposals:
@@ -164,11 +171,10 @@ class SearchState:
             if candidate == owner:
                 self.recent.append((result.outcome, result.reason))
             self._remember(result.outcome, result.reward)
-        lowest = 0.0 if self.lowest is None else self.lowest
         rewards = {
             candidate: result.reward
             if result.outcome == "done" and result.reward is not None
-            else lowest
+            else self.lowest
             for candidate, result in found.items()
         }
         told = [self.open.pop(candidate) for candidate in group]

@@ -86,25 +86,15 @@ def run_search(
     -----
     An architecture that was proposed before is not evaluated again but has the results of the
     earlier candidate. A failed candidate, also one with a reward that is not finite, is told the
-    lowest reward seen by the end of its round (0 if there is none). An evaluation whose worker
-    dies, or that raises `concurrent.futures.BrokenExecutor`, is tried again, at most twice.
+    lowest reward seen by the end of its round; before there is one, nothing is learned from it.
+    An evaluation whose worker dies, or that raises `concurrent.futures.BrokenExecutor`, is tried
+    again, at most twice.
     """
     if type(candidates) is not int or candidates < 1:
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
     schedule = Schedule() if schedule is None else schedule
     order = schedule.order
     evaluate = evaluate or _load_evaluate()
-    config = json.loads(
-        json.dumps(
-            {
-                "controller": controller.describe(),
-                "space": controller.space.describe(),
-                "task": task.describe(),
-                "seed": controller.seed,
-                **order.describe(),
-            }
-        )
-    )
     dispatcher = Dispatcher(
         executor,
         evaluate,
@@ -116,7 +106,9 @@ def run_search(
     _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
         search = SearchState(controller, journal)
-        search.resume(config, candidates)
+        if journal.config is not None:
+            controller.follow(journal.config.get("controller", {}))
+        search.resume(_describe(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
         try:
             with dispatcher:
@@ -130,6 +122,19 @@ def run_search(
             ended = [(outcome, why) for _, outcome, why, *_ in journal.summaries().values()]
             _refuse_failures(ended, limit=0)
         return journal.export()
+
+
+def _describe(controller: Controller, task: Any, order: Order) -> dict[str, Any]:
+    """Return what identifies a search, as JSON gives it back."""
+    description = {
+        "controller": controller.describe(),
+        "space": controller.space.describe(),
+        "task": task.describe(),
+        "seed": controller.seed,
+        **order.describe(),
+    }
+    found: dict[str, Any] = json.loads(json.dumps(description))
+    return found
 
 
 def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
@@ -161,6 +166,15 @@ def _drive(search: SearchState, order: Order, dispatcher: Dispatcher, candidates
         _refuse_failures(search.recent)
         for job in jobs:
             dispatcher.submit(job)
+        if search.used_up and candidates > search.asked:
+            _log.warning(
+                "The space is used up: %d of %d candidates were found that differ, and nothing "
+                "new among 2000 drawn. The search ends with them; unique = false allows "
+                "repetitions.",
+                search.asked,
+                candidates,
+            )
+            candidates = search.asked
         if search.told == candidates:
             break
         slots = dispatcher.slots if dispatcher.slots < UNKNOWN_SLOTS else None
@@ -203,7 +217,7 @@ def _advance(
             evaluating=dispatcher.n_running + dispatcher.n_waiting + len(jobs),
             slots=dispatcher.slots,
         )
-        wanted = min(wanted, candidates - search.asked)
+        wanted = 0 if search.used_up else min(wanted, candidates - search.asked)
         if wanted > 0:
             jobs += search.propose(wanted)
             continue

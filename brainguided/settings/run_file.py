@@ -120,7 +120,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             name = "reinforce"                   # ppo, tpe, evolution, local, random, and the
                                                  # papers' settings: zoph2017, nasnet
             learning_rate = 0.01                 # or another of its settings
-            unique = true                        # avoids what was proposed before
+            unique = false                       # allows what was proposed before
             warm_start = "runs/first"            # folder of an earlier run of the same space
             [limits]
             max_parameters = 500000              # larger candidates are never proposed

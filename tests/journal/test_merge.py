@@ -20,7 +20,9 @@ from brainguided.spaces import small_space
 def search(out, seed, *, kind=RandomSearch, space=None, note="simulated", **settings):
     task = FakeTask(failing=5, note=note)
     settings = {"evaluate": fake_task.evaluate, "candidates": 10} | settings
-    return run_search(kind(space or small_space(3), seed=seed), task, out=out, **settings)
+    return run_search(
+        kind(space or small_space(3), seed=seed, unique=False), task, out=out, **settings
+    )
 
 
 def count_examples(folder):

@@ -583,8 +583,8 @@ def test_a_saved_state_spares_the_replay_of_what_was_before(tmp_path, monkeypatc
             asked.append(n)
             return super().ask(n)
 
-    search(tmp_path / "random", 40, proposer=RandomSearch(few(), seed=2))
-    search(tmp_path / "random", 50, proposer=Watched(few(), seed=2))
+    search(tmp_path / "random", 40, proposer=RandomSearch(few(), seed=2, unique=False))
+    search(tmp_path / "random", 50, proposer=Watched(few(), seed=2, unique=False))
     assert sum(asked) == 10
 
 
@@ -611,3 +611,45 @@ def test_the_driver_holds_little_for_each_candidate(tmp_path):
         finally:
             tracemalloc.stop()
     assert grown / 1200 < 600  # bytes: a key of 64 letters and its place
+
+
+def test_a_space_that_is_used_up_ends_the_search_and_says_so(tmp_path, caplog):
+    for name, size in (("rounds", 5), ("whole", 14)):
+        caplog.clear()
+        made = RandomSearch(few(), seed=3)
+        schedule = Schedule(Batch(size))
+        run = search(tmp_path / name, 40, proposer=made, schedule=schedule)
+        assert run.sizes["candidate"] == len(set(run["architecture"].values)) == 14
+        assert "used up: 14 of 40 candidates" in caplog.text
+    caplog.clear()
+    again = search(tmp_path / "rounds", 50, proposer=RandomSearch(few(), seed=3))
+    assert again.sizes["candidate"] == 14
+    assert "used up" in caplog.text
+
+
+def test_failures_before_the_first_success_are_told_as_unknown(tmp_path):
+    def earn(architecture, task, *, seed):
+        if len(seen) < 4:
+            seen.append(architecture)
+            raise ValueError("not yet")
+        return fake_task.succeed(architecture, seed, -3.0)
+
+    seen = []
+    search(tmp_path, 8, schedule=Schedule(Batch(2)), evaluate=earn)
+    with Journal.read(tmp_path) as journal:
+        told = [p["rewards"] for kind, p in journal.events() if kind == "tell"]
+    assert told == [[None, None], [None, None], [-3.0, -3.0], [-3.0, -3.0]]
+
+
+def test_a_search_begun_with_repetitions_goes_on_with_them(tmp_path):
+    """The journal, not the present defaults, says how a search was begun."""
+    search(tmp_path, 10, proposer=RandomSearch(few(), seed=3, unique=False))
+    file = sqlite3.connect(tmp_path / "journal.db")
+    (text,) = file.execute("SELECT config FROM search").fetchone()
+    config = json.loads(text)
+    del config["controller"]["unique"]
+    file.execute("UPDATE search SET config = ?", (json.dumps(config),))
+    file.commit()
+    file.close()
+    run = search(tmp_path, 20, proposer=RandomSearch(few(), seed=3))
+    assert (run["duplicate_of"].values >= 0).any()
