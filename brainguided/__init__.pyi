@@ -127,6 +127,7 @@ from .search import (
     Index as Index,
     Schedule as Schedule,
     SearchError as SearchError,
+    check_search as check_search,
     run_finalists as run_finalists,
     run_search as run_search,
     save_winner as save_winner,

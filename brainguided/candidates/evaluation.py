@@ -62,6 +62,9 @@ class Task:
     def describe(self) -> dict[str, Any]:
         """Return the settings and what identifies the data, ready for JSON."""
         images = self.images
+        training = self.training.describe()
+        if len(images.train_images) % self.training.batch_size:
+            training["remainder"] = "kept"  # of each epoch; runs of before left it out
         return {
             "images": {
                 "source": images.source,
@@ -85,7 +88,7 @@ class Task:
                 ),
             },
             "teacher": None if self.teacher is None else self.teacher.describe(),
-            "training": self.training.describe(),
+            "training": training,
             "alpha": float(self.alpha),
         }
 

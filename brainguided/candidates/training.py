@@ -54,8 +54,9 @@ class Training:
         Images in a batch.
     sgd : SGD
         Learning rate and weight decay.
-    augment : bool
-        Random shift by up to an eighth of the image (zero padding) and random left-right flip.
+    augment : bool or "shift"
+        Random shift by up to an eighth of the image (zero padding) and random left-right flip;
+        "shift" leaves the flip out, which digits and letters do not survive.
     precision : {"float32", "bfloat16"}
         Arithmetic of the training passes; weights stay float32. bfloat16 pays on processors
         with matrix units for it.
@@ -70,7 +71,7 @@ class Training:
     checkpoints: tuple[int, ...] = ()
     batch_size: int = 128
     sgd: SGD = SGD()
-    augment: bool = True
+    augment: bool | str = True
     precision: str = "float32"
     device: str = "cpu"
 
@@ -90,6 +91,8 @@ class Training:
                 f"learning_rate is {rate} and weight_decay {decay}; expected a positive rate and "
                 "no negative decay"
             )
+        if self.augment not in (True, False, "shift"):
+            problems.append(f"augment is {self.augment!r}; expected True, False or 'shift'")
         if self.precision not in PRECISIONS:
             problems.append(f"precision is {self.precision!r}; expected one of {PRECISIONS}")
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
@@ -199,7 +202,11 @@ def _train(
             group["lr"] = (
                 training.sgd.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
             )
-        inputs = _to_inputs(images[batch], generator if training.augment else None)
+        inputs = _to_inputs(
+            images[batch],
+            generator if training.augment else None,
+            flip=training.augment != "shift",
+        )
         truth = torch.from_numpy(labels[batch]).to(device)
         with _autocast(device, training.precision):
             logits = network(inputs.to(device))
@@ -286,7 +293,8 @@ def on_device(network: nn.Module, device: str) -> Iterator[None]:
         with _exact_cudnn(wanted):
             yield
         return
-    _require_device(device)
+    if problem := find_device_problem(device):
+        raise RuntimeError(problem)
     try:
         with _exact_cudnn(wanted):
             network.to(wanted)
@@ -305,13 +313,13 @@ def free_memory(device: str) -> None:
         torch.mps.empty_cache()
 
 
-def _require_device(device: str) -> None:
-    """Raise RuntimeError with what torch sees, if that is not the device."""
+def find_device_problem(device: str) -> str:
+    """Return what torch sees in place of a device; empty where it sees the device."""
     wanted = torch.device(device)
     if wanted.type == "cuda":
         seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (wanted.index or 0) < seen:
-            return
+            return ""
         what = f"torch {torch.__version__} sees {seen or 'no'} CUDA device{'s' * (seen != 1)}"
         if torch.version.cuda is None:
             what += " (it was built without CUDA)"
@@ -319,11 +327,11 @@ def _require_device(device: str) -> None:
             what += f" (CUDA_VISIBLE_DEVICES is {os.environ['CUDA_VISIBLE_DEVICES']!r})"
     elif wanted.type == "mps":
         if torch.backends.mps.is_available():
-            return
+            return ""
         what = f"torch {torch.__version__} sees no MPS device"
     else:
-        return
-    raise RuntimeError(
+        return ""
+    return (
         f"The device is {device!r}, but {what} on this machine. Evaluate where there is one (on "
         "Ray: reserve it, e.g. gpus = 1 in [ray]), or set device = 'cpu'."
     )
@@ -352,12 +360,14 @@ def _batches(n: int, training: Training, generator: np.random.Generator) -> Iter
     order = np.empty(0, dtype=np.int64)
     for _ in range(training.steps):
         if len(order) < training.batch_size:
-            order = generator.permutation(n)
+            order = np.concatenate([order, generator.permutation(n)])
         yield order[: training.batch_size]
         order = order[training.batch_size :]
 
 
-def _to_inputs(images: np.ndarray, generator: np.random.Generator | None) -> Tensor:
+def _to_inputs(
+    images: np.ndarray, generator: np.random.Generator | None, *, flip: bool = True
+) -> Tensor:
     from brainguided.networks.preprocessing import images_to_tensor
 
     if generator is None:
@@ -367,7 +377,7 @@ def _to_inputs(images: np.ndarray, generator: np.random.Generator | None) -> Ten
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     rows = generator.integers(0, 2 * pad + 1, n)[:, None] + np.arange(height)
     columns = generator.integers(0, 2 * pad + 1, n)[:, None] + np.arange(width)
-    flipped = generator.random(n) < 0.5
+    flipped = (generator.random(n) < 0.5) & flip
     columns[flipped] = columns[flipped, ::-1]
     return images_to_tensor(
         padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,31 +23,7 @@ _CORES = min(os.cpu_count() or 1, 8)
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the command line."""
-    one = add_verb(verbs, "search", search, example="brainguided search RUN.toml --out runs/first")
-    one.add_argument("run_file", metavar="RUN.toml", type=Path, help="settings of the search")
-    one.add_argument("--out", type=Path, required=True, help="run folder; an old one is resumed")
-    one.add_argument(
-        "--ray",
-        type=_no_run_file,
-        metavar="ADDRESS",
-        nargs="?",
-        const="local",
-        help="run on Ray: on this machine, or in the cluster at HOST:PORT or 'auto'",
-    )
-    one.add_argument(
-        "--folder",
-        type=_no_run_file,
-        metavar="DIR",
-        nargs="?",
-        const="",
-        help="leave candidates there for 'brainguided worker DIR' on other machines; without DIR "
-        f"in '{_JOBS}' of the run folder. The run folder itself may then lie on a local disk",
-    )
-    _add_memory(one)
-    one.add_argument(
-        "--workers", type=whole, help=f"processes, one thread each ({_CORES}); not with --folder"
-    )
-
+    _add_search(verbs)
     one = add_verb(verbs, "worker", worker, example="brainguided worker runs/first --workers 8")
     one.add_argument(
         "out", metavar="DIR", type=Path, help="folder of 'search --folder DIR', or its run folder"
@@ -88,6 +65,37 @@ def add_verbs(verbs: Any) -> None:
     add_workers(one)
 
 
+def _add_search(verbs: Any) -> None:
+    one = add_verb(verbs, "search", search, example="brainguided search RUN.toml --out runs/first")
+    one.add_argument("run_file", metavar="RUN.toml", type=Path, help="settings of the search")
+    one.add_argument("--out", type=Path, help="run folder; an old one is resumed")
+    one.add_argument(
+        "--ray",
+        type=_no_run_file,
+        metavar="ADDRESS",
+        nargs="?",
+        const="local",
+        help="run on Ray: on this machine, or in the cluster at HOST:PORT or 'auto'",
+    )
+    one.add_argument(
+        "--folder",
+        type=_no_run_file,
+        metavar="DIR",
+        nargs="?",
+        const="",
+        help="leave candidates there for 'brainguided worker DIR' on other machines; without DIR "
+        f"in '{_JOBS}' of the run folder. The run folder itself may then lie on a local disk",
+    )
+    one.add_argument(
+        "--check", action="store_true", help="check the run file and its data, and stop"
+    )
+    one.add_argument("--seed", type=natural, help="in place of the run file's")
+    _add_memory(one)
+    one.add_argument(
+        "--workers", type=whole, help=f"processes, one thread each ({_CORES}); not with --folder"
+    )
+
+
 def _add_memory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory", type=float, metavar="GIB", help="that each process may hold (Linux)"
@@ -110,6 +118,8 @@ def demo(arguments: argparse.Namespace) -> None:
     say("The teacher of this demonstration is a simulated macaque, not a recording.")
     settings = {key: getattr(arguments, key) for key in ("candidates", "steps", "seed")}
     arguments.run_file = write_demo(arguments.out / "RUN.toml", **settings)
+    arguments.ray = arguments.folder = arguments.memory = None
+    arguments.check = False
     search(arguments)
 
 
@@ -120,17 +130,20 @@ def search(arguments: argparse.Namespace) -> None:
     from brainguided.settings.run_file import load_run
 
     _check_spread(arguments)
+    if arguments.check:
+        _check(arguments)
+        return
     with ExitStack() as stack:
         pool = _start_pool(arguments)
         if pool is not None:
             stack.enter_context(pool)
         say("Loading the data.")
-        run = load_run(arguments.run_file)
+        run = load_run(arguments.run_file, seed=arguments.seed)
         executor = pool or stack.enter_context(_open_executor(arguments, run.ray))
         if pool is not None:
             workers = arguments.workers or _CORES
             say(f"Searching, workers: {workers}. Ctrl-C stops; the same command goes on.")
-            _say_memory(workers, getattr(arguments, "memory", None))
+            _say_memory(workers, arguments.memory)
         run_search(
             run.controller,
             run.task,
@@ -145,9 +158,24 @@ def search(arguments: argparse.Namespace) -> None:
     report(arguments)
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """Check all that can be known before the first candidate."""
+    from brainguided.search.check import check_search
+    from brainguided.settings.run_file import load_run
+
+    run = load_run(arguments.run_file, seed=arguments.seed)
+    here = arguments.folder is None and arguments.ray is None
+    check_search(run.task, out=arguments.out, here=here)
+    print(f"{arguments.run_file}: a search of {run.candidates} candidates can begin.")
+
+
 def _check_spread(arguments: argparse.Namespace) -> None:
-    """Refuse options of which only one can be meant."""
-    if getattr(arguments, "folder", None) is None:
+    """Refuse options of which only one can be meant, or that are not there."""
+    if arguments.out is None and not arguments.check:
+        raise ValueError("The run folder is missing: give --out DIR, or --check to check alone.")
+    if arguments.ray is not None and find_spec("ray") is None:
+        raise ValueError("Ray is not installed: pip install 'brainguided[ray]'.")
+    if arguments.folder is None:
         return
     problems = [
         f"--{name} is of the machines that evaluate: give it to 'brainguided worker'."
@@ -225,13 +253,13 @@ def _find_run_file(out: Path) -> Path:
 
 def _start_pool(arguments: argparse.Namespace) -> LocalPool | None:
     """Return a pool that warms up while the data are loaded; None for a search elsewhere."""
-    if getattr(arguments, "folder", None) is not None or getattr(arguments, "ray", None):
+    if arguments.folder is not None or arguments.ray:
         return None
     from brainguided.candidates.evaluation import warm_up
     from brainguided.engines.local import local_pool
 
     workers = arguments.workers or _CORES
-    pool = local_pool(workers, memory=_count_bytes(getattr(arguments, "memory", None)))
+    pool = local_pool(workers, memory=_count_bytes(arguments.memory))
     for _ in range(workers):
         pool.submit(warm_up)
     return pool
@@ -239,7 +267,7 @@ def _start_pool(arguments: argparse.Namespace) -> LocalPool | None:
 
 def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
     """Return where candidates are evaluated if not in a pool here, and say so."""
-    if getattr(arguments, "folder", None) is not None:
+    if arguments.folder is not None:
         from brainguided.engines.folder.executor import folder_executor
 
         jobs = Path(arguments.folder or arguments.out / _JOBS)

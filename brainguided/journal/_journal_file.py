@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +55,11 @@ CREATE TABLE IF NOT EXISTS progress (
 );
 """
 _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
+_KNOWN = _NAMES | {"progress"}
+
+
+_PATIENCE = 1800.0  # s for which another program may hold the journal
+_log = logging.getLogger(__name__)
 
 
 class JournalError(ValueError):
@@ -115,6 +122,31 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def begin_writing(connection: sqlite3.Connection, path: Path) -> None:
+    """Begin a transaction; while another program holds the journal, wait for it and say so."""
+    until = None
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:  # SQLite itself has waited for 5 s
+            if "locked" not in str(error):
+                raise
+            if until is None:
+                until = time.monotonic() + _PATIENCE
+                _log.warning(
+                    "Another program holds %s, perhaps a database browser with an edit that is "
+                    "not saved. The search waits; close it there.",
+                    path,
+                )
+            elif time.monotonic() > until:
+                raise JournalError(
+                    f"Another program has held {path} for {_PATIENCE / 60:.0f} minutes. Close it "
+                    "(a database browser, a copy that is being made), then start the same search "
+                    "again: nothing that was recorded is lost."
+                ) from error
+
+
 def _pragma(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
@@ -137,6 +169,13 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if verdict != "ok" or not names >= _NAMES:
         missing = ", ".join(sorted(_NAMES - names))
         raise sqlite3.DatabaseError(f"missing tables: {missing}" if missing else verdict)
+    if foreign := sorted(name for name in names - _KNOWN if not name.startswith("sqlite_")):
+        drop = "; ".join(f'DROP TABLE "{name}"' for name in foreign[:3])
+        raise JournalError(
+            f"{path} holds {len(foreign)} tables of another program: {', '.join(foreign[:3])}. "
+            "Let that program work on a copy. To go on here, take its tables out, with "
+            f"sqlite3 {path} '{drop}{' ...' if len(foreign) > 3 else ''}'."
+        )
 
 
 @contextmanager

@@ -15,6 +15,8 @@ def find_differences(
 ) -> list[str]:
     """Return a line for every setting that differs, each beginning with a new line.
 
+    Where data lie ("source") is no part of what they are: their hashes are compared.
+
     Parameters
     ----------
     before, now : dict
@@ -26,7 +28,7 @@ def find_differences(
     return [
         f"\n  - {n}: {first.get(n, 'nothing')} {where[0]}, {second.get(n, 'nothing')} {where[1]}"
         for n in sorted({*first, *second})
-        if first.get(n) != second.get(n)
+        if first.get(n) != second.get(n) and n.split(".")[-1] != "source"
     ]
 
 
@@ -45,13 +47,12 @@ def refuse_other_task(
         Of the run.
     """
     known, now = (config or {}).get("task", {}), json.loads(json.dumps(task))
-    if known == now:
-        return
     differences = find_differences(known, now, ("in the journal", "now"))
-    raise JournalError(
-        f"The run in {folder} was made with another task than the one given; use the run file and "
-        "the data it was started with:" + "".join(differences)
-    )
+    if differences:
+        raise JournalError(
+            f"The run in {folder} was made with another task than the one given; use the run file "
+            "and the data it was started with:" + "".join(differences)
+        )
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -26,6 +26,7 @@ from brainguided.journal._journal_file import (
     FILE_NAME,
     FORMAT,
     JournalError,
+    begin_writing,
     cause,
     connect_to_read,
     connect_to_write,
@@ -351,8 +352,13 @@ class Journal:
         if self._connection.in_transaction:  # of `one_transaction`
             yield
             return
+        if not self.path.is_file():
+            raise JournalError(
+                f"{self.path} is gone: its folder was moved or deleted while the search ran. Put "
+                "it back, then start the same search again to resume it."
+            )
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin_writing(self._connection, self.path)
             yield
             self._connection.execute("COMMIT")
         except BaseException as error:

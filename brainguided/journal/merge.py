@@ -53,7 +53,9 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
     configs = [_read_config(folder) for folder in folders]
     _refuse_unlike(folders, configs)
     shared = [
-        name for name in ("task", "space") if all(c[name] == configs[0][name] for c in configs)
+        name
+        for name in ("task", "space")
+        if not any(find_differences(configs[0][name], c[name], ("", "")) for c in configs)
     ]
     config: dict[str, Any] = {name: configs[0][name] for name in shared}
     config["merged"] = [
@@ -63,11 +65,12 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
     with Journal.open(out) as journal:
         if journal.config is not None:
             raise JournalError(f"{journal.path} holds a run already; choose another folder.")
-        journal.begin(config)
-        journal.begin_session(workers=f"merged from {', '.join(str(f) for f in folders)}")
-        first = 0
-        for folder in folders:
-            first = _copy(folder, journal, first)
+        with journal.one_transaction():
+            journal.begin(config)
+            journal.begin_session(workers=f"merged from {', '.join(str(f) for f in folders)}")
+            first = 0
+            for folder in folders:
+                first = _copy(folder, journal, first)
         return journal.export()
 
 
@@ -93,7 +96,7 @@ def _refuse_unlike(folders: Sequence[Path], configs: Sequence[dict[str, Any]]) -
         if differences:
             problems.append(f"\n{folder} has another task:" + "".join(differences))
         for other, known in zip(folders[:k], configs[:k], strict=True):
-            if known == config:
+            if not find_differences(known, config, ("", "")):
                 problems.append(f"\n{folder} is the same search as {other}, with the same seed")
     if problems:
         raise JournalError("These runs cannot be merged:" + "".join(problems))

@@ -32,7 +32,8 @@ class SearchState:
         self.told = 0
         self.open: dict[int, Architecture] = {}  # asked for, not told
         self.arrived: dict[int, None] = {}  # of those open, with a result, in the order they came
-        self.used_up = False  # the space holds no other architectures
+        self.closed = ""  # why no more candidates are asked for
+        self.examples = 0  # training images of those told
         self.lowest: float | None = None  # reward of those told
         # Outcomes and reasons of what was told since the start: what failed before may be mended
         self.recent: deque[tuple[str, str]] = deque(maxlen=WINDOW)
@@ -86,6 +87,8 @@ class SearchState:
                     self._results[candidate] = self.journal.result(candidate)
             elif owner != candidate:
                 self._followers.setdefault(owner, []).append(candidate)
+        waiting = (result.examples or 0 for result in self._results.values())
+        self.examples = self.journal.n_examples - sum(waiting)
 
     def _replay_ask(self, payload: dict[str, Any]) -> None:
         """Ask again for what the journal says was proposed."""
@@ -130,7 +133,11 @@ class SearchState:
     def propose(self, n: int) -> list[Attempt]:
         """Ask for `n` candidates; return the attempts to make, none of duplicates."""
         proposals = self.controller.ask(n)
-        self.used_up = len(proposals) < n
+        if len(proposals) < n:
+            self.closed = (
+                "the space is used up: nothing new was found among 2000 architectures drawn "
+                "(unique = false allows repetitions)"
+            )
         if not proposals:
             return []
         texts = [proposal.to_json() for proposal in proposals]
@@ -170,6 +177,7 @@ class SearchState:
             found[candidate] = result
             if candidate == owner:
                 self.recent.append((result.outcome, result.reason))
+                self.examples += result.examples or 0
             self._remember(result.outcome, result.reward)
         rewards = {
             candidate: result.reward

@@ -142,7 +142,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Settings of how evaluations are scheduled.
+    """Settings of how evaluations are scheduled, and of when no more of them begin.
 
     Attributes
     ----------
@@ -155,6 +155,10 @@ class Schedule:
     workers : int, optional
         Evaluations that are handed over at a time. The executors of this package and the pools of
         `concurrent.futures` say themselves how many they run; others, as Dask's, do not.
+    hours : float, optional
+        Time since the start after which no more candidates are asked for; those that run end.
+    examples : int, optional
+        Training images, of all candidates told, from which on no more candidates are asked for.
 
     Raises
     ------
@@ -165,11 +169,16 @@ class Schedule:
     order: Order = Batch()
     timeout: float | None = None
     workers: int | None = None
+    hours: float | None = None
+    examples: int | None = None
 
     def __post_init__(self) -> None:
         problems = []
         if self.timeout is not None and not self.timeout > 0:
             problems.append(f"timeout is {self.timeout!r}; expected a positive number of seconds")
-        if self.workers is not None and (type(self.workers) is not int or self.workers < 1):
-            problems.append(f"workers is {self.workers!r}; expected a whole number, at least 1")
+        if self.hours is not None and not self.hours > 0:
+            problems.append(f"hours is {self.hours!r}; expected a positive number")
+        for name, number in (("workers", self.workers), ("examples", self.examples)):
+            if number is not None and (type(number) is not int or number < 1):
+                problems.append(f"{name} is {number!r}; expected a whole number, at least 1")
         raise_problems("Not a schedule", problems, ValueError)

@@ -8,13 +8,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from brainguided.controllers.contract import Controller
+from brainguided.engines.local import LocalPool
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.search._state import WINDOW, SearchState
@@ -79,6 +80,9 @@ def run_search(
     SearchError
         More than half of the last 40 evaluations since the start failed, none succeeded at all, or
         the executor is broken. The same call goes on.
+    ValueError
+        A number is out of range, or what can be known before the first candidate refuses it, see
+        `check_search`.
     KeyboardInterrupt
         As raised by Ctrl-C, with a message; what has ended is kept.
 
@@ -94,7 +98,9 @@ def run_search(
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
     schedule = Schedule() if schedule is None else schedule
     order = schedule.order
-    evaluate = evaluate or _load_evaluate()
+    if evaluate is None:
+        evaluate = _load_evaluate()
+        _check_task(task, out, executor)
     dispatcher = Dispatcher(
         executor,
         evaluate,
@@ -106,13 +112,13 @@ def run_search(
     _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
         search = SearchState(controller, journal)
-        if journal.config is not None:
+        if journal.config is not None and isinstance(controller, Controller):
             controller.follow(journal.config.get("controller", {}))
         search.resume(_describe(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
         try:
             with dispatcher:
-                _drive(search, order, dispatcher, candidates)
+                _drive(search, schedule, dispatcher, candidates)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Stopped after {journal.n_results} of {candidates} candidates. "
@@ -137,6 +143,13 @@ def _describe(controller: Controller, task: Any, order: Order) -> dict[str, Any]
     return found
 
 
+def _check_task(task: Any, out: str | os.PathLike[str], executor: Executor | None) -> None:
+    from brainguided.search.check import check_search  # torch
+
+    here = (LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
+    check_search(task, out=out, here=executor is None or isinstance(executor, here))
+
+
 def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
     """Refuse to fill workers whose number is unknown; say where many would be idle."""
     if isinstance(order, Completion) and dispatcher.slots >= UNKNOWN_SLOTS:
@@ -154,25 +167,28 @@ def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
         )
 
 
-def _drive(search: SearchState, order: Order, dispatcher: Dispatcher, candidates: int) -> None:
+def _drive(
+    search: SearchState, schedule: Schedule, dispatcher: Dispatcher, candidates: int
+) -> None:
     """Ask, evaluate and tell in the order given until all candidates were told."""
     for job in search.open_jobs():
         dispatcher.submit(job)
     progress = Progress(candidates, search.told + len(search.arrived))
-    noted = -_NOTE
+    noted, start = -_NOTE, time.monotonic()
     while search.told < candidates:
+        if schedule.hours is not None and time.monotonic() - start >= 3600 * schedule.hours:
+            search.closed = f"{schedule.hours:g} hours have passed"
         with search.journal.one_transaction():
-            jobs = _advance(search, order, dispatcher, candidates)
+            jobs = _advance(search, schedule, dispatcher, candidates)
         _refuse_failures(search.recent)
         for job in jobs:
             dispatcher.submit(job)
-        if search.used_up and candidates > search.asked:
+        if search.closed and candidates > search.asked:
             _log.warning(
-                "The space is used up: %d of %d candidates were found that differ, and nothing "
-                "new among 2000 drawn. The search ends with them; unique = false allows "
-                "repetitions.",
+                "The search ends with %d of %d candidates: %s.",
                 search.asked,
                 candidates,
+                search.closed,
             )
             candidates = search.asked
         if search.told == candidates:
@@ -205,11 +221,14 @@ def _drive(search: SearchState, order: Order, dispatcher: Dispatcher, candidates
 
 
 def _advance(
-    search: SearchState, order: Order, dispatcher: Dispatcher, candidates: int
+    search: SearchState, schedule: Schedule, dispatcher: Dispatcher, candidates: int
 ) -> list[Attempt]:
     """Tell and ask as far as the results that are there allow; return the attempts to make."""
     jobs: list[Attempt] = []
+    order = schedule.order
     while search.told < candidates and _count_failures(search.recent) <= WINDOW // 2:
+        if schedule.examples is not None and search.examples >= schedule.examples:
+            search.closed = f"{search.examples} training images were processed"
         wanted = order.count_to_ask(
             asked=search.asked,
             told=search.told,
@@ -217,7 +236,7 @@ def _advance(
             evaluating=dispatcher.n_running + dispatcher.n_waiting + len(jobs),
             slots=dispatcher.slots,
         )
-        wanted = 0 if search.used_up else min(wanted, candidates - search.asked)
+        wanted = 0 if search.closed else min(wanted, candidates - search.asked)
         if wanted > 0:
             jobs += search.propose(wanted)
             continue

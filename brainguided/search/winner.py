@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -41,8 +42,9 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
     -------
     list of Path
         ``winner.pt`` (the weights: ``build_network(...).load_state_dict(torch.load(path,
-        weights_only=True))``) and, for each area, ``winner_rdms_AREA.nc``: dissimilarities of
-        the area, named "AREA (teacher)", and of every layer, over the area's own stimuli.
+        weights_only=True))``) and, for each area, ``winner_rdms_AREA.nc`` (a slash in
+        its name as %2F): dissimilarities of the area, named "AREA (teacher)", and
+        of every layer, over the area's own stimuli.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
         return [weights] + [
             save_dissimilarities(
                 _stack_rdms(network, target, task.images.image_size),
-                folder / f"winner_rdms_{target.area}.nc",
+                folder / f"winner_rdms_{quote(target.area, safe=' ')}.nc",
             )
             for target in targets
         ]

@@ -24,7 +24,12 @@ _LEARNING = {  # the fields of Learning stand in the table itself
     "entropy_weight": "number",
     "init": "number",
 }
-_LIMITS = {"max_parameters": "whole", "max_multiply_adds": "whole"}
+_LIMITS = {
+    "max_parameters": "whole",
+    "max_multiply_adds": "whole",
+    "hours": "number",
+    "examples": "whole",
+}
 
 
 def _choose(
@@ -37,12 +42,18 @@ def _choose(
     return name if isinstance(name, str) and name in choices else None
 
 
-def make_schedule(table: dict[str, Any], problems: list[str]) -> Schedule:
-    """Return the order of asking and telling, and the deadline of an evaluation."""
+def make_schedule(table: dict[str, Any], limits: dict[str, Any], problems: list[str]) -> Schedule:
+    """Return the order of asking and telling, the deadline of an evaluation, and the end."""
     order, timeout = _make_order(table, problems), table.get("timeout")
     if isinstance(timeout, int | float) and timeout <= 0:
         problems.append(f"timeout is {timeout}, expected a positive number of seconds")
-    return Schedule() if problems else Schedule(order, timeout)
+    if problems or check_keys("", limits, _LIMITS):  # said where the limits of size are read
+        return Schedule()
+    try:
+        return Schedule(order, timeout, hours=limits.get("hours"), examples=limits.get("examples"))
+    except ValueError as cause:
+        problems += nest_problems("[limits] ", cause)
+    return Schedule()
 
 
 def _make_order(table: dict[str, Any], problems: list[str]) -> Order:
@@ -123,10 +134,11 @@ def make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
     """Return the limits of a [limits] table; None if there are none."""
     before = check_keys("[limits] ", table, _LIMITS)
     problems += before
-    if before or not table:
+    sizes = {key: value for key, value in table.items() if key.startswith("max_")}
+    if before or not sizes:
         return None
     try:
-        return Limits(**table)
+        return Limits(**sizes)
     except ValueError as cause:
         problems += nest_problems("[limits] ", cause)
     return None

@@ -58,7 +58,7 @@ _TRAINING = {
     "batch_size": "whole",
     "learning_rate": "number",
     "weight_decay": "number",
-    "augment": "truth",
+    "augment": "augment",
     "precision": "text",
     "device": "text",
 }
@@ -95,7 +95,7 @@ class Run:
     check_test: Callable[[], None]
 
 
-def load_run(path: str | os.PathLike[str]) -> Run:
+def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     """Read a run file and load the data that it names.
 
     Paths in the file are relative to the file. Built-in images and the simulated teacher are the
@@ -125,6 +125,8 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             [limits]
             max_parameters = 500000              # larger candidates are never proposed
             max_multiply_adds = 20000000         # for one image
+            hours = 12                           # since the start, or
+            examples = 100000000                 # training images, after which a search ends
             [ray]                                # with --ray: what a candidate takes
             cpus = 1
             gpus = 0.25                          # of use with device = "cuda" in [task]
@@ -143,6 +145,8 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             stimuli = "v4_images.nc"
             areas = ["V4"]
             by = "stimulus"                      # or e.g. "object_name"
+    seed : int, optional
+        In place of the file's, e.g. for one search of several that differ in it alone.
 
     Returns
     -------
@@ -169,9 +173,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     for key, lowest in (("candidates", 1), ("seed", 0)):
         if type(value := tables["top"].get(key, lowest)) is int and value < lowest:
             problems.append(f"{key} is {value}, expected {lowest} or more")
-    schedule = make_schedule(tables["top"], problems)
+    schedule = make_schedule(tables["top"], tables["limits"], problems)
     space = make_space(tables["space"], problems)
-    seed = tables["top"].get("seed", 0)
+    seed = tables["top"].get("seed", 0) if seed is None else seed
     limits = make_limits(tables["limits"], problems)
     problems += check_keys("[ray] ", tables["ray"], _RAY)
     controller = make_controller(tables["controller"], space, seed, limits, problems)

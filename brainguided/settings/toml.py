@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a list of whole numbers",
     ),
     "choice": (lambda v: isinstance(v, str | dict), "a name in quotes, or a table in braces"),
+    "augment": (lambda v: type(v) is bool or v == "shift", 'true, false or "shift"'),
     "table": (lambda v: isinstance(v, dict), "a table in braces"),
     "files": (
         lambda v: isinstance(v, str) or (isinstance(v, list) and bool(v) and _all_text(v)),

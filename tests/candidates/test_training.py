@@ -13,7 +13,9 @@ from brainguided.candidates.training import (
     SGD,
     DivergedError,
     Training,
+    _batches,
     _exact_cudnn,
+    _to_inputs,
     compute_accuracy,
     on_device,
     single_thread,
@@ -203,3 +205,26 @@ def test_cudnn_is_exact_on_cuda_only_and_afterwards_as_it_was() -> None:
     assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == before
     with on_device(nn.Linear(2, 2), "cpu"):
         assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == before
+
+
+def test_every_image_is_seen_once_before_any_is_seen_again() -> None:
+    """Also where batches do not divide the images: the remainder begins the next batch."""
+    training = Training(steps=50, batch_size=8)
+    seen = np.concatenate(list(_batches(20, training, np.random.default_rng(0))))
+    for epoch in seen.reshape(20, 20):
+        assert sorted(epoch) == list(range(20))
+
+
+def test_images_can_be_shifted_without_being_flipped() -> None:
+    images = np.zeros((64, 16, 16, 3), dtype=np.uint8)
+    images[:, :, :6] = 255  # light on the left, however it is shifted
+    shown = _to_inputs(images, np.random.default_rng(0), flip=False).numpy()
+    light = shown[:, 0, 4:12]
+    assert (light[..., :8].mean((1, 2)) > light[..., 8:].mean((1, 2))).all()
+    flipped = _to_inputs(images, np.random.default_rng(0)).numpy()[:, 0, 4:12]
+    right = flipped[..., 8:].mean((1, 2)) > flipped[..., :8].mean((1, 2))
+    assert 16 < right.sum() < 48
+    a, b = (train(Training(steps=3, augment=how))[1] for how in (True, "shift"))
+    assert not np.array_equal(a, b)
+    with pytest.raises(ValueError, match="augment is 'flip'; expected True, False or 'shift'"):
+        Training(augment="flip")

@@ -548,7 +548,7 @@ def test_a_worker_ends_with_the_error_that_lasts(tmp_path, monkeypatch):
 
 
 def search_arguments(tmp_path, **given):
-    given = {"folder": None, "ray": None, "workers": None, "memory": None} | given
+    given = {"folder": None, "ray": None, "workers": None, "memory": None, "check": False} | given
     return argparse.Namespace(run_file=tmp_path / "RUN.toml", out=tmp_path / "run", **given)
 
 

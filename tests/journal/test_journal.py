@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from brainguided.journal import _journal_file
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.exports import build_run, find_winner
 from brainguided.journal.journal import APPLICATION_ID, Journal, JournalError
@@ -289,3 +290,32 @@ def test_a_half_written_round_is_undone(tmp_path):
         with pytest.raises(JournalError, match="cannot be written"):
             journal.record_attempt(FIRST, TIMING)
         assert journal.attempts() == before
+
+
+def test_a_search_waits_while_another_program_holds_its_journal(tmp_path, monkeypatch):
+    """A database browser with an edit that is not saved."""
+    with Journal.open(tmp_path) as journal:
+        journal._connection.execute("PRAGMA busy_timeout = 10")
+        browser = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+        browser.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(
+            _journal_file._log, "warning", lambda *said: browser.execute("ROLLBACK")
+        )
+        journal.begin_session(workers="1")
+        assert journal.last_session() is not None
+        browser.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(_journal_file, "_PATIENCE", 0.0)
+        monkeypatch.setattr(_journal_file._log, "warning", lambda *said: None)
+        with pytest.raises(JournalError, match=r"Another program has held .*Close it"):
+            journal.begin_session(workers="1")
+        browser.close()
+
+
+def test_tables_of_another_program_are_refused_with_the_remedy(tmp_path):
+    with Journal.open(tmp_path):
+        pass
+    file = sqlite3.connect(tmp_path / "journal.db")
+    file.execute("CREATE TABLE studies (id INTEGER)")
+    file.close()
+    with pytest.raises(JournalError, match=r"1 tables of another program: studies\..*DROP TABLE"):
+        Journal.read(tmp_path)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -247,8 +248,8 @@ def test_failures_are_told_the_lowest_reward_seen_by_the_end_of_the_round(tmp_pa
     run = search(
         tmp_path, 8, proposer=proposer, schedule=Schedule(Batch(2)), evaluate=fail_by_turns(rewards)
     )
-    assert proposer.told == [0.0, 0.0, -3.0, -3.0, -5.0, -5.0, -1.0, -5.0]
-    assert run["reward"].values.tolist() == proposer.told
+    assert proposer.told == [None, None, -3.0, -3.0, -5.0, -5.0, -1.0, -5.0]
+    np.testing.assert_array_equal(run["reward"], np.array(proposer.told, dtype=float))
     assert run["outcome"].values.tolist() == ["failed"] * 2 + ["done", "failed"] + (
         ["failed", "done", "done", "failed"]
     )
@@ -635,7 +636,8 @@ def test_failures_before_the_first_success_are_told_as_unknown(tmp_path):
         return fake_task.succeed(architecture, seed, -3.0)
 
     seen = []
-    search(tmp_path, 8, schedule=Schedule(Batch(2)), evaluate=earn)
+    proposer = RandomSearch(small_space(3), seed=3)
+    search(tmp_path, 8, proposer=proposer, schedule=Schedule(Batch(2)), evaluate=earn)
     with Journal.read(tmp_path) as journal:
         told = [p["rewards"] for kind, p in journal.events() if kind == "tell"]
     assert told == [[None, None], [None, None], [-3.0, -3.0], [-3.0, -3.0]]
@@ -653,3 +655,58 @@ def test_a_search_begun_with_repetitions_goes_on_with_them(tmp_path):
     file.close()
     run = search(tmp_path, 20, proposer=RandomSearch(few(), seed=3))
     assert (run["duplicate_of"].values >= 0).any()
+
+
+def test_a_search_ends_at_its_number_of_training_images_and_goes_on_with_more(tmp_path, caplog):
+    """Also in the middle of a round of workers: what was asked for is told."""
+
+    def make():
+        return RandomSearch(small_space(3), seed=3)
+
+    each = 128
+    search(tmp_path / "whole", 15, proposer=make())
+    for workers in (1, 2):
+        schedule = Schedule(Batch(5), examples=5 * each + 1)
+        out = tmp_path / str(workers)
+        with ThreadPoolExecutor(workers) as threads:
+            run = search(out, 15, proposer=make(), schedule=schedule, executor=threads)
+        assert run.sizes["candidate"] == 10
+        assert "10 of 15 candidates: 1280 training images were processed" in caplog.text
+    schedule = Schedule(Batch(5), examples=2 * each)
+    again = search(tmp_path / "1", 15, proposer=make(), schedule=schedule)
+    assert again.sizes["candidate"] == 10, "nothing more is asked for"
+    search(tmp_path / "1", 15, proposer=make())
+    assert rows(tmp_path / "1") == rows(tmp_path / "whole")
+
+
+def test_a_search_ends_after_its_hours(tmp_path, caplog, monkeypatch):
+    clock = iter(range(0, 10**9, 1800))
+    monkeypatch.setattr("brainguided.search.run.time.monotonic", lambda: next(clock))
+    run = search(
+        tmp_path, 1000, proposer=RandomSearch(small_space(), seed=3),
+        schedule=Schedule(Batch(5), hours=3.0),
+    )  # fmt: skip
+    assert 0 < run.sizes["candidate"] < 100
+    assert "3 hours have passed" in caplog.text
+
+
+def test_data_that_were_renamed_are_the_same_data(tmp_path):
+    class Renamed(FakeTask):
+        def describe(self):
+            images = {"source": self.note, "sha256": "abc" if self.note else "other"}
+            return {**super().describe(), "note": "", "images": images}
+
+    search(tmp_path, 5, task=Renamed(note="old.npz"))
+    run = search(tmp_path, 6, task=Renamed(note="new.npz"))
+    assert run.sizes["candidate"] == 6
+    with pytest.raises(JournalError, match=r"task.images.sha256: \"abc\" in the journal"):
+        search(tmp_path, 7, task=Renamed(note=""))
+
+
+def test_a_run_folder_that_was_deleted_ends_its_search(tmp_path):
+    def remove(architecture, task, *, seed):
+        shutil.rmtree(tmp_path / "run")
+        return fake_task.evaluate(architecture, task, seed=seed)
+
+    with pytest.raises(JournalError, match="is gone: its folder was moved or deleted"):
+        search(tmp_path / "run", evaluate=remove)

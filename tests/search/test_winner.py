@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,3 +67,17 @@ def test_saved_weights_load_without_unpickling(run) -> None:
 def test_another_task_is_refused(run) -> None:
     with pytest.raises(JournalError, match="another task"):
         save_winner(run, make_task(steps=4))
+
+
+def test_a_name_of_an_area_never_becomes_a_path(tmp_path) -> None:
+    recording, stimuli = simulate_macaque(seed=0)
+    areas = np.where(recording["area"].values == "IT", "TEO/TE", "../V4")
+    recording = recording.assign_coords(area=("site", areas))
+    task = replace(
+        make_task(1), teacher=Teacher.from_recording(recording, stimuli, by="object_name")
+    )
+    out = tmp_path / "run"
+    run_search(RandomSearch(small_space(max_depth=2), seed=1), task, candidates=1, out=out)
+    files = save_winner(out, task)
+    assert {f.name for f in files[1:]} == {"winner_rdms_TEO%2FTE.nc", "winner_rdms_..%2FV4.nc"}
+    assert all(f.parent == out for f in files)

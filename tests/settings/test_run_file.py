@@ -176,7 +176,7 @@ simulated = false
         "[controller] 'learnin_rate' is unknown; did you mean 'learning_rate'?",
         "[task] 'stpes' is unknown; did you mean 'steps'?",
         "[task] steps is 200.5, expected a whole number",
-        "[task] augment is 1, expected true or false",
+        '[task] augment is 1, expected true, false or "shift"',
         "[task] n_train is 100; of the built-in objects, a multiple of 64",
         "[[teacher]] 1: stimuli is missing",
         "v4.nc does not exist",
@@ -275,6 +275,19 @@ def test_settings_of_spaces_and_controllers_are_given_by_name(tmp_path: Path) ->
         load_run(write(tmp_path, SMALL + text))
     for part in ("[limits] max_parameters is 0", "[controller] sample is 30"):
         assert part in str(caught.value)
+
+
+def test_limits_of_time_and_images_end_a_search(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL + "[limits]\nhours = 1.5\nexamples = 1000\n"))
+    assert run.schedule == Schedule(hours=1.5, examples=1000)
+    assert run.controller.limits is None
+    with pytest.raises(RunFileError, match=r"\[limits\] hours is 0.*\n.*examples is 0"):
+        load_run(write(tmp_path, SMALL + "[limits]\nhours = 0\nexamples = 0\n"))
+
+
+def test_the_seed_of_the_file_can_be_replaced(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, "seed = 3\n" + SMALL), seed=8)
+    assert run.controller.seed == 8
 
 
 def test_limits_count_the_classes_and_pixels_of_the_images(tmp_path: Path) -> None:

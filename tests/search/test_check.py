@@ -1,0 +1,64 @@
+"""What can be known before the first candidate is said before it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+
+import pytest
+
+from brainguided.__main__ import main
+from brainguided.candidates import Task, Training, images_from_stimuli
+from brainguided.controllers import RandomSearch
+from brainguided.search import check_search, run_search
+from brainguided.spaces import small_space
+from neural_data.simulation.objects import simulate_objects
+
+RUN = "[task]\nsteps = 1\nn_train = 128\nn_validation = 64\nbatch_size = 64\n"
+
+
+@pytest.fixture(scope="module")
+def images():
+    return images_from_stimuli(simulate_objects(2, seed=1), simulate_objects(1, seed=2))
+
+
+def test_a_device_that_is_not_there_ends_a_search_before_it_begins(tmp_path, images, monkeypatch):
+    """And the cause can be corrected: nothing was recorded that would stand in the way."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    short = Training(steps=1, batch_size=8)
+    controller = RandomSearch(small_space(max_depth=2), seed=0)
+    settings = {"candidates": 2, "out": tmp_path / "run"}
+    with pytest.raises(ValueError, match=r"The device is 'cuda', but torch .* sees no CUDA device"):
+        run_search(controller, Task(images, None, replace(short, device="cuda")), **settings)
+    assert not (tmp_path / "run").exists()
+    run = run_search(controller, Task(images, None, short), **settings)
+    assert run["outcome"].values.tolist() == ["done", "done"]
+    # Elsewhere there may be such a device
+    check_search(Task(images, None, replace(short, device="cuda")), here=False)
+
+
+def test_all_problems_are_said_at_once(tmp_path, images, monkeypatch):
+    usage = namedtuple("usage", "total used free")(1, 1, 5 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    some = images.train_labels != 3
+    few = replace(
+        images, train_images=images.train_images[some], train_labels=images.train_labels[some]
+    )
+    with pytest.raises(ValueError) as caught:
+        check_search(Task(few, None, Training(batch_size=4096)), out=tmp_path / "new", here=True)
+    for part in ("fewer than one batch of 4096", "1 of 8 classes", "has 5 MiB left"):
+        assert part in str(caught.value)
+
+
+def test_the_command_checks_and_stops(tmp_path, capsys):
+    file = tmp_path / "RUN.toml"
+    file.write_text("candidates = 3\n" + RUN)
+    assert main(["search", str(file), "--check"]) == 0
+    assert "a search of 3 candidates can begin" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["RUN.toml"]
+    assert main(["search", str(file)]) == 1
+    assert "give --out DIR" in capsys.readouterr().err
+    file.write_text("candidates = 3\n" + RUN.replace("batch_size = 64", "batch_size = 640"))
+    assert main(["search", str(file), "--check"]) == 1
+    assert "fewer than one batch of 640" in capsys.readouterr().err
