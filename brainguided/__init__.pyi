@@ -68,6 +68,7 @@ from .journal import (
     Journal as Journal,
     JournalError as JournalError,
     merge_runs as merge_runs,
+    repair_journal as repair_journal,
 )
 from .networks import (
     Observation as Observation,

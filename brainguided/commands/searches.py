@@ -1,4 +1,4 @@
-"""The verbs of a search: demo, search, worker, merge, report, finalists."""
+"""The verbs of a search: demo, search, worker, merge, repair, report, finalists."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "merge", merge, example="brainguided merge runs/a runs/b --out runs/all")
     one.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run folders; only read")
     one.add_argument("--out", type=Path, required=True, help="new run folder")
+
+    one = add_verb(verbs, "repair", repair, example="brainguided repair runs/first")
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder")
 
     one = add_verb(verbs, "report", report, example="brainguided report runs/first")
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
@@ -214,6 +217,20 @@ def merge(arguments: argparse.Namespace) -> None:
 
     run = merge_runs(arguments.runs, arguments.out)
     print(f"{run.sizes['candidate']} candidates of {len(arguments.runs)} runs in {arguments.out}")
+
+
+def repair(arguments: argparse.Namespace) -> None:
+    """Recover what was recorded of a search before its journal was damaged."""
+    from brainguided.journal.repair import repair_journal
+
+    number, problem = repair_journal(arguments.out)
+    if not problem:
+        print(f"The journal of {arguments.out} is whole; nothing was done.")
+        return
+    print(
+        f"The first bad row was {problem}; {number} candidates were recovered. The damaged file "
+        f"is {arguments.out / 'journal.damaged.db'}. Start the same search again to go on."
+    )
 
 
 def _note_run_file(run_file: Path, folder: Path) -> None:

@@ -3,3 +3,4 @@ from .journal import (
     JournalError as JournalError,
 )
 from .merge import merge_runs as merge_runs
+from .repair import repair_journal as repair_journal

@@ -6,12 +6,15 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from brainguided.journal._chain import TABLE, follow
+
 FILE_NAME = "journal.db"
-FORMAT = 2
+FORMAT = 3
+_EARLIER = 2  # without digests; read and gone on with as it is
 APPLICATION_ID = 0x62674A31  # "bgJ1"
 _TABLES = """
 CREATE TABLE search (
@@ -47,15 +50,16 @@ CREATE TABLE session (
     host TEXT NOT NULL, pid INTEGER NOT NULL, versions TEXT NOT NULL
 );
 """
-# Of no other use than to say how far a search is; journals of before have none
+# Of no other use than to say how far a search is
 _PROGRESS = """
 CREATE TABLE IF NOT EXISTS progress (
     id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL, candidates INTEGER NOT NULL,
-    running INTEGER NOT NULL, waiting INTEGER NOT NULL, workers INTEGER
+    running INTEGER NOT NULL, waiting INTEGER NOT NULL, workers INTEGER{digest}
 );
 """
+_SCHEMA = _TABLES + TABLE + _PROGRESS.format(digest=", digest TEXT NOT NULL")
 _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
-_KNOWN = _NAMES | {"progress"}
+_KNOWN = _NAMES | {"progress", "chain"}
 
 
 _PATIENCE = 1800.0  # s for which another program may hold the journal
@@ -91,7 +95,9 @@ def connect_to_read(address: str, path: Path) -> sqlite3.Connection:
     """Open a journal for reading."""
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
+        connection.execute("BEGIN")  # rows and digests of one moment
         _check(connection, path)
+        connection.execute("COMMIT")
     except BaseException:
         connection.close()
         raise
@@ -104,7 +110,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     try:
         # A driver killed in its first moment leaves an empty file
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        new = tables == 0 and _pragma(connection, "application_id") == 0
+        new = tables == 0 and pragma(connection, "application_id") == 0
         if not new:
             _check(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -112,14 +118,19 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         if new:
             connection.executescript(
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {FORMAT}; {_PROGRESS} {_TABLES} COMMIT;"
+                f"PRAGMA user_version = {FORMAT}; {_SCHEMA} COMMIT;"
             )
-        else:
-            connection.execute(_PROGRESS)
+        elif not is_chained(connection):
+            connection.execute(_PROGRESS.format(digest=""))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def is_chained(connection: sqlite3.Connection) -> bool:
+    """Return whether the rows of a journal carry digests."""
+    return bool(pragma(connection, "user_version") >= FORMAT)
 
 
 def begin_writing(connection: sqlite3.Connection, path: Path) -> None:
@@ -147,25 +158,27 @@ def begin_writing(connection: sqlite3.Connection, path: Path) -> None:
                 ) from error
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> Any:
+def pragma(connection: sqlite3.Connection, name: str) -> Any:
+    """Return a number or text that SQLite keeps of a file."""
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse what is not an intact journal of this format."""
-    if _pragma(connection, "application_id") != APPLICATION_ID:
+    if pragma(connection, "application_id") != APPLICATION_ID:
         raise JournalError(
             f"{path} is not the journal of a search but another or an empty SQLite file. "
             "Give the folder of a search, or an empty one."
         )
-    found = _pragma(connection, "user_version")
-    if found != FORMAT:
-        raise JournalError(
-            f"{path} has format {found}, this version of brainguided knows format {FORMAT}. "
-            "Open it with the version that wrote it (table 'session', column 'versions')."
-        )
-    verdict = _pragma(connection, "quick_check")
+    found = pragma(connection, "user_version")
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if found not in (_EARLIER, FORMAT) or (found == _EARLIER and "chain" in names):
+        raise JournalError(
+            f"{path} has format {found}, this version of brainguided knows format {FORMAT} and "
+            "earlier ones. Open it with the version that wrote it (table 'session', column "
+            "'versions'), or restore it from a copy."
+        )
+    verdict = pragma(connection, "quick_check")
     if verdict != "ok" or not names >= _NAMES:
         missing = ", ".join(sorted(_NAMES - names))
         raise sqlite3.DatabaseError(f"missing tables: {missing}" if missing else verdict)
@@ -176,6 +189,29 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             "Let that program work on a copy. To go on here, take its tables out, with "
             f"sqlite3 {path} '{drop}{' ...' if len(foreign) > 3 else ''}'."
         )
+    if found == FORMAT:
+        if _read_schema(connection) != _EXPECTED:
+            raise sqlite3.DatabaseError("its tables are not those of a journal")
+        if problem := follow(connection).problem:
+            raise JournalError(
+                f"{path} is damaged: {problem} is not as it was recorded. Restore it from a copy, "
+                f"or recover all that was recorded before: brainguided repair {path.parent}."
+            )
+
+
+def _read_schema(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the definition of each table of ours."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+    return {name: sql for name, sql in rows if name in _KNOWN}
+
+
+def _make_schema() -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        return _read_schema(connection)
+
+
+_EXPECTED = _make_schema()
 
 
 @contextmanager
@@ -183,8 +219,9 @@ def one_error(path: Path) -> Iterator[None]:
     """Turn errors of SQLite into one of ours, with the file."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise JournalError(
-            f"{path} cannot be opened as a journal ({error}). "
-            "Restore it from a copy, or start the search again in another folder."
+            f"{path} cannot be opened as a journal ({error}). Restore it from a copy, recover what "
+            f"can be read (brainguided repair {path.parent}), or start the search again in "
+            "another folder."
         ) from error

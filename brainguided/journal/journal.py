@@ -21,6 +21,7 @@ from typing import Any
 
 import xarray as xr
 
+from brainguided.journal._chain import append, digest
 from brainguided.journal._journal_file import (
     APPLICATION_ID,
     FILE_NAME,
@@ -30,6 +31,7 @@ from brainguided.journal._journal_file import (
     cause,
     connect_to_read,
     connect_to_write,
+    is_chained,
     one_error,
     take_lock,
 )
@@ -56,6 +58,7 @@ class Journal:
         self.path = path
         self._connection = connection
         self._lock = lock
+        self._chained = is_chained(connection)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Journal:
@@ -142,6 +145,7 @@ class Journal:
         """Record the settings of the search."""
         with self._transaction():
             self._connection.execute("INSERT INTO search VALUES (1, ?)", (dump(config),))
+            self._chain("search", 1)
 
     def begin_session(self, *, workers: str) -> None:
         """Record that a driver started: when, where and with which versions."""
@@ -155,6 +159,8 @@ class Journal:
                 "VALUES (?, ?, ?, ?, ?)",
                 (time.time(), workers, platform.node(), os.getpid(), dump(versions)),
             )
+            (number,) = self._connection.execute("SELECT max(id) FROM session").fetchone()
+            self._chain("session", number)
 
     def events(self, since: int = 0) -> list[tuple[str, dict[str, Any]]]:
         """Return what was asked and told, in its order, from event number `since` on.
@@ -223,17 +229,19 @@ class Journal:
             payload["wanted"] = wanted
         with self._transaction():
             self._connection.execute("INSERT INTO event VALUES (?, 'ask', ?)", (seq, dump(payload)))
+            self._chain("event", seq)
 
     def record_attempt(self, attempt: Attempt, timing: Timing | None = None) -> None:
         """Record one attempt, with when and where it ran; committed on return."""
         with self._transaction():
-            insert_attempt(self._connection, attempt)
+            self._insert(attempt)
             if timing is not None:
                 spent = (timing.seconds, timing.started, timing.finished, timing.host, timing.pid)
                 self._connection.execute(
                     "INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (attempt.candidate, attempt.attempt, *spent),
                 )
+                self._chain("timing", attempt.candidate, attempt.attempt)
 
     def record_tell(
         self,
@@ -248,20 +256,25 @@ class Journal:
         """
         with self._transaction():
             for duplicate in duplicates:
-                insert_attempt(self._connection, duplicate)
+                self._insert(duplicate)
             for candidate, reward in rewards.items():
-                self._connection.execute(
-                    "UPDATE evaluation SET reward = ? WHERE candidate = ? AND outcome = 'failed'",
+                changed = self._connection.execute(
+                    "UPDATE evaluation SET reward = ? WHERE candidate = ? AND outcome = 'failed' "
+                    "RETURNING attempt",
                     (reward, candidate),
-                )
+                ).fetchall()
+                for (attempt,) in changed:
+                    self._chain("evaluation", candidate, attempt)
             payload = {"candidates": list(rewards), "rewards": list(rewards.values())}
             self._connection.execute(
                 "INSERT INTO event VALUES (?, 'tell', ?)", (seq, dump(payload))
             )
+            self._chain("event", seq)
             if state is not None:
                 self._connection.execute(
                     "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)", (seq + 1, dump(state))
                 )
+                self._chain("snapshot", 1)
 
     def results(self) -> list[Attempt]:
         """Return the final attempt of every candidate that has one, by candidate."""
@@ -315,11 +328,12 @@ class Journal:
         self, *, candidates: int, running: int, waiting: int, workers: int | None
     ) -> None:
         """Note how far the search is, for those who look on."""
-        row = (time.time(), candidates, running, waiting, workers)
+        row: tuple[Any, ...] = (1, time.time(), candidates, running, waiting, workers)
+        if self._chained:
+            row += (digest(*row),)
         with self._transaction():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?, ?, ?)", row
-            )
+            marks = ", ".join("?" * len(row))
+            self._connection.execute(f"INSERT OR REPLACE INTO progress VALUES ({marks})", row)
 
     def progress(self) -> tuple[float, int, int, int, int | None] | None:
         """Return what was noted last, None in a journal without.
@@ -330,11 +344,11 @@ class Journal:
         names = "SELECT count(*) FROM sqlite_master WHERE name = 'progress'"
         if not self._connection.execute(names).fetchone()[0]:
             return None
-        query = "SELECT at, candidates, running, waiting, workers FROM progress"
-        row: tuple[float, int, int, int, int | None] | None = self._connection.execute(
-            query
-        ).fetchone()
-        return row
+        row = self._connection.execute("SELECT * FROM progress").fetchone()
+        if row is None or (self._chained and row[-1] != digest(*row[:-1])):
+            return None
+        noted: tuple[float, int, int, int, int | None] = row[1:6]
+        return noted
 
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `records.build_run` for its variables."""
@@ -346,6 +360,14 @@ class Journal:
         run = build_run(results, seconds=self.seconds(), config=self.config or {})
         export_run(results, run, self.path.parent)
         return run
+
+    def _insert(self, attempt: Attempt) -> None:
+        insert_attempt(self._connection, attempt)
+        self._chain("evaluation", attempt.candidate, attempt.attempt)
+
+    def _chain(self, table: str, *key: int) -> None:
+        if self._chained:
+            append(self._connection, table, *key)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

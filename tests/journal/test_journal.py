@@ -95,7 +95,7 @@ def test_a_plain_select_comes_in_the_order_of_candidates(tmp_path):
         assert rows == [(0, 1), (1, 1), (2, 1), (2, 2), (3, 1)]
         assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert file.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        assert file.execute("PRAGMA user_version").fetchone() == (2,)
+        assert file.execute("PRAGMA user_version").fetchone() == (3,)
     file.close()
 
 
@@ -250,8 +250,8 @@ def test_another_database_is_refused(tmp_path, opening):
 @both
 def test_a_newer_format_is_refused(tmp_path, opening):
     fill(tmp_path).close()
-    damage(tmp_path / "journal.db", "PRAGMA user_version = 3")
-    with pytest.raises(JournalError, match=r"has format 3, this version .* knows format 2"):
+    damage(tmp_path / "journal.db", "PRAGMA user_version = 4")
+    with pytest.raises(JournalError, match=r"has format 4, this version .* knows format 3 and"):
         opening(tmp_path)
 
 

@@ -652,6 +652,7 @@ def test_a_search_begun_with_repetitions_goes_on_with_them(tmp_path):
     del config["controller"]["unique"]
     file.execute("UPDATE search SET config = ?", (json.dumps(config),))
     file.commit()
+    file.executescript("DROP TABLE chain; DROP TABLE progress; PRAGMA user_version = 2")
     file.close()
     run = search(tmp_path, 20, proposer=RandomSearch(few(), seed=3))
     assert (run["duplicate_of"].values >= 0).any()
