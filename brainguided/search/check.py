@@ -11,6 +11,7 @@ import numpy as np
 
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.training import find_device_problem
+from neural_data.errors import raise_problems
 
 _ROOM = 100 * 2**20  # bytes that a run folder should find
 _FEW = 10  # conditions, below which an RDM says little
@@ -57,10 +58,7 @@ def check_search(task: Task, *, out: str | os.PathLike[str] | None = None, here:
         problems.append(
             f"The disk of {place} has {free / 2**20:.0f} MiB left; a run wants {_ROOM / 2**20:.0f}."
         )
-    if problems:
-        raise ValueError(
-            "This search cannot succeed:" + "".join(f"\n  - {problem}" for problem in problems)
-        )
+    raise_problems("This search cannot succeed", problems, ValueError)
     for target in task.teacher or ():
         if target.rdm.n_cond < _FEW:
             _log.warning(
