@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def cause(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def take_lock(folder: Path, say_holder: Callable[[Path], str]) -> sqlite3.Connection:
+def take_lock(folder: Path) -> sqlite3.Connection:
     """Take the lock of a run folder; the operating system frees it when the process dies."""
     connection = sqlite3.connect(folder / "journal.lock", timeout=0, isolation_level=None)
     try:
@@ -85,10 +85,22 @@ def take_lock(folder: Path, say_holder: Callable[[Path], str]) -> sqlite3.Connec
         if "locked" not in str(error):
             raise
         raise JournalError(
-            f"Another search is writing into {folder}{say_holder(folder)}. "
+            f"Another search is writing into {folder}{_say_holder(folder)}. "
             "Wait for it to end, or choose another folder."
         ) from error
     return connection
+
+
+def _say_holder(folder: Path) -> str:
+    """Return which process began the last session, where that can be read."""
+    path = folder / FILE_NAME
+    try:
+        with closing(connect_to_read(f"{path.absolute().as_uri()}?mode=ro", path)) as connection:
+            query = "SELECT pid, host FROM session ORDER BY id DESC LIMIT 1"
+            row = connection.execute(query).fetchone()
+    except (sqlite3.Error, ValueError):
+        return ""
+    return f" (process {row[0]} on {row[1]})" if row else ""
 
 
 def connect_to_read(address: str, path: Path) -> sqlite3.Connection:
@@ -179,6 +191,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             "'versions'), or restore it from a copy."
         )
     verdict = pragma(connection, "quick_check")
+    if path.stat().st_size % pragma(connection, "page_size"):
+        verdict = "the file ends within a page"
     if verdict != "ok" or not names >= _NAMES:
         missing = ", ".join(sorted(_NAMES - names))
         raise sqlite3.DatabaseError(f"missing tables: {missing}" if missing else verdict)

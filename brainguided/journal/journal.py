@@ -79,7 +79,7 @@ class Journal:
         made = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = take_lock(folder, _holder)
+            lock = take_lock(folder)
         except (OSError, sqlite3.Error) as error:
             if made:
                 with suppress(OSError):
@@ -392,14 +392,3 @@ class Journal:
                 f"{self.path} cannot be written ({error}). Nothing before is lost: "
                 "make room, then start the same search again to resume it."
             ) from error
-
-
-def _holder(folder: Path) -> str:
-    try:
-        with Journal.read(folder) as journal:
-            row = journal._connection.execute(
-                "SELECT pid, host FROM session ORDER BY id DESC LIMIT 1"
-            ).fetchone()
-    except (OSError, ValueError):
-        return ""
-    return f" (process {row[0]} on {row[1]})" if row else ""

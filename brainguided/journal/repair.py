@@ -61,7 +61,7 @@ def repair_journal(out: str | os.PathLike[str]) -> tuple[int, str]:
     new = folder / f".journal.{os.getpid()}.db"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {FILE_NAME}; give the folder of a search.")
-    with closing(take_lock(folder, lambda _: "")), one_error(path):
+    with closing(take_lock(folder)), one_error(path):
         with closing(sqlite3.connect(path, isolation_level=None)) as damaged:
             if pragma(damaged, "application_id") != APPLICATION_ID or (
                 pragma(damaged, "user_version") != FORMAT

@@ -621,7 +621,7 @@ def test_a_space_that_is_used_up_ends_the_search_and_says_so(tmp_path, caplog):
         schedule = Schedule(Batch(size))
         run = search(tmp_path / name, 40, proposer=made, schedule=schedule)
         assert run.sizes["candidate"] == len(set(run["architecture"].values)) == 14
-        assert "used up: 14 of 40 candidates" in caplog.text
+        assert "14 of 40 candidates: the space is used up" in caplog.text
     caplog.clear()
     again = search(tmp_path / "rounds", 50, proposer=RandomSearch(few(), seed=3))
     assert again.sizes["candidate"] == 14
