@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainguided.commands.options import add_verb, natural, say, whole
+from brainguided.commands.options import add_verb, gibibytes, natural, say, whole
 from brainguided.search.progress import say_time
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _add_observation(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument(
         "--memory",
-        type=float,
+        type=gibibytes,
         default=1.0,
         metavar="GIB",
         help="activations held at a time; others lie in OUT/unfinished meanwhile (%(default)g)",

@@ -64,6 +64,14 @@ def natural(text: str) -> int:
     return number
 
 
+def gibibytes(text: str) -> float:
+    """Read a number of GiB above 0."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of GiB above 0")
+    return number
+
+
 def say(text: str) -> None:
     """Tell the user of progress, on stderr."""
     print(text, file=sys.stderr, flush=True)

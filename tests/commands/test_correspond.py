@@ -113,8 +113,9 @@ def test_layers_are_excluded_and_those_left_out_are_named(lab, tmp_path, capsys)
     assert found["layer"].values.tolist() == ["layer.linear2", "layer"]
     assert found.attrs["tokens"] == "mean"
     assert found.attrs["left_out"] == "layer.self_attn.out_proj: not used in the forward pass"
-    assert run(lab, "--model", model, "--out", str(tmp_path / "none"), "--memory", "0") == 1
-    assert "memory is 0.0; expected MiB above 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(lab, "--model", model, "--out", str(tmp_path / "none"), "--memory", "inf")
+    assert "--memory: inf is not a number of GiB above 0" in capsys.readouterr().err
 
 
 def test_a_correspondence_that_was_stopped_goes_on_and_says_so(
