@@ -16,6 +16,19 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ENGINES = "tests/engines/"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--share", metavar="K/N", help="run every Nth of the tests, from the Kth on")
+
+
+@pytest.hookimpl(trylast=True)  # when -m and -k have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if share := config.getoption("share"):
+        first, step = map(int, share.split("/"))
+        left_out = [item for k, item in enumerate(items) if k % step != first % step]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = items[first % step :: step]
+
+
 def pytest_configure() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers take the cores already
