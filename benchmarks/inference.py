@@ -249,7 +249,7 @@ def differ(design: Design, layers: int, simulations: int) -> tuple[str, str, str
         area = add_noise(generator, np.concatenate(turned[0], axis=1), design)
         area = pattern_distances(area, "correlation")
         vectors = [pattern_distances(p, "correlation") for p in turned[1]]
-        how = Inference(draws=500)
+        how = Inference(draws=400)
         draws, _ = draw_similarity(vectors, area, how, units=design.units, seed=seed)
         similarity = compare_vectors(np.array(vectors), area, "pearson")
         tested = compare_layers(
@@ -258,7 +258,11 @@ def differ(design: Design, layers: int, simulations: int) -> tuple[str, str, str
                     "similarity": (("layer", "area"), similarity[:, None]),
                     "similarity_draws": (("bootstrap", "layer", "area"), draws[:, :, None]),
                 },
-                coords={"layer": [f"layer{k}" for k in range(layers)], "area": ["IT"]},
+                coords={
+                    "layer": [f"layer{k}" for k in range(layers)],
+                    "area": ["IT"],
+                    "unit_count": ("area", [design.units.number]),
+                },
             )
         )
         rejected.append(np.nanmin(tested["corrected_p_value"]) <= 0.05)

@@ -119,7 +119,6 @@ ROOMS = {
 }  # fmt: skip
 # These await their turn; whoever mends one takes it out
 LARGER = {
-    "brainguided/correspondence/_area_map.py: draw_similarity",
     "brainguided/correspondence/ceilings.py: compute_ceiling",
     "brainguided/correspondence/compute.py: _assemble",
     "brainguided/guidance/teacher.py",

@@ -16,6 +16,10 @@ from .coupling import (
     couple_layers as couple_layers,
     permute_coupling as permute_coupling,
 )
+from .differences import (
+    compare_layers as compare_layers,
+    compare_networks as compare_networks,
+)
 from .dimensionality import (
     compute_area_dimensionality as compute_area_dimensionality,
     compute_dimensionality as compute_dimensionality,
@@ -25,11 +29,7 @@ from .hierarchy import (
     compute_hierarchy as compute_hierarchy,
     permute_hierarchy as permute_hierarchy,
 )
-from .permutation import (
-    compare_layers as compare_layers,
-    compare_networks as compare_networks,
-    permute_similarity as permute_similarity,
-)
+from .permutation import permute_similarity as permute_similarity
 from .predictivity import (
     compute_layer_predictivity as compute_layer_predictivity,
     compute_predictivity as compute_predictivity,

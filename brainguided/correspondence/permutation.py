@@ -1,8 +1,7 @@
-"""Tests of similarities: against chance, of one layer or network against another."""
+"""Tests of similarities against chance, by permutation of units."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +14,10 @@ from brainguided.rdms.distances import count_conditions, square_matrix, upper_tr
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.units import UnitName, Units, find_rdm_units
 from brainguided.rdms.whitening import condition_sums, whitened_products
-from neural_data.errors import raise_problems
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
-SHARED = ("method", "measure", "by", "resampled", "unit", "draws", "seed", "source", "history")
-"""Attributes that correspondences have in common if their draws are the same."""
 LAYER_BYTES = 512 * 2**20
 """Dissimilarities of layers that are multiplied with each permutation at a time."""
 
@@ -214,175 +210,3 @@ def exceed_maximum(similarity: np.ndarray, null: np.ndarray) -> np.ndarray:
     best = np.nanmax(null, axis=1)
     p = (1 + (best[:, None] >= similarity[None, :] - 1e-12).sum(0)) / (1 + len(null))
     return np.where(np.isfinite(similarity), p, np.nan)
-
-
-def compare_layers(correspondence: xr.Dataset) -> xr.Dataset:
-    """Test whether one layer matches an area better than another does, for all pairs of layers.
-
-    The difference of two similarities, on Fisher's z, is divided by its standard error. The p-value
-    is two-sided: the share of draws in which this ratio is as far from that of the estimates; the
-    corrected one is the share in which the largest ratio over all pairs of layers is [1]_. Both
-    speak of other units of stimuli, those of ``attrs["unit"]``.
-
-    Parameters
-    ----------
-    correspondence : xr.Dataset
-        With ``similarity`` (layer, area) and ``similarity_draws`` (bootstrap, layer, area), as
-        from ``correspondence.compute_correspondence``.
-
-    Returns
-    -------
-    xr.Dataset (area, layer, other_layer, bound)
-        `difference`: similarity of ``layer`` minus that of ``other_layer``; `interval` (bound) of
-        95 %; `p_value`; `corrected_p_value`.
-
-    Raises
-    ------
-    ValueError
-        If there are no draws.
-
-    References
-    ----------
-    .. [1] Westfall & Young (1993), Resampling-based multiple testing, section 2.3.
-    """
-    _refuse_undrawn(correspondence)
-    estimate = correspondence["similarity"].transpose("area", "layer").values
-    draws = correspondence["similarity_draws"].transpose("area", "bootstrap", "layer").values
-    layers = correspondence["layer"].values.tolist()
-    areas = correspondence["area"].values.tolist()
-    return _tabulate(estimate, draws, areas=areas, names=layers, dim="layer")
-
-
-def compare_networks(
-    correspondences: Mapping[str, xr.Dataset], *, layers: Mapping[str, str] | None = None
-) -> xr.Dataset:
-    """Test whether one network matches an area better than another does, for all pairs of them.
-
-    As `compare_layers`, of one layer of each network: draws are the same for all networks that
-    were compared with one teacher with one seed, so that what is alike in two of them cancels.
-
-    Parameters
-    ----------
-    correspondences : mapping of str to xr.Dataset
-        Of two networks or more (a winner and its control, say) with the same teacher, inference
-        and seed, as from ``correspondence.compute_correspondence``; by name.
-    layers : mapping of str to str, optional
-        Layer of each network, for all areas; by default the committed layer of each area. A layer
-        that was chosen by the same responses flatters networks with many layers: name layers that
-        were chosen otherwise where the difference is small.
-
-    Returns
-    -------
-    xr.Dataset (area, network, other_network, bound)
-        `difference`: similarity of ``network`` minus that of ``other_network``; `interval` (bound)
-        of 95 %; `p_value`; `corrected_p_value`, for all pairs of networks; `similarity` and
-        `layer` (area, network): what was compared.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two networks, they were not compared with the same areas in the
-        same way, one has no draws, or a layer is unknown.
-    """
-    names = list(correspondences)
-    if len(names) < 2:
-        raise ValueError(f"There are {len(names)} networks to compare; expected two or more.")
-    first = correspondences[names[0]]
-    areas = [str(a) for a in first["area"].values]
-    for name, one in correspondences.items():
-        _refuse_undrawn(one)
-        other = [k for k in SHARED if one.attrs.get(k) != first.attrs.get(k)]
-        if [str(a) for a in one["area"].values] != areas or other:
-            raise ValueError(
-                f"{name!r} and {names[0]!r} were not compared with the same areas in the same way; "
-                f"they differ in {', '.join(other) or 'areas'}. Compute both with one teacher, "
-                "method, inference and seed."
-            )
-    chosen = [
-        [
-            str(one["committed_layer"].sel(area=area).item()) if layers is None else layers[name]
-            for name, one in correspondences.items()
-        ]
-        for area in areas
-    ]
-    lacking = [
-        f"{name!r} has no layer {row[k]!r}"
-        for row in chosen
-        for k, (name, one) in enumerate(correspondences.items())
-        if row[k] not in one["layer"].values
-    ]
-    raise_problems("No networks to compare", list(dict.fromkeys(lacking)), ValueError)
-
-    def gather(variable: str) -> np.ndarray:
-        return np.array(
-            [
-                [
-                    correspondences[name][variable].sel(area=area, layer=layer).values
-                    for name, layer in zip(names, row, strict=True)
-                ]
-                for area, row in zip(areas, chosen, strict=True)
-            ]
-        )
-
-    draws = gather("similarity_draws").transpose(0, 2, 1)
-    result = _tabulate(gather("similarity"), draws, areas=areas, names=names, dim="network")
-    result["similarity"] = (("area", "network"), gather("similarity"))
-    result["layer"] = (("area", "network"), np.array(chosen))
-    return result.assign_attrs({k: first.attrs[k] for k in SHARED if k in first.attrs})
-
-
-def _refuse_undrawn(correspondence: xr.Dataset) -> None:
-    if "similarity_draws" not in correspondence or not correspondence.sizes.get("bootstrap"):
-        raise ValueError(
-            "The correspondence holds no bootstrap draws; compute it with draws of 100 or more."
-        )
-
-
-def _tabulate(
-    estimate: np.ndarray, draws: np.ndarray, *, areas: list[str], names: list[str], dim: str
-) -> xr.Dataset:
-    """Return differences of similarities (area, thing), by their draws (area, draw, thing)."""
-    shape = (*estimate.shape, estimate.shape[1])
-    difference, p, corrected = (np.full(shape, np.nan) for _ in range(3))
-    interval = np.full((*shape, 2), np.nan)
-    for k, (r, drawn) in enumerate(zip(estimate, draws, strict=True)):
-        difference[k] = r[:, None] - r[None, :]
-        p[k], corrected[k] = _test_pairs(r, drawn)
-        about = drawn - drawn.mean(0)
-        bounds = np.quantile(about[:, :, None] - about[:, None, :], [0.025, 0.975], axis=0)
-        interval[k] = np.moveaxis(difference[k] + bounds, 0, -1)
-    dims = ("area", dim, f"other_{dim}")
-    return xr.Dataset(
-        {
-            "difference": (dims, difference),
-            "interval": ((*dims, "bound"), interval),
-            "p_value": (dims, p),
-            "corrected_p_value": (dims, corrected),
-        },
-        coords={"area": areas, dim: names, f"other_{dim}": names, "bound": ["lower", "upper"]},
-    )
-
-
-def _test_pairs(similarity: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return p-values (layer, layer) of all differences, and those corrected for their number.
-
-    Parameters
-    ----------
-    similarity : ndarray (layer,)
-    draws : ndarray (draw, layer)
-    """
-    limit = 1 - 1e-12
-    z = np.arctanh(np.clip(similarity, -limit, limit))
-    about = np.arctanh(np.clip(draws, -limit, limit))
-    about = about - about.mean(0)
-    spread = np.abs(about[:, :, None] - about[:, None, :])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt((spread**2).mean(0))
-        ratio = np.abs(z[:, None] - z[None, :]) / error
-        spread /= error
-    alone = np.isfinite(ratio) & (error > 1e-9)  # two layers may be the same but for rounding
-    largest = np.where(alone, spread, -np.inf).max((1, 2))
-    number = 1 + len(draws)
-    p = (1 + (spread >= ratio).sum(0)) / number
-    corrected = (1 + (largest[:, None, None] >= ratio).sum(0)) / number
-    return np.where(alone, p, np.nan), np.where(alone, np.maximum(p, corrected), np.nan)

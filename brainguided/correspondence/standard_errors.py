@@ -22,8 +22,10 @@ import numpy as np
 from brainguided.rdms.compare import prepare_vector
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.distances import square_matrix
-from brainguided.rdms.units import FEWEST_UNITS, Units
+from brainguided.rdms.units import Units
 
+IN_INTERVALS, IN_DRAWS = 6, 3
+"""Units of which nothing is taken out of a standard error; chosen with benchmarks/inference.py."""
 LARGEST = 1 - 1e-15
 """Similarities of more than this are those of one RDM with itself: Fisher's z is not finite."""
 
@@ -128,21 +130,27 @@ def measure_spread(
         rests += rest / many
         second = _sum_pairs(rest)
         seconds += second
-        error[k] = np.linalg.norm(deviations[:, k]) * _shrink(firsts[:, k], second, number)
+        error[k] = np.linalg.norm(deviations[:, k]) * _shrink(
+            firsts[:, k], second, number, IN_INTERVALS
+        )
     mean = firsts.mean(1, keepdims=True)
     of_mean = _sum_pairs(rests)
+    of_others = max(seconds - many * of_mean, 0.0)
     factors = (
-        _shrink(mean, of_mean, number),
-        _shrink(firsts - mean, max(seconds - many * of_mean, 0.0), number),
+        _shrink(mean, of_mean, number, IN_DRAWS),
+        _shrink(firsts - mean, of_others, number, IN_DRAWS),
     )
     return Spread(centre, deviations, error, factors)
 
 
-def _shrink(first: np.ndarray, second: float, number: int) -> float:
-    """Return by how much a standard error shrinks when pairs of units count once."""
+def _shrink(first: np.ndarray, second: float, number: int, units: int) -> float:
+    """Return by how much a standard error shrinks when pairs of units count once.
+
+    Of `units` units nothing is taken out, of very many all that pairs add.
+    """
     total = (first**2).sum()
     share = second / total if total > 0 else 0.0
-    part = share * (1 - FEWEST_UNITS / number) * number / (number - 2)
+    part = share * (1 - units / number) * number / (number - 2)
     return float(np.sqrt(np.clip(1 - part, 0.5, 1.0)))
 
 
