@@ -11,15 +11,18 @@ from brainguided.correspondence._parts import divide_repetitions
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions
-from brainguided.rdms.measures import pattern_distances
+from brainguided.rdms.labels import condition_labels
+from brainguided.rdms.measures import find_measure, pattern_distances
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
-from neural_data.model.recording import check_structure
+from neural_data.model.recording import average_repetitions, check_structure
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
 TIMES = ("time_bin_start", "time_bin_end")
+MOST_UNDEFINED = 0.2
+"""Part of the conditions that may be left out of a time bin before it has no similarity."""
 
 
 def compute_similarity_over_time(
@@ -48,8 +51,10 @@ def compute_similarity_over_time(
     Returns
     -------
     xr.DataArray (area, layer, time_bin)
-        With ``time_bin_start`` and ``time_bin_end`` in ms where the recording has them; NaN in
-        bins in which an area's RDM is not defined (no site responds to a stimulus).
+        With ``time_bin_start`` and ``time_bin_end`` in ms where the recording has them. Where the
+        measure is undefined for some stimuli of a bin (no site responds to them), the similarity
+        is that of the others, as many as the coordinate ``conditions`` (area, time_bin) says; NaN
+        where they are fewer than four fifths of all.
 
     Raises
     ------
@@ -67,27 +72,38 @@ def compute_similarity_over_time(
     areas = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
     names = [str(n) for n in layer_rdms.rdm_descriptors.get("layer", range(layer_rdms.n_rdm))]
     values = np.full((len(areas), len(names), recording.sizes["time_bin"]), np.nan)
+    numbers = np.zeros((len(areas), recording.sizes["time_bin"]), dtype=int)
     prepared, refused = None, ""
     for k in range(recording.sizes["time_bin"]):
         for n, area in enumerate(areas):
             part = recording.isel(time_bin=[k], site=recording["area"].values == area)
             try:
-                rdm = compute_rdms(part, by=by, measure=measure)
+                rdm, left_out = _compute_defined_rdm(part, by, measure)
             except RecordingError as cause:
                 refused = str(cause)
                 continue
+            numbers[n, k] = rdm.n_cond
             if np.ptp(rdm.dissimilarities) == 0:
                 continue
-            if prepared is None:
-                prepared = prepare_rdms(align_rdms(layer_rdms, rdm), method=method)
-            values[n, :, k] = compare_rdms(prepared, rdm, method=method)[:, 0]
-    if prepared is None:
+            if left_out:
+                some = layer_rdms.subset_pattern(*_find_labels(layer_rdms, rdm))
+                layers = prepare_rdms(align_rdms(some, rdm), method=method)
+            else:
+                prepared = prepared or prepare_rdms(align_rdms(layer_rdms, rdm), method=method)
+                layers = prepared
+            values[n, :, k] = compare_rdms(layers, rdm, method=method)[:, 0]
+    if not numbers.any():
         raise RecordingError(f"No time bin has a defined RDM. {refused}")
     coords = {k: ("time_bin", recording[k].values) for k in TIMES if k in recording.coords}
     return xr.DataArray(
         values,
         dims=("area", "layer", "time_bin"),
-        coords={"area": areas, "layer": names, **coords},
+        coords={
+            "area": areas,
+            "layer": names,
+            "conditions": (("area", "time_bin"), numbers),
+            **coords,
+        },
         name="similarity",
         attrs={
             "long_name": f"RDM similarity ({method})",
@@ -95,6 +111,34 @@ def compute_similarity_over_time(
             **origin_of(recording),
         },
     )
+
+
+def _compute_defined_rdm(part: xr.Dataset, by: str, measure: str) -> tuple[RDMs, bool]:
+    """Return the RDM of the conditions for which it is defined, and whether any were left out."""
+    mean = average_conditions(
+        average_repetitions(part).isel(time_bin=0, drop=True).transpose("stimulus", "site"), by
+    )
+    undefined = find_measure(measure).undefined
+    if undefined is None or not (bad := undefined(mean.values)[0]).any():
+        return compute_rdms(part, by=by, measure=measure), False
+    if bad.mean() > MOST_UNDEFINED:
+        raise RecordingError(
+            f"{int(bad.sum())} of {len(bad)} conditions have responses of which the {measure} "
+            "distance is undefined."
+        )
+    good = mean[by].values[~bad]
+    kept = np.isin(part[by].values, good)
+    return compute_rdms(part.isel(stimulus=kept), by=by, measure=measure), True
+
+
+def _find_labels(layer_rdms: RDMs, rdm: RDMs) -> tuple[str, list[str]]:
+    """Return the descriptor that labels conditions, and those of an RDM, for a subset."""
+    labels = condition_labels(layer_rdms)
+    for name, values in layer_rdms.pattern_descriptors.items():
+        if [str(v) for v in values] == labels:
+            wanted = set(condition_labels(rdm))
+            return str(name), [v for v in values if str(v) in wanted]
+    raise AssertionError("labels are those of a descriptor")
 
 
 def compute_temporal_generalisation(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from brainguided.rdms._undefined import distances_with_gaps, mark_undefined
 from brainguided.rdms.conditions import (
     average_conditions,
     condition_index,
@@ -28,7 +29,7 @@ from brainguided.rdms.labels import (
     name_rdms,
     repeated,
 )
-from brainguided.rdms.measures import DEFAULT, MEASURES, find_measure, pattern_distances
+from brainguided.rdms.measures import DEFAULT, MEASURES, find_measure
 from neural_data.errors import RecordingError, raise_problems
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.origin import origin_of
@@ -118,13 +119,16 @@ def compute_rdms(
         under the name given as `by`, and every other stimulus coordinate that is constant within
         each condition; ``rdm_descriptors`` hold ``area`` and ``n_sites`` and, where there are
         several time bins, ``time_bin_start`` and ``time_bin_end`` in ms (or, if the bins have no
-        times, their number, ``time_bin``); ``descriptors`` hold ``source`` and ``history``.
+        times, their number, ``time_bin``), and where a pattern of some time bin is such that the
+        measure is undefined (no site responds to a stimulus), ``undefined``, how many there are:
+        their dissimilarities in this bin are NaN; ``descriptors`` hold ``source`` and ``history``.
 
     Raises
     ------
     RecordingError
         If responses are missing for a condition, or such that the measure is undefined
-        (correlation of constant patterns, angle of silent ones, negative counts), if there are
+        (correlation of constant patterns, angle of silent ones, negative counts; of several time
+        bins, if it is so in all), if there are
         fewer than 3 conditions (or sites, for "correlation"), if `by` is no stimulus coordinate,
         or if a measure needs repetitions that are not there.
     AlignmentError
@@ -153,19 +157,20 @@ def compute_rdms(
     for area, matrix in _split_areas(responses):
         for number, (patterns, time) in enumerate(_split_time_bins(matrix, area)):
             mean = average_conditions(patterns, by).rename(area)
+            several = matrix.sizes.get("time_bin", 1) > 1
             refuse_undefined(
                 mean,
                 f"{area}{describe_time(time)}",
                 by,
                 measure=measure,
                 fewest_sites=kind.fewest_sites,
-                undefined=kind.undefined,
+                undefined=None if several else kind.undefined,
             )
             if kind.of_recording is not None:
                 single = _select_bin(responses, area, number)
                 row = kind.of_recording(single, mean, noise=noise, by=by)
             else:
-                row = pattern_distances(mean.values, measure)
+                row = distances_with_gaps(mean.values, kind)
             rows.append(row)
             for key, value in {"area": area, "n_sites": mean.shape[1], **time}.items():
                 descriptors.setdefault(key, []).append(value)
@@ -176,6 +181,7 @@ def compute_rdms(
     if kind.of_recording is not None:
         said += f", noise={noise!r}" if isinstance(noise, str) else ", noise given"
     step = f"compute_rdms({said}): {mean.shape[0]} conditions, {', '.join(areas)}{bins}"
+    step += mark_undefined(rows, descriptors, mean.shape[0], measure)
     rdms = build_rdms(
         np.stack(rows) if len(rows) > 1 else rows[0][np.newaxis],
         conditions=mean,

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from made_responses import make_binned
 
+from brainguided.correspondence.time_courses import compute_similarity_over_time
+from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.compute import compute_rdms
 from neural_data.errors import RecordingError
 from neural_data.model.recording import average_repetitions
@@ -61,8 +63,46 @@ def test_responses_with_time_bins_give_the_rdms_of_their_recording() -> None:
     assert "average_repetitions" in rdms.descriptors["history"]
 
 
-def test_a_silent_bin_is_refused_by_its_time() -> None:
+def test_a_silent_stimulus_in_one_bin_is_marked_there_and_nowhere_else() -> None:
     recording = make_binned()
-    recording["response"][..., 0] *= 0.0
-    with pytest.raises(RecordingError, match=r"for V4, -50-0 ms:\n.*same response at every site"):
+    expected = compute_rdms(recording)
+    assert "undefined" not in expected.rdm_descriptors
+    recording["response"][2, :, :8, 1] *= 0.0
+    recording["response"][..., 8:, 0] = recording["response"][..., 8:, 0] * 0.0
+    rdms = compute_rdms(recording)
+    assert list(rdms.rdm_descriptors["undefined"]) == [0, 1, 0, 0, 10, 0, 0, 0]
+    found, before = rdms.get_matrices(), expected.get_matrices()
+    assert np.isnan(found[1, 2, np.arange(10) != 2]).all()
+    before[1, 2] = before[1, :, 2] = np.nan
+    before[4] = np.nan
+    off = ~np.eye(10, dtype=bool)
+    np.testing.assert_allclose(found[:, off], before[:, off])
+    assert "NaN for 10 conditions or fewer in 2 RDMs" in rdms.descriptors["history"]
+    # what needs all of them still refuses
+    with pytest.raises(ValueError, match="hold NaN"):
+        compare_rdms(rdms, rdms)
+    with pytest.raises(RecordingError, match="same response at every site"):
+        compute_rdms(recording.isel(time_bin=[1]))
+    recording["response"][...] = recording["response"] * 0.0
+    with pytest.raises(RecordingError, match=r"in every time bin.*Choose a window"):
         compute_rdms(recording)
+
+
+def test_similarity_over_time_leaves_out_what_is_silent_in_a_bin() -> None:
+    recording = make_binned()
+    layers = compute_rdms(recording.isel(time_bin=2, drop=True))
+    layers.rdm_descriptors["layer"] = ["a", "b"]
+    whole = compute_similarity_over_time(layers, recording)
+    assert (whole["conditions"] == 10).all()
+    recording["response"][2, :, :8, 1] *= 0.0
+    recording["response"][:3, :, :8, 3] *= 0.0
+    found = compute_similarity_over_time(layers, recording)
+    assert found["conditions"].sel(area="V4").values.tolist() == [10, 9, 10, 0]
+    assert np.isnan(found.sel(area="V4").isel(time_bin=3)).all()
+    np.testing.assert_allclose(found.sel(area="IT"), whole.sel(area="IT"))
+    kept = [k for k in range(10) if k != 2]
+    bin_ = recording.isel(time_bin=[1], stimulus=kept)
+    oracle = compare_rdms(
+        layers.subset_pattern("index", kept), compute_rdms(bin_), method="pearson"
+    )[:, 0]
+    np.testing.assert_allclose(found.sel(area="V4").isel(time_bin=1), oracle)
