@@ -18,6 +18,7 @@ from neural_data.reliability.intervals import (
     bootstrap_rdm_reliability,
     bootstrap_site_reliability,
 )
+from neural_data.reliability.reliable_sites import find_given, read_given
 
 SPLITS = 20
 DRAWS = 200
@@ -173,6 +174,8 @@ def _describe_time(recording: xr.Dataset) -> dict[str, str]:
 def _describe_reliability(facts: RecordingFacts) -> dict[str, str]:
     """Say how reliable each area is; splits are few, since two digits are shown."""
     recording = facts.recording
+    if recording is None and (given := _describe_given(facts)):
+        return given
     if recording is None:
         return {"reliability": f"not defined: {facts.recording_says}"}
     areas = recording["area"].values.astype(str)
@@ -182,6 +185,19 @@ def _describe_reliability(facts: RecordingFacts) -> dict[str, str]:
     method = f"{SPLITS} random splits; intervals: {LEVEL:.0%}, {DRAWS} draws of stimuli"
     said = f"; {facts.recording_says}" if facts.recording_says else ""
     return lines | {"reliability from": f"{method}{said}"}
+
+
+def _describe_given(facts: RecordingFacts) -> dict[str, str]:
+    """Say how reliable sites are by what came with a recording without repetitions."""
+    whole = facts.averaged
+    if whole is None or find_given(whole) is None:
+        return {}
+    given = read_given(whole, "reliability").values
+    areas = whole["area"].values.astype(str)
+    return {
+        f"reliability {area}": f"sites {np.median(given[areas == area]):.2f} (median), as given"
+        for area in dict.fromkeys(areas.tolist())
+    }
 
 
 def _describe_area(recording: xr.Dataset, area: str) -> dict[str, str]:

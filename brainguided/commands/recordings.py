@@ -80,6 +80,11 @@ def _add_select(verbs: Any) -> None:
     one.add_argument(
         "--reliability", type=float, metavar="R", help="only sites more reliable than this"
     )
+    one.add_argument(
+        "--given",
+        metavar="COORDINATE",
+        help="for --reliability: take what came with the sites, nothing is split",
+    )
     one.add_argument("--splits", type=whole, default=100, help="for --reliability (%(default)s)")
     one.add_argument("--out", type=Path, required=True, help="netCDF file of the selection")
 
@@ -196,7 +201,10 @@ def select(arguments: argparse.Namespace) -> None:
             recording = average_window(recording, *arguments.window)
         if arguments.reliability is not None:
             recording = select_reliable_sites(
-                recording, above=arguments.reliability, splits=arguments.splits
+                recording,
+                above=arguments.reliability,
+                splits=arguments.splits,
+                given=arguments.given,
             )
         say(str(recording.attrs.get("history", "")))
         print(save_recording(recording, arguments.out))

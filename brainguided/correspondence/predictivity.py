@@ -17,6 +17,7 @@ from neural_data.model.patterns import as_recording
 from neural_data.model.recording import check_structure
 from neural_data.model.stimuli import align_stimuli
 from neural_data.reliability.intervals import bootstrap_site_reliability
+from neural_data.reliability.reliable_sites import find_given, read_given
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +68,9 @@ def compute_predictivity(
     xr.Dataset (site)
         `correlation`; `ceiling`: root of the site's reliability, the largest correlation to be
         expected, and `ceiling_usable`: whether a bootstrap interval of the reliability lies above
-        0; `corrected` = correlation / ceiling where usable, else NaN. Coordinate ``area``.
+        0, or, of a recording without repetitions whose coordinate ``reliability`` over sites gives
+        one, the reliability (``attrs["ceiling_from"]`` says which); `corrected` = correlation /
+        ceiling where usable, else NaN. Coordinate ``area``.
 
     Raises
     ------
@@ -343,17 +346,7 @@ def _describe_sites(
 ) -> xr.Dataset:
     """Label correlations ([layer, ]site) and divide them by the ceilings that are usable."""
     part = recording.sel(site=sites)
-    shown = part["response"].notnull()
-    repeated = shown.sum("repetition").min() if "repetition" in shown.dims else 1
-    ceiling, usable = np.full(len(sites), np.nan), np.zeros(len(sites), dtype=bool)
-    if int(repeated) >= 2 and part.sizes["stimulus"] >= 10:
-        draws = bootstrap_site_reliability(
-            part, draws=200, splits=20, seed=int(said.get("seed", 0))
-        )
-        draws = draws.isel(time_bin=0, drop=True, missing_dims="ignore").transpose("draw", "site")
-        middle = np.median(draws.values, axis=0)
-        usable = np.quantile(draws.values, 0.025, axis=0) > 0
-        ceiling = np.sqrt(np.where(middle > 0, middle, np.nan))
+    ceiling, usable, origin = _ceil_sites(part, int(said.get("seed", 0)))
     dims = ("layer", "site") if correlation.ndim == 2 else ("site",)
     corrected = np.where(usable, correlation / np.where(usable, ceiling, 1.0), np.nan)
     return xr.Dataset(
@@ -364,8 +357,27 @@ def _describe_sites(
             "corrected": (dims, corrected),
         },
         coords={"site": sites, "area": ("site", part["area"].values.astype(str))},
-        attrs={**said, **origin_of(recording)},
+        attrs={**said, "ceiling_from": origin, **origin_of(recording)},
     )
+
+
+def _ceil_sites(part: xr.Dataset, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return the ceiling of each site, whether it may be divided by, and where it is from."""
+    n_sites = part.sizes["site"]
+    if find_given(part) is not None:
+        given = read_given(part, "reliability").values
+        ceiling = np.sqrt(np.where(given > 0, given, np.nan))
+        return ceiling, given > 0, "given reliability"
+    ceiling, usable = np.full(n_sites, np.nan), np.zeros(n_sites, dtype=bool)
+    shown = part["response"].notnull()
+    repeated = int(shown.sum("repetition").min()) if "repetition" in shown.dims else 1
+    if repeated < 2 or part.sizes["stimulus"] < 10:
+        return ceiling, usable, "none: fewer than two repetitions, or than ten stimuli"
+    draws = bootstrap_site_reliability(part, draws=200, splits=20, seed=seed)
+    draws = draws.isel(time_bin=0, drop=True, missing_dims="ignore").transpose("draw", "site")
+    middle = np.median(draws.values, axis=0)
+    usable = np.quantile(draws.values, 0.025, axis=0) > 0
+    return np.sqrt(np.where(middle > 0, middle, np.nan)), usable, "repetitions"
 
 
 def _correlate_columns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
