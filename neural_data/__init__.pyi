@@ -41,6 +41,7 @@ from .model import (
     load_recording as load_recording,
     load_spikes as load_spikes,
     load_stimuli as load_stimuli,
+    name_areas as name_areas,
     open_recording as open_recording,
     pool_recordings as pool_recordings,
     pool_stimuli as pool_stimuli,

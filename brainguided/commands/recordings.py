@@ -63,6 +63,7 @@ def _add_select(verbs: Any) -> None:
     one.add_argument("recording", type=Path, help="netCDF file of a recording")
     one.add_argument("--area", action="append", help="only this area; may be repeated")
     one.add_argument("--animal", action="append", help="only this animal; may be repeated")
+    one.add_argument("--area-from", help="coordinate of the sites that names areas: subregion")
     bounds: dict[str, Any] = {"type": float, "nargs": 2, "metavar": ("FROM", "TO")}
     one.add_argument("--bins", **bounds, help="keep the time bins between these, in ms")
     one.add_argument("--window", **bounds, help="average the time bins between these, in ms")
@@ -170,6 +171,7 @@ def select(arguments: argparse.Namespace) -> None:
     """Select sites and time windows; what was done is written into the file."""
     from neural_data import (
         average_window,
+        name_areas,
         open_recording,
         save_recording,
         select_complete,
@@ -184,8 +186,10 @@ def select(arguments: argparse.Namespace) -> None:
         raise ValueError("--responsive, --baseline and --evoked go together; give all three.")
     with open_recording(arguments.recording) as opened:
         recording = opened
+        if arguments.area_from:
+            recording = name_areas(recording, by=arguments.area_from)
         if arguments.area or arguments.animal:
-            recording = select_recording(opened, area=arguments.area, animal=arguments.animal)
+            recording = select_recording(recording, area=arguments.area, animal=arguments.animal)
         if arguments.complete:
             recording = select_complete(recording)
         if arguments.responsive is not None:

@@ -14,7 +14,7 @@ from brainguided.rdms.measures import DEFAULT, MEASURES
 from brainguided.settings.toml import check_keys, read_toml, refuse_file
 from neural_data.errors import RecordingError, format_names
 from neural_data.model.dissimilarities import load_dissimilarities
-from neural_data.model.pooling import KEPT, pool_recordings, pool_stimuli, split_areas
+from neural_data.model.pooling import KEPT, name_areas, pool_recordings, pool_stimuli, split_areas
 from neural_data.model.recording import load_recording
 from neural_data.model.stimuli import load_stimuli
 from neural_data.simulation.simulate import simulate_macaque
@@ -24,6 +24,7 @@ KEYS = {
     "recording": "files",
     "pool": "text",
     "split": "text",
+    "area_from": "text",
     "name": "text",
     "rdm": "text",
     "simulated": "truth",
@@ -49,6 +50,7 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
             by = "object_name"           # "stimulus" by default
             measure = "crossnobis"       # "correlation" by default; see compute_rdms
             name = "V4 (WE)"             # of the only area; its own by default
+            area_from = "subregion"      # a coordinate of the sites that names their areas
 
             [[teacher]]                  # several animals or sessions, see pool_recordings
             recording = ["a.nc", "b.nc"]
@@ -120,6 +122,8 @@ def check_teacher(where: str, entry: dict[str, Any], folder: Path, problems: lis
         problems.append(f"{where}pool is given, but no list of several recordings")
     if "split" in entry and "recording" not in entry:
         problems.append(f"{where}split is given, but only sites of a recording can be split")
+    if "area_from" in entry and "recording" not in entry:
+        problems.append(f"{where}area_from is given, but only a recording has sites")
     for key in ("recording", "rdm", "stimuli"):
         files = _list_files(entry.get(key, []))
         if len(set(files)) < len(files):
@@ -163,6 +167,8 @@ def _load_areas(entry: dict[str, Any], folder: Path) -> Teacher:
             recording = pool_recordings(loaded, stimuli=entry.get("pool", "same"))
             names = recording["stimulus"].values.tolist()
             stimuli = stimuli.sel(stimulus=[n for n in stimuli["stimulus"].values if n in names])
+        if "area_from" in entry:
+            recording = name_areas(recording, by=entry["area_from"])
         if "split" in entry:
             recording = split_areas(recording, by=entry["split"])
         return Teacher.from_recording(recording, stimuli, areas=areas, by=by, measure=measure)

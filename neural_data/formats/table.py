@@ -217,6 +217,7 @@ FORMATS = (
         options={
             "--table": {"type": Path, "help": ".csv with a column 'stimulus', maybe 'filename'"},
             "--size": {"type": int, "help": "scale to this many pixels, square"},
+            "--subset": {"action": "store_true", "help": "pass over images without a row"},
             "--source": _SOURCE,
         },
         path="folder or .zip",

@@ -6,6 +6,7 @@ from .dissimilarities import (
 from .origin import is_simulated as is_simulated
 from .patterns import as_recording as as_recording
 from .pooling import (
+    name_areas as name_areas,
     pool_recordings as pool_recordings,
     pool_stimuli as pool_stimuli,
     split_areas as split_areas,

@@ -15,7 +15,7 @@ from neural_data.labels import as_labels
 from neural_data.model.image_decoding import decode, history_of
 from neural_data.model.schema import check_labels, check_savable, check_source, describe_wrong_dims
 from neural_data.storage.csv_tables import read_table
-from neural_data.storage.image_files import read_image_files
+from neural_data.storage.image_files import read_image_files, strip_ending
 from neural_data.storage.netcdf import open_netcdf, write_netcdf
 
 DIMS = ("stimulus", "y", "x", "channel")
@@ -194,6 +194,7 @@ def read_stimuli(
     *,
     table: str | os.PathLike[str] | None = None,
     size: int | None = None,
+    subset: bool = False,
     source: str,
 ) -> xr.Dataset:
     """Read a stimulus set from a folder or a zip file of images, with or without a table.
@@ -212,6 +213,8 @@ def read_stimuli(
     size : int, optional
         Height and width in pixels to which every image is scaled; its aspect ratio is not
         kept. Without it all images must have one size.
+    subset : bool
+        Pass over images without a row in the table, which otherwise are refused.
     source : str
         Where the images come from.
 
@@ -247,7 +250,7 @@ def read_stimuli(
         coords = {"stimulus": np.array([PurePosixPath(file).stem for file in files])}
     else:
         coords = read_table(table, key="stimulus", aliases=NAME_COLUMNS)
-        files = _find_files(coords, encoded, stems, problems)
+        files = _find_files(coords, encoded, stems, problems, subset=subset)
         reserved = [column for column in coords if column in ("image", *DIMS[1:])]
         if reserved:
             problems.append(
@@ -309,6 +312,11 @@ def align_stimuli(
             f"{len(unused)} of the {len(have)} images have no response in the {name}: "
             + format_names(unused)
         )
+    if imageless and {strip_ending(n) for n in imageless} & {strip_ending(n) for n in unused}:
+        problems.append(
+            "some differ only in the ending of a file name, as 'im1' and 'im1.png': name both with "
+            "or both without it, with assign_coords(stimulus=...)"
+        )
     if len(known) < len(wanted):
         seen: set[str] = set()
         twice = dict.fromkeys(n for n in wanted if n in seen or seen.add(n))  # type: ignore[func-returns-value]
@@ -359,6 +367,8 @@ def _find_files(
     encoded: dict[str, bytes],
     stems: dict[str, list[str]],
     problems: list[str],
+    *,
+    subset: bool,
 ) -> list[str]:
     """Find the file of every row of the table; report rows without file and files without row."""
     basenames: dict[str, list[str]] = {}
@@ -378,10 +388,10 @@ def _find_files(
             f"{len(rowless)} of the {len(wanted)} stimuli in the table have no image of that "
             f"name, or several: {format_names(rowless)}"
         )
-    if unused:
+    if unused and not subset:
         problems.append(
-            f"{len(unused)} of the {len(encoded)} images have no row in the table: "
-            + format_names(unused)
+            f"{len(unused)} of the {len(encoded)} images have no row in the table "
+            f"({format_names(unused)}): give subset=True (--subset) to leave them out"
         )
     if len(set(files)) < len(files):
         twice = sorted({file for file in files if files.count(file) > 1})

@@ -116,6 +116,12 @@ def check_members(archive: zipfile.ZipFile, path: Path) -> None:
         )
 
 
+def strip_ending(name: str) -> str:
+    """Return a name without the ending of an image file."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES else name
+
+
 def _stays_inside(name: str) -> bool:
     parts = name.split("/")
     return ".." not in parts and not name.startswith("/") and ":" not in parts[0]

@@ -12,6 +12,7 @@ from neural_data import (
     compute_rdm_reliability,
     compute_site_reliability,
     load_recording,
+    name_areas,
     pool_recordings,
     pool_stimuli,
     recording_from_arrays,
@@ -203,3 +204,17 @@ def test_areas_are_split_by_animal_or_any_coordinate_of_sites() -> None:
     assert split_areas(pooled, by="session")["area"].values[-1] == "V4 (2)"
     with pytest.raises(RecordingError, match=r"No coordinate 'array' over dim 'site'.*'animal'"):
         split_areas(pooled, by="array")
+
+
+def test_areas_are_taken_from_another_coordinate_of_the_sites() -> None:
+    recording = recording_from_arrays(
+        np.arange(12.0).reshape(3, 4), stimulus=["a", "b", "c"], site=["s1", "s2", "s3", "s4"],
+        area=["V4", "IT", "IT", "IT"], units="spikes/s", source="made up",
+    )  # fmt: skip
+    parts = ("site", ["V4d", "pIT", "aIT", "pIT"])
+    named = name_areas(recording.assign_coords(subregion=parts))
+    assert named["area"].values.tolist() == ["V4d", "pIT", "aIT", "pIT"]
+    assert "name_areas(by='subregion')" in named.attrs["history"]
+    assert select_recording(named, area="pIT").sizes["site"] == 2
+    with pytest.raises(RecordingError, match=r"No coordinate 'subregion' over dim 'site'"):
+        name_areas(recording)

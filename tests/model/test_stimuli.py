@@ -123,7 +123,7 @@ def test_rows_without_image_and_images_without_row_are_listed_together(folder, t
         read_stimuli(folder, table=tmp_path / "table.csv", source="made up")
     assert "1 of the 3 stimuli in the table have no image of that name" in str(error.value)
     assert "'im99'" in str(error.value)
-    assert "1 of the 3 images have no row in the table: 'im10.png'" in str(error.value)
+    assert "1 of the 3 images have no row in the table ('im10.png')" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -381,3 +381,28 @@ def test_a_zip_that_unpacks_to_far_more_than_it_is_is_refused_unopened(
         archive.writestr("a.png", bytes(2**23))
     with pytest.raises(RecordingError, match=r"would unpack to 8,388,608"):
         read_stimuli(tmp_path / "a.zip", source="x")
+
+
+def test_a_table_may_name_a_part_of_a_folder_where_it_is_said(tmp_path: Path) -> None:
+    for k in range(4):
+        (tmp_path / f"im{k}.png").write_bytes(encode(draw_image(k)))
+    (tmp_path / "few.csv").write_text("stimulus,category\nim2,face\nim0,car\n")
+    table = tmp_path / "few.csv"
+    with pytest.raises(RecordingError, match=r"2 of the 4 images have no row.*subset=True"):
+        read_stimuli(tmp_path, table=table, source="x")
+    stimuli = read_stimuli(tmp_path, table=table, subset=True, source="x")
+    assert stimuli["stimulus"].values.tolist() == ["im2", "im0"]
+    np.testing.assert_array_equal(stimuli["image"].values[1], draw_image(0))
+    table.write_text("stimulus\nim2\nim7\n")
+    with pytest.raises(RecordingError, match=r"1 of the 2 stimuli in the table have no image"):
+        read_stimuli(tmp_path, table=table, subset=True, source="x")
+
+
+def test_names_that_differ_only_in_endings_are_said_to() -> None:
+    images = np.stack([draw_image(k) for k in range(3)])
+    stimuli = stimuli_from_arrays(images, stimulus=["a", "b", "c.v2"], source="x")
+    with pytest.raises(AlignmentError, match=r"differ only in the ending of a file name"):
+        align_stimuli(stimuli, ["a.png", "b.png", "c.v2.JPG"])
+    with pytest.raises(AlignmentError) as told:
+        align_stimuli(stimuli, ["a", "b", "c"])
+    assert "ending" not in str(told.value)

@@ -100,6 +100,8 @@ def test_animals_stand_side_by_side_under_names_of_their_own(folder) -> None:
         np.testing.assert_allclose(*rdms)
     split = load_teacher(write(folder, both + 'pool = "shared"\nsplit = "animal"\n'))
     assert split.areas == ("V4 (WE)", "V4 (PE)")
+    from_animal = load_teacher(write(folder, both + 'pool = "shared"\narea_from = "animal"\n'))
+    assert from_animal.areas == ("WE", "PE")
     few = Inference(draws=20, permutations=0, splits=4)
     found = compute_correspondence(network(), apart, inference=few)
     assert found["ceiling_usable"].all()
@@ -116,7 +118,7 @@ def test_files_that_do_not_fit_are_refused_with_the_way_out(folder) -> None:
         load_teacher(write(folder, both + 'pool = "all"\n'))
     wrong = (
         '[[teacher]]\nrecording = "we.nc"\nstimuli = ["we_images.nc", "we_images.nc"]\n'
-        'pool = "any"\nname = 3\n[[teacher]]\nsimulated = true\nsplit = "animal"\n'
+        'pool = "any"\nname = 3\n[[teacher]]\nsimulated = true\nsplit = "animal"\narea_from = "x"\n'
     )
     with pytest.raises(RunFileError) as refusal:
         load_teacher(write(folder, wrong))
@@ -126,6 +128,7 @@ def test_files_that_do_not_fit_are_refused_with_the_way_out(folder) -> None:
         "stimuli names a file twice",
         "name is 3, expected text",
         "split is given",
+        "area_from is given, but only a recording has sites",
     )
     for part in said:
         assert part in str(refusal.value)
