@@ -31,7 +31,6 @@ from brainguided.engines.folder.jobs import (
     give_back,
     list_claims,
     list_jobs,
-    list_versions,
     make_folder,
     order_jobs,
     place,
@@ -39,6 +38,7 @@ from brainguided.engines.folder.jobs import (
     read_json,
     write_json,
 )
+from brainguided.engines.versions import list_versions
 from brainguided.journal.attempts import Timing
 from brainguided.search.orders import Batch, Schedule
 from brainguided.search.run import run_search

@@ -25,12 +25,12 @@ from brainguided.engines.folder.jobs import (
     digest_work,
     list_claims,
     list_jobs,
-    list_versions,
     make_folder,
     place,
     read_json,
     write_json,
 )
+from brainguided.engines.versions import list_versions
 
 FIRST = "0000000-1"
 ELSEWHERE = {"host": "elsewhere", "namespace": "", "pid": 7, "token": "theirs"}

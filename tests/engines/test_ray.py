@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import fake_task
@@ -19,8 +21,11 @@ from fake_task import FakeTask
 from processes import Counted, alive, children, list_shared_memory, use
 
 from brainguided.controllers import LocalSearch  # needs no torch, nor do processes of Ray here
-from brainguided.engines.ray import session
+from brainguided.engines.ray import _nodes, session
+from brainguided.engines.ray._call import run_call
+from brainguided.engines.ray._nodes import Demand, Nodes
 from brainguided.engines.ray.executor import ray_executor
+from brainguided.engines.versions import list_versions
 from brainguided.search.orders import Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
@@ -44,6 +49,10 @@ def fail(text):
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail_to_import():
+    raise ModuleNotFoundError("No module named 'brainguided'")
 
 
 def niceness():
@@ -282,3 +291,100 @@ def test_the_token_is_for_this_user_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(elsewhere))
     session.import_ray(cluster=False)
     assert elsewhere.stat().st_mode & 0o777 == 0o600
+
+
+DEMAND = Demand(1, 0, {}, {}, None)
+
+
+@pytest.mark.parametrize("name", ["torch", "brainguided"])
+def test_a_node_with_another_version_is_given_nothing_and_named(executor, caplog, name):
+    mine = {**list_versions(), name: "0.0.1"}
+    nodes = Nodes(executor._ray, executor._ray.remote(run_call), DEMAND, versions=mine)
+    nodes.count()
+    assert nodes.places == {}, "it has not said yet"
+    with caplog.at_level("WARNING", "brainguided"):
+        nodes.find_places(120)
+    assert nodes.places == {}
+    (why,) = nodes.refused.values()
+    assert why == f"{name} {list_versions()[name]} (here 0.0.1)"
+    assert f"is given nothing: {why}. Install" in caplog.text
+    said = session.say_refused(nodes.refused, nodes.name)
+    assert f"{nodes.name(next(iter(nodes.refused)))}: {why}" in said
+
+
+def test_a_node_with_the_same_versions_is_used_once_it_has_said_so(executor):
+    nodes = Nodes(executor._ray, executor._ray.remote(run_call), DEMAND, versions=list_versions())
+    nodes.find_places(120)
+    assert list(nodes.places.values()) == [2]
+    assert nodes.refused == {}
+
+
+def test_a_node_that_cannot_say_its_versions_is_refused(executor, monkeypatch):
+    monkeypatch.setattr(_nodes, "list_versions", fail_to_import)
+    nodes = Nodes(executor._ray, executor._ray.remote(run_call), DEMAND, versions=list_versions())
+    nodes.find_places(120)
+    assert next(iter(nodes.refused.values())) == "No module named 'brainguided'"
+
+
+def test_nothing_is_handed_over_anywhere_while_a_node_is_refused(executor, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(executor._nodes, "refused", {"other": "torch 1"})
+        patch.setattr(executor._nodes, "list_places", dict)
+        future = executor.submit(add, 1)
+        assert executor.where(future) == "waiting for a node of Ray"
+        assert len(executor._again) == 1
+    assert future.result(60) == 2
+
+
+JOIN = """
+import sys
+from brainguided.engines.ray.executor import ray_executor
+try:
+    with ray_executor(sys.argv[1]) as executor:
+        print("used", executor.submit(abs, -3).result(60))
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("torch", [None, "0.0.1"])
+def test_a_real_cluster_is_used_or_refused_by_its_version_of_torch(tmp_path, torch):
+    """A node finds, before the real ones, the description of a torch that is not there."""
+    places = [str(Path(__file__).parents[2])]
+    if torch is not None:
+        info = tmp_path / "other" / f"torch-{torch}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {torch}\n")
+        places.insert(0, str(info.parent))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    head = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
+         f"--port={address.split(':')[1]}", "--include-dashboard=false", "--num-cpus=2",
+         "--object-store-memory=100000000", f"--temp-dir={tmp_path}"],
+        env=os.environ | session.ENVIRONMENT | {"RAY_AUTH_MODE": "token",
+                                                "PYTHONPATH": os.pathsep.join(places)},
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        for line in head.stdout:
+            if "Ray runtime started" in line:
+                break
+        done = subprocess.run(
+            [sys.executable, "-c", JOIN, address], capture_output=True, text=True, timeout=200,
+            env=os.environ | {"PYTHONPATH": places[-1]},
+        )  # fmt: skip
+    finally:
+        family = children(head.pid) | {head.pid}
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        head.wait()
+        head.stdout.close()
+    if torch is None:
+        assert done.stdout == "used 3\n", done.stderr
+    else:
+        assert "No node of the Ray cluster has the versions of this process" in done.stdout
+        assert "torch 0.0.1 (here " in done.stdout

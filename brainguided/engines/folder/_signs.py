@@ -7,13 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from brainguided.engines.folder.jobs import (
-    SAME_VERSIONS,
-    list_jobs,
-    list_versions,
-    place,
-    read_json,
-)
+from brainguided.engines.folder.jobs import list_jobs, place, read_json
+from brainguided.engines.versions import list_versions, say_differences
 
 _log = logging.getLogger(__name__)
 
@@ -86,16 +81,12 @@ class Signs:
         if worker in self._compared or not isinstance(versions, dict):
             return
         self._compared.add(worker)
-        other = [
-            f"{name} {versions.get(name)} (here {self._versions[name]})"
-            for name in SAME_VERSIONS
-            if versions.get(name) != self._versions[name]
-        ]
+        other = say_differences(versions, self._versions)
         if other:
             self.refused.add(worker)
             _log.warning(
                 "Worker %s has %s and is refused: its results may differ from those of others. "
                 "Install the same versions everywhere.",
                 worker,
-                ", ".join(other),
+                other,
             )

@@ -14,17 +14,16 @@ import errno
 import hashlib
 import json
 import os
-import platform
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from brainguided.engines.attempt import MeasurementError, Outcome
 from brainguided.engines.output import clean
+from brainguided.engines.versions import SAME, list_versions
 from brainguided.journal.attempts import Timing
 from neural_data.storage.aside import write_whole
 
@@ -32,7 +31,6 @@ SEARCH = "search.json"  # of which task and versions jobs are, and whether the s
 PARTS = ("waiting", "claimed", "results", "workers")
 _LARGEST = 16 * 2**20  # bytes of a file
 _TIMING = {field.name for field in fields(Timing)}
-SAME_VERSIONS = ("brainguided", "torch")  # that a search and its workers need
 _BETWEEN = "@"  # the name of a job and of the worker that claimed it
 _CONFLICT = ".sync-conflict-"  # in names of second versions that Syncthing keeps
 
@@ -195,7 +193,7 @@ def describe_work(task: Any) -> dict[str, Any]:
     That is the description of the task, with the fingerprints of its data, and the versions of
     this package and of torch.
     """
-    versions = {name: list_versions()[name] for name in SAME_VERSIONS}
+    versions = {name: list_versions()[name] for name in SAME}
     described: dict[str, Any] = json.loads(
         json.dumps({"task": task.describe(), "versions": versions})
     )
@@ -206,17 +204,6 @@ def digest_work(work: Mapping[str, Any]) -> str:
     """Return a few letters that stand for a task and the versions it is evaluated with."""
     text = json.dumps([work.get("task"), work.get("versions")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def list_versions() -> dict[str, str]:
-    """Return the versions of what results depend on, in this process."""
-    versions = {"python": platform.python_version()}
-    for name in ("brainguided", "torch", "numpy"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "unknown"
-    return versions
 
 
 def leave_job(folder: Path, name: str, job: Mapping[str, Any]) -> None:

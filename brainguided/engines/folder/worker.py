@@ -25,7 +25,6 @@ from brainguided.engines.folder.jobs import (
     has_claim,
     list_claims,
     list_jobs,
-    list_versions,
     make_folder,
     order_jobs,
     place,
@@ -34,6 +33,7 @@ from brainguided.engines.folder.jobs import (
     write_json,
 )
 from brainguided.engines.local import local_pool
+from brainguided.engines.versions import list_versions
 from brainguided.journal.differing_settings import find_differences
 
 _log = logging.getLogger(__name__)

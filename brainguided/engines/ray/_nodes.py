@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from brainguided.engines.output import clean
 from brainguided.engines.ray._call import pack_call
+from brainguided.engines.versions import list_versions, say_differences
 
+_log = logging.getLogger(__name__)
 PING = 15.0  # s in which a node has to run nothing at all, or it may be lost
 _SILENT = 60.0  # s for which a node that did not is given nothing; Ray takes longer to say so
 
@@ -53,13 +57,27 @@ class Nodes:
     remote : ray.remote_function.RemoteFunction
         `run_call`.
     takes : Demand
+    versions : mapping of str to str, optional
+        Of this process, as returned by `list_versions`: nodes are given nothing before they have
+        said theirs, nor where those are others.
     """
 
-    def __init__(self, ray: Any, remote: Any, takes: Demand) -> None:
+    def __init__(
+        self,
+        ray: Any,
+        remote: Any,
+        takes: Demand,
+        *,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
         self._ray, self._remote = ray, remote
         self._options, self._needs, self._labels = takes.options, takes.needs, dict(takes.labels)
         self.offers: list[dict[str, Any]] = []  # all nodes, as Ray describes them
         self.places: dict[str, int] = {}  # how many tasks each node can run at a time
+        self.refused: dict[str, str] = {}  # nodes that are given nothing at all, and why
+        self._versions = versions
+        self._asked: dict[str, Any] = {}  # nodes that have not yet said their versions
+        self._trusted: set[str] = set()  # that have the same
         self._names: dict[str, str] = {}
         self._calls: dict[str, Any] = {}  # how to run on each node
         self._suspects: dict[str, float] = {}  # nodes that are given nothing, until when
@@ -76,9 +94,54 @@ class Nodes:
                 continue
             there = node["Resources"]
             n = min(int(there.get(name, 0) / need + 1e-9) for name, need in self._needs.items())
-            if n > 0:
+            if n > 0 and self._has_same_versions(node["NodeID"]):
                 places[node["NodeID"]] = n
         self.places = places
+
+    def find_places(self, seconds: float) -> None:
+        """Look which nodes there are, until one of them can take a task or all have answered.
+
+        Parameters
+        ----------
+        seconds : float
+            Longest time to wait for answers: a node starts a process first.
+        """
+        end = time.monotonic() + seconds
+        self.count()
+        while not self.places and self._asked and time.monotonic() < end:
+            self._ray.wait(list(self._asked.values()), timeout=1.0)
+            self.count()
+
+    def _has_same_versions(self, node: str) -> bool:
+        """Return whether a node has said that its versions are those of this process."""
+        if self._versions is None or node in self._trusted:
+            return True
+        if node in self.refused:
+            return False
+        if node not in self._asked:
+            ask = self._place_on(node, {"num_cpus": 0, "max_retries": 0})
+            piece = pack_call(self._ray, list_versions, (), {})[0]
+            self._asked[node] = ask.remote("", None, piece)
+        ready, _ = self._ray.wait([self._asked[node]], timeout=0)
+        if not ready:
+            return False
+        reference = self._asked.pop(node)
+        try:
+            why = say_differences(self._ray.get(reference), self._versions)
+        except self._ray.exceptions.RayTaskError as error:  # as where the package is not there
+            why = clean(str(getattr(error, "cause", None) or error), 300)
+        except self._ray.exceptions.RayError:  # the node or the process died: it is asked again
+            return False
+        if not why:
+            self._trusted.add(node)
+            return True
+        self.refused[node] = why
+        _log.warning(
+            "Node %s of Ray is given nothing: %s. Install the same versions everywhere.",
+            self.name(node),
+            why,
+        )
+        return False
 
     def list_places(self) -> dict[str, int]:
         """Return how many tasks each node runs at a time, without nodes that do not answer."""

@@ -22,11 +22,14 @@ from brainguided.engines.ray.session import (
     join_cluster,
     say_line,
     say_offers,
+    say_refused,
     start_here,
 )
+from brainguided.engines.versions import list_versions
 from brainguided.journal.attempts import Attempt
 
 _T = TypeVar("_T")
+_FIRST = 120.0  # s for the first node to say its versions
 _COUNT = 1.0  # s between two looks at the nodes of the cluster
 _BEGIN = 600.0  # s after which a task counts as begun, whatever it says
 _ANSWER = 5.0  # s in which a node has to run nothing at all, or that is said of it
@@ -56,7 +59,8 @@ class RayExecutor(Executor):
         else:
             count = workers or os.cpu_count() or 1
             self._guard = start_here(self._ray, max(1, round(count * takes.cpus)), store=STORE)
-        self._nodes = Nodes(self._ray, self._ray.remote(run_call), takes)
+        versions = None if address is None else list_versions()
+        self._nodes = Nodes(self._ray, self._ray.remote(run_call), takes, versions=versions)
         self._memory = takes.memory
         self._limit = workers if address is not None else None
         self._large: dict[int, tuple[Any, Any]] = {}  # by id: the object and where Ray has it
@@ -67,10 +71,13 @@ class RayExecutor(Executor):
         self._wake = threading.Event()
         self._closed = False
         self._problem: Exception | None = None
-        self._nodes.count()
+        self._nodes.find_places(_FIRST)
         if not self._nodes.places:
             self._leave()
-            raise ValueError(say_offers(takes.needs, takes.labels, self._nodes.offers))
+            raise ValueError(
+                say_refused(self._nodes.refused, self._nodes.name)
+                or say_offers(takes.needs, takes.labels, self._nodes.offers)
+            )
         self._thread = threading.Thread(target=self._watch, name="brainguided-ray", daemon=True)
         self._thread.start()
 
@@ -103,6 +110,9 @@ class RayExecutor(Executor):
     def _hand_over(self, task: _Task, *, whole: bool = False) -> None:
         """Give a task to the node with most places left; whole, with what was shared."""
         node = self._nodes.choose(other.node for other in self._open.values())
+        if node is None and self._nodes.refused:  # anywhere might be there
+            self._again.append((task, whole))
+            return
         sent = (*task.given, *task.shared) if whole else task.given
         reference = self._nodes.find_call(node).remote(task.token, self._memory, *sent)
         self._open[reference] = replace(task, node=node, handed=time.monotonic())
@@ -295,7 +305,8 @@ def ray_executor(
     what listens answers only those who have the token of this user (``~/.ray/auth_token``, made
     if it is missing). With an address tasks run in that cluster; nodes that join later are used,
     those that are lost, also those that froze, cost what they were at (that future raises
-    `concurrent.futures.BrokenExecutor`). Each task is given to the node with most places left, as
+    `concurrent.futures.BrokenExecutor`). Nodes with another version of this package or of torch
+    are given nothing, and named. Each task is given to the node with most places left, as
     if the cluster were ours alone. Retries are left to the caller.
 
     Parameters
@@ -327,7 +338,8 @@ def ray_executor(
     ConnectionError
         There is no cluster at the address.
     ValueError
-        A number is out of range, or no node offers what a task takes.
+        A number is out of range, or no node offers what a task takes, or none that does has the
+        versions of this process.
     """
     for name, value, lowest in (("cpus", cpus, 0), ("gpus", gpus, 0), ("workers", workers, 1)):
         if value is not None and not value >= lowest:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,17 @@ def say_offers(
         said += "".join(f", {name}={value}" for name, value in own.items())
         text += f"\n  - {node.get('NodeManagerHostname', 'a node')}: {said}"
     return f"{text}\nTake less, or start nodes that have it: ray start --resources, --labels."
+
+
+def say_refused(refused: Mapping[str, str], name: Callable[[str], str]) -> str:
+    """Say which nodes have other versions than this process; "" where none has."""
+    if not refused:
+        return ""
+    found = "".join(f"\n  - {name(node)}: {why}" for node, why in refused.items())
+    return (
+        f"No node of the Ray cluster has the versions of this process:{found}\nResults would "
+        "differ; install the same versions everywhere."
+    )
 
 
 def say_line(error: BaseException) -> str:
