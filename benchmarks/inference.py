@@ -4,12 +4,14 @@
     python benchmarks/inference.py --out ROWS.csv --table        # what is in ROWS.csv, as markdown
 
 A row is written as soon as it is done; rows that are there are not made again. Stimuli are points
-in a latent space; a site or unit is a rectified random projection of it. `interval`: 95 %
-intervals of the similarity of one layer; the truth is the similarity that very many stimuli of the
-same design give, for these sites. `best layer`: p-values, corrected for six layers, of layers and
-an area that share nothing but which stimuli belong together. `layers`: corrected p-values of
-differences between layers that are equally similar by symmetry. `committed`: similarity of the
-committed layer of twenty, none of which has more in common with the area than another.
+in a latent space; a site or unit is a rectified random projection of it.
+
+`interval`: 95 % intervals of the similarity of one layer; the truth is the similarity that very
+many stimuli of the same design give, for these sites or ("over site") for very many of them.
+`best layer`: p-values, corrected for six layers, of layers and an area that share nothing but which
+stimuli belong together. `layers`: corrected p-values of differences between layers that are equally
+similar by symmetry. `committed`: similarity of the committed layer of twenty, none of which has
+more in common with the area than another.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.correspondence import Inference, compare_layers
-from brainguided.correspondence._area_map import draw_similarity
+from brainguided.correspondence._area_map import SiteResponses, draw_similarity
 from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
@@ -119,6 +121,10 @@ def list_cells() -> list[tuple[str, Design, str, Callable[[int], tuple[str, str,
                 cells.append(("layers", design, f"{layers} layers", how))
             cells.append(("best layer", design, "6 layers", partial(find_best, design, 6)))
             cells.append(("committed", design, "20 layers", partial(commit, design, 20)))
+    for resample in (("site",), ("stimulus", "site")):
+        for kind in ("independent", "8 x 8 objects"):
+            how = partial(cover_sites, Design(kind), resample)
+            cells.append(("interval", Design(kind), f"alike, over {' and '.join(resample)}", how))
     for kind in ("independent", "8 x 8 objects", "8 sessions"):
         for said in ("unrelated", "alike"):
             shared = strengths[said]
@@ -170,8 +176,46 @@ def cover(design: Design, simulations: int) -> tuple[str, str, str]:
     return f"{np.mean(truths):.3f}", f"{np.mean(found):.3f}", f"{np.mean(held):.3f}"
 
 
-def make_world(number: int, shared: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return projections (latent, unit) of a layer and of an area.
+def cover_sites(
+    design: Design, resample: tuple[str, ...], simulations: int
+) -> tuple[str, str, str]:
+    """Return as `cover`, of intervals over samples of sites, for these stimuli or others too."""
+    held, found, truths = [], [], []
+    for number in range(WORLDS):
+        others = [make_world(number, design.shared, (0, k)) for k in range(12)]
+        truth = 0.0
+        if "stimulus" in resample:
+            truth = float(np.mean([find_truth(design, w, number) for w in others[:4]]))
+        for k in range(simulations // WORLDS):
+            world = make_world(number, design.shared, (1, k))
+            generator = np.random.default_rng([5, number, k, design.stimuli])
+            points = draw_points(generator, design, design.stimuli)
+            layer = pattern_distances(np.maximum(points @ world[0], 0), design.measure)
+            of_sites = [
+                add_noise(generator, np.maximum(points @ w[1], 0), design) for w in (world, *others)
+            ]
+            vectors = [pattern_distances(p, design.measure) for p in of_sites]
+            r = compare_vectors(np.array(vectors), layer, design.method)
+            if "stimulus" not in resample:
+                truth = float(np.mean(r[1:]))
+            _, interval = draw_similarity(
+                [layer],
+                vectors[0],
+                Inference(resample, draws=300),
+                units=design.units,
+                responses=SiteResponses(of_sites[0], np.full(40, ""), design.measure),
+                seed=k,
+            )
+            held.append(interval[0, 0] <= truth <= interval[0, 1])
+            found.append(r[0])
+            truths.append(truth)
+    return f"{np.mean(truths):.3f}", f"{np.mean(found):.3f}", f"{np.mean(held):.3f}"
+
+
+def make_world(
+    number: int, shared: float, sample: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return projections (latent, unit) of a layer and of a sample of sites of an area.
 
     They look at different latent dimensions (`shared` below 0), at all of them by random mixtures
     (0), or at the same ones (1).
@@ -183,6 +227,8 @@ def make_world(number: int, shared: float) -> tuple[np.ndarray, np.ndarray]:
     if shared < 0:
         layer[: LATENT // 2] = 0
         features = np.diag(np.arange(LATENT) < LATENT // 2).astype(float)
+    if sample is not None:
+        generator = np.random.default_rng([10, number, *sample])
     return layer, features @ generator.normal(size=(LATENT, 40))
 
 
@@ -339,11 +385,26 @@ def write_row(path: Path, row: dict[str, object]) -> None:
         writer.writerow(row)
 
 
+TABLES = {
+    "interval": ("true similarity", "mean estimate", "intervals that hold the truth"),
+    "layers": ("", "mean similarity", "samples with a significant difference"),
+    "best layer": ("", "mean best similarity", "samples with a significant layer"),
+    "committed": ("mean similarity", "of committed layers", "difference ± standard error"),
+}
+
+
 def format_rows(rows: list[dict[str, str]]) -> str:
-    """Return a markdown table."""
-    lines = ["| " + " | ".join(FIELDS) + " |", "|" + "---|" * len(FIELDS)]
-    lines += ["| " + " | ".join(row[f] for f in FIELDS) + " |" for row in rows]
-    return "\n".join(lines)
+    """Return a markdown table of each kind of row."""
+    lines = []
+    for what, names in TABLES.items():
+        fields = [f for f, name in zip(FIELDS[5:8], names, strict=True) if name]
+        head = ["stimuli", "number", "units", "", *filter(None, names), "simulations"]
+        lines += ["", f"**{what}**", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+        for row in rows:
+            if row["what"] == what:
+                cells = [row[f] for f in (*FIELDS[1:5], *fields, "simulations")]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines[1:])
 
 
 if __name__ == "__main__":

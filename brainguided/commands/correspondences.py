@@ -215,7 +215,9 @@ def describe_correspondence(result: xr.Dataset) -> str:
             {
                 "area": area,
                 "committed layer": f"{one['committed_layer'].values} "
-                f"({float(one['committed_share']):.0%})",
+                f"({float(one['committed_share']):.0%})"
+                if str(one["committed_layer"].values)
+                else "none",
                 "similarity": f"{float(one['committed_similarity']):.3f}",
                 "best layer": best,
                 "its similarity": f"{float(one['best_similarity']):.3f}",
@@ -227,7 +229,9 @@ def describe_correspondence(result: xr.Dataset) -> str:
                 else "",
             }
         )
-    return format_table(rows)
+    unit = result.attrs.get("unit")
+    said = f"\nIntervals and p-values speak of other units of: {unit}" if unit else ""
+    return format_table(rows) + said
 
 
 def _load_network(arguments: argparse.Namespace) -> tuple[nn.Module, Preprocessing | None]:

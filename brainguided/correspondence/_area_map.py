@@ -102,7 +102,7 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     result |= {"unit": units.name, "unit_count": units.number}
 
     draws, interval = np.full((how.draws, n_layers), np.nan), np.full((n_layers, 2), np.nan)
-    if how.draws and able:
+    if how.draws and alive.size and (units.enough or "stimulus" not in how.resample):
         draws[:, alive], interval[alive] = draw_similarity(
             vectors,
             area,

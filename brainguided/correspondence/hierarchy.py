@@ -72,10 +72,12 @@ def compute_hierarchy(
     interval, share = np.full(shape, np.nan), np.full(2, np.nan)
     if correspondence.sizes.get("bootstrap"):
         draws = correspondence["similarity_draws"].sel(area=order)
-        drawn = find_depths(draws.transpose("bootstrap", "layer", "area").values)
-        over = np.diff(drawn, axis=-1).mean(-1)
-        interval = np.nanquantile(over, [0.025, 0.975], axis=1).T
-        share = (over > 0).mean(1) + (over == 0).mean(1) / 2
+        values = draws.transpose("bootstrap", "layer", "area").values
+        over = np.diff(find_depths(values), axis=-1).mean(-1)
+        # Areas of too few units have no draws.
+        over = over if np.isfinite(values).any(1).all() else np.full_like(over, np.nan)
+        interval = np.quantile(over, [0.025, 0.975], axis=1).T
+        share = ((np.sign(over) + 1) / 2).mean(1)
     return xr.Dataset(
         {
             "depth": (("kind", "area"), depth),

@@ -10,6 +10,8 @@ from torch import nn
 
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
+from brainguided.commands.correspondences import describe_correspondence
+from brainguided.correspondence import compare_layers, compute_hierarchy
 from brainguided.correspondence._area_map import SiteResponses, draw_sites
 from brainguided.correspondence.ceilings import compute_ceiling
 from brainguided.correspondence.committed_layers import (
@@ -126,6 +128,16 @@ def test_of_too_few_units_no_interval_test_or_committed_layer_is_given(macaque, 
     for name in ("similarity_interval", "similarity_draws", "p_value", "committed_similarity"):
         assert np.isnan(found[name]).all()
     assert set(found["committed_layer"].values.tolist()) == {""}
+    order = compute_hierarchy(found)
+    assert np.isnan(order["index_interval"]).all()
+    assert np.isnan(order["positive_share"]).all()
+    assert np.isnan(compare_layers(found)["corrected_p_value"]).all()
+    assert "other units of: session" in describe_correspondence(found)
+    with pytest.warns(UserWarning, match="2 units"):
+        sites = correspondence_from_rdms(
+            layers, teacher, inference=replace(FEW, resample=("site",))
+        )
+    assert np.isfinite(sites["similarity_interval"]).all()
     with pytest.raises(ValueError, match="'session' has 2 groups"):
         correspondence_from_rdms(layers, teacher, inference=replace(FEW, unit="session"))
 
