@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--top", type=whole, default=10, help="candidates (%(default)s)")
     one.add_argument("--steps", type=whole, required=True, help="SGD steps of the long training")
     one.add_argument("--run", type=Path, help="run file, if it is no longer where it was")
+    _add_retry(one, "finalists")
     add_workers(one)
 
     one = add_verb(verbs, "demo", demo, example="brainguided demo --out demo")
@@ -92,10 +94,19 @@ def _add_search(verbs: Any) -> None:
     one.add_argument(
         "--check", action="store_true", help="check the run file and its data, and stop"
     )
+    _add_retry(one, "candidates")
     one.add_argument("--seed", type=natural, help="in place of the run file's")
     _add_memory(one)
     one.add_argument(
         "--workers", type=whole, help=f"processes, one thread each ({_CORES}); not with --folder"
+    )
+
+
+def _add_retry(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help=f"first try {what} again that failed, once what made them fail is mended",
     )
 
 
@@ -122,7 +133,7 @@ def demo(arguments: argparse.Namespace) -> None:
     settings = {key: getattr(arguments, key) for key in ("candidates", "steps", "seed")}
     arguments.run_file = write_demo(arguments.out / "RUN.toml", **settings)
     arguments.ray = arguments.folder = arguments.memory = None
-    arguments.check = False
+    arguments.check = arguments.retry_failed = False
     search(arguments)
 
 
@@ -151,7 +162,7 @@ def search(arguments: argparse.Namespace) -> None:
             run.controller,
             run.task,
             candidates=run.candidates,
-            schedule=run.schedule,
+            schedule=replace(run.schedule, retry_failed=arguments.retry_failed),
             out=arguments.out,
             executor=executor,
         )
@@ -367,6 +378,7 @@ def finalists(arguments: argparse.Namespace) -> None:
             run.load_test,
             steps=arguments.steps,
             top=arguments.top,
+            retry_failed=arguments.retry_failed,
             executor=executor,
         )
     attrs = record.attrs

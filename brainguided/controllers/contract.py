@@ -201,6 +201,23 @@ class Controller(ABC):
         if results:
             self._learn(results)
 
+    def correct(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
+        """Learn the rewards of architectures whose failure was told before.
+
+        Parameters
+        ----------
+        architectures : sequence of Architecture
+        rewards : sequence of float
+            Finite.
+        """
+        self._lowest = min(rewards) if self._lowest is None else min(self._lowest, *rewards)
+        self._learn(
+            [
+                (Proposal(architecture), float(reward))
+                for architecture, reward in zip(architectures, rewards, strict=True)
+            ]
+        )
+
     def warm_start(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
         """Learn from an earlier search of the same space before the first `ask`.
 

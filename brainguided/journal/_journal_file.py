@@ -23,7 +23,7 @@ CREATE TABLE search (
 );
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('ask', 'tell')),
+    kind TEXT NOT NULL CHECK (kind IN ('ask', 'tell', 'correct')),
     payload TEXT NOT NULL
 );
 CREATE TABLE evaluation (
@@ -73,34 +73,6 @@ class JournalError(ValueError):
 def cause(error: Exception) -> str:
     """Return what the operating system says is wrong."""
     return getattr(error, "strerror", None) or str(error)
-
-
-def take_lock(folder: Path) -> sqlite3.Connection:
-    """Take the lock of a run folder; the operating system frees it when the process dies."""
-    connection = sqlite3.connect(folder / "journal.lock", timeout=0, isolation_level=None)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        connection.close()
-        if "locked" not in str(error):
-            raise
-        raise JournalError(
-            f"Another search is writing into {folder}{_say_holder(folder)}. "
-            "Wait for it to end, or choose another folder."
-        ) from error
-    return connection
-
-
-def _say_holder(folder: Path) -> str:
-    """Return which process began the last session, where that can be read."""
-    path = folder / FILE_NAME
-    try:
-        with closing(connect_to_read(f"{path.absolute().as_uri()}?mode=ro", path)) as connection:
-            query = "SELECT pid, host FROM session ORDER BY id DESC LIMIT 1"
-            row = connection.execute(query).fetchone()
-    except (sqlite3.Error, ValueError):
-        return ""
-    return f" (process {row[0]} on {row[1]})" if row else ""
 
 
 def connect_to_read(address: str, path: Path) -> sqlite3.Connection:

@@ -9,7 +9,6 @@ was killed and resumed.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sqlite3
@@ -33,16 +32,17 @@ from brainguided.journal._journal_file import (
     connect_to_write,
     is_chained,
     one_error,
-    take_lock,
 )
-from brainguided.journal._rows import COLUMNS, dump, find_version, insert_attempt, read_attempt
+from brainguided.journal._records import Records
+from brainguided.journal._rows import dump, find_version, insert_attempt
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.exports import build_run, export_run
+from brainguided.journal.lock import take_lock
 
 __all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
 
 
-class Journal:
+class Journal(Records):
     """Open journal of a search; use it as a context manager.
 
     `Journal.open` writes (one driver at a time), `Journal.read` only reads, also while a search
@@ -58,7 +58,7 @@ class Journal:
         self.path = path
         self._connection = connection
         self._lock = lock
-        self._chained = is_chained(connection)
+        self.is_chained = is_chained(connection)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Journal:
@@ -135,12 +135,6 @@ class Journal:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    @property
-    def config(self) -> dict[str, Any] | None:
-        """Settings of the search; None in a journal that was only begun."""
-        row = self._connection.execute("SELECT config FROM search").fetchone()
-        return None if row is None else json.loads(row[0])
-
     def begin(self, config: dict[str, Any]) -> None:
         """Record the settings of the search."""
         with self._transaction():
@@ -161,57 +155,6 @@ class Journal:
             )
             (number,) = self._connection.execute("SELECT max(id) FROM session").fetchone()
             self._chain("session", number)
-
-    def events(self, since: int = 0) -> list[tuple[str, dict[str, Any]]]:
-        """Return what was asked and told, in its order, from event number `since` on.
-
-        An "ask" holds ``first_candidate`` and ``architectures`` (JSON), a "tell" ``candidates``
-        and ``rewards``.
-        """
-        return [
-            (kind, json.loads(payload))
-            for kind, payload in self._connection.execute(
-                "SELECT kind, payload FROM event WHERE seq >= ? ORDER BY seq", (since,)
-            )
-        ]
-
-    def told(self) -> list[int]:
-        """Return the candidates whose results were told, in that order."""
-        payloads = self._connection.execute(
-            "SELECT payload FROM event WHERE kind = 'tell' ORDER BY seq"
-        )
-        return [candidate for (text,) in payloads for candidate in json.loads(text)["candidates"]]
-
-    @property
-    def n_asked(self) -> int:
-        """Number of candidates proposed so far."""
-        row = self._connection.execute(
-            "SELECT payload FROM event WHERE kind = 'ask' ORDER BY seq DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
-            return 0
-        payload = json.loads(row[0])
-        number: int = payload["first_candidate"] + len(payload["architectures"])
-        return number
-
-    @property
-    def n_results(self) -> int:
-        """Number of candidates that have ended."""
-        query = "SELECT count(*) FROM evaluation WHERE outcome != 'lost'"
-        return int(self._connection.execute(query).fetchone()[0])
-
-    def snapshot(self) -> tuple[int, dict[str, Any]] | None:
-        """Return the number of events before it and the state that was kept, if one was."""
-        row = self._connection.execute("SELECT seq, state FROM snapshot").fetchone()
-        return None if row is None else (row[0], json.loads(row[1]))
-
-    def summaries(self) -> dict[int, tuple[str, str, str, float | None, int | None]]:
-        """Return key, outcome, reason, reward and `duplicate_of` of every result."""
-        rows = self._connection.execute(
-            "SELECT candidate, key, outcome, reason, reward, duplicate_of "
-            "FROM evaluation WHERE outcome != 'lost' ORDER BY candidate"
-        )
-        return {row[0]: tuple(row[1:]) for row in rows}
 
     def one_transaction(self) -> AbstractContextManager[None]:
         """Write all that is recorded inside at its end, or with an exception nothing of it."""
@@ -276,79 +219,29 @@ class Journal:
                 )
                 self._chain("snapshot", 1)
 
-    def results(self) -> list[Attempt]:
-        """Return the final attempt of every candidate that has one, by candidate."""
-        return [attempt for attempt in self.attempts() if attempt.outcome != "lost"]
-
-    def result(self, candidate: int) -> Attempt:
-        """Return the final attempt of one candidate."""
-        return next(a for a in self.attempts(candidate, 1) if a.outcome != "lost")
-
-    def attempts(self, since: int = 0, n: int | None = None) -> list[Attempt]:
-        """Return every attempt at `n` candidates (default: all) from a candidate on, in order."""
-        names = ", ".join(COLUMNS)
-        rows = self._connection.execute(
-            f"SELECT {names} FROM evaluation WHERE candidate >= ? AND candidate < ? "
-            "ORDER BY candidate, attempt",
-            (since, 2**62 if n is None else since + n),
-        )
-        return [read_attempt(row) for row in rows]
-
-    def timings(self) -> list[Timing]:
-        """Return when and where every attempt ran."""
-        return list(self.timings_of_attempts().values())
-
-    def timings_of_attempts(self) -> dict[tuple[int, int], Timing]:
-        """Return when and where each attempt ran, by its candidate and number."""
-        rows = self._connection.execute(
-            "SELECT candidate, attempt, seconds, started, finished, host, pid FROM timing"
-        )
-        return {(row[0], row[1]): Timing(*row[2:]) for row in rows}
-
-    def last_session(self) -> tuple[float, str, str, int] | None:
-        """Return start, workers, host and process of the last driver."""
-        query = "SELECT started, workers, host, pid FROM session ORDER BY id DESC LIMIT 1"
-        row: tuple[float, str, str, int] | None = self._connection.execute(query).fetchone()
-        return row
-
-    @property
-    def n_examples(self) -> int:
-        """Number of training images processed."""
-        row = self._connection.execute("SELECT sum(examples) FROM evaluation").fetchone()
-        return int(row[0] or 0)
-
-    def seconds(self) -> dict[int, float]:
-        """Return the time that each candidate took, all attempts together; s."""
-        rows = self._connection.execute(
-            "SELECT candidate, sum(seconds) FROM timing GROUP BY candidate ORDER BY candidate"
-        )
-        return {int(candidate): float(seconds) for candidate, seconds in rows}
+    def record_correction(
+        self, seq: int, rewards: Mapping[int, float], duplicates: Sequence[Attempt]
+    ) -> None:
+        """Record as event `seq` the rewards of candidates that had failed when they were told."""
+        payload = {"candidates": list(rewards), "rewards": list(rewards.values())}
+        with self._transaction():
+            for duplicate in duplicates:
+                self._insert(duplicate)
+            self._connection.execute(
+                "INSERT INTO event VALUES (?, 'correct', ?)", (seq, dump(payload))
+            )
+            self._chain("event", seq)
 
     def note_progress(
         self, *, candidates: int, running: int, waiting: int, workers: int | None
     ) -> None:
         """Note how far the search is, for those who look on."""
         row: tuple[Any, ...] = (1, time.time(), candidates, running, waiting, workers)
-        if self._chained:
+        if self.is_chained:
             row += (digest(*row),)
         with self._transaction():
             marks = ", ".join("?" * len(row))
             self._connection.execute(f"INSERT OR REPLACE INTO progress VALUES ({marks})", row)
-
-    def progress(self) -> tuple[float, int, int, int, int | None] | None:
-        """Return what was noted last, None in a journal without.
-
-        That is the time (s since 1970) and the numbers of candidates wanted, running and waiting,
-        and of workers.
-        """
-        names = "SELECT count(*) FROM sqlite_master WHERE name = 'progress'"
-        if not self._connection.execute(names).fetchone()[0]:
-            return None
-        row = self._connection.execute("SELECT * FROM progress").fetchone()
-        if row is None or (self._chained and row[-1] != digest(*row[:-1])):
-            return None
-        noted: tuple[float, int, int, int, int | None] = row[1:6]
-        return noted
 
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `records.build_run` for its variables."""
@@ -366,7 +259,7 @@ class Journal:
         self._chain("evaluation", attempt.candidate, attempt.attempt)
 
     def _chain(self, table: str, *key: int) -> None:
-        if self._chained:
+        if self.is_chained:
             append(self._connection, table, *key)
 
     @contextmanager

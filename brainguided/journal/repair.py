@@ -24,8 +24,8 @@ from brainguided.journal._journal_file import (
     connect_to_write,
     one_error,
     pragma,
-    take_lock,
 )
+from brainguided.journal.lock import take_lock
 
 _LATER = ("snapshot",)  # is left out where it was replaced behind the damage
 

@@ -65,6 +65,8 @@ class SearchState:
         for kind, payload in self.journal.events(self.events):
             if kind == "ask":
                 self._replay_ask(payload)
+            elif kind == "correct":
+                self._correct(payload["candidates"], payload["rewards"])
             else:
                 told = [self.open.pop(candidate) for candidate in payload["candidates"]]
                 self.controller.tell(told, payload["rewards"])
@@ -89,6 +91,58 @@ class SearchState:
                 self._followers.setdefault(owner, []).append(candidate)
         waiting = (result.examples or 0 for result in self._results.values())
         self.examples = self.journal.n_examples - sum(waiting)
+
+    def _correct(self, candidates: Sequence[int], rewards: Sequence[float]) -> None:
+        texts = [self.journal.result(candidate).architecture for candidate in candidates]
+        self.controller.correct([Architecture.from_json(text) for text in texts], rewards)
+
+    def failed_jobs(self) -> list[Attempt]:
+        """Return the attempts to make of candidates that had failed when they were told."""
+        last: dict[int, Attempt] = {a.candidate: a for a in self.journal.attempts()}
+        return [
+            Attempt(
+                candidate=attempt.candidate,
+                attempt=attempt.attempt + 1,
+                architecture=attempt.architecture,
+                key=attempt.key,
+                seed=attempt.seed,
+                outcome="lost",
+            )
+            for attempt in last.values()
+            if attempt.outcome != "done"
+            and attempt.duplicate_of is None
+            and attempt.candidate not in self.open
+        ]
+
+    def correct_told(self) -> None:
+        """Tell the controller of candidates that had failed and have a reward now."""
+        known = {
+            candidate
+            for kind, payload in self.journal.events()
+            if kind == "correct"
+            for candidate in payload["candidates"]
+        }
+        results = [self.journal.result(c) for c in self.journal.corrected() if c not in known]
+        rewards = {r.candidate: r.reward for r in results if r.reward is not None}
+        if not rewards:
+            return
+        last: dict[int, Attempt] = {a.candidate: a for a in self.journal.attempts()}
+        duplicates = [
+            replace(
+                last[attempt.duplicate_of],
+                candidate=attempt.candidate,
+                attempt=attempt.attempt + 1,
+                duplicate_of=attempt.duplicate_of,
+                examples=0,
+            )
+            for attempt in last.values()
+            if attempt.duplicate_of in rewards
+        ]
+        self.journal.record_correction(self.events, rewards, duplicates)
+        self._correct(list(rewards), list(rewards.values()))
+        self.events += 1
+        for result in results:
+            self._remember("done", result.reward)
 
     def _replay_ask(self, payload: dict[str, Any]) -> None:
         """Ask again for what the journal says was proposed."""

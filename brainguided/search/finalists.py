@@ -8,7 +8,8 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
-from dataclasses import asdict, dataclass, replace
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,47 +31,16 @@ from brainguided.engines.contract import as_engine
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.lock import take_lock
 from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
 from brainguided.networks.export import export_network
 from brainguided.networks.preprocessing import Preprocessing
+from brainguided.search._finalist import Finalist, read_trained
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
 
 _log = logging.getLogger(__name__)
 _INFERENCE = Inference(draws=200, permutations=200)
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """Result of one finalist.
-
-    Attributes
-    ----------
-    candidate : int
-        Its number in the search.
-    architecture : str
-        JSON.
-    seed : int
-        Of the weights and the order of the images, that of the search.
-    reward, search_performance : float
-        Reward and P of the search.
-    performance : float or None
-        Validation accuracy after the long training; None if it failed.
-    reason : str
-        Why it failed.
-    n_parameters, examples : int
-        Trainable parameters; training images processed in the long training.
-    """
-
-    candidate: int
-    architecture: str
-    seed: int
-    reward: float
-    search_performance: float
-    performance: float | None
-    reason: str
-    n_parameters: int
-    examples: int
 
 
 def run_finalists(
@@ -81,6 +51,7 @@ def run_finalists(
     steps: int,
     top: int = 10,
     executor: Executor | None = None,
+    retry_failed: bool = False,
 ) -> xr.Dataset:
     """Train the best candidates of a run longer and test the one that is best on validation.
 
@@ -104,6 +75,9 @@ def run_finalists(
         Number of finalists.
     executor : concurrent.futures.Executor, optional
         Where finalists are trained; default: in this process, one by one.
+    retry_failed : bool
+        Whether finalists that failed are trained again. Those that ran out of memory or found no
+        device are by themselves, twice at most. Once the test was made none is.
 
     Returns
     -------
@@ -142,7 +116,8 @@ def run_finalists(
         raise RuntimeError(f"No candidate of {out} succeeded; there are no finalists.")
     _claim(folder, {"steps": steps, "candidates": [result.candidate for result in chosen]})
     long = replace(task, training=replace(task.training, steps=steps, checkpoints=()))
-    finalists = _train_all(chosen, long, folder, executor)
+    with closing(take_lock(folder)):
+        finalists = _train_all(chosen, long, folder, executor, retry_failed)
     done = [finalist for finalist in finalists if finalist.performance is not None]
     if not done:
         reasons = "; ".join(f"candidate {f.candidate}: {f.reason}" for f in finalists)
@@ -194,14 +169,10 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _train_all(
-    chosen: list[Attempt], task: Task, folder: Path, executor: Executor | None
+    chosen: list[Attempt], task: Task, folder: Path, executor: Executor | None, retry_failed: bool
 ) -> list[Finalist]:
     """Return the finalists in the order of their rewards, training those not yet trained."""
-    known: dict[int, Finalist] = {}
-    for result in chosen:
-        path = folder / f"finalist_{result.candidate}.json"
-        if path.exists():
-            known[result.candidate] = Finalist(**json.loads(path.read_text(encoding="utf-8")))
+    known, tries = read_trained(chosen, folder, retry_failed)
     missing = [result for result in chosen if result.candidate not in known]
     jobs: dict[Future[Any], Attempt] = {}
     if executor is not None:
@@ -229,6 +200,7 @@ def _train_all(
             reason,
             int(result.n_parameters or 0),
             task.training.steps * task.training.batch_size if performance is not None else 0,
+            tries[result.candidate] + 1,
         )
         name = f"finalist_{result.candidate}"
         if state:

@@ -159,6 +159,9 @@ class Schedule:
         Time since the start after which no more candidates are asked for; those that run end.
     examples : int, optional
         Training images, of all candidates told, from which on no more candidates are asked for.
+    retry_failed : bool
+        Whether candidates that failed before are evaluated again first: for when what made them
+        fail was mended.
 
     Raises
     ------
@@ -171,6 +174,7 @@ class Schedule:
     workers: int | None = None
     hours: float | None = None
     examples: int | None = None
+    retry_failed: bool = False
 
     def __post_init__(self) -> None:
         problems = []

@@ -17,7 +17,7 @@ import xarray as xr
 from brainguided.controllers.contract import Controller
 from brainguided.engines.local import LocalPool
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.journal import Journal
+from brainguided.journal.journal import Journal, JournalError
 from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.search.orders import Batch, Completion, Order, Schedule
@@ -118,6 +118,9 @@ def run_search(
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
         try:
             with dispatcher:
+                if schedule.retry_failed:
+                    _retry(search, dispatcher)
+                search.correct_told()
                 _drive(search, schedule, dispatcher, candidates)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
@@ -220,6 +223,26 @@ def _drive(
     search.journal.note_progress(candidates=candidates, running=0, waiting=0, workers=None)
 
 
+def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
+    """Evaluate candidates again that had failed when they were told."""
+    jobs = search.failed_jobs()
+    if jobs and not search.journal.is_chained:
+        raise JournalError(
+            f"{search.journal.path} was begun in a format that cannot hold corrections; its failed "
+            "candidates stay failed. Start the search anew in another folder."
+        )
+    _log.info("evaluating %d candidates again that had failed", len(jobs))
+    for job in jobs:
+        dispatcher.submit(job)
+    left = len(jobs)
+    while left:
+        for attempt, timing in dispatcher.wait():
+            search.journal.record_attempt(attempt, timing)
+            left -= attempt.outcome != "lost"
+            said = attempt.reason if attempt.reward is None else f"reward {attempt.reward:.4f}"
+            _log.info("candidate %d again: %s", attempt.candidate, said)
+
+
 def _advance(
     search: SearchState, schedule: Schedule, dispatcher: Dispatcher, candidates: int
 ) -> list[Attempt]:
@@ -267,7 +290,7 @@ def _refuse_failures(recent: Sequence[tuple[str, str]], *, limit: int = WINDOW /
         raise SearchError(
             f"{len(reasons)} of the last {len(recent)} evaluations failed, {times} of them with "
             f"'{reason}'. Correct the cause, then start the same search again: it goes on after "
-            "them. They stay failed; to have them evaluated again, choose another folder."
+            "them. To have them evaluated again too, say so (retry_failed, --retry-failed)."
         )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 
@@ -28,9 +29,11 @@ from brainguided.controllers import RandomSearch
 from brainguided.guidance.teacher import Teacher
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.lock import take_lock
 from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import images_to_tensor
 from brainguided.reports.model_card import wilson_interval, write_model_card
+from brainguided.search import finalists
 from brainguided.search.finalists import _train_long, choose_finalists, run_finalists
 from brainguided.search.run import run_search
 from brainguided.spaces import pnas_space
@@ -316,3 +319,47 @@ def test_the_command_finds_the_run_file_and_prints_the_winner(tmp_path, monkeypa
     (out / "run_file.txt").unlink()
     assert main(["finalists", str(out), "--steps", "3"]) == 1
     assert "--run RUN.toml" in capsys.readouterr().err
+
+
+def test_finalists_that_failed_are_trained_again_where_that_may_help(tmp_path, monkeypatch):
+    """Lack of memory passes by itself, twice; other causes once they were mended."""
+    run_search(RandomSearch(SPACE, seed=1), make_task(), candidates=3, out=tmp_path / "run")
+    with Journal.read(tmp_path / "run") as journal:
+        chosen = finalists.choose_finalists(journal.results(), 3)
+    assert len(chosen) == 3
+    fails = {chosen[0].architecture: MemoryError("none left"), chosen[1].architecture: RuntimeError}
+    made = []
+
+    def train(architecture, task, seed):
+        made.append(architecture)
+        if architecture in fails:
+            raise fails[architecture]
+        return 0.5, {}
+
+    def train_all(retry):
+        made.clear()
+        found = finalists._train_all(chosen, make_task(), tmp_path, None, retry)
+        return [one.performance for one in found], len(made)
+
+    monkeypatch.setattr(finalists, "_train_long", train)
+    assert train_all(False) == ([None, None, 0.5], 3)
+    assert train_all(False) == ([None, None, 0.5], 1)
+    assert train_all(False) == ([None, None, 0.5], 1)
+    assert train_all(False) == ([None, None, 0.5], 0), "three times were enough"
+    fails.clear()
+    assert train_all(False) == ([None, None, 0.5], 0)
+    assert train_all(True) == ([0.5, 0.5, 0.5], 2)
+    (tmp_path / "test.json").touch()
+    with pytest.raises(JournalError, match="was tested already"):
+        train_all(True)
+    assert train_all(False) == ([0.5, 0.5, 0.5], 0)
+
+
+def test_two_trainings_of_finalists_at_once_are_refused(tmp_path):
+    run_search(RandomSearch(SPACE, seed=1), make_task(), candidates=1, out=tmp_path)
+    (tmp_path / "finalists").mkdir()
+    with (
+        closing(take_lock(tmp_path / "finalists")),
+        pytest.raises(JournalError, match="writing into"),
+    ):
+        run_finalists(tmp_path, make_task(), lambda: None, steps=1, top=1)

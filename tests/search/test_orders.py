@@ -128,7 +128,7 @@ def test_repetitions_leave_their_workers_to_others_within_bounds():
 def test_completion_with_few_architectures_answers_duplicates(tmp_path):
     with ThreadPoolExecutor(6) as pool:
         run = run_search(
-            make(RandomSearch, few()),
+            RandomSearch(few(), seed=3, unique=False),
             FakeTask(seconds=0.02, failing=4),
             executor=pool,
             schedule=Schedule(Completion()),

@@ -711,3 +711,49 @@ def test_a_run_folder_that_was_deleted_ends_its_search(tmp_path):
 
     with pytest.raises(JournalError, match="is gone: its folder was moved or deleted"):
         search(tmp_path / "run", evaluate=remove)
+
+
+def test_candidates_that_failed_are_evaluated_again_once_the_cause_is_mended(tmp_path):
+    """In place, duplicates too; what is learned from them is replayed."""
+
+    def broken(architecture, task, *, seed):
+        if architecture.depth < 3:
+            raise OSError("the disk of the images is gone")
+        return fake_task.evaluate(architecture, task, seed=seed)
+
+    first = search(tmp_path, 15, evaluate=broken)
+    failed = first["outcome"].values == "failed"
+    assert 0 < failed.sum() < 15
+    assert (first["duplicate_of"].values[failed] >= 0).any(), "some repeat a failed one"
+    again = search(tmp_path, 15)
+    np.testing.assert_array_equal(again["outcome"], first["outcome"])
+    stop = iter(range(1))
+
+    def stopped(architecture, task, *, seed):
+        if next(stop, None) is None:
+            raise KeyboardInterrupt
+        return fake_task.evaluate(architecture, task, seed=seed)
+
+    retry = Schedule(Batch(5), retry_failed=True)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, 15, schedule=retry, evaluate=stopped)
+    search(tmp_path, 15)  # what was mended so far is learned from
+    run = search(tmp_path, 20, schedule=retry)
+    assert set(run["outcome"].values) == {"done"}
+    with Journal.read(tmp_path) as journal:
+        kinds = [kind for kind, _ in journal.events()]
+        own = journal.corrected()
+    assert kinds.count("correct") == 2
+    assert own == [k for k in np.flatnonzero(failed) if first["duplicate_of"].values[k] < 0]
+    assert search(tmp_path, 25).sizes["candidate"] == 25
+
+
+def test_failures_of_a_journal_that_holds_no_corrections_stay(tmp_path):
+    search(tmp_path, 5, evaluate=fail_by_turns([1.0, None, 2.0, 3.0, 4.0]),
+           proposer=RandomSearch(small_space(3), seed=3))  # fmt: skip
+    with sqlite3.connect(tmp_path / "journal.db") as file:
+        file.executescript("DROP TABLE chain; DROP TABLE progress; PRAGMA user_version = 2")
+    file.close()
+    with pytest.raises(JournalError, match="cannot hold corrections"):
+        search(tmp_path, 5, proposer=RandomSearch(small_space(3), seed=3),
+               schedule=Schedule(Batch(5), retry_failed=True))  # fmt: skip

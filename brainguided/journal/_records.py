@@ -1,0 +1,149 @@
+"""What a journal holds, read from its tables."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from brainguided.journal._chain import digest
+from brainguided.journal._rows import COLUMNS, read_attempt
+from brainguided.journal.attempts import Attempt, Timing
+
+
+class Records:
+    """Tables of an open journal, to be read."""
+
+    _connection: sqlite3.Connection
+    is_chained: bool  # whether rows carry digests
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """Settings of the search; None in a journal that was only begun."""
+        row = self._connection.execute("SELECT config FROM search").fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def events(self, since: int = 0) -> list[tuple[str, dict[str, Any]]]:
+        """Return what was asked and told, in its order, from event number `since` on.
+
+        An "ask" holds ``first_candidate`` and ``architectures`` (JSON), a "tell" ``candidates``
+        and ``rewards``, and so does a "correct": those that had failed when they were told.
+        """
+        return [
+            (kind, json.loads(payload))
+            for kind, payload in self._connection.execute(
+                "SELECT kind, payload FROM event WHERE seq >= ? ORDER BY seq", (since,)
+            )
+        ]
+
+    def told(self) -> list[int]:
+        """Return the candidates whose results were told, in that order."""
+        payloads = self._connection.execute(
+            "SELECT payload FROM event WHERE kind = 'tell' ORDER BY seq"
+        )
+        return [candidate for (text,) in payloads for candidate in json.loads(text)["candidates"]]
+
+    @property
+    def n_asked(self) -> int:
+        """Number of candidates proposed so far."""
+        row = self._connection.execute(
+            "SELECT payload FROM event WHERE kind = 'ask' ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return 0
+        payload = json.loads(row[0])
+        number: int = payload["first_candidate"] + len(payload["architectures"])
+        return number
+
+    @property
+    def n_results(self) -> int:
+        """Number of candidates that have ended."""
+        query = "SELECT count(DISTINCT candidate) FROM evaluation WHERE outcome != 'lost'"
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def snapshot(self) -> tuple[int, dict[str, Any]] | None:
+        """Return the number of events before it and the state that was kept, if one was."""
+        row = self._connection.execute("SELECT seq, state FROM snapshot").fetchone()
+        return None if row is None else (row[0], json.loads(row[1]))
+
+    def summaries(self) -> dict[int, tuple[str, str, str, float | None, int | None]]:
+        """Return key, outcome, reason, reward and `duplicate_of` of every result."""
+        rows = self._connection.execute(
+            "SELECT candidate, key, outcome, reason, reward, duplicate_of "
+            "FROM evaluation WHERE outcome != 'lost' ORDER BY candidate, attempt"
+        )
+        return {row[0]: tuple(row[1:]) for row in rows}
+
+    def results(self) -> list[Attempt]:
+        """Return the final attempt of every candidate that has one, by candidate."""
+        ended = (attempt for attempt in self.attempts() if attempt.outcome != "lost")
+        return list({attempt.candidate: attempt for attempt in ended}.values())
+
+    def result(self, candidate: int) -> Attempt:
+        """Return the final attempt of one candidate."""
+        return [a for a in self.attempts(candidate, 1) if a.outcome != "lost"][-1]
+
+    def corrected(self) -> list[int]:
+        """Return the candidates that failed and were then evaluated with success."""
+        rows = self._connection.execute(
+            "SELECT later.candidate FROM evaluation AS later JOIN evaluation AS before "
+            "ON before.candidate = later.candidate AND before.attempt < later.attempt "
+            "WHERE later.outcome = 'done' AND before.outcome = 'failed' "
+            "AND later.duplicate_of IS NULL ORDER BY later.candidate"
+        )
+        return list(dict.fromkeys(candidate for (candidate,) in rows))
+
+    def attempts(self, since: int = 0, n: int | None = None) -> list[Attempt]:
+        """Return every attempt at `n` candidates (default: all) from a candidate on, in order."""
+        names = ", ".join(COLUMNS)
+        rows = self._connection.execute(
+            f"SELECT {names} FROM evaluation WHERE candidate >= ? AND candidate < ? "
+            "ORDER BY candidate, attempt",
+            (since, 2**62 if n is None else since + n),
+        )
+        return [read_attempt(row) for row in rows]
+
+    def timings(self) -> list[Timing]:
+        """Return when and where every attempt ran."""
+        return list(self.timings_of_attempts().values())
+
+    def timings_of_attempts(self) -> dict[tuple[int, int], Timing]:
+        """Return when and where each attempt ran, by its candidate and number."""
+        rows = self._connection.execute(
+            "SELECT candidate, attempt, seconds, started, finished, host, pid FROM timing"
+        )
+        return {(row[0], row[1]): Timing(*row[2:]) for row in rows}
+
+    def last_session(self) -> tuple[float, str, str, int] | None:
+        """Return start, workers, host and process of the last driver."""
+        query = "SELECT started, workers, host, pid FROM session ORDER BY id DESC LIMIT 1"
+        row: tuple[float, str, str, int] | None = self._connection.execute(query).fetchone()
+        return row
+
+    @property
+    def n_examples(self) -> int:
+        """Number of training images processed."""
+        row = self._connection.execute("SELECT sum(examples) FROM evaluation").fetchone()
+        return int(row[0] or 0)
+
+    def seconds(self) -> dict[int, float]:
+        """Return the time that each candidate took, all attempts together; s."""
+        rows = self._connection.execute(
+            "SELECT candidate, sum(seconds) FROM timing GROUP BY candidate ORDER BY candidate"
+        )
+        return {int(candidate): float(seconds) for candidate, seconds in rows}
+
+    def progress(self) -> tuple[float, int, int, int, int | None] | None:
+        """Return what was noted last, None in a journal without.
+
+        That is the time (s since 1970) and the numbers of candidates wanted, running and waiting,
+        and of workers.
+        """
+        names = "SELECT count(*) FROM sqlite_master WHERE name = 'progress'"
+        if not self._connection.execute(names).fetchone()[0]:
+            return None
+        row = self._connection.execute("SELECT * FROM progress").fetchone()
+        if row is None or (self.is_chained and row[-1] != digest(*row[:-1])):
+            return None
+        noted: tuple[float, int, int, int, int | None] = row[1:6]
+        return noted
