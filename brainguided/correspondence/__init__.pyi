@@ -30,6 +30,10 @@ from .hierarchy import (
     permute_hierarchy as permute_hierarchy,
 )
 from .permutation import permute_similarity as permute_similarity
+from .population_ceilings import (
+    compute_animal_ceiling as compute_animal_ceiling,
+    compute_site_ceiling as compute_site_ceiling,
+)
 from .predictivity import (
     compute_layer_predictivity as compute_layer_predictivity,
     compute_predictivity as compute_predictivity,

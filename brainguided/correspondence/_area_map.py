@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +24,10 @@ from brainguided.correspondence.committed_layers import (
     draw_halves,
 )
 from brainguided.correspondence.permutation import exceed_maximum, permute_vectors
+from brainguided.correspondence.population_ceilings import (
+    compute_animal_ceiling,
+    compute_site_ceiling,
+)
 from brainguided.correspondence.standard_errors import LARGEST, measure_spread
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions
@@ -34,6 +39,10 @@ from neural_data.model.recording import average_repetitions, select_recording
 
 if TYPE_CHECKING:
     from brainguided.guidance.teacher import Target
+
+
+SITE_SPLITS = 20
+"""Random halves of the sites, at most."""
 
 
 class Settings(Protocol):
@@ -115,7 +124,7 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     result["similarity_draws"], result["similarity_interval"] = draws, interval
 
     ceiling = _ceil(target, method, how, seed)
-    result |= ceiling
+    result |= ceiling | _ceil_population(target, method, how, seed)
     divisor = ceiling["ceiling"] if ceiling["ceiling_usable"] else np.nan
     result["corrected_similarity"] = similarity / divisor
     result["corrected_interval"] = interval / divisor
@@ -308,6 +317,26 @@ def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, An
         seed=seed,
     )
     return {name: found[name].values[0] for name in unknown}
+
+
+def _ceil_population(target: Target, method: str, how: Settings, seed: int) -> dict[str, Any]:
+    """Return the ceilings over other sites and other animals, NaN where there are none."""
+    found: dict[str, Any] = {"site_ceiling": np.nan, "animal_ceiling": np.full(2, np.nan)}
+    if target.recording is None:
+        return found
+    rdm: dict[str, Any] = {
+        "by": target.by, "measure": target.measure, "noise": target.noise, "method": method,
+    }  # fmt: skip
+    # An RDM may be undefined for a part of the sites, such as one silent stimulus, and not for all
+    if how.splits:
+        with suppress(ValueError):
+            splits = min(how.splits, SITE_SPLITS)
+            ceiling = compute_site_ceiling(target.recording, splits=splits, seed=seed, **rdm)
+            found["site_ceiling"] = float(ceiling[0])
+    if "animal" in target.recording.coords:
+        with suppress(ValueError):
+            found["animal_ceiling"] = compute_animal_ceiling(target.recording, **rdm).values[0]
+    return found
 
 
 def _compare_animals(data: AreaData, method: str) -> dict[str, np.ndarray]:

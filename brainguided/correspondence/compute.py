@@ -125,7 +125,8 @@ def compute_correspondence(
         with Student's t on Fisher's z; `similarity_draws` (bootstrap, layer, area): draws of that
         spread, joint for all layers, for differences of similarities; `ceiling`, `ceiling_usable`,
         `ceiling_unbiased`, `ceiling_stimuli` (area) and `ceiling_interval` (area, bound), see
-        ``compute_ceiling``;
+        ``compute_ceiling``; `site_ceiling` (area), see ``compute_site_ceiling``, and
+        `animal_ceiling` (area, bound), see ``compute_animal_ceiling``;
         `corrected_similarity` (layer, area) and `corrected_interval`, divided by the ceiling where
         that is usable and NaN elsewhere; `p_value` (layer, area); `best_layer`,
         `best_similarity` (area); `null_best` (area): mean best similarity of permutations;
@@ -288,6 +289,7 @@ def _assemble(
         "similarity": ("layer",), "similarity_interval": ("layer", "bound"),
         "similarity_draws": ("bootstrap", "layer"), "ceiling": (), "ceiling_interval": ("bound",),
         "ceiling_usable": (), "ceiling_stimuli": (), "ceiling_unbiased": (),
+        "site_ceiling": (), "animal_ceiling": ("bound",),
         "corrected_similarity": ("layer",),
         "corrected_interval": ("layer", "bound"), "p_value": ("layer",), "best_layer": (),
         "best_similarity": (), "null_best": (), "best_above_null": (), "committed_layer": (),
@@ -339,6 +341,7 @@ def _assemble(
         ("similarity_interval", ("layer", "area", "bound")),
         ("similarity_draws", ("bootstrap", "layer", "area")),
         ("ceiling_interval", ("area", "bound")),
+        ("animal_ceiling", ("area", "bound")),
         ("corrected_interval", ("layer", "area", "bound")),
         ("committed_interval", ("area", "bound")),
         ("similarity_by_animal", ("layer", "area", "animal")),

@@ -69,6 +69,9 @@ def test_its_similarity_is_that_of_a_search_and_of_the_rdms(macaque, network, by
         found["corrected_similarity"], found["similarity"] / found["ceiling"], atol=1e-12
     )
     assert found["similarity_by_animal"].sizes["animal"] == 2
+    assert ((found["site_ceiling"] > 0) & (found["site_ceiling"] < 1)).all()
+    lower, upper = (found["animal_ceiling"].sel(bound=b) for b in ("lower", "upper"))
+    assert ((lower > 0) & (lower < upper)).all()
     np.testing.assert_allclose(
         found["best_above_null"], found["best_similarity"] - found["null_best"], atol=1e-12
     )
