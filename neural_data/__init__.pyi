@@ -22,6 +22,7 @@ from .formats import (
     read_described as read_described,
     read_kriegeskorte2008 as read_kriegeskorte2008,
     read_nwb as read_nwb,
+    read_nwb_images as read_nwb_images,
     read_nwb_spikes as read_nwb_spikes,
     write_brainio as write_brainio,
 )

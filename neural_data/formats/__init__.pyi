@@ -15,6 +15,7 @@ from .described import (
     read_described as read_described,
 )
 from .kriegeskorte2008 import read_kriegeskorte2008 as read_kriegeskorte2008
+from .nwb.images import read_nwb_images as read_nwb_images
 from .nwb.reader import (
     read_nwb as read_nwb,
     read_nwb_spikes as read_nwb_spikes,

@@ -184,6 +184,23 @@ FORMATS = (
         extra="nwb",
     ),
     Format(
+        "nwb-images",
+        read="neural_data.formats.nwb.images:read_nwb_images",
+        gives=("stimulus set",),
+        options={
+            "--axes": {
+                "required": True,
+                "choices": ("yx", "xy"),
+                "help": "rows first (yx), as most programs write images, or as NWB's schema (xy)",
+            },
+            "--container": {"help": "of images, if there are several"},
+        },
+        path="NWB file with images among its stimuli",
+        about="Import the images that an NWB file holds.",
+        example="session.nwb --axes yx --out images.nc",
+        extra="nwb",
+    ),
+    Format(
         "described",
         files="a description of arrays or tables (.toml)",
         suffixes=(".toml",),

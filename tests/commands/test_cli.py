@@ -26,7 +26,16 @@ VERBS = (
     "demo", "search", "report", "import", "export", "datasets", "fetch", "cite", "inspect",
     "select", "rdms",
 )  # fmt: skip
-FORMATS = ("brainio", "nwb", "arrays", "described", "cowley2023", "kriegeskorte2008", "images")
+FORMATS = (
+    "brainio",
+    "nwb",
+    "nwb-images",
+    "arrays",
+    "described",
+    "cowley2023",
+    "kriegeskorte2008",
+    "images",
+)
 WORDS = [[v] for v in VERBS] + [["import", f] for f in FORMATS]
 RUN = (
     "candidates = 3\nround_size = 2\n[space]\nmax_depth = 2\n"

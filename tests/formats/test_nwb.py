@@ -12,9 +12,11 @@ import pytest
 import xarray as xr
 
 from neural_data.errors import RecordingError
+from neural_data.formats.nwb.images import read_nwb_images
 from neural_data.formats.nwb.reader import read_nwb, read_nwb_spikes
 from neural_data.model.recording import load_recording, save_recording
 from neural_data.model.spikes import bin_spikes, load_spikes, save_spikes, spikes_from_arrays
+from neural_data.model.stimuli import align_stimuli
 
 pytest.importorskip("pynwb")
 
@@ -368,3 +370,65 @@ def test_several_images_in_one_trial_are_presentations_each(tmp_path: Path) -> N
     assert "block" in recording.coords
     with pytest.raises(RecordingError, match=r"one onset for each stimulus \(20 .* 5 onsets\)"):
         read_nwb(path, bins=(50, 250), area="IT", onset_column="start_time")
+
+
+def with_images(path: Path, *, ordered: bool, pixels: list[np.ndarray]) -> Path:
+    """A file whose stimuli are images in it, and a series of which was shown when."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pynwb import NWBHDF5IO, NWBFile
+        from pynwb.base import ImageReferences, Images
+        from pynwb.image import GrayscaleImage, IndexSeries, RGBImage
+
+        file = NWBFile("made up", "id1", datetime(2026, 1, 1, tzinfo=UTC))
+        kinds = (RGBImage if one.ndim == 3 else GrayscaleImage for one in pixels)
+        names = ["zebra", "ant", "cow"]
+        images = [k(n, one) for k, n, one in zip(kinds, names, pixels, strict=True)]
+        order = ImageReferences("order_of_images", images) if ordered else None
+        stored = Images("objects", images=images, description="x", order_of_images=order)
+        file.add_stimulus_template(stored)
+        onsets = 1.0 + np.arange(9)
+        shown = (np.arange(9) % 3).astype(np.uint64)
+        file.add_stimulus(
+            IndexSeries("shown", data=shown, indexed_images=stored, unit="N/A", timestamps=onsets)
+        )
+        # Only the zebra, the first, drives the unit
+        file.add_unit(spike_times=np.sort([o + 0.1 for o, k in zip(onsets, shown, strict=True)
+                                           if k == 0]))  # fmt: skip
+        with NWBHDF5IO(str(path), "w") as io:
+            io.write(file)
+    return path
+
+
+def test_a_series_of_images_in_the_file_gives_recording_and_stimuli(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = [rng.integers(0, 255, (6, 8), dtype=np.uint8) for _ in range(2)]
+    pixels.append(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8))
+    path = with_images(tmp_path / "a.nwb", ordered=True, pixels=pixels)
+    recording = read_nwb(path, bins=(50, 150), area="IT")
+    assert recording["stimulus"].values.tolist() == ["zebra", "ant", "cow"]
+    assert recording["response"].values[..., 0].tolist() == [[10] * 3, [0] * 3, [0] * 3]
+    stimuli = read_nwb_images(path, axes="yx")
+    aligned = align_stimuli(stimuli, recording["stimulus"])
+    np.testing.assert_array_equal(aligned["image"].values[2], pixels[2])
+    np.testing.assert_array_equal(aligned["image"].values[0, ..., 1], pixels[0])
+    turned = align_stimuli(read_nwb_images(path, axes="xy"), recording["stimulus"])
+    np.testing.assert_array_equal(turned["image"].values[0, ..., 1], pixels[0].T)
+
+
+def test_images_whose_order_is_not_stated_are_named_by_index(tmp_path: Path) -> None:
+    pixels = [np.zeros((6, 8), np.uint8), np.zeros((6, 8), np.uint8), np.zeros((4, 8), np.uint8)]
+    path = with_images(tmp_path / "a.nwb", ordered=False, pixels=pixels)
+    recording = read_nwb(path, bins=(50, 150), area="IT", table="shown")
+    assert recording["stimulus"].values.tolist() == ["0", "1", "2"]
+    assert "image indices of series 'shown'" in recording.attrs["history"]
+    with pytest.raises(RecordingError, match="they differ in size"):
+        read_nwb_images(path, axes="yx")
+    with pytest.raises(RecordingError, match=r"has 1 containers of images \('objects'\)"):
+        read_nwb_images(path, axes="yx", container="faces")
+    with pytest.raises(RecordingError, match="expected 'yx'"):
+        read_nwb_images(path, axes="zx")
+    pixels = [np.zeros((6, 8), np.uint16)] * 3
+    path = with_images(tmp_path / "b.nwb", ordered=False, pixels=pixels)
+    with pytest.raises(RecordingError, match=r"'ant' is uint16 of shape"):
+        read_nwb_images(path, axes="yx")

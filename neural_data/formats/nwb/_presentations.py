@@ -93,7 +93,19 @@ def read_presentations(
     RecordingError
         A table or column is not there, or it is not clear which is meant.
     """
-    name, found = find_presentations(file, table, stimulus_column)
+    series = {
+        str(name): one
+        for name, one in (file.stimulus or {}).items()
+        if type(one).__name__ == "IndexSeries"
+    }
+    if table in series:
+        return _read_series(str(table), series[str(table)])
+    try:
+        name, found = find_presentations(file, table, stimulus_column)
+    except RecordingError:
+        if table is None and stimulus_column is None and len(series) == 1:
+            return _read_series(*next(iter(series.items())))
+        raise
     condition, _, value = (where or "").partition("=")
     stimulus_column, onset_column = _choose_columns(
         found, name, stimulus_column, onset_column, condition
@@ -117,6 +129,28 @@ def read_presentations(
     others = read_columns(found, (stimulus_column, onset_column))
     columns = {key: values[row] for key, values in others.items()}
     return Presentations(stimulus, onset, usable, columns, name, said)
+
+
+def _read_series(name: str, series: Any) -> Presentations:
+    """Read a series of indices of images: which was shown when."""
+    index = np.asarray(series.data[:])
+    if series.timestamps is not None:
+        onset = np.asarray(series.timestamps[:], dtype=np.float64)
+    else:
+        onset = series.starting_time + np.arange(index.size) / series.rate
+    images = getattr(series, "indexed_images", None)
+    ordered = None if images is None else images.order_of_images
+    said = f"image indices of series {name!r}"
+    names = index.astype(str)
+    if ordered is not None:
+        known = np.array([image.name for image in ordered.data[:]])
+        if index.size and (index.min() < 0 or index.max() >= known.size):
+            raise RecordingError(
+                f"Series {name!r} has indices from {index.min()} to {index.max()}, but its images "
+                f"are {known.size}."
+            )
+        names, said = known[index.astype(np.int64)], f"images of series {name!r}"
+    return Presentations(names, onset, np.isfinite(onset), {}, name, [said])
 
 
 def _choose_columns(

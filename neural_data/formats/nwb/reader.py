@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
+from neural_data.formats.nwb._opening import open_file
 from neural_data.formats.nwb._presentations import Presentations, read_presentations
 from neural_data.formats.nwb._tables import (
     read_invalid_times,
@@ -21,8 +20,6 @@ from neural_data.formats.nwb._tables import (
 )
 from neural_data.model.recording import add_step, validate_recording
 from neural_data.model.spikes import bin_spikes, find_observed, spikes_from_arrays, validate_spikes
-from neural_data.storage.hdf5_checks import check_hdf5
-from neural_data.storage.pointers import refuse_pointer
 
 OURS = ("site", "area", "animal", "array", "stimulus", "repetition", "response", "time_bin")
 
@@ -48,8 +45,8 @@ def read_nwb(
         Ascending edges of the bins in ms relative to onset, such as (70, 170), see
         `neural_data.model.spikes.bin_spikes`.
     table : str, optional
-        The table of presentations, "trials" or another. Without it, the only one that has a
-        column of stimuli.
+        The table of presentations, "trials" or another, or a series of image indices. Without
+        it, the only one that has a column of stimuli, or the only series.
     stimulus_column : str, optional
         The column that names the stimulus. Without it, the only one with a name such as
         ``stimulus``, ``stimulus_id``, ``image_id``.
@@ -85,7 +82,7 @@ def read_nwb(
         stimuli or onsets are not clear (they are listed); pynwb is not installed.
     """
     path = Path(path)
-    with _open(path) as file:
+    with open_file(path) as file:
         spikes = _read_spikes(file, path, area)
         shown = read_presentations(
             file,
@@ -143,44 +140,13 @@ def read_nwb_spikes(path: str | os.PathLike[str], *, area: str | None = None) ->
         The file is damaged or no NWB file, or has no units; pynwb is not installed.
     """
     path = Path(path)
-    with _open(path) as file:
+    with open_file(path) as file:
         return _read_spikes(file, path, area)
 
 
 def open_nwb(path: Path) -> tuple[str, xr.Dataset]:
     """Open the spike times of a file."""
     return "spikes", read_nwb_spikes(path)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """Open a file; whatever goes wrong while it is read is told as one of our errors."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise FileNotFoundError(f"There is no NWB file {path}: it {what}. Check the path.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of older versions and of cached schemas
-        try:
-            from pynwb import NWBHDF5IO
-        except ImportError as cause:
-            raise RecordingError(
-                f"{path.name} takes the package pynwb to be read: pip install pynwb."
-            ) from cause
-        try:
-            refuse_pointer(path)
-            check_hdf5(path)
-            with NWBHDF5IO(str(path), mode="r", load_namespaces=True) as io:
-                yield io.read()
-        except RecordingError:
-            raise
-        except PermissionError as cause:
-            raise PermissionError(f"{path} may not be read: {cause.strerror}.") from cause
-        except Exception as cause:
-            raise RecordingError(
-                f"{path} cannot be read as NWB ({path.stat().st_size} bytes; "
-                f"{type(cause).__name__}: {cause}). It is truncated, damaged or of another "
-                "format: copy or write it again."
-            ) from cause
 
 
 def _read_spikes(file: Any, path: Path, area: str | None) -> xr.Dataset:
