@@ -2,8 +2,9 @@
 
 A layer may have millions of units; what its dissimilarities need is one inner product for each
 pair of stimuli. Blocks of a few thousand units are multiplied in the precision of the activations,
-and summed in float64; patterns are shifted towards their mean first, so that little precision is
-lost where activations are large and alike.
+and summed in float64. Each pattern is shifted towards its own mean first, and the mean pattern of
+all stimuli is multiplied apart, so that little precision is lost where activations are large, or
+hardly differ between stimuli.
 """
 
 from __future__ import annotations
@@ -66,12 +67,18 @@ def add_patterns(moments: GramMoments, patterns: Any, *, chunk: int = CHUNK) -> 
     if moments.n_units == 0:
         moments.shift = to_numpy(patterns[:, :chunk].mean(1))
     shift = _like(moments.shift, patterns)[:, None]
+    cross = np.zeros(len(moments.sums))
     for start in range(0, patterns.shape[1], chunk):
         block = patterns[:, start : start + chunk] - shift
+        common = block.mean(0)
+        block -= common
         product = block @ block.T
         moments.gram += product if isinstance(product, np.ndarray) else to_numpy(product)
-        moments.sums += to_numpy(block.sum(1))
+        cross += to_numpy(block @ common) + float(common @ common) / 2
+        moments.sums += to_numpy(block.sum(1)) + float(common.sum())
         moments.n_units += block.shape[1]
+    moments.gram += cross[:, None]
+    moments.gram += cross[None, :]
 
 
 def raw_gram(moments: GramMoments) -> np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from noise_stimuli import make_stimuli
 from torch import nn
 
+from brainguided import Teacher, compute_rdms, compute_similarity
 from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import Preprocessing, images_to_tensor
 from brainguided.networks.streamed import compute_layer_rdms
@@ -114,3 +116,44 @@ def test_images_are_scaled_to_plus_minus_one_and_resized() -> None:
     assert tensor.shape == (1, 3, 4, 4)
     assert tensor[0, 0].min() == pytest.approx(1)
     assert tensor[0, 1].max() == pytest.approx(-1)
+
+
+class Faint(nn.Module):
+    """Responses that differ little between stimuli, beside what they have in common."""
+
+    def __init__(self, part: float) -> None:
+        super().__init__()
+        self.part = part
+        self.conv = nn.Conv2d(3, 6, 5)
+        self.out = nn.Identity()
+        generator = torch.Generator().manual_seed(0)
+        self.common = torch.randn(6, 28, 28, generator=generator)
+        nn.init.normal_(self.conv.weight, std=0.1, generator=generator)
+
+    def forward(self, x):
+        return self.out(self.common + self.part * self.conv(x).to(self.common))
+
+
+@pytest.mark.parametrize("measure", ["correlation", "cosine", "squared euclidean"])
+def test_layers_that_hardly_differ_between_stimuli_keep_their_digits(measure) -> None:
+    stimuli = make_stimuli()
+    network = Faint(1e-3)
+    rows = compute_layer_rdms(network, stimuli, layers="out", measure=measure).dissimilarities[0]
+    with torch.no_grad():
+        inputs = images_to_tensor(stimuli["image"].values)
+        patterns = network.eval()(inputs).flatten(1).double().numpy()
+    expected = compute_rdms(
+        xr.DataArray(patterns, dims=("stimulus", "unit"), coords=dict(stimuli.coords)),
+        measure=measure,
+    ).dissimilarities[0]
+    assert expected.max() < 1e-5
+    np.testing.assert_allclose(rows, expected, rtol=1e-3)
+
+
+def test_rounding_of_a_constant_layer_resembles_nothing() -> None:
+    stimuli = make_stimuli()
+    teacher = Teacher.from_network(Faint(1.0), stimuli, layers="conv")
+    for part in (0.0, 1e-9):
+        found = compute_similarity(Faint(part), teacher, layers="out")
+        assert np.isnan(found.item())
+    assert compute_similarity(Faint(1e-4), teacher, layers="out").item() > 0.5
