@@ -23,7 +23,7 @@ from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parent
 N = 200
 KILLS = 20
 ORDERS = {"index": Index(6), "batch": Batch(8), "completion": Completion()}
@@ -88,7 +88,10 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path, engine, order)
     chance = random.Random(f"{engine} {order}")
     code = "import sys, test_killed_drivers as t; t.drive(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(out), engine, order, str(marks)]
-    environment = os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}",
+        "OMP_NUM_THREADS": "1",
+    }
     kills = 0
     while kills < KILLS:
         before = count(out)
