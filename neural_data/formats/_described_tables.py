@@ -19,6 +19,14 @@ MAX_SPARSE = 100  # of the cells of the array, one at least is in the table
 FREE = 10**7
 
 
+class Form(NamedTuple):
+    """How a table is written."""
+
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8-sig"
+
+
 class LongTable(NamedTuple):
     """Responses of a long table, arranged.
 
@@ -44,7 +52,7 @@ class LongTable(NamedTuple):
     unused: list[str]
 
 
-def read_long_table(path: Path, columns: Mapping[str, Any]) -> LongTable:
+def read_long_table(path: Path, columns: Mapping[str, Any], form: Form) -> LongTable:
     """Read a table with one row for each presentation to each site.
 
     Parameters
@@ -55,6 +63,7 @@ def read_long_table(path: Path, columns: Mapping[str, Any]) -> LongTable:
         The column of each of ``stimulus``, ``site``, ``response`` and, where there, of
         ``repetition``, ``time_bin``, ``area`` and ``animal``; ``no_axes`` lists columns that are
         no axis though each of their values is there for every stimulus and site.
+    form : Form
 
     Returns
     -------
@@ -76,7 +85,7 @@ def read_long_table(path: Path, columns: Mapping[str, Any]) -> LongTable:
     named = {key: column for key, column in columns.items() if key != "no_axes"}
     numbers = [named[key] for key in ("response", "time_bin") if key in named]
     needed = [*named.values(), *([free] if isinstance(free, str) else free)]
-    table = _read_csv(path, numbers=numbers, needed=needed)
+    table = _read_csv(path, form, numbers=numbers, needed=needed)
     keys = [key for key in ("stimulus", "site", "repetition") if key in columns]
     labels = {key: table[columns[key]].to_numpy(dtype=str) for key in keys}
     problems = [
@@ -158,7 +167,7 @@ def _refuse_unnamed_axes(
 
 
 def read_wide_table(
-    path: Path, columns: Mapping[str, Any]
+    path: Path, columns: Mapping[str, Any], form: Form
 ) -> tuple[np.ndarray, list[str], dict[str, np.ndarray]]:
     """Read a table with one row for each presentation and one column for each site.
 
@@ -169,6 +178,7 @@ def read_wide_table(
     columns : mapping
         ``stimulus``, the column that names it; ``sites``, the columns of the sites, as a list
         or as a pattern such as "unit_*"; where there, ``repetition``.
+    form : Form
 
     Returns
     -------
@@ -186,7 +196,7 @@ def read_wide_table(
     RecordingError
         The file is no table, has no such columns, or has no number where one should be.
     """
-    header = _read_header(path)
+    header = _read_header(path, form)
     wanted = columns["sites"]
     named = [columns["stimulus"], *([columns["repetition"]] if "repetition" in columns else [])]
     if isinstance(wanted, str):
@@ -197,7 +207,7 @@ def read_wide_table(
             )
     else:
         sites = list(wanted)
-    table = _read_csv(path, numbers=sites, needed=[*named, *sites])
+    table = _read_csv(path, form, numbers=sites, needed=[*named, *sites])
     free = columns.get("no_axes", [])
     known = [*named, *sites, *([free] if isinstance(free, str) else free)]
     if "repetition" not in columns:
@@ -211,24 +221,33 @@ def read_wide_table(
     return table[sites].to_numpy(dtype=np.float64), sites, coords
 
 
-def _separator(path: Path) -> str:
-    return "\t" if path.suffix.lower() == ".tsv" else ","
-
-
-def _read_header(path: Path) -> list[str]:
+def _read_header(path: Path, form: Form) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {path}. Check the path.")
     try:
-        empty = pd.read_csv(path, nrows=0, sep=_separator(path), encoding="utf-8-sig")
+        empty = pd.read_csv(path, nrows=0, sep=form.separator, encoding=form.encoding)
         header = [str(name) for name in empty.columns]
+    except UnicodeDecodeError as cause:
+        raise RecordingError(
+            f"{path} is not text in {form.encoding}: {cause}. Give its encoding in the "
+            "description, e.g. encoding = 'latin-1'."
+        ) from cause
     except (ValueError, pd.errors.ParserError) as cause:
         raise RecordingError(f"{path} cannot be read as a CSV table: {cause}.") from cause
+    others = [mark for mark in (";", "\t", ",") if len(header) == 1 and mark in header[0]]
+    if others:
+        raise RecordingError(
+            f"{path.name} has one column, {header[0]!r}: give separator = {others[0]!r} in the "
+            "description, and decimal = ',' if numbers have a comma."
+        )
     return header
 
 
-def _read_csv(path: Path, *, numbers: Sequence[str], needed: Sequence[str]) -> pd.DataFrame:
+def _read_csv(
+    path: Path, form: Form, *, numbers: Sequence[str], needed: Sequence[str]
+) -> pd.DataFrame:
     """Read a table: these columns as numbers, all others as text."""
-    header = _read_header(path)
+    header = _read_header(path, form)
     absent = [name for name in needed if name not in header]
     if absent:
         raise RecordingError(
@@ -240,11 +259,11 @@ def _read_csv(path: Path, *, numbers: Sequence[str], needed: Sequence[str]) -> p
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
-                path, sep=_separator(path), encoding="utf-8-sig", dtype=kinds, index_col=False,
-                keep_default_na=False,
+                path, sep=form.separator, encoding=form.encoding, decimal=form.decimal,
+                dtype=kinds, index_col=False, keep_default_na=False,
                 na_values={name: [*MISSING_CELLS, "NaN", "nan"] for name in numbers},
             )  # fmt: skip
-        misfits = _count_misfits(path, len(header))
+        misfits = _count_misfits(path, form, len(header))
     except (
         ValueError,
         OverflowError,
@@ -262,15 +281,18 @@ def _read_csv(path: Path, *, numbers: Sequence[str], needed: Sequence[str]) -> p
             f"{path.name} has {misfits} lines with more or fewer than its {len(header)} cells. It "
             "is truncated or damaged: copy or write it again."
         )
+    if form.decimal == ",":
+        for name in header:
+            if name not in needed:
+                table[name] = table[name].str.replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True)
     return table
 
 
-def _count_misfits(path: Path, n_cells: int) -> int:
+def _count_misfits(path: Path, form: Form, n_cells: int) -> int:
     """Count the lines that have more or fewer cells than the header."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return sum(
-            len(row) not in (0, n_cells) for row in csv.reader(file, delimiter=_separator(path))
-        )
+    with path.open(encoding=form.encoding, newline="") as file:
+        rows = csv.reader(file, delimiter=form.separator)
+        return sum(len(row) not in (0, n_cells) for row in rows)
 
 
 def _as_numbers(cells: np.ndarray) -> np.ndarray:

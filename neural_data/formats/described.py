@@ -11,7 +11,7 @@ import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.formats._described_labels import OURS, Coords, Labels, with_text
-from neural_data.formats._described_tables import read_long_table, read_wide_table
+from neural_data.formats._described_tables import Form, read_long_table, read_wide_table
 from neural_data.formats.array_files import load_array
 from neural_data.formats.described_toml import Description, is_missing, read_description, read_names
 from neural_data.model.presentations import recording_from_presentations
@@ -134,6 +134,8 @@ def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
                                ``animal`` where there; ``time_bin``, when the bins start,
                                with time_bin.width), or ``stimulus`` and ``sites``, a pattern
                                or list (one row a presentation, one column a site)
+    separator, decimal,        of a table: "," or "\\t" (.tsv), "." and "utf-8" by default;
+    encoding                   e.g. ";", "," and "latin-1"
     columns.no_axes            columns of a table whose rows are repetitions, though all their
                                values are there for each stimulus
     =========================  ==============================================================
@@ -250,7 +252,7 @@ def _read_array(description: Description) -> xr.Dataset:
 
 
 def _read_long(description: Description) -> xr.Dataset:
-    table = read_long_table(description.file, description.columns)
+    table = read_long_table(description.file, description.columns, _find_form(description))
     labels = Labels(description)
     labels.steps.append(f"a table of {int(np.isfinite(table.values).sum())} responses")
     if table.unused:
@@ -272,7 +274,9 @@ def _read_long(description: Description) -> xr.Dataset:
 
 
 def _read_wide(description: Description) -> xr.Dataset:
-    values, sites, others = read_wide_table(description.file, description.columns)
+    values, sites, others = read_wide_table(
+        description.file, description.columns, _find_form(description)
+    )
     labels = Labels(description)
     labels.steps.append(f"a table of {values.shape[0]} presentations to {values.shape[1]} sites")
     labels.coords["site"] = (("site",), np.array(sites))
@@ -284,6 +288,12 @@ def _read_wide(description: Description) -> xr.Dataset:
     labels.join("site")
     labels.load_area(len(sites))
     return _build(xr.Variable(("presentation", "site"), values), labels)
+
+
+def _find_form(description: Description) -> Form:
+    given = {key: description.top[key] for key in Form._fields if key in description.top}
+    usual = Form("\t") if description.file.suffix.lower() == ".tsv" else Form()
+    return usual._replace(**given)
 
 
 def _build(response: xr.Variable, labels: Labels) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,14 @@ def _is_values(value: Any) -> bool:
     return _is_list(value, lambda item: _is_text(item) or _is_number(item))
 
 
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 _LISTED = "a list, or { file = ..., variable = ... }"
 _VALUES = (_is_values, _LISTED)
 _NAMES = (lambda v: _is_text(v) or _is_values(v), f"the name of a file, {_LISTED}")
@@ -68,13 +77,16 @@ _START = (
     f"the start of the first bin (with width), {_LISTED}",
 )
 _WIDTH = (lambda v: _is_number(v) and v > 0, "a number of ms above 0")
+_MARK = (lambda v: isinstance(v, str) and len(v) == 1, "one character, such as ';'")
+_DECIMAL = (lambda v: v in (".", ","), "'.' or ','")
+_ENCODING = (lambda v: _is_text(v) and _is_encoding(v), "an encoding of Python, such as 'latin-1'")
 _TABLE = (lambda v: isinstance(v, dict), "a table: [...]")
 
 _Kinds = Mapping[str, tuple[Callable[[Any], bool], str]]
 _TOP: _Kinds = dict(
     file=_TEXT, variable=_TEXT, axes=_AXES, units=_TEXT, source=_TEXT, missing=_MISSING,
     window=_WINDOW, stimulus=_TABLE, site=_TABLE, presentation=_TABLE, time_bin=_TABLE,
-    columns=_TABLE,
+    columns=_TABLE, separator=_MARK, decimal=_DECIMAL, encoding=_ENCODING,
 )  # fmt: skip
 _PARTS: Mapping[str, _Kinds] = {
     "stimulus": dict(names=_NAMES, prefix=_TEXT, coordinates=_MORE),
@@ -209,8 +221,12 @@ def _check_keys(where: str, given: Mapping[str, Any], kinds: _Kinds) -> list[str
 
 
 def _check_layout(content: Mapping[str, Any]) -> list[str]:
-    problems = []
     axes = content.get("axes", [])
+    problems = [
+        f"{key} is given, but no [columns] of a table"
+        for key in ("separator", "decimal", "encoding")
+        if key in content and "columns" not in content
+    ]
     if "columns" in content:
         problems += [
             f"{key} does not go with [columns]: {why}"

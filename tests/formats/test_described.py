@@ -555,3 +555,29 @@ def test_time_bins_by_start_and_width(tmp_path: Path) -> None:
         assert recording["time_bin_end"].values.tolist() == [-40, -30, -20, -10]
     with pytest.raises(RecordingError, match=r"one number: give time_bin\.width"):
         read_described(describe(tmp_path, **fields, time_bin={"start": -50, "end": [1, 2, 3, 4]}))
+
+
+def test_spreadsheets_with_semicolons_decimal_commas_and_latin_letters_are_read(
+    tmp_path: Path,
+) -> None:
+    rows = ["Bild;Zelle;Rate;Größe", "Kühe;u1;1,5;0,25", "Kühe;u2;-2;0,25", "Auto;u1;1e2;3,5",
+            "Auto;u2;;3,5"]  # fmt: skip
+    (tmp_path / "long.csv").write_bytes("\r\n".join(rows).encode("latin-1"))
+    columns = {"stimulus": "Bild", "site": "Zelle", "response": "Rate"}
+    said = {"file": "long.csv", "site": {"area": "IT"}, "columns": columns}
+    with pytest.raises(RecordingError, match="encoding = 'latin-1'"):
+        read_described(describe(tmp_path, **said))
+    with pytest.raises(RecordingError, match=r"one column.*separator = ';'"):
+        read_described(describe(tmp_path, **said, encoding="latin-1"))
+    form = {"separator": ";", "decimal": ",", "encoding": "latin-1"}
+    recording = read_described(describe(tmp_path, **said, **form))
+    assert recording["stimulus"].values.tolist() == ["Kühe", "Auto"]
+    np.testing.assert_array_equal(recording["response"].values[:, 0], [[1.5, -2], [100, np.nan]])
+    assert recording["Größe"].values.tolist() == [0.25, 3.5]
+    wrong = {"separator": ";;", "decimal": "-", "encoding": "klingon"}
+    with pytest.raises(RecordingError) as told:
+        read_described(describe(tmp_path, **said, **wrong))
+    for part in ("separator is ;;", "decimal is -", "encoding is klingon"):
+        assert part in str(told.value)
+    with pytest.raises(RecordingError, match=r"decimal is given, but no \[columns\]"):
+        read_described(describe(tmp_path, axes=["stimulus", "site"], decimal=","))
