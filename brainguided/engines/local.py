@@ -34,7 +34,8 @@ def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
 
     Unlike `concurrent.futures.ProcessPoolExecutor`, a worker that is killed costs only the task
     it was at: that future raises `concurrent.futures.BrokenExecutor`, a new worker takes the
-    place, everything else goes on. If this process dies, whatever way, its workers follow at once.
+    place, everything else goes on. If this process dies, whatever way, its workers follow at once;
+    those that have only begun to start, when they have imported what they need.
 
     Functions and arguments are pickled when a worker is free, not when they are submitted. As
     with every spawned process, a script has to start its work under

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
@@ -357,13 +359,14 @@ def test_a_real_cluster_is_used_or_refused_by_its_version_of_torch(tmp_path, tor
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {torch}\n")
         places.insert(0, str(info.parent))
+    temporary = tempfile.mkdtemp(prefix="bg")  # names of sockets have to be short
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
          f"--port={address.split(':')[1]}", "--include-dashboard=false", "--num-cpus=2",
-         "--object-store-memory=100000000", f"--temp-dir={tmp_path}"],
+         "--object-store-memory=100000000", f"--temp-dir={temporary}"],
         env=os.environ | session.ENVIRONMENT | {"RAY_AUTH_MODE": "token",
                                                 "PYTHONPATH": os.pathsep.join(places)},
         start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -383,6 +386,7 @@ def test_a_real_cluster_is_used_or_refused_by_its_version_of_torch(tmp_path, tor
                 os.kill(pid, signal.SIGKILL)
         head.wait()
         head.stdout.close()
+        shutil.rmtree(temporary, ignore_errors=True)
     if torch is None:
         assert done.stdout == "used 3\n", done.stderr
     else:
