@@ -23,7 +23,7 @@ CREATE TABLE search (
 );
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('ask', 'tell', 'correct')),
+    kind TEXT NOT NULL CHECK (kind IN ('earlier', 'ask', 'tell', 'correct')),
     payload TEXT NOT NULL
 );
 CREATE TABLE evaluation (

@@ -27,7 +27,8 @@ class Records:
         """Return what was asked and told, in its order, from event number `since` on.
 
         An "ask" holds ``first_candidate`` and ``architectures`` (JSON), a "tell" ``candidates``
-        and ``rewards``, and so does a "correct": those that had failed when they were told.
+        and ``rewards``, and so does a "correct": those that had failed when they were told. An
+        "earlier" holds ``architectures`` and ``rewards`` of an earlier search.
         """
         return [
             (kind, json.loads(payload))
@@ -36,12 +37,16 @@ class Records:
             )
         ]
 
+    def payloads(self, kind: str) -> list[dict[str, Any]]:
+        """Return what the events of one kind hold, in their order."""
+        rows = self._connection.execute(
+            "SELECT payload FROM event WHERE kind = ? ORDER BY seq", (kind,)
+        )
+        return [json.loads(text) for (text,) in rows]
+
     def told(self) -> list[int]:
         """Return the candidates whose results were told, in that order."""
-        payloads = self._connection.execute(
-            "SELECT payload FROM event WHERE kind = 'tell' ORDER BY seq"
-        )
-        return [candidate for (text,) in payloads for candidate in json.loads(text)["candidates"]]
+        return [candidate for tell in self.payloads("tell") for candidate in tell["candidates"]]
 
     @property
     def n_asked(self) -> int:

@@ -141,6 +141,17 @@ class Journal(Records):
             self._connection.execute("INSERT INTO search VALUES (1, ?)", (dump(config),))
             self._chain("search", 1)
 
+    def record_earlier(
+        self, seq: int, architectures: Sequence[str], rewards: Sequence[float]
+    ) -> None:
+        """Record as event `seq` what a controller learned of an earlier search before all else."""
+        payload = {"architectures": list(architectures), "rewards": list(rewards)}
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO event VALUES (?, 'earlier', ?)", (seq, dump(payload))
+            )
+            self._chain("event", seq)
+
     def begin_session(self, *, workers: str) -> None:
         """Record that a driver started: when, where and with which versions."""
         names = ("brainguided", "torch", "numpy", "rsatoolbox")

@@ -46,7 +46,9 @@ class SearchState:
         """Bring the controller to where the journal is."""
         known = self.journal.config
         if known is None:
-            self.journal.begin(config)
+            with self.journal.one_transaction():
+                self.journal.begin(config)
+                self._copy_earlier()
             return
         _refuse_other(known, config, self.journal.path)
         logged = self.journal.n_asked
@@ -65,6 +67,8 @@ class SearchState:
         for kind, payload in self.journal.events(self.events):
             if kind == "ask":
                 self._replay_ask(payload)
+            elif kind == "earlier":
+                pass  # learned at the first ask
             elif kind == "correct":
                 self._correct(payload["candidates"], payload["rewards"])
             else:
@@ -92,6 +96,27 @@ class SearchState:
         waiting = (result.examples or 0 for result in self._results.values())
         self.examples = self.journal.n_examples - sum(waiting)
 
+    def take_defaults(self) -> None:
+        """Let a controller keep to the defaults and the warm start of the journal."""
+        known = self.journal.config
+        if known is None or not isinstance(self.controller, Controller):
+            return
+        self.controller.follow(known.get("controller", {}))
+        for payload in self.journal.payloads("earlier"):
+            architectures = map(Architecture.from_json, payload["architectures"])
+            copied = list(zip(architectures, payload["rewards"], strict=True))
+            # The earlier search may have grown since
+            if all(one in self.controller.earlier for one in copied):
+                self.controller.earlier = copied
+
+    def _copy_earlier(self) -> None:
+        """Record what the controller starts from, for the earlier search may grow or go."""
+        earlier = self.controller.earlier if isinstance(self.controller, Controller) else []
+        if earlier and self.journal.is_chained:
+            texts = [architecture.to_json() for architecture, _ in earlier]
+            self.journal.record_earlier(self.events, texts, [reward for _, reward in earlier])
+            self.events += 1
+
     def _correct(self, candidates: Sequence[int], rewards: Sequence[float]) -> None:
         texts = [self.journal.result(candidate).architecture for candidate in candidates]
         self.controller.correct([Architecture.from_json(text) for text in texts], rewards)
@@ -118,8 +143,7 @@ class SearchState:
         """Tell the controller of candidates that had failed and have a reward now."""
         known = {
             candidate
-            for kind, payload in self.journal.events()
-            if kind == "correct"
+            for payload in self.journal.payloads("correct")
             for candidate in payload["candidates"]
         }
         results = [self.journal.result(c) for c in self.journal.corrected() if c not in known]

@@ -112,8 +112,7 @@ def run_search(
     _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
         search = SearchState(controller, journal)
-        if journal.config is not None and isinstance(controller, Controller):
-            controller.follow(journal.config.get("controller", {}))
+        search.take_defaults()
         search.resume(_describe(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
         try:

@@ -15,6 +15,7 @@ from brainguided.settings.toml import check_keys, nest_problems, say_unknown
 from brainguided.spaces import SearchSpace
 
 _ORDERS = ("batch", "completion", "index")
+_CHOICE = {"name": "text", "warm_start": "text", "warm_start_anyway": "truth"}
 _LEARNING = {  # the fields of Learning stand in the table itself
     "hidden": "whole",
     "batch_size": "whole",
@@ -157,9 +158,9 @@ def make_controller(
     if name is None:
         return None
     settings = _settings(CONTROLLERS[name])
-    before = check_keys(where, table, {"name": "text", "warm_start": "text", **settings})
+    before = check_keys(where, table, {**_CHOICE, **settings})
     problems += before
-    given = {key: value for key, value in table.items() if key not in ("name", "warm_start")}
+    given = {key: value for key, value in table.items() if key not in _CHOICE}
     if before or space is None or type(seed) is not int or seed < 0:
         return None
     try:

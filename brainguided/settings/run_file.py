@@ -5,6 +5,7 @@ The names of spaces and controllers that may stand in such a file are in `names`
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from brainguided.candidates.images import (
 )
 from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
+from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import Journal
 from brainguided.search.orders import Schedule
 from brainguided.settings._parts import make_controller, make_limits, make_schedule, make_space
@@ -121,7 +123,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
                                                  # papers' settings: zoph2017, nasnet
             learning_rate = 0.01                 # or another of its settings
             unique = false                       # allows what was proposed before
-            warm_start = "runs/first"            # folder of an earlier run of the same space
+            warm_start = "runs/first"            # folder of an earlier run of the same space;
+            warm_start_anyway = true             # of another task too
             [limits]
             max_parameters = 500000              # larger candidates are never proposed
             max_multiply_adds = 20000000         # for one image
@@ -190,10 +193,11 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     if limits is not None:
         size, n_classes = images.image_size, len(images.classes)
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
-    if earlier is not None:
-        _warm_start(controller, earlier)
     task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
     load_test, check_test = _find_test(tables["task"], path.parent, images)
+    if earlier is not None:
+        anyway = tables["controller"].get("warm_start_anyway", False)
+        _warm_start(controller, earlier, None if anyway else task)
     candidates = tables["top"]["candidates"]
     return Run(controller, task, candidates, schedule, tables["ray"], load_test, check_test)
 
@@ -265,10 +269,17 @@ def _find_earlier(table: dict[str, Any], folder: Path, problems: list[str]) -> P
     return folder / given
 
 
-def _warm_start(controller: Controller, earlier: Path) -> None:
-    """Tell a controller of the candidates of an earlier run that succeeded."""
+def _warm_start(controller: Controller, earlier: Path, task: Task | None) -> None:
+    """Tell a controller of the candidates of an earlier run of the same task that succeeded."""
     with Journal.read(earlier) as journal:
+        known = (journal.config or {}).get("task", {})
         done = [r for r in journal.results() if r.outcome == "done" and r.duplicate_of is None]
+    now = known if task is None else json.loads(json.dumps(task.describe()))
+    if differences := find_differences(known, now, (f"in {earlier.name}", "now")):
+        raise RunFileError(
+            f"[controller] warm_start: {earlier} had another task, so its rewards mean something "
+            "else; start without it, or set warm_start_anyway = true:" + "".join(differences)
+        )
     controller.warm_start(
         [Architecture.from_json(result.architecture) for result in done],
         [float(result.reward) for result in done if result.reward is not None],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from fake_task import FakeTask, evaluate
+from fake_task import succeed
 
 from brainguided.controllers import Limits, RandomSearch, Reinforce
 from brainguided.search.orders import Batch, Completion, Index, Schedule
@@ -297,15 +297,41 @@ def test_limits_count_the_classes_and_pixels_of_the_images(tmp_path: Path) -> No
     assert all(proposal.count_parameters(8) <= 9000 for proposal in proposals)
 
 
+def earn(architecture, task, *, seed):
+    return succeed(architecture, seed, int(architecture.key[:4], 16) / 65536)
+
+
 def test_a_controller_starts_from_an_earlier_run(tmp_path: Path) -> None:
-    first = load_run(write(tmp_path, SMALL + '[controller]\nname = "evolution"\n'))
-    earlier = tmp_path / "first"
-    run_search(first.controller, FakeTask(), candidates=9, out=earlier, evaluate=evaluate)
-    text = SMALL + '[controller]\nname = "evolution"\nwarm_start = "first"\n'
-    again = load_run(write(tmp_path, text))
+    def start(text: str = ""):
+        return load_run(write(tmp_path, SMALL + '[controller]\nname = "evolution"\n' + text))
+
+    first, earlier = start(), tmp_path / "first"
+    run_search(first.controller, first.task, candidates=9, out=earlier, evaluate=earn)
+    warm = 'warm_start = "first"\n'
+    again = start(warm)
     assert len(again.controller.earlier) == 9
     with pytest.raises(RunFileError, match=r"warm_start: .*second is no folder"):
-        load_run(write(tmp_path, text.replace("first", "second")))
+        start(warm.replace("first", "second"))
+    settings = {"out": tmp_path / "next", "evaluate": earn}
+    run_search(again.controller, again.task, candidates=8, **settings)
+    # The first goes on, and so can the next: it holds what it has learned
+    run_search(start().controller, first.task, candidates=12, out=earlier, evaluate=earn)
+    later = start(warm)
+    assert len(later.controller.earlier) == 12
+    parts = run_search(later.controller, later.task, candidates=20, **settings)
+    assert parts.sizes["candidate"] == 20
+
+
+def test_a_warm_start_from_another_task_is_asked_for(tmp_path: Path) -> None:
+    first = load_run(write(tmp_path, SMALL))
+    run_search(first.controller, first.task, candidates=2, out=tmp_path / "first", evaluate=earn)
+    other = SMALL + 'alpha = 0.5\n[controller]\nwarm_start = "first"\n'
+    with pytest.raises(
+        RunFileError, match=r"(?s)warm_start_anyway = true:.*alpha: 1.0 in first, 0.5"
+    ):
+        load_run(write(tmp_path, other))
+    run = load_run(write(tmp_path, other + "warm_start_anyway = true\n"))
+    assert len(run.controller.earlier) == 2
 
 
 def test_test_images_are_those_of_no_other_part(tmp_path: Path) -> None:
