@@ -182,10 +182,10 @@ def cover_sites(
     """Return as `cover`, of intervals over samples of sites, for these stimuli or others too."""
     held, found, truths = [], [], []
     for number in range(WORLDS):
-        others = [make_world(number, design.shared, (0, k)) for k in range(12)]
+        others = [make_world(number, design.shared, (0, k)) for k in range(40)]
         truth = 0.0
         if "stimulus" in resample:
-            truth = float(np.mean([find_truth(design, w, number) for w in others[:4]]))
+            truth = float(np.mean([find_truth(design, w, number, (600, 1)) for w in others]))
         for k in range(simulations // WORLDS):
             world = make_world(number, design.shared, (1, k))
             generator = np.random.default_rng([5, number, k, design.stimuli])
@@ -245,15 +245,23 @@ def make_pair(
     return pattern_distances(layer, design.measure), pattern_distances(sites, design.measure)
 
 
-def find_truth(design: Design, world: tuple[np.ndarray, np.ndarray], number: int) -> float:
-    """Return the similarity of very many stimuli, with as many pairs within units as designed."""
+def find_truth(
+    design: Design,
+    world: tuple[np.ndarray, np.ndarray],
+    number: int,
+    size: tuple[int, int] = (1600, 3),
+) -> float:
+    """Return the similarity of very many stimuli, with as many pairs within units as designed.
+
+    Of samples of `size`: number of stimuli, and of samples.
+    """
     generator = np.random.default_rng([7, number])
-    many, part = 1600, (GROUP - 1) / (design.stimuli - 1) if design.grouped else 0.0
+    many, part = size[0], (GROUP - 1) / (design.stimuli - 1) if design.grouped else 0.0
     index = np.arange(many) // GROUP
     rows, columns = np.triu_indices(many, 1)
     same = index[rows] == index[columns]
     moments = []
-    for _ in range(3):
+    for _ in range(size[1]):
         x, y = make_pair(generator, design, world, many)
         weights = np.ones(len(x))
         if part:
