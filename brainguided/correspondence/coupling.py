@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from brainguided.correspondence.committed_layers import compare_vectors
 from brainguided.correspondence.permutation import permute_vectors
 from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.units import UnitName, refuse_few
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -79,12 +80,18 @@ def couple_layers(similarity: xr.DataArray) -> xr.Dataset:
 
 
 def permute_coupling(
-    layer_rdms: RDMs, teacher: Teacher, *, permutations: int = 1000, seed: int = 0
+    layer_rdms: RDMs,
+    teacher: Teacher,
+    *,
+    permutations: int = 1000,
+    unit: UnitName = None,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Test the score of `couple_layers` against permutations of the conditions of every area.
 
-    Under the null hypothesis no layer has anything in common with any area, and the conditions of
-    the areas are exchangeable. Similarities are Pearson correlations of RDMs.
+    Under the null hypothesis no layer has anything in common with any area but which conditions
+    belong to one unit, and the units of the areas are exchangeable. Similarities are Pearson
+    correlations of RDMs.
 
     Parameters
     ----------
@@ -94,6 +101,8 @@ def permute_coupling(
         The areas.
     permutations : int
         Random orders of the conditions of each area.
+    unit : str or tuple of str, optional
+        The unit of stimuli that was sampled, as for ``Inference``.
     seed : int
         Of the permutations.
 
@@ -107,6 +116,8 @@ def permute_coupling(
     ------
     AlignmentError
         If the conditions of layers and areas differ.
+    ValueError
+        If there are fewer than 6 units.
     """
     labels = condition_labels(layer_rdms)
     for target in teacher:
@@ -123,8 +134,10 @@ def permute_coupling(
         )
     )
     columns = [
-        permute_vectors(layers, v, permutations, seed=seed + 7919 * k)
-        for k, v in enumerate(vectors)
+        permute_vectors(
+            layers, v, permutations, seed=seed + 7919 * k, units=refuse_few(target.units(unit))
+        )
+        for k, (v, target) in enumerate(zip(vectors, teacher, strict=True))
     ]
     null = np.array([float((transport(r) * r).sum()) for r in np.stack(columns, axis=2)])
     score = found["score"].item()

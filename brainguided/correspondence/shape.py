@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from brainguided.rdms.conditions import order_patterns, refuse_undefined
+from brainguided.rdms.conditions import order_patterns, refuse_undefined, stimulus_coords
 from brainguided.rdms.labels import check_alignment
+from brainguided.rdms.units import UnitName, find_units, refuse_few
 
 Measure = Callable[[xr.DataArray, xr.DataArray], float]
 
@@ -115,13 +116,19 @@ def compute_soft_matching(a: xr.DataArray, b: xr.DataArray) -> float:
 
 
 def permute_responses(
-    measure: Measure, a: xr.DataArray, b: xr.DataArray, *, permutations: int = 1000, seed: int = 0
+    measure: Measure,
+    a: xr.DataArray,
+    b: xr.DataArray,
+    *,
+    permutations: int = 1000,
+    unit: UnitName = None,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Test a similarity of two sets of responses against permutations of the stimuli.
 
-    Under the null hypothesis the stimuli of one side are exchangeable: any stimulus may go with any
-    other. Where stimuli were sampled in groups (objects, categories), average over the groups
-    first: the groups are what is exchangeable.
+    Under the null hypothesis the units of stimuli of one side are exchangeable, and within them
+    what is nested in them: any category may go with any other of the same size, any of its stimuli
+    with any of the other's.
 
     Parameters
     ----------
@@ -132,6 +139,10 @@ def permute_responses(
         The same stimuli in the same order.
     permutations : int
         Random orders of the stimuli of `b`.
+    unit : str or tuple of str, optional
+        Coordinate of the stimuli of `b` whose values were sampled; by default the coarsest of
+        ``session``, ``category`` and ``object_name``. ``"stimulus"``: any stimulus may go with any
+        other.
     seed : int
         Of the permutations.
 
@@ -144,19 +155,18 @@ def permute_responses(
     Raises
     ------
     ValueError
-        If there are fewer than 6 stimuli, or permutations is no positive number.
+        If there are fewer than 6 units, most differ in size, or permutations is no positive
+        number.
     """
-    n = a.sizes["stimulus"]
-    if n < 6 or permutations < 1:
-        raise ValueError(
-            f"{n} stimuli and permutations={permutations}: at least 6 stimuli (fewer have too few "
-            "orders for a small p) and 1 permutation are needed."
-        )
+    if permutations < 1:
+        raise ValueError(f"permutations is {permutations}; expected 1 or more.")
+    labels = {k: v for k, v in stimulus_coords(b).items() if k != "stimulus"}
+    units = refuse_few(find_units(labels, b.sizes["stimulus"], unit=unit))
     generator = np.random.default_rng([seed, 11])
     observed = measure(a, b)
     null = np.empty(permutations)
     for k in range(permutations):
-        order = generator.permutation(n)
+        order = units.shuffle(generator)
         null[k] = measure(a, b.isel(stimulus=order).assign_coords(stimulus=b["stimulus"].values))
     tolerance = 1e-12 * max(abs(observed), float(np.abs(null).max()))
     p = (1 + int((null >= observed - tolerance).sum())) / (1 + permutations)
@@ -167,7 +177,11 @@ def permute_responses(
             "p_value": p,
             "above_null": observed - float(null.mean()),
         },
-        attrs={"measure": getattr(measure, "__name__", "measure"), "seed": seed},
+        attrs={
+            "measure": getattr(measure, "__name__", "measure"),
+            "unit": units.name,
+            "seed": seed,
+        },
     )
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 from scipy.stats import rankdata
 
 from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.units import UnitName, find_rdm_units
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -73,23 +74,28 @@ def permute_partial(
     *,
     method: str = "pearson",
     permutations: int = 1000,
+    unit: UnitName = None,
     seed: int = 0,
 ) -> xr.Dataset:
     """Test partial correlations of RDMs against permutations of the conditions.
 
     What `given` does not explain of `b` is put into another order of the conditions, regressed on
     `given` once more and correlated with the residuals of `a`: the permutation of Freedman and
-    Lane [1]_, applied to a matrix of dissimilarities as in the partial Mantel test [2]_. Where
-    conditions were sampled in groups (objects, categories), use RDMs of the groups.
+    Lane [1]_, applied to a matrix of dissimilarities as in the partial Mantel test [2]_. Units
+    that were sampled (categories, say) change places as wholes, with those of the same size, and
+    within them what is nested in them.
 
     Parameters
     ----------
     a, b, given : rsatoolbox.rdm.RDMs
-        As for `compare_partial`; at least 6 conditions.
+        As for `compare_partial`; at least 6 units.
     method : {"pearson", "spearman"}
         As for `compare_partial`.
     permutations : int
         Random orders of the conditions.
+    unit : str or tuple of str, optional
+        Descriptor of the conditions of `b` whose values were sampled; by default the coarsest of
+        ``session``, ``category`` and ``object_name``.
     seed : int
         Of the permutations.
 
@@ -103,7 +109,8 @@ def permute_partial(
     Raises
     ------
     AlignmentError, ValueError
-        As `compare_partial`; also ValueError if there are fewer than 6 conditions.
+        As `compare_partial`; also ValueError if there are fewer than 6 units, or most of them
+        differ in size.
 
     References
     ----------
@@ -112,11 +119,9 @@ def permute_partial(
     """
     first, second, controls = _read(method, a=a, b=b, given=given)
     n = b.n_cond
-    if n < 6 or permutations < 1:
-        raise ValueError(
-            f"{n} conditions and permutations={permutations}: at least 6 conditions (fewer have "
-            "too few orders for a small p) and 1 permutation are needed."
-        )
+    units = find_rdm_units(b, unit)
+    if permutations < 1:
+        raise ValueError(f"permutations is {permutations}; expected 1 or more.")
     basis = _span(controls)
     fixed, rest = _residuals(first, basis), _residuals(second, basis)
     observed = np.clip(fixed @ rest.T, -1.0, 1.0)
@@ -126,7 +131,7 @@ def permute_partial(
     generator = np.random.default_rng([seed, 14])
     null = np.empty((permutations, *observed.shape))
     for k in range(permutations):
-        order = generator.permutation(n)
+        order = units.shuffle(generator)
         null[k] = fixed @ _residuals(squares[:, order[rows], order[columns]], basis).T
     p = (1 + (null >= observed - 1e-12).sum(0)) / (1 + permutations)
     best = observed.max(0, initial=-1.0)
@@ -138,7 +143,7 @@ def permute_partial(
             "p_value_best": ("b", p_best),
             "null": (("permutation", "a", "b"), null),
         },
-        attrs={"method": method, "given": given.n_rdm, "seed": seed},
+        attrs={"method": method, "given": given.n_rdm, "unit": units.name, "seed": seed},
     )
 
 

@@ -113,5 +113,25 @@ def test_what_has_no_similarity_is_refused() -> None:
     silent[:, 1] = 2.0
     with pytest.raises(ValueError, match="1 of 4 units of the second responses do not vary"):
         compute_soft_matching(x, silent)
-    with pytest.raises(ValueError, match="at least 6 stimuli"):
+    with pytest.raises(ValueError, match="6 or more are needed"):
         permute_responses(compute_procrustes, x[:5], x[:5])
+
+
+def test_responses_that_share_categories_alone_are_exchanged_by_categories() -> None:
+    generator = np.random.default_rng(0)
+    category = np.repeat(np.arange(8), 4)
+
+    def respond() -> xr.DataArray:
+        own = 2 * generator.normal(size=(8, 30))[category] + generator.normal(size=(32, 30))
+        return make(own).assign_coords(category=("stimulus", category.astype(str)))
+
+    p = []
+    for seed in range(25):
+        a, b = respond(), respond()
+        found = permute_responses(compute_procrustes, a, b, permutations=39, seed=seed)
+        assert found.attrs["unit"] == "category"
+        p.append(found["p_value"].item())
+    assert np.mean(np.array(p) <= 0.05) <= 0.2  # 3 standard errors of 25 above 5 %
+    with pytest.warns(UserWarning, match="grouped by 'category'"):
+        found = permute_responses(compute_procrustes, a, b, permutations=39, unit="stimulus")
+    assert found["p_value"].item() == 1 / 40

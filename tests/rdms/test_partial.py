@@ -141,6 +141,28 @@ def test_what_cannot_be_controlled_for_is_refused() -> None:
     with pytest.raises(ValueError, match="1 entries of 'b' are missing"):
         compare_partial(a, as_rdms(gap), given)
     few = [as_rdms(distances_of(generator, 5)) for _ in range(3)]
-    with pytest.raises(ValueError, match="at least 6 conditions"):
+    with pytest.raises(ValueError, match="6 or more are needed"):
         permute_partial(*few)
     assert np.isnan(compare_partial(given, b, given)).all()
+
+
+def test_systems_that_share_categories_alone_are_exchanged_by_categories() -> None:
+    generator = np.random.default_rng(0)
+    category = np.repeat(np.arange(8), 4)
+    labels = {"stimulus": [f"im{k}" for k in range(32)], "category": category.astype(str).tolist()}
+
+    def make_system() -> RDMs:
+        own = 2 * generator.normal(size=(8, 30))[category] + generator.normal(size=(32, 30))
+        return RDMs(pattern_distances(own, "correlation")[None], pattern_descriptors=dict(labels))
+
+    p = []
+    for seed in range(25):
+        a, b = make_system(), make_system()
+        given = as_rdms(distances_of(generator, 32), labels=labels["stimulus"])
+        found = permute_partial(a, b, given, permutations=39, seed=seed)
+        assert found.attrs["unit"] == "category"
+        p.append(found["p_value"].item())
+    assert np.mean(np.array(p) <= 0.05) <= 0.2  # 3 standard errors of 25 above 5 %
+    with pytest.warns(UserWarning, match="grouped by 'category'"):
+        found = permute_partial(a, b, given, permutations=39, unit="stimulus")
+    assert found["p_value"].item() == 1 / 40
