@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from neural_data.model.stimuli import decode_images
+from neural_data.storage.image_files import check_members
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
@@ -53,6 +54,8 @@ def _resize(images: np.ndarray, image_size: int) -> np.ndarray:
 
 def read_npz(path: Path) -> Pool:
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_members(archive, path)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             names = set(file.files)
             arrays = {k: file[k] for k in names if not k.lower().startswith(("x_test", "test"))}

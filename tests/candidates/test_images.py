@@ -157,3 +157,11 @@ def test_few_validation_images_may_be_of_any_class(tmp_path) -> None:
     few = {"x_val": make_images(2), "y_val": np.array([0, int(LABELS.max())])}
     np.savez(tmp_path / "images.npz", x_train=make_images(), y_train=LABELS, **few)
     assert len(load_images(tmp_path / "images.npz").validation_labels) == 2
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("neural_data.storage.image_files.FREE", 2**10)
+    images = np.zeros((2000, 8, 8, 3), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", x_train=images, y_train=np.arange(2000) % 2)
+    with pytest.raises(ValueError, match="would unpack to"):
+        load_images(tmp_path / "a.npz")
