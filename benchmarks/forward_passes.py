@@ -1,6 +1,6 @@
 """How often a wide network is run for the RDMs of its layers, in what time and memory.
 
-    OMP_NUM_THREADS=2 python benchmarks/forward_passes.py [--stimuli 1200] [--memory 1024]
+    OMP_NUM_THREADS=2 python benchmarks/forward_passes.py [--stimuli 1200] [--memory 512]
 
 EfficientNet-Lite0 (extra ``pretrained``) on images of noise: 4 MiB of activations for each of them.
 """
@@ -23,7 +23,7 @@ def main() -> None:
     """Print images shown, seconds and the peak of the process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stimuli", type=int, default=1200)
-    parser.add_argument("--memory", type=float, default=1024, help="MiB (%(default)g)")
+    parser.add_argument("--memory", type=float, default=512, help="MiB (%(default)g)")
     options = parser.parse_args()
     n = options.stimuli
     images = np.random.default_rng(0).integers(0, 256, (n, 96, 96, 3), dtype=np.uint8)

@@ -16,7 +16,7 @@ from brainguided.networks.preprocessing import Preprocessing
 from neural_data.errors import raise_problems
 from neural_data.model.stimuli import validate_stimuli
 
-MEMORY = 1024
+MEMORY = 512
 """MiB of activations that are held at a time."""
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _TRANSFORMERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
