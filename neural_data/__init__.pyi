@@ -64,6 +64,7 @@ from .model import (
     validate_recording as validate_recording,
     validate_spikes as validate_spikes,
     validate_stimuli as validate_stimuli,
+    zscore_sites as zscore_sites,
 )
 from .reliability import (
     bootstrap_rdm_reliability as bootstrap_rdm_reliability,

@@ -49,6 +49,9 @@ def add_verbs(verbs: Any) -> None:
     )
     one.add_argument("--area", action="append", help="only this area; may be repeated")
     one.add_argument("--by", default="stimulus", help="what is one condition, e.g. object_name")
+    one.add_argument(
+        "--zscore", action="store_true", help="bring sites to mean 0 and SD 1 over stimuli first"
+    )
     one.add_argument("--out", type=Path, required=True, help="figure: .png, .pdf or .svg")
     one.add_argument("--save", type=Path, help="netCDF file for the dissimilarities")
 
@@ -253,7 +256,7 @@ def rdms(arguments: argparse.Namespace) -> None:
     from brainguided.rdms.compute import dissimilarities_from_rdms
     from neural_data import save_dissimilarities
 
-    computed = _load_rdms(arguments.recording, arguments.area, arguments.by)
+    computed = _load_rdms(arguments.recording, arguments.area, arguments.by, arguments.zscore)
     figure = plot_rdms(computed)[0].figure
     figure.savefig(arguments.out, dpi=200)
     print(arguments.out)
@@ -261,15 +264,21 @@ def rdms(arguments: argparse.Namespace) -> None:
         print(save_dissimilarities(dissimilarities_from_rdms(computed), arguments.save))
 
 
-def _load_rdms(path: Path, areas: list[str] | None, by: str) -> RDMs:
+def _load_rdms(path: Path, areas: list[str] | None, by: str, zscore: bool) -> RDMs:
     """Return the RDMs of a recording, or those of a file of dissimilarities as they are."""
     from brainguided.rdms.compute import compute_rdms, rdms_from_dissimilarities
     from neural_data import load_recording, select_recording
     from neural_data.storage.netcdf import open_netcdf
 
-    if "dissimilarity" in (data := open_netcdf(path)) and areas is None and by == "stimulus":
+    if (
+        "dissimilarity" in (data := open_netcdf(path))
+        and areas is None
+        and by == "stimulus"
+        and not zscore
+    ):
         return rdms_from_dissimilarities(data)
-    return compute_rdms(select_recording(load_recording(path), area=areas), by=by)
+    recording = select_recording(load_recording(path), area=areas)
+    return compute_rdms(recording, by=by, zscore=zscore)
 
 
 def format_table(rows: list[dict[str, str]]) -> str:

@@ -24,6 +24,7 @@ from brainguided.rdms.labels import check_rdms
 from brainguided.rdms.measures import find_measure
 from brainguided.rdms.noise import compute_noise_precision
 from neural_data.errors import RecordingError
+from neural_data.model.patterns import zscore_sites
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.reliability.estimates import spearman_brown
 from neural_data.reliability.split_halves import draw_halves
@@ -57,6 +58,7 @@ def compute_ceiling(
     by: str = "stimulus",
     measure: str = "correlation",
     noise: Noise = "shrinkage",
+    zscore: bool = False,
     method: str = "pearson",
     splits: int = 100,
     draws: int = 1000,
@@ -96,6 +98,9 @@ def compute_ceiling(
     noise : str or mapping of str to array, optional
         As for ``compute_rdms``. Noise is estimated once, from all repetitions, and halves are
         taken by it, as the measured RDM is.
+    zscore : bool, optional
+        Bring each site to mean 0 and standard deviation 1 over stimuli first, as for
+        ``compute_rdms``.
     method : str, optional
         As for ``comparisons.compare_rdms``.
     splits : int, optional
@@ -126,6 +131,7 @@ def compute_ceiling(
     .. [2] Lage-Castellanos et al. (2019), PLoS Comput. Biol. 15(3):e1006397, section 2.2.
     """
     check_structure(recording)
+    recording = zscore_sites(recording) if zscore else recording
     areas = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
     found = []
     rdm = {"by": by, "measure": measure, "noise": noise}

@@ -24,7 +24,7 @@ from brainguided.rdms.measures import DEFAULT, read_measure
 from brainguided.rdms.units import UnitName, Units, find_target_units, refuse_few
 from neural_data.errors import AlignmentError, RecordingError, check_type
 from neural_data.model.origin import is_simulated
-from neural_data.model.patterns import as_recording
+from neural_data.model.patterns import as_recording, zscore_sites
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli, validate_stimuli
 
@@ -159,6 +159,7 @@ class Teacher:
         by: str = "stimulus",
         measure: str = "correlation",
         noise: Noise = "shrinkage",
+        zscore: bool = False,
     ) -> Teacher:
         """Make a teacher of the areas of a recording.
 
@@ -181,6 +182,9 @@ class Teacher:
         measure, noise : optional
             As for ``rdm.compute_rdms``. Layers are compared by the same measure, or by squared
             Euclidean distances where the measure is one of noisy responses only.
+        zscore : bool, optional
+            Bring each site to mean 0 and standard deviation 1 over stimuli first, for RDMs and
+            ceilings; see ``neural_data.zscore_sites``.
 
         Raises
         ------
@@ -192,6 +196,7 @@ class Teacher:
         """
         recording = as_recording(recording)
         check_structure(recording)
+        recording = zscore_sites(recording) if zscore else recording
         n_bins = recording.sizes.get("time_bin", 1)
         if n_bins > 1:
             raise RecordingError(

@@ -33,6 +33,7 @@ from brainguided.rdms.measures import DEFAULT, MEASURES, find_measure
 from neural_data.errors import RecordingError, raise_problems
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.origin import origin_of
+from neural_data.model.patterns import as_recording, zscore_sites
 from neural_data.model.recording import (
     add_step,
     average_repetitions,
@@ -63,6 +64,7 @@ def compute_rdms(
     by: str = "stimulus",
     measure: str = "correlation",
     noise: Noise = "shrinkage",
+    zscore: bool = False,
 ) -> RDMs:
     """Return the dissimilarity matrices (RDMs) of a recording or of one response matrix.
 
@@ -70,8 +72,8 @@ def compute_rdms(
     response patterns across sites (or units), ``M[i, j] = 1 - corr(F[i], F[j])`` [1]_. Repetitions
     are averaged first. With ``by`` other than ``"stimulus"`` the mean response to all stimuli that
     share a value of that coordinate is one pattern (object or category RDMs). Nothing else is
-    done to the responses: they are neither z-scored nor centred per site, and doing so would
-    change the result.
+    done to the responses: they are neither z-scored nor centred per site, which would change the
+    result, unless asked for.
 
     ===================== =========================================================================
     measure               dissimilarity of patterns x and y over p sites
@@ -111,6 +113,9 @@ def compute_rdms(
         For "mahalanobis" and "crossnobis": how the precision P is estimated from the scatter of
         repetitions about the mean of their stimulus (see ``noise.compute_noise_precision``), in
         each time bin anew, or the precision (site, site) of each area. Other measures ignore it.
+    zscore : bool, optional
+        Bring each site to mean 0 and standard deviation 1 over stimuli first, see
+        ``neural_data.zscore_sites``; for a recording.
 
     Returns
     -------
@@ -151,6 +156,7 @@ def compute_rdms(
     (2, 64, ['V4', 'IT'])
     """
     kind = find_measure(measure)
+    responses = zscore_sites(as_recording(responses)) if zscore else responses
     areas = []
     rows: list[np.ndarray] = []
     descriptors: dict[str, list[Any]] = {"area": [], "n_sites": []}

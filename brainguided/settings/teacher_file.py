@@ -32,6 +32,7 @@ KEYS = {
     "areas": "texts",
     "by": "text",
     "measure": "text",
+    "zscore": "truth",
 }
 
 
@@ -49,6 +50,7 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
             areas = ["V4"]               # all by default
             by = "object_name"           # "stimulus" by default
             measure = "crossnobis"       # "correlation" by default; see compute_rdms
+            zscore = true                # sites, over stimuli; false by default
             name = "V4 (WE)"             # of the only area; its own by default
             area_from = "subregion"      # a coordinate of the sites that names their areas
 
@@ -116,6 +118,8 @@ def check_teacher(where: str, entry: dict[str, Any], folder: Path, problems: lis
             problems.append(f"{where}measure is {measure!r}; it is one of {known}")
         if "rdm" in entry:
             problems.append(f"{where}measure is given, but an RDM was made by its own already")
+    if "zscore" in entry and "rdm" in entry:
+        problems.append(f"{where}zscore is given, but an RDM has no sites any more")
     if isinstance(pool := entry.get("pool"), str) and pool not in KEPT:
         problems.append(f"{where}pool is {pool!r}; it is one of {', '.join(map(repr, KEPT))}")
     if "pool" in entry and len(_list_files(entry.get("recording", ""))) < 2:
@@ -152,10 +156,11 @@ def _load_teacher(entry: dict[str, Any], folder: Path) -> Teacher:
 
 def _load_areas(entry: dict[str, Any], folder: Path) -> Teacher:
     areas, by = entry.get("areas"), entry.get("by", "stimulus")
-    measure = entry.get("measure", DEFAULT.name)
+    measure, zscore = entry.get("measure", DEFAULT.name), entry.get("zscore", False)
+    settings = {"areas": areas, "by": by, "measure": measure, "zscore": zscore}
     if "simulated" in entry:
         recording, stimuli = simulate_macaque(seed=SIMULATED_SEED)
-        return Teacher.from_recording(recording, stimuli, areas=areas, by=by, measure=measure)
+        return Teacher.from_recording(recording, stimuli, **settings)
     files = _list_files(entry["stimuli"])
     sets = {_name_file(file, files): load_stimuli(folder / file) for file in files}
     stimuli = pool_stimuli(sets) if len(sets) > 1 else next(iter(sets.values()))
@@ -171,7 +176,7 @@ def _load_areas(entry: dict[str, Any], folder: Path) -> Teacher:
             recording = name_areas(recording, by=entry["area_from"])
         if "split" in entry:
             recording = split_areas(recording, by=entry["split"])
-        return Teacher.from_recording(recording, stimuli, areas=areas, by=by, measure=measure)
+        return Teacher.from_recording(recording, stimuli, **settings)
     dissimilarities = load_dissimilarities(folder / entry["rdm"])
     if areas is not None:
         dissimilarities = _select_areas(dissimilarities, areas, entry["rdm"])

@@ -4,7 +4,10 @@ from .dissimilarities import (
     validate_dissimilarities as validate_dissimilarities,
 )
 from .origin import is_simulated as is_simulated
-from .patterns import as_recording as as_recording
+from .patterns import (
+    as_recording as as_recording,
+    zscore_sites as zscore_sites,
+)
 from .pooling import (
     name_areas as name_areas,
     pool_recordings as pool_recordings,

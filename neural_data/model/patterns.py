@@ -1,4 +1,4 @@
-"""Mean responses as plain labelled arrays, taken where a recording is."""
+"""Responses brought into another form: labelled arrays as recordings, sites in units of z."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError
+from neural_data.model.schema import add_step
+from neural_data.model.site_blocks import average_block
 from neural_data.model.validation import say_no_recording, validate_recording
 
 
@@ -69,3 +71,49 @@ def as_recording(data: xr.Dataset | xr.DataArray, *, name: str = "recording") ->
     attrs = {"source": str(data.attrs.get("source", "not given"))}
     attrs |= {k: data.attrs[k] for k in ("history", "simulated") if k in data.attrs}
     return validate_recording(ordered.to_dataset(name="response").assign_attrs(attrs), name=name)
+
+
+def zscore_sites(recording: xr.Dataset) -> xr.Dataset:
+    """Bring the responses of every site to mean 0 and standard deviation 1 over stimuli.
+
+    The mean over repetitions of each stimulus is what has mean 0 and standard deviation 1; single
+    repetitions are scaled alike, and so vary more. Each time bin is taken by itself. RDMs,
+    reliability and ceilings take responses as they are unless asked for this (``zscore=True``):
+    without it sites with high rates weigh more, and patterns share the mean response of the sites.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+
+    Returns
+    -------
+    xarray.Dataset
+        A recording in memory in units of "z". A site that does not vary over stimuli is 0
+        wherever it was recorded.
+
+    Raises
+    ------
+    RecordingError
+        The recording does not follow the schema.
+
+    Examples
+    --------
+    >>> from neural_data import average_repetitions, simulate_macaque, zscore_sites
+    >>> recording, _ = simulate_macaque(repetitions=2, n_v4=2, n_it=0)
+    >>> mean = average_repetitions(zscore_sites(recording))
+    >>> mean.std("stimulus").round(6).values.tolist()
+    [1.0, 1.0]
+    """
+    validate_recording(recording)
+    response = recording["response"].transpose("stimulus", "repetition", "site", ...)
+    values = response.values.astype(float)
+    mean = average_block(values)[0]
+    centre = np.nanmean(mean, axis=0)
+    spread = np.nanstd(mean, axis=0)
+    varies = spread > 1e-12 * np.nanmax(np.abs(mean), axis=0, initial=0.0)
+    scaled = (values - centre) / np.where(varies, spread, np.inf)
+    attrs = {**response.attrs, "units": "z"}
+    scored = recording.assign(response=(response.dims, scaled, attrs))
+    flat = int((~varies).sum())
+    said = f"; {flat} do not vary and are 0" if flat else ""
+    return add_step(scored, f"zscore_sites: {recording.sizes['site']} sites{said}")

@@ -158,9 +158,10 @@ def compute_rdm_reliability(
     seed : int
         The same seed gives the same splits.
     zscore : bool
-        Standardise each site over stimuli, in each half by itself, so that sites with high
-        rates do not decide alone: the reliability of RDMs of z-scored sites. By default responses
-        stay as they are, in RDMs and ceilings too; see `zscore_sites`.
+        Bring the mean over repetitions at each site to mean 0 and standard deviation 1 over
+        stimuli, so that sites with high rates do not decide alone: the reliability of RDMs of
+        z-scored sites. By default responses stay as they are, in RDMs and ceilings too; see
+        `zscore_sites`.
 
     Returns
     -------

