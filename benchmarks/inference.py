@@ -119,8 +119,9 @@ def list_cells() -> list[tuple[str, Design, str, Callable[[int], tuple[str, str,
             for layers in (2, 6):
                 how = partial(differ, design, layers)
                 cells.append(("layers", design, f"{layers} layers", how))
-            cells.append(("best layer", design, "6 layers", partial(find_best, design, 6)))
-            cells.append(("committed", design, "20 layers", partial(commit, design, 20)))
+            if kind != "8 sessions":  # the same as 8 x 8 objects
+                cells.append(("best layer", design, "6 layers", partial(find_best, design, 6)))
+                cells.append(("committed", design, "20 layers", partial(commit, design, 20)))
     for resample in (("site",), ("stimulus", "site")):
         for kind in ("independent", "8 x 8 objects"):
             how = partial(cover_sites, Design(kind), resample)
