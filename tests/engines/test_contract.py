@@ -207,6 +207,14 @@ def test_a_suite_without_an_engine_says_what_to_write(tmp_path):
         EngineTests().test_out_of_memory_is_not_tried_again(tmp_path)
 
 
+def test_the_suite_costs_nobody_who_does_not_run_it_torch_or_pytest():
+    code = "import sys, brainguided.testing; print({'torch', 'pytest', 'ray'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parent
+    )
+    assert done.stdout == "set()\n", done.stderr
+
+
 # Executors that are no engines
 
 
