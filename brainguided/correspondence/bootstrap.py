@@ -22,6 +22,7 @@ from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.measures import find_measure, pattern_distances
 from brainguided.rdms.units import UnitName, Units, find_rdm_units
+from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -293,12 +294,13 @@ def _correlate(
     *,
     centred: bool,
 ) -> np.ndarray:
-    if centred:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            xx, xy, yy = xx - x * x / count, xy - x * y / count, yy - y * y / count
+    raw_x, raw_y = xx, yy
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = xy / np.sqrt(xx * yy)
-    return np.where((xx > 1e-12) & (yy > 1e-12), np.clip(r, -1, 1), np.nan)
+        if centred:
+            xx, xy, yy = xx - x * x / count, xy - x * y / count, yy - y * y / count
+        r = xy / (np.sqrt(xx) * np.sqrt(yy))
+    varies = (xx > TOLERANCE * raw_x) & (yy > TOLERANCE * raw_y)
+    return np.where(varies, np.clip(r, -1, 1), np.nan)
 
 
 def _compare_anew(

@@ -270,10 +270,13 @@ def _ceil_area(
     except ValueError as cause:
         raise RecordingError(f"The halves of the repetitions cannot be compared: {cause}") from None
     reliability = float(spearman_brown(float(r.mean()), factor=repetitions.factor))
-    draws = draws if find_comparison(method).draws == "weights" else 0
+    kind = find_comparison(method)
+    draws = draws if kind.draws == "weights" else 0
     n = halves[0][0].n_cond
     times = draw_times(n, draws, [seed, 1]) if draws else np.zeros((0, n))
-    effect = _estimate_effect(repetitions, rdm) if method == "pearson" else None
+    effect = (
+        _estimate_effect(repetitions, rdm) if kind.centres and kind.draws == "weights" else None
+    )
     if effect is None:
         drawn = _draw_reliability(halves, times, r, method, repetitions.factor)
         ceiling, found, variance = (

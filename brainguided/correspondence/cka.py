@@ -14,6 +14,7 @@ from neural_data.model.origin import origin_of
 from neural_data.model.patterns import as_recording
 from neural_data.model.recording import average_repetitions, check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli
+from neural_data.rounding import TOLERANCE, centre
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,8 +72,7 @@ def compute_cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = False) -> 
     check_alignment(labels[0], labels[1], names=("The first", "the second"))
     grams = []
     for side in sides:
-        values = side.values.astype(float)
-        values = values - values.mean(0)
+        values = centre(side.values, axis=0)
         grams.append(values @ values.T)
     return cka_from_grams(grams[0], grams[1], debiased=debiased)
 
@@ -96,10 +96,11 @@ def cka_from_grams(k: np.ndarray, other: np.ndarray, *, debiased: bool = False) 
     inner = _unbiased_product if debiased else _product
     cross = inner(sides[0], sides[1])
     own = [inner(m, m) for m in sides]
-    size = [float(np.trace(m)) for m in sides]
-    if min(size) <= 0 or min(own) <= 1e-20 * max(size) ** 2:
-        return float("nan")
-    return float(cross / np.sqrt(own[0] * own[1]))
+    for matrix, centred, square in zip((k, other), sides, own, strict=True):
+        size = float(np.trace(centred))
+        if size <= TOLERANCE * float(np.trace(matrix)) or square <= TOLERANCE * size**2:
+            return float("nan")
+    return float(cross / (np.sqrt(own[0]) * np.sqrt(own[1])))
 
 
 def compute_layer_cka(
@@ -153,8 +154,7 @@ def compute_layer_cka(
     images = align_stimuli(stimuli, names)["image"].values
     grams = {}
     for area, responses in areas.items():
-        values = responses.values.astype(float)
-        values = values - values.mean(0)
+        values = centre(responses.values, axis=0)
         grams[area] = values @ values.T
     found = {}
     chosen = probe_layers(network, images, layers, preprocessing=preprocessing)

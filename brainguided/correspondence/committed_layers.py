@@ -14,6 +14,7 @@ import numpy as np
 from brainguided.correspondence.bootstrap import weigh_similarity
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.units import Units
+from neural_data.rounding import is_flat
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ def compare_halves(
 def compare_vectors(layers: np.ndarray, area: np.ndarray, method: str) -> np.ndarray:
     """Return the similarity of each row of `layers` (layer, pair) to an area (pair,): (layer,).
 
-    NaN for layers that are constant.
+    NaN for layers that are constant but for rounding.
     """
     kind = find_comparison(method)
-    alive = np.array([bool(np.isfinite(v.sum()) and np.ptp(v) > 0) for v in layers])
+    alive = np.isfinite(layers).all(1) & ~is_flat(layers)
     found = np.full(len(layers), np.nan)
-    if alive.any() and np.ptp(area) > 0:
+    if alive.any() and not is_flat(area):
         rows, others = layers if alive.all() else layers[alive], area[np.newaxis]
         if kind.ranks:
             rows, others = (np.stack([kind.prepare(v) for v in side]) for side in (rows, others))

@@ -12,6 +12,7 @@ from brainguided.correspondence.committed_layers import compare_vectors
 from brainguided.correspondence.permutation import permute_vectors
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.units import UnitName, refuse_few
+from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -141,7 +142,7 @@ def permute_coupling(
     ]
     null = np.array([float((transport(r) * r).sum()) for r in np.stack(columns, axis=2)])
     score = found["score"].item()
-    p = (1 + int((null >= score - 1e-12).sum())) / (1 + permutations)
+    p = (1 + int((null >= score - TOLERANCE).sum())) / (1 + permutations)
     return found.assign(null_score=("permutation", null), p_value=p).assign_attrs(seed=seed)
 
 

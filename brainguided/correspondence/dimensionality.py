@@ -9,6 +9,7 @@ from brainguided.correspondence._parts import divide_repetitions
 from brainguided.rdms.conditions import order_patterns, refuse_undefined
 from neural_data.errors import RecordingError
 from neural_data.model.recording import check_structure
+from neural_data.rounding import TOLERANCE
 
 QUARTERS = 4
 
@@ -54,7 +55,7 @@ def compute_dimensionality(responses: xr.DataArray) -> float:
     values = ordered.values.astype(float)
     centred = values - values.mean(0)
     strength = np.linalg.svd(centred, compute_uv=False) ** 2
-    if strength.sum() <= 1e-24 * np.square(values).sum():
+    if strength.sum() <= TOLERANCE**2 * np.square(values).sum():
         raise ValueError(f"{name} do not vary over stimuli; they have no dimensionality.")
     share = strength / strength.sum()
     return float(1 / np.square(share).sum())

@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 
 from brainguided.rdms.labels import check_alignment, condition_labels
 from neural_data.errors import raise_problems
+from neural_data.rounding import is_flat
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -84,7 +85,7 @@ def fit_layers(
         problems.append(f"groups has {len(groups)} labels for {len(labels)} conditions")
     raise_problems("Layers cannot be fitted", problems, ValueError)
     spread = layers.std(axis=1)
-    if (spread <= 1e-12 * np.abs(layers).max(axis=1)).any() or np.ptp(area) == 0:
+    if is_flat(layers).any() or is_flat(area).any():
         raise ValueError("A layer or the area has an RDM that does not vary; leave it out.")
     layers = layers / spread[:, None]
     fold_of = _assign_folds(labels if groups is None else [str(g) for g in groups], folds, seed)

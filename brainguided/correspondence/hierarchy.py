@@ -16,6 +16,7 @@ from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances
 from brainguided.rdms.units import UnitName, refuse_few
 from neural_data.model.recording import average_repetitions
+from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -161,7 +162,7 @@ def permute_hierarchy(
         ]
         null = np.stack(columns, axis=2)
     null_index = np.diff(find_depths(null), axis=-1).mean(-1)
-    p = (1 + (null_index >= index[:, None] - 1e-12).sum(1)) / (1 + permutations)
+    p = (1 + (null_index >= index[:, None] - TOLERANCE).sum(1)) / (1 + permutations)
     return xr.Dataset(
         {
             "index": ("kind", index),

@@ -14,6 +14,7 @@ from brainguided.rdms.distances import count_conditions, square_matrix, upper_tr
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.units import UnitName, Units, find_rdm_units
 from brainguided.rdms.whitening import condition_sums, whitened_products
+from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -208,5 +209,5 @@ def exceed_maximum(similarity: np.ndarray, null: np.ndarray) -> np.ndarray:
     .. [1] Nichols & Holmes (2002), Human Brain Mapping 15, 1-25.
     """
     best = np.nanmax(null, axis=1)
-    p = (1 + (best[:, None] >= similarity[None, :] - 1e-12).sum(0)) / (1 + len(null))
+    p = (1 + (best[:, None] >= similarity[None, :] - TOLERANCE).sum(0)) / (1 + len(null))
     return np.where(np.isfinite(similarity), p, np.nan)

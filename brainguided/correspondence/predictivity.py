@@ -18,6 +18,7 @@ from neural_data.model.recording import check_structure
 from neural_data.model.stimuli import align_stimuli
 from neural_data.reliability.intervals import bootstrap_site_reliability
 from neural_data.reliability.reliable_sites import find_given, read_given
+from neural_data.rounding import TOLERANCE, centre
 
 if TYPE_CHECKING:
     from torch import nn
@@ -332,7 +333,7 @@ def fit_ridge(gram: np.ndarray, responses: np.ndarray) -> Iterator[tuple[np.ndar
         dual = vectors @ (shrunk[:, None] * turned)
         # 1 - leverage of each stimulus, that of the intercept included
         rest = penalty * (squares @ shrunk) - 1 / len(gram)
-        yield dual, penalty * dual / np.maximum(rest, 1e-12)[:, None]
+        yield dual, penalty * dual / np.maximum(rest, TOLERANCE)[:, None]
 
 
 def _join_sites(recording: xr.Dataset) -> tuple[np.ndarray, list[str]]:
@@ -381,6 +382,6 @@ def _ceil_sites(part: xr.Dataset, seed: int) -> tuple[np.ndarray, np.ndarray, st
 
 
 def _correlate_columns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a - a.mean(0), b - b.mean(0)
+    a, b = centre(a, axis=0), centre(b, axis=0)
     size = np.sqrt((a * a).sum(0) * (b * b).sum(0))
     return np.where(size > 0, (a * b).sum(0) / np.where(size > 0, size, 1.0), 0.0)

@@ -10,6 +10,7 @@ import xarray as xr
 from brainguided.rdms.conditions import order_patterns, refuse_undefined, stimulus_coords
 from brainguided.rdms.labels import check_alignment
 from brainguided.rdms.units import UnitName, find_units, refuse_few
+from neural_data.rounding import TOLERANCE
 
 Measure = Callable[[xr.DataArray, xr.DataArray], float]
 
@@ -102,7 +103,7 @@ def compute_soft_matching(a: xr.DataArray, b: xr.DataArray) -> float:
     units = []
     for values, which in zip(_read_sides(a, b), ("first", "second"), strict=True):
         size = np.linalg.norm(values, axis=0)
-        silent = size <= 1e-12 * size.max(initial=0.0)
+        silent = size <= TOLERANCE * size.max(initial=0.0)
         if silent.any():
             raise ValueError(
                 f"{int(silent.sum())} of {len(size)} units of the {which} responses do not vary "
@@ -168,7 +169,7 @@ def permute_responses(
     for k in range(permutations):
         order = units.shuffle(generator)
         null[k] = measure(a, b.isel(stimulus=order).assign_coords(stimulus=b["stimulus"].values))
-    tolerance = 1e-12 * max(abs(observed), float(np.abs(null).max()))
+    tolerance = TOLERANCE * max(abs(observed), float(np.abs(null).max()))
     p = (1 + int((null >= observed - tolerance).sum())) / (1 + permutations)
     return xr.Dataset(
         {
@@ -194,7 +195,7 @@ def _read_sides(a: xr.DataArray, b: xr.DataArray) -> list[np.ndarray]:
         refuse_undefined(ordered, name, "stimulus", measure="cka")
         values = ordered.values.astype(float)
         centred = values - values.mean(0)
-        if np.linalg.norm(centred) <= 1e-12 * np.linalg.norm(values):
+        if np.linalg.norm(centred) <= TOLERANCE * np.linalg.norm(values):
             raise ValueError(f"{name} do not vary over stimuli; they resemble nothing.")
         labels.append([str(v) for v in ordered["stimulus"].values])
         sides.append(centred)

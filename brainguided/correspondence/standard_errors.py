@@ -113,9 +113,8 @@ def measure_spread(
     sums_y = (kept(y), kept(y**2))
     for k, layer in enumerate(layers):
         x = _scale(layer, method)
-        ranked = method == "spearman"
         first, rest = _decompose(
-            _rank_influence(layer, area) if ranked else _influence(x, y), units
+            _rank_influence(layer, area) if kind.ranks else _influence(x, y), units
         )
         r = float(np.clip(x @ y, -LARGEST, LARGEST))
         centre[k] = np.arctanh(r)

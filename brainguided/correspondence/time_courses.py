@@ -11,11 +11,13 @@ from brainguided.correspondence._parts import divide_repetitions
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
 from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions
+from brainguided.rdms.distances import standardise
 from brainguided.rdms.labels import condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import average_repetitions, check_structure
+from neural_data.rounding import is_flat
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -83,7 +85,7 @@ def compute_similarity_over_time(
                 refused = str(cause)
                 continue
             numbers[n, k] = rdm.n_cond
-            if np.ptp(rdm.dissimilarities) == 0:
+            if is_flat(rdm.dissimilarities[0]):
                 continue
             if left_out:
                 some = layer_rdms.subset_pattern(*_find_labels(layer_rdms, rdm))
@@ -244,12 +246,10 @@ def _compute_half_rdms(
 
 def _standardise(patterns: np.ndarray, measure: str) -> np.ndarray:
     """Return an RDM (pair,), centred and of length 1, or NaN where it is undefined or constant."""
-    if measure == "correlation" and (np.ptp(patterns, axis=1) == 0).any():
+    undefined = find_measure(measure).undefined
+    if undefined is not None and undefined(patterns)[0].any():
         return np.full(len(patterns) * (len(patterns) - 1) // 2, np.nan)
-    vector = pattern_distances(patterns, measure)
-    size = np.linalg.norm(vector - vector.mean())
-    constant = size <= 1e-12 * np.linalg.norm(vector)
-    return np.asarray((vector - vector.mean()) / (np.nan if constant else size))
+    return standardise(pattern_distances(patterns, measure))
 
 
 def _correlate_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:

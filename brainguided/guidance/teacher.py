@@ -27,6 +27,7 @@ from neural_data.model.origin import is_simulated
 from neural_data.model.patterns import as_recording, zscore_sites
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli, validate_stimuli
+from neural_data.rounding import is_flat
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -76,7 +77,7 @@ class Target:
         )
         read_measure(self.rdm.dissimilarity_measure)
         vector = self.rdm.dissimilarities[0]
-        if not np.isfinite(vector).all() or np.ptp(vector) == 0:
+        if not np.isfinite(vector).all() or is_flat(vector):
             raise RecordingError(
                 f"The RDM of {self.area} holds NaN or is constant; it cannot guide a search."
             )

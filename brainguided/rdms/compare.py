@@ -118,7 +118,7 @@ def compare_rdms(
     if covariance is None:
         found = kind.similarity(first, second)
     else:  # whitened already: what is left is to multiply
-        found = normalise(*multiply(first, second, centre=False, whiten=False))
+        found = normalise(*multiply(first, second, centred=False, whiten=False))
     if not np.isfinite(found).all():
         for vectors, which in ((first, "first"), (second, "second")):
             _refuse_missing(vectors, which)

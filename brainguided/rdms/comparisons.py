@@ -15,10 +15,14 @@ from typing import Literal
 import numpy as np
 
 from brainguided.rdms.distances import count_conditions
+from brainguided.rdms.ranks import rank_rows
 from brainguided.rdms.whitening import condition_sums, whitened_products
+from neural_data.rounding import centre
 
-BLOCK = 1 << 10
+BLOCK = 1 << 12
 """Pairs at a time: the block of every RDM stays in the processor's cache."""
+NARROW = 1e-4
+"""Variance of an RDM, as a part of its squared mean, below which four digits would cancel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +83,8 @@ class Comparison:
         """Return dissimilarities (pair,) ranked and centred, where the comparison does so."""
         vector = np.asarray(vector, dtype=float)
         if self.ranks:
-            from scipy.stats import rankdata
-
-            vector = rankdata(vector)
-        return vector - vector.mean() if self.centres else vector
+            vector = rank_rows(vector[np.newaxis])[0]
+        return centre(vector) if self.centres else vector
 
     def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return the similarity (rdm, other_rdm) of dissimilarities that were ranked already.
@@ -98,7 +100,7 @@ class Comparison:
         """
         if self.function is not None:
             return self.function(a, b)
-        products, squares = multiply(a, b, centre=self.centres, whiten=self.whitens)
+        products, squares = multiply(a, b, centred=self.centres, whiten=self.whitens)
         if self.divisor is not None:
             return products / self.divisor(a.shape[1])
         return normalise(products, squares)
@@ -112,17 +114,18 @@ def normalise(products: np.ndarray, squares: tuple[np.ndarray, np.ndarray]) -> n
 
 
 def multiply(
-    a: np.ndarray, b: np.ndarray, *, centre: bool, whiten: bool
+    a: np.ndarray, b: np.ndarray, *, centred: bool, whiten: bool
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Return inner products (rdm, other_rdm), and each side's with itself.
 
-    `b`, the larger side as a rule, is read once: `a` alone is centred before multiplying.
+    `b`, the larger side as a rule, is read once: `a` alone is centred before multiplying. Where the
+    mean of an RDM is much larger than its spread, digits would cancel, and it is centred first.
     """
     if len(a) > len(b):
-        products, (own_b, own_a) = multiply(b, a, centre=centre, whiten=whiten)
+        products, (own_b, own_a) = multiply(b, a, centred=centred, whiten=whiten)
         return products.T, (own_a, own_b)
     n_pairs = a.shape[1]
-    mean_a = a.mean(1, dtype=float, keepdims=True) * centre
+    mean_a = a.mean(1, dtype=float, keepdims=True) * centred
     products = np.zeros((len(a) + 1, len(b)))
     own_a, own_b = np.zeros(len(a)), np.zeros(len(b))
     for start in range(0, n_pairs, BLOCK):
@@ -131,15 +134,14 @@ def multiply(
         y = b[:, start : start + BLOCK].astype(float, copy=False)
         products += x @ y.T
         own_a += np.einsum("ij,ij->i", x[:-1], x[:-1])
-        own_b += np.einsum("ij,ij->i", y, y)
-    mean_b = products[-1][:, np.newaxis] / n_pairs * centre
-    raw = own_b.copy()
+        own_b += np.matmul(y[:, np.newaxis], y[:, :, np.newaxis])[:, 0, 0]
+    mean_b = products[-1][:, np.newaxis] / n_pairs * centred
     own_b -= n_pairs * mean_b[:, 0] ** 2
-    for k in np.flatnonzero(own_b < 1e-6 * raw):  # where this loses digits, the exact way
-        rest = b[k].astype(float) - mean_b[k]
-        own_b[k] = rest @ rest - rest.sum() ** 2 / n_pairs
-    for own, mean in ((own_a, mean_a), (own_b, mean_b)):
-        own[own <= 1e-26 * n_pairs * mean[:, 0] ** 2] = 0.0  # constant but for rounding
+    sides = ((own_a, mean_a), (own_b, mean_b))
+    narrow = [own < NARROW * n_pairs * mean[:, 0] ** 2 for own, mean in sides]
+    if any(one.any() for one in narrow):
+        a, b = (np.where(n[:, None], centre(x), x) for n, x in zip(narrow, (a, b), strict=True))
+        return multiply(a, b, centred=centred, whiten=whiten)
     products = products[:-1]
     if whiten:
         n = count_conditions(n_pairs)
@@ -166,6 +168,7 @@ def kendall(a: np.ndarray, b: np.ndarray, *, ties: bool) -> np.ndarray:
 
     n = a.shape[1]
     total = n * (n - 1) // 2
+    a, b = rank_rows(a), rank_rows(b)
     untied = [np.array([total - _count_ties(row) for row in x]) for x in (a, b)]
     tau = np.full((len(a), len(b)), np.nan)
     for i in np.flatnonzero(untied[0]).tolist():

@@ -10,6 +10,7 @@ import xarray as xr
 from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.distances import add_products, squared_distances, upper_triangle
 from brainguided.rdms.noise import NOISES, check_noise, estimate_precision, read_repetitions
+from brainguided.rdms.whitening import is_symmetric
 from neural_data.errors import AlignmentError, RecordingError, format_names
 
 Noise = str | Mapping[str, np.ndarray | xr.DataArray]
@@ -207,7 +208,7 @@ def _check_precision(precision: np.ndarray | xr.DataArray, mean: xr.DataArray) -
                 f"{n_sites} sites, first at position {k} ({known[0][k]!r}, {known[1][k]!r}). "
                 "Estimate it from the same recording, or bring both into one order by .sel."
             )
-    if not np.allclose(matrix, matrix.T, rtol=1e-8) or np.linalg.eigvalsh(matrix)[0] <= 0:
+    if not is_symmetric(matrix) or np.linalg.eigvalsh(matrix)[0] <= 0:
         raise ValueError(
             f"The noise precision of {area} is not symmetric and positive definite, as the inverse "
             "of a covariance is. See compute_noise_precision(recording)."

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from neural_data.rounding import TOLERANCE, centre
+
 PRIOR_RATE, PRIOR_WEIGHT = 1.0, 0.1
 """Prior of the Poisson measure: a tenth of an observation of one spike."""
 ALIKE = 1e-6
@@ -19,9 +21,7 @@ def angles_from_gram(gram: np.ndarray, n_units: int = 1) -> np.ndarray:
 
     That of centred patterns is the correlation distance. 1 beside a pattern of no length.
     """
-    vector = upper_triangle(_normalise(gram))
-    np.subtract(1, vector, out=vector)
-    return np.clip(vector, 0.0, 2.0, out=vector)
+    return _turn_cosines(upper_triangle(_normalise(gram)))
 
 
 def squared_from_gram(gram: np.ndarray, n_units: int) -> np.ndarray:
@@ -30,6 +30,8 @@ def squared_from_gram(gram: np.ndarray, n_units: int) -> np.ndarray:
     gram *= -2
     gram += squares[:, None]
     gram += squares[None, :]
+    for row, own in zip(gram, np.abs(squares), strict=True):
+        row[np.abs(row) <= TOLERANCE * (own + np.abs(squares))] = 0.0
     vector = upper_triangle(gram)
     vector /= n_units
     np.maximum(vector, 0.0, out=vector)
@@ -46,7 +48,7 @@ def euclidean_from_gram(gram: np.ndarray, n_units: int) -> np.ndarray:
 def angles(patterns: np.ndarray, *, centred: bool) -> np.ndarray:
     """Return 1 - cosine of all pairs of patterns (condition, unit); of centred ones, 1 - Pearson r.
 
-    Exact to about 1e-15, and never negative.
+    Exact to about 1e-15, and never negative; 0 where rounding alone tells two patterns apart.
     """
     centre = patterns.mean(1, keepdims=True) if centred else np.zeros((1, 1))
     gram = _multiply_rows(patterns, centre)
@@ -55,9 +57,7 @@ def angles(patterns: np.ndarray, *, centred: bool) -> np.ndarray:
     scale = 1 / np.sqrt(np.where(size > 0, size, np.inf))
     gram *= scale[:, None]
     gram *= scale[None, :]
-    vector = upper_triangle(gram)
-    np.subtract(1, vector, out=vector)
-    return np.clip(vector, 0.0, 2.0, out=vector)
+    return _turn_cosines(upper_triangle(gram))
 
 
 def squared_distances(patterns: np.ndarray) -> np.ndarray:
@@ -130,12 +130,20 @@ def count_conditions(n_pairs: int) -> int:
 def standardise(vectors: np.ndarray) -> np.ndarray:
     """Return rows with mean 0 and length 1, so that an inner product is a Pearson r.
 
-    A constant row becomes NaN.
+    A row that is constant but for rounding becomes NaN.
     """
-    centred = vectors - vectors.mean(-1, keepdims=True)
+    centred = centre(vectors)
     norm = np.linalg.norm(centred, axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(norm > 1e-12 * vectors.shape[-1] ** 0.5, centred / norm, np.nan)
+        return np.where(norm > 0, centred / norm, np.nan)
+
+
+def _turn_cosines(vector: np.ndarray) -> np.ndarray:
+    """Return 1 - cosine, in place; 0 where that is rounding beside the 1."""
+    np.subtract(1, vector, out=vector)
+    vector[vector <= TOLERANCE] = 0.0
+    np.minimum(vector, 2.0, out=vector)
+    return vector
 
 
 def _restore_digits(vector: np.ndarray, patterns: np.ndarray, size: np.ndarray) -> None:
@@ -145,6 +153,7 @@ def _restore_digits(vector: np.ndarray, patterns: np.ndarray, size: np.ndarray) 
     """
     n, n_units = patterns.shape
     step = max(1, ENTRIES // n_units)
+    rounding = TOLERANCE**2 * np.einsum("ij,ij->i", patterns, patterns) / n_units
     start = 0
     for row in range(n - 1):
         part = vector[start : start + n - 1 - row]
@@ -153,7 +162,9 @@ def _restore_digits(vector: np.ndarray, patterns: np.ndarray, size: np.ndarray) 
         for first in range(0, len(alike), step):
             pairs = alike[first : first + step]
             difference = patterns[pairs + row + 1] - patterns[row]
-            part[pairs] = np.einsum("ij,ij->i", difference, difference) / n_units
+            square = np.einsum("ij,ij->i", difference, difference) / n_units
+            square[square <= rounding[row] + rounding[pairs + row + 1]] = 0.0
+            part[pairs] = square
 
 
 def _multiply_rows(patterns: np.ndarray, centre: np.ndarray) -> np.ndarray:
@@ -170,7 +181,7 @@ def _normalise(gram: np.ndarray) -> np.ndarray:
     """Divide inner products, in place, by the lengths of the patterns; 0 where there is none."""
     variance = np.diag(gram).copy()
     scale = np.zeros_like(variance)
-    alive = variance > 1e-12 * variance.max(initial=0.0)
+    alive = variance > TOLERANCE * variance.max(initial=0.0)
     scale[alive] = 1 / np.sqrt(variance[alive])
     gram *= scale[:, None]
     gram *= scale[None, :]

@@ -23,6 +23,7 @@ from brainguided.rdms.distances import (
     squared_distances,
     squared_from_gram,
 )
+from neural_data.rounding import is_flat
 
 Undefined = Callable[[np.ndarray], tuple[np.ndarray, str]]
 """Of patterns (condition, unit): for which the measure has no value (condition,), and why."""
@@ -88,9 +89,7 @@ class Measure:
 
 
 def _find_constant(patterns: np.ndarray) -> tuple[np.ndarray, str]:
-    low, high = patterns.min(1), patterns.max(1)
-    bad = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
-    return bad, (
+    return is_flat(patterns), (
         "have the same response at every site, so their correlation is undefined{}: leave them out"
     )
 

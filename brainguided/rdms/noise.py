@@ -7,6 +7,7 @@ import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
 from neural_data.model.recording import check_structure
+from neural_data.rounding import TOLERANCE
 
 NOISES = ("shrinkage", "diagonal", "identity")
 
@@ -120,7 +121,8 @@ def estimate_precision(
     residuals = (values - values.sum(0) / np.maximum(counts, 1)[:, None])[shown & (counts > 1)]
     freedom = int((counts[counts > 1] - 1).sum())
     covariance = shrink_covariance(residuals, freedom, diagonal=method == "diagonal")
-    silent = np.flatnonzero(np.diag(covariance) <= 0)
+    size = (values**2).sum((0, 1)) / shown.sum()
+    silent = np.flatnonzero(np.diag(covariance) <= TOLERANCE**2 * size)
     if silent.size:
         raise RecordingError(
             f"{silent.size} sites have no noise at all ({format_names(sites[silent])}): their "

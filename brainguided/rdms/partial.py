@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
 
+from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.ranks import rank_rows
 from brainguided.rdms.units import UnitName, find_rdm_units
+from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -133,9 +135,9 @@ def permute_partial(
     for k in range(permutations):
         order = units.shuffle(generator)
         null[k] = fixed @ _residuals(squares[:, order[rows], order[columns]], basis).T
-    p = (1 + (null >= observed - 1e-12).sum(0)) / (1 + permutations)
+    p = (1 + (null >= observed - TOLERANCE).sum(0)) / (1 + permutations)
     best = observed.max(0, initial=-1.0)
-    p_best = (1 + (null.max(1) >= best - 1e-12).sum(0)) / (1 + permutations)
+    p_best = (1 + (null.max(1) >= best - TOLERANCE).sum(0)) / (1 + permutations)
     return xr.Dataset(
         {
             "similarity": (("a", "b"), observed),
@@ -222,7 +224,7 @@ def _read(method: str, **sides: RDMs) -> list[np.ndarray]:
                 f"{int((~np.isfinite(vectors)).sum())} entries of {name!r} are missing or "
                 "infinite; expected RDMs without gaps: leave out the conditions concerned."
             )
-        found.append(rankdata(vectors, axis=1) if method == "spearman" else vectors)
+        found.append(rank_rows(vectors) if find_comparison(method).ranks else vectors)
     return found
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from brainguided.rdms.distances import count_conditions, square_matrix
+from neural_data.rounding import TOLERANCE
 
 
 def condition_sums(vectors: np.ndarray) -> np.ndarray:
@@ -66,6 +67,12 @@ def whiten_vector(vector: np.ndarray, root: np.ndarray) -> np.ndarray:
     return whitened
 
 
+def is_symmetric(matrix: np.ndarray) -> bool:
+    """Whether a matrix equals its transpose to eight digits of its largest entry, in any unit."""
+    difference = np.abs(matrix - matrix.T).max(initial=0.0)
+    return bool(difference <= 1e-8 * np.abs(matrix).max(initial=0.0))
+
+
 def contrast_root(covariance: np.ndarray, n_conditions: int) -> np.ndarray:
     """Return the symmetric root of W, the inverse of a covariance between conditions.
 
@@ -81,14 +88,14 @@ def contrast_root(covariance: np.ndarray, n_conditions: int) -> np.ndarray:
         If it has another shape, or is not positive definite for differences.
     """
     matrix = np.asarray(covariance, dtype=float)
-    if matrix.shape != (n_conditions, n_conditions) or not np.allclose(matrix, matrix.T):
+    if matrix.shape != (n_conditions, n_conditions) or not is_symmetric(matrix):
         raise ValueError(
             f"The covariance has shape {matrix.shape} for {n_conditions} conditions; a symmetric "
             f"({n_conditions}, {n_conditions}) was expected, in the order of the conditions."
         )
     basis = np.linalg.svd(np.eye(n_conditions) - 1 / n_conditions)[0][:, :-1]
     values, vectors = np.linalg.eigh(basis.T @ matrix @ basis)
-    if values[0] <= 1e-12 * values[-1]:
+    if values[0] <= TOLERANCE * values[-1]:
         raise ValueError(
             "The covariance between conditions is not positive definite, so that it has no "
             "inverse: estimate it with more data, or leave it out for independent errors."

@@ -19,6 +19,7 @@ from neural_data.reliability.split_halves import (
     iterate_groups,
     sum_noise,
 )
+from neural_data.rounding import TOLERANCE
 
 AREA_BYTES = 512 * 2**20
 """Responses of one area in so many time bins are in memory at a time."""
@@ -111,7 +112,7 @@ def standardise(values: np.ndarray, *, axis: int) -> None:
         squares = np.einsum("...i,...i->...", values, values)[..., np.newaxis]
     else:
         squares = np.square(values).sum(axis=axis, keepdims=True)
-    varies = squares > 1e-24 * (squares + values.shape[axis] * mean**2)
+    varies = squares > TOLERANCE**2 * (squares + values.shape[axis] * mean**2)
     values *= np.where(varies, 1 / np.sqrt(np.where(varies, squares, 1.0)), 0.0)
 
 
@@ -123,9 +124,9 @@ def correlate_grams(first: np.ndarray, second: np.ndarray) -> float:
     n = first.shape[1] * (first.shape[1] - 1)
     mean_a, mean_b = _sum_entries(first) / n, _sum_entries(second) / n
     covariance = _sum_products(first, second) / n - mean_a * mean_b
-    variance_a = _sum_products(first, first) / n - mean_a**2
-    variance_b = _sum_products(second, second) / n - mean_b**2
-    if min(variance_a, variance_b) <= 1e-12:
+    square_a, square_b = _sum_products(first, first) / n, _sum_products(second, second) / n
+    variance_a, variance_b = square_a - mean_a**2, square_b - mean_b**2
+    if variance_a <= TOLERANCE * square_a or variance_b <= TOLERANCE * square_b:
         return 0.0
     similarity: float = covariance / float(np.sqrt(variance_a * variance_b))
     return similarity

@@ -11,6 +11,7 @@ import xarray as xr
 from neural_data.errors import format_names, raise_problems
 from neural_data.model.site_blocks import as_slice, iterate_sites
 from neural_data.model.validation import ValueCheck, check_structure
+from neural_data.rounding import TOLERANCE
 
 GROUP_BYTES = 64 * 2**20
 """Responses of so many sites at a time are brought into the order in which they are used."""
@@ -190,7 +191,7 @@ def correlate_sums(sums: tuple[np.ndarray, ...], n: np.ndarray) -> np.ndarray:
     """Correlate a and b from the sums of a, b, a a, b b and a b over n pairs; 0 if one is flat."""
     a, b, aa, bb, ab = sums
     variance_a, variance_b = aa - a * a / n, bb - b * b / n
-    varies = np.minimum(variance_a, variance_b) > 1e-12 * (aa + bb)
+    varies = np.minimum(variance_a, variance_b) > TOLERANCE * (aa + bb)
     scale = np.sqrt(np.where(varies, variance_a * variance_b, 1.0))
     return np.where(varies, (ab - a * b / n) / scale, 0.0)
 
