@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.rdms.compare import prepare_vector
+from brainguided.rdms.compare import prepare_vector, refuse_missing
 from brainguided.rdms.comparisons import Comparison, find_comparison, list_comparisons
 from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
@@ -77,6 +77,8 @@ def bootstrap_similarity(
     """
     labels = condition_labels(area_rdms)
     check_alignment(condition_labels(layer_rdms), labels, names=("The layers", "the areas"))
+    refuse_missing(np.asarray(layer_rdms.dissimilarities), "layers'")
+    refuse_missing(np.asarray(area_rdms.dissimilarities), "areas'")
     units = find_rdm_units(area_rdms, unit)
     times = draw_times(units.number, draws, seed)
     values = weigh_similarity(

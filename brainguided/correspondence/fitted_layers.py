@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import nnls
 
-from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.labels import check_alignment, condition_labels, read_labels
 from neural_data.errors import raise_problems
 from neural_data.rounding import is_flat
 
@@ -88,7 +88,8 @@ def fit_layers(
     if is_flat(layers).any() or is_flat(area).any():
         raise ValueError("A layer or the area has an RDM that does not vary; leave it out.")
     layers = layers / spread[:, None]
-    fold_of = _assign_folds(labels if groups is None else [str(g) for g in groups], folds, seed)
+    together = labels if groups is None else read_labels(groups, "groups")
+    fold_of = _assign_folds(together, folds, seed)
     rows, columns = np.triu_indices(len(labels), 1)
     fitted, single, best = np.zeros(folds), np.zeros(folds), np.zeros(folds, dtype=int)
     for k in range(folds):

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.correspondence.committed_layers import compare_vectors
-from brainguided.rdms.compare import prepare_vector
+from brainguided.rdms.compare import prepare_vector, refuse_missing
 from brainguided.rdms.comparisons import find_comparison, list_comparisons
 from brainguided.rdms.distances import count_conditions, square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
@@ -78,6 +78,8 @@ def permute_similarity(
     """
     labels = condition_labels(area_rdms)
     check_alignment(condition_labels(layer_rdms), labels, names=("The layers", "the areas"))
+    refuse_missing(np.asarray(layer_rdms.dissimilarities), "layers'")
+    refuse_missing(np.asarray(area_rdms.dissimilarities), "areas'")
     units = find_rdm_units(area_rdms, unit)
     values = np.stack(
         [

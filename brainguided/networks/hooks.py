@@ -125,7 +125,7 @@ def take_tensor(output: Any, layer: str, n_stimuli: int) -> Tensor:
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or it holds complex numbers.
     """
     parts = list(output.values()) if isinstance(output, Mapping) else output
     parts = list(parts) if isinstance(parts, (tuple, list)) else [parts]
@@ -137,6 +137,11 @@ def take_tensor(output: Any, layer: str, n_stimuli: int) -> Tensor:
         )
     for tensor in tensors:
         if tensor.ndim and len(tensor) == n_stimuli:
+            if tensor.is_complex():
+                raise ValueError(
+                    f"Layer {layer!r} returns {tensor.dtype}; real numbers were expected. Choose a "
+                    "layer behind it, or one that returns real and imaginary parts."
+                )
             return tensor
     if not tensors:
         raise ValueError(

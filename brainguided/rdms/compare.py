@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from brainguided.rdms.comparisons import Comparison, find_comparison, multiply, normalise
+from brainguided.rdms.comparisons import (
+    Comparison,
+    find_comparison,
+    list_comparisons,
+    multiply,
+    normalise,
+)
 from brainguided.rdms.distances import count_conditions, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.whitening import contrast_root, whiten_vector
@@ -44,6 +50,7 @@ def compare_rdms(
     *,
     method: str = "pearson",
     covariance: np.ndarray | None = None,
+    missing: Literal["refuse", "pairwise"] = "refuse",
 ) -> np.ndarray:
     """Return the similarity of every RDM of `a` to every RDM of `b`.
 
@@ -75,6 +82,10 @@ def compare_rdms(
     covariance : ndarray (condition, condition), optional
         For whitened comparisons: covariance of the errors of the conditions' patterns; by default
         independent and equal.
+    missing : {"refuse", "pairwise"}, optional
+        What is done about dissimilarities that are NaN. "pairwise" compares each two RDMs by the
+        pairs of conditions that both have, and ranks these alone; similarities then rest on
+        different pairs. Whitened comparisons need all.
 
     Returns
     -------
@@ -87,8 +98,8 @@ def compare_rdms(
         If the condition labels are absent, repeat, or differ in number, name or order.
     ValueError
         If an RDM holds NaN or (but for cosines) is constant, so that it resembles nothing; if
-        there are fewer than 3 conditions; if the method is unknown, or another than the one a
-        side was prepared for.
+        there are fewer than 3 conditions, or two RDMs share fewer than 3 dissimilarities; if the
+        method is unknown, or another than the one a side was prepared for.
 
     References
     ----------
@@ -107,6 +118,10 @@ def compare_rdms(
             f"The RDMs have {len(labels[0])} conditions; {method!r} is defined for "
             f"{kind.fewest_conditions} or more."
         )
+    if missing not in ("refuse", "pairwise"):
+        raise ValueError(f"missing is {missing!r}; it is one of 'refuse', 'pairwise'.")
+    if missing == "pairwise":
+        return _compare_pairwise(a, b, kind)
     prepared = isinstance(a, PreparedRDMs) or isinstance(b, PreparedRDMs)
     if kind.ranks or covariance is not None or prepared:
         a = _ensure_prepared(a, kind, covariance, "first")
@@ -121,9 +136,50 @@ def compare_rdms(
         found = normalise(*multiply(first, second, centred=False, whiten=False))
     if not np.isfinite(found).all():
         for vectors, which in ((first, "first"), (second, "second")):
-            _refuse_missing(vectors, which)
+            refuse_missing(vectors, which)
             _refuse_flat(vectors, which, kind)
     return found
+
+
+def _compare_pairwise(
+    a: RDMs | PreparedRDMs, b: RDMs | PreparedRDMs, kind: Comparison
+) -> np.ndarray:
+    """Return similarities over the dissimilarities that both of two RDMs have."""
+    if not kind.missing or isinstance(a, PreparedRDMs) or isinstance(b, PreparedRDMs):
+        known = list_comparisons(lambda row: row.missing)
+        raise ValueError(
+            "Missing dissimilarities cannot be left out pairwise for "
+            f"{'prepared RDMs' if kind.missing else repr(kind.name)}: use RDMs that were not "
+            f"prepared, and one of {known}."
+        )
+    sides = [np.asarray(_get_vectors(side), dtype=float) for side in (a, b)]
+    result = np.empty((len(sides[0]), len(sides[1])))
+    gaps = [_group_gaps(vectors) for vectors in sides]
+    for first, rows in gaps[0]:
+        for second, columns in gaps[1]:
+            kept = ~(first | second)
+            if kept.sum() < 3:
+                raise ValueError(
+                    f"Numbers {rows} of the first RDMs and {columns} of the second share "
+                    f"{int(kept.sum())} dissimilarities; 3 or more are needed."
+                )
+            parts = [v[which][:, kept] for v, which in zip(sides, (rows, columns), strict=True)]
+            if kind.ranks:
+                parts = [np.stack([kind.prepare(row) for row in part]) for part in parts]
+            result[np.ix_(rows, columns)] = kind.similarity(*parts)
+            if not np.isfinite(result[np.ix_(rows, columns)]).all():
+                for part, which in zip(parts, ("first", "second"), strict=True):
+                    refuse_missing(part, which)
+                    _refuse_flat(part, which, kind)
+    return result
+
+
+def _group_gaps(vectors: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:
+    """Return the different patterns of missing pairs (pair,), each with the RDMs that have it."""
+    groups: dict[bytes, tuple[np.ndarray, list[int]]] = {}
+    for k, gap in enumerate(np.isnan(vectors)):
+        groups.setdefault(np.packbits(gap).tobytes(), (gap, []))[1].append(k)
+    return list(groups.values())
 
 
 def prepare_rdms(
@@ -212,7 +268,7 @@ def _ensure_prepared(
             )
         return side
     vectors = _get_vectors(side)
-    _refuse_missing(vectors, which)
+    refuse_missing(vectors, which)
     root = None
     if covariance is not None:
         if not kind.whitens:
@@ -234,16 +290,19 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 def _get_vectors(side: RDMs | PreparedRDMs) -> np.ndarray:
     if isinstance(side, PreparedRDMs):
         return side.vectors
-    return np.asarray(side.dissimilarities)
+    vectors = np.asarray(side.dissimilarities)
+    if vectors.dtype.kind not in "biuf":
+        raise ValueError(f"The RDMs hold {vectors.dtype}; dissimilarities are real numbers.")
+    return vectors
 
 
-def _refuse_missing(vectors: np.ndarray, which: str) -> None:
+def refuse_missing(vectors: np.ndarray, which: str) -> None:
     """Raise ValueError for RDMs (rdm, pair) that are not finite."""
     missing = np.flatnonzero(~np.isfinite(vectors.sum(1))).tolist()
     if missing:
         raise ValueError(
             f"The {which} RDMs cannot be compared: numbers {missing} hold NaN. Leave out stimuli "
-            "or layers without responses first."
+            "or layers without responses first, or compare_rdms(..., missing='pairwise')."
         )
 
 

@@ -57,6 +57,8 @@ class Comparison:
         Whether it is fast enough for thousands of permutations.
     fewest_conditions : int
         Below which it is undefined.
+    missing : bool
+        Whether it is defined for RDMs of which some dissimilarities are missing.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Comparison:
     draws: Literal["weights", "anew", ""] = ""
     permutes: bool = True
     fewest_conditions: int = 3
+    missing: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or self.name)
@@ -100,7 +103,8 @@ class Comparison:
         """
         if self.function is not None:
             return self.function(a, b)
-        products, squares = multiply(a, b, centred=self.centres, whiten=self.whitens)
+        with np.errstate(invalid="ignore"):  # infinite ones are found afterwards
+            products, squares = multiply(a, b, centred=self.centres, whiten=self.whitens)
         if self.divisor is not None:
             return products / self.divisor(a.shape[1])
         return normalise(products, squares)
@@ -206,8 +210,8 @@ ROWS = (
     ),
     Comparison("kendall", _KENDALL, function=partial(kendall, ties=True), permutes=False),
     Comparison("tau-a", _KENDALL, function=partial(kendall, ties=False), permutes=False),
-    Comparison("whitened pearson", _WHITENED, whitens=True),
-    Comparison("whitened cosine", _WHITENED, centres=False, whitens=True),
+    Comparison("whitened pearson", _WHITENED, whitens=True, missing=False),
+    Comparison("whitened cosine", _WHITENED, centres=False, whitens=True, missing=False),
 )
 COMPARISONS = {row.name: row for row in ROWS}
 

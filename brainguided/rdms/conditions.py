@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from brainguided.rdms.labels import repeated
+from brainguided.rdms.labels import read_labels, repeated
 from neural_data.errors import RecordingError, check_type, raise_problems
 
 UNIT_DIMS = ("site", "unit")
@@ -42,7 +42,7 @@ def condition_index(labelled: xr.DataArray | xr.Dataset, by: str) -> tuple[np.nd
     Raises
     ------
     RecordingError
-        If `by` is not a coordinate over dim ``stimulus``.
+        If `by` is not a coordinate over dim ``stimulus``, or mixes numbers and text.
     """
     known = stimulus_coords(labelled)
     if by not in known:
@@ -58,14 +58,14 @@ def condition_index(labelled: xr.DataArray | xr.Dataset, by: str) -> tuple[np.nd
             f"{labelled['stimulus'].values[empty[:3]].tolist()}: leave them out or label them, or "
             "they would be averaged as if they were one condition."
         )
-    values = [str(v) for v in raw]
+    values = read_labels(raw, by)
     labels = list(dict.fromkeys(values))
     number = {label: k for k, label in enumerate(labels)}
     return np.array([number[v] for v in values]), labels
 
 
 def order_patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
-    """Return `responses` as (stimulus, unit), refusing any other dims."""
+    """Return `responses` as (stimulus, unit), refusing other dims and numbers that are not real."""
     check_type(
         isinstance(responses, xr.DataArray),
         responses,
@@ -73,6 +73,11 @@ def order_patterns(responses: xr.DataArray, area: str) -> xr.DataArray:
         wanted="an xarray.DataArray (stimulus, unit) with labels of the stimuli, such as "
         "average_repetitions(recording) or load_activations(path)",
     )
+    if responses.dtype.kind not in "biuf":
+        raise RecordingError(
+            f"The responses of {area} hold {responses.dtype}; real numbers were expected. Of "
+            "complex ones take what is meant: np.abs(responses), or real and imaginary parts."
+        )
     unit = next((d for d in UNIT_DIMS if d in responses.dims), None)
     extra = [d for d in responses.dims if d not in ("stimulus", unit)]
     if unit is None or "stimulus" not in responses.dims or extra:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from neural_data.errors import AlignmentError, check_type
+from neural_data.errors import AlignmentError, RecordingError, check_type
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -107,6 +107,31 @@ def describe_time(time: Mapping[str, Any]) -> str:
     if "time_bin_start" in time and "time_bin_end" in time:
         return f", {time['time_bin_start']:.10g}-{time['time_bin_end']:.10g} ms"
     return f", time bin {time['time_bin']}" if "time_bin" in time else ""
+
+
+def read_labels(values: Iterable[Any], name: str) -> list[str]:
+    """Return labels as text.
+
+    Raises
+    ------
+    RecordingError
+        If a number and a text that reads the same, 1 and "1", are both among them: they would
+        become one label.
+    """
+    known: dict[str, bool] = {}
+    mixed = []
+    labels = []
+    for value in values:
+        text = str(value)
+        if known.setdefault(text, isinstance(value, str)) != isinstance(value, str):
+            mixed.append(text)
+        labels.append(text)
+    if mixed:
+        raise RecordingError(
+            f"{name!r} holds both the text and the number {sorted(set(mixed))[:3]}, which would "
+            "become one group. Give all of them as text, or as numbers."
+        )
+    return labels
 
 
 def repeated(labels: Iterable[str]) -> list[str]:

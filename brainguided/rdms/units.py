@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.rdms.conditions import condition_index, stimulus_coords
+from brainguided.rdms.labels import read_labels
 from neural_data.errors import raise_problems
 
 if TYPE_CHECKING:
@@ -299,11 +300,12 @@ def refuse_few(units: Units) -> Units:
 
 def _number_groups(values: Sequence[Any] | np.ndarray) -> np.ndarray | None:
     """Return the number of the group of each condition; None where labels are lacking."""
-    listed = np.asarray(values).tolist()
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     if any(v is None or v != v or str(v) == "" for v in listed):
         return None
-    known = {label: k for k, label in enumerate(dict.fromkeys(map(str, listed)))}
-    return np.array([known[str(v)] for v in listed])
+    labels = read_labels(listed, "units")
+    known = {label: k for k, label in enumerate(dict.fromkeys(labels))}
+    return np.array([known[label] for label in labels])
 
 
 def _is_number(values: Sequence[Any] | np.ndarray) -> bool:

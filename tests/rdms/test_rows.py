@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 from made_responses import make_recording
 from rsatoolbox.rdm import RDMs
 from scipy.spatial.distance import cdist, pdist
@@ -137,3 +138,35 @@ def test_measures_that_need_repetitions_are_refused_where_there_are_means_only()
     means = make_recording(0)["response"].mean("repetition")
     with pytest.raises(RecordingError, match="no single repetitions"):
         compute_rdms(means, measure="mahalanobis")
+
+
+def test_complex_responses_are_refused_instead_of_losing_their_imaginary_part() -> None:
+    from brainguided import compute_cka
+
+    complex_ones = xr.DataArray(
+        np.random.default_rng(0).normal(size=(5, 6, 2)) @ np.array([1, 1j]),
+        dims=("stimulus", "unit"),
+        coords={"stimulus": list("abcde")},
+        name="fourier",
+    )
+    for statistic in (compute_rdms, lambda x: compute_cka(x, x)):
+        with pytest.raises(RecordingError, match=r"fourier hold complex128; real numbers"):
+            statistic(complex_ones)
+    rdms = RDMs(np.ones((1, 3)) * 1j, pattern_descriptors={"stimulus": list("abc")})
+    with pytest.raises(ValueError, match="dissimilarities are real numbers"):
+        compare_rdms(rdms, rdms)
+
+
+def test_the_number_1_and_the_text_1_are_not_one_group() -> None:
+    responses = xr.DataArray(
+        np.random.default_rng(0).normal(size=(6, 5)),
+        dims=("stimulus", "unit"),
+        coords={
+            "stimulus": list("abcdef"),
+            "group": ("stimulus", np.array([1, "1", 2, 2, 3, 4], dtype=object)),
+        },
+    )
+    with pytest.raises(RecordingError, match=r"'group' holds both the text and the number \['1'\]"):
+        compute_rdms(responses, by="group")
+    same = responses.assign_coords(group=("stimulus", [1, 1, 2, 2, 3, 4]))
+    assert compute_rdms(same, by="group").n_cond == 4
