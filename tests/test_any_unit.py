@@ -141,6 +141,10 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
     ),
     "correspondence": lambda s: correspond(s),
     "comparison of layers": lambda s: c.compare_layers(correspond(s)),
+    "comparison of networks": lambda s: c.compare_networks(
+        {"one": correspond(s), "other": correspond(2 * s)},
+        layers={"one": "layer0", "other": "layer1"},
+    ),
     "hierarchy": lambda s: c.compute_hierarchy(correspond(s)),
     "permuted hierarchy": lambda s: c.permute_hierarchy(
         make_rdms(s), make_teacher(s), permutations=9
@@ -243,6 +247,6 @@ def test_whatever_the_rooms_of_statistics_offer_is_tested_here() -> None:
     source = __import__("pathlib").Path(__file__).read_text(encoding="utf-8")
     without = {  # classes, a formula, one that POT is needed for, and what others here are made of
         "Inference", "spearman_brown", "compute_soft_matching", "permute_responses",
-        "compute_layer_predictivity", "couple_layers",
+        "compute_layer_predictivity", "couple_layers", "draw_folds",
     }  # fmt: skip
     assert {name for name in public - without if f".{name}(" not in source} == set()
