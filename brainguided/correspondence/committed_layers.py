@@ -72,7 +72,7 @@ def compare_vectors(layers: np.ndarray, area: np.ndarray, method: str) -> np.nda
     if alive.any() and not is_flat(area):
         rows, others = layers if alive.all() else layers[alive], area[np.newaxis]
         if kind.ranks:
-            rows, others = (np.stack([kind.prepare(v) for v in side]) for side in (rows, others))
+            rows, others = kind.prepare_rows(rows), kind.prepare_rows(others)
         found[alive] = kind.similarity(rows, others)[:, 0]
     return found
 

@@ -165,7 +165,7 @@ def _compare_pairwise(
                 )
             parts = [v[which][:, kept] for v, which in zip(sides, (rows, columns), strict=True)]
             if kind.ranks:
-                parts = [np.stack([kind.prepare(row) for row in part]) for part in parts]
+                parts = [kind.prepare_rows(part) for part in parts]
             result[np.ix_(rows, columns)] = kind.similarity(*parts)
             if not np.isfinite(result[np.ix_(rows, columns)]).all():
                 for part, which in zip(parts, ("first", "second"), strict=True):
@@ -274,9 +274,10 @@ def _ensure_prepared(
         if not kind.whitens:
             raise ValueError(f"A covariance is for whitened comparisons, not for {kind.name!r}.")
         root = contrast_root(covariance, count_conditions(vectors.shape[1]))
-    if kind.ranks or root is not None:
-        rows = (kind.prepare(vector) for vector in vectors)
-        vectors = np.stack([row if root is None else whiten_vector(row, root) for row in rows])
+    if root is not None:
+        vectors = np.stack([whiten_vector(kind.prepare(vector), root) for vector in vectors])
+    elif kind.ranks:
+        vectors = kind.prepare_rows(vectors)
     known = tuple(condition_labels(side)) if labels is None else labels
     return PreparedRDMs(known, kind.name, vectors, covariance)
 

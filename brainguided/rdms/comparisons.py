@@ -7,7 +7,7 @@ the comparison is asked of its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,11 +16,15 @@ import numpy as np
 
 from brainguided.rdms.distances import count_conditions
 from brainguided.rdms.ranks import rank_rows
-from brainguided.rdms.whitening import condition_sums, whitened_products
+from brainguided.rdms.whitening import (
+    BLOCK,
+    add_sums,
+    condition_sums,
+    split_conditions,
+    whitened_products,
+)
 from neural_data.rounding import centre
 
-BLOCK = 1 << 12
-"""Pairs at a time: the block of every RDM stays in the processor's cache."""
 NARROW = 1e-4
 """Variance of an RDM, as a part of its squared mean, below which four digits would cancel."""
 
@@ -84,10 +88,17 @@ class Comparison:
 
     def prepare(self, vector: np.ndarray) -> np.ndarray:
         """Return dissimilarities (pair,) ranked and centred, where the comparison does so."""
-        vector = np.asarray(vector, dtype=float)
+        prepared: np.ndarray = self.prepare_rows(np.asarray(vector)[np.newaxis])[0]
+        return prepared
+
+    def prepare_rows(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the dissimilarities (rdm, pair) of several RDMs as `prepare` does."""
         if self.ranks:
-            vector = rank_rows(vector[np.newaxis])[0]
-        return centre(vector) if self.centres else vector
+            ranks = rank_rows(vectors)
+            ranks -= (vectors.shape[1] + 1) / 2
+            return ranks
+        plain: np.ndarray = np.asarray(vectors, dtype=float)
+        return centre(plain) if self.centres else plain
 
     def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return the similarity (rdm, other_rdm) of dissimilarities that were ranked already.
@@ -130,15 +141,19 @@ def multiply(
         return products.T, (own_a, own_b)
     n_pairs = a.shape[1]
     mean_a = a.mean(1, dtype=float, keepdims=True) * centred
-    products = np.zeros((len(a) + 1, len(b)))
+    n = count_conditions(n_pairs)
+    products, sums_b = np.zeros((len(a) + 1, len(b))), np.zeros((len(b), n if whiten else 0))
     own_a, own_b = np.zeros(len(a)), np.zeros(len(b))
-    for start in range(0, n_pairs, BLOCK):
-        x = np.ones((len(a) + 1, min(BLOCK, n_pairs - start)))
-        np.subtract(a[:, start : start + BLOCK], mean_a, out=x[:-1])
-        y = b[:, start : start + BLOCK].astype(float, copy=False)
+    room = np.ones((len(a) + 1, max(BLOCK, n)))
+    for first, pairs, starts in split_conditions(n) if whiten else _split_pairs(n_pairs):
+        y = b[:, pairs].astype(float, copy=False)
+        x = room[:, : y.shape[1]]
+        np.subtract(a[:, pairs], mean_a, out=x[:-1])
         products += x @ y.T
         own_a += np.einsum("ij,ij->i", x[:-1], x[:-1])
         own_b += np.matmul(y[:, np.newaxis], y[:, :, np.newaxis])[:, 0, 0]
+        if whiten:
+            add_sums(sums_b, y, first, starts)
     mean_b = products[-1][:, np.newaxis] / n_pairs * centred
     own_b -= n_pairs * mean_b[:, 0] ** 2
     sides = ((own_a, mean_a), (own_b, mean_b))
@@ -148,14 +163,19 @@ def multiply(
         return multiply(a, b, centred=centred, whiten=whiten)
     products = products[:-1]
     if whiten:
-        n = count_conditions(n_pairs)
-        sums_a, sums_b = (condition_sums(x) - m * (n - 1) for x, m in ((a, mean_a), (b, mean_b)))
+        sums_a, sums_b = condition_sums(a) - mean_a * (n - 1), sums_b - mean_b * (n - 1)
         products = whitened_products(products, sums_a, sums_b)
         own_a, own_b = (
             np.where(o == 0, 0.0, o - (s * s).sum(1) / n + s.sum(1) ** 2 / (2 * n * n))
             for o, s in ((own_a, sums_a), (own_b, sums_b))
         )
     return products, (own_a, own_b)
+
+
+def _split_pairs(n_pairs: int) -> Iterator[tuple[int, slice, np.ndarray]]:
+    """Split vectors that need not be those of pairs, as `split_conditions` does."""
+    for start in range(0, n_pairs, BLOCK):
+        yield 0, slice(start, start + BLOCK), np.zeros(1, dtype=int)
 
 
 def kendall(a: np.ndarray, b: np.ndarray, *, ties: bool) -> np.ndarray:

@@ -17,22 +17,53 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from brainguided.rdms.distances import count_conditions, square_matrix
 from neural_data.rounding import TOLERANCE
 
+BLOCK = 1 << 12
+"""Pairs at a time: a block of fifty RDMs stays in the processor's cache."""
+
 
 def condition_sums(vectors: np.ndarray) -> np.ndarray:
     """Return the sum of the dissimilarities of each condition: (rdm, condition)."""
     n = count_conditions(vectors.shape[1])
-    lengths = np.arange(n - 1, 0, -1)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     sums = np.zeros((len(vectors), n))
-    sums[:, :-1] = np.add.reduceat(vectors, starts, axis=1, dtype=float)
-    for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-        sums[:, row + 1 :] += vectors[:, start : start + length]
+    for first, pairs, starts in split_conditions(n):
+        add_sums(sums, vectors[:, pairs], first, starts)
     return sums
+
+
+def split_conditions(n: int) -> Iterator[tuple[int, slice, np.ndarray]]:
+    """Split the pairs of `n` conditions into blocks that stay in the processor's cache.
+
+    Yields
+    ------
+    first : int
+        Condition that the first pairs are of.
+    pairs : slice
+        Those of some conditions with all later ones.
+    starts : ndarray of int (condition,)
+        Where in the block each condition's pairs begin.
+    """
+    starts = np.concatenate([[0], np.cumsum(np.arange(n - 1, 0, -1))])
+    first = 0
+    while first < n - 1:
+        last = int(np.searchsorted(starts, starts[first] + BLOCK, side="right")) - 1
+        last = min(max(last, first + 1), n - 1)
+        yield first, slice(starts[first], starts[last]), starts[first:last] - starts[first]
+        first = last
+
+
+def add_sums(sums: np.ndarray, block: np.ndarray, first: int, starts: np.ndarray) -> None:
+    """Add a block (rdm, pair) as of `split_conditions` to the sums (rdm, condition), in place."""
+    sums[:, first : first + len(starts)] += np.add.reduceat(block, starts, axis=1, dtype=float)
+    ends = [*starts[1:].tolist(), block.shape[1]]
+    for other, (start, end) in enumerate(zip(starts.tolist(), ends, strict=True), first + 1):
+        sums[:, other:] += block[:, start:end]
 
 
 def whitened_products(products: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
