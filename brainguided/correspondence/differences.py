@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import raise_problems
+from neural_data.rounding import TOLERANCE
 
 SHARED = ("method", "measure", "by", "resampled", "unit", "draws", "seed", "source", "history")
 """Attributes that correspondences have in common if their draws are the same."""
@@ -191,7 +192,7 @@ def _test_pairs(
     """
     from scipy.stats import t
 
-    limit = 1 - 1e-12
+    limit = 1 - TOLERANCE
     z = np.arctanh(np.clip(similarity, -limit, limit))
     about = np.arctanh(np.clip(draws, -limit, limit))
     about = about - about.mean(0)
