@@ -110,6 +110,15 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
     "ceiling of crossnobis": lambda s: c.compute_ceiling(
         make_recording(s), measure="crossnobis", noise="diagonal", splits=6, draws=20
     ),
+    "ceiling over sites": lambda s: c.compute_site_ceiling(
+        make_recording(s), measure="squared euclidean", splits=6
+    ),
+    "ceiling over animals": lambda s: c.compute_animal_ceiling(
+        make_recording(s).assign_coords(
+            animal=("site", ["a", "a", "a", "a", "b", "b", "b", "b"] * 2)
+        ),
+        measure="squared euclidean",
+    ),
     "noise ceiling": lambda s: np.array(c.compute_noise_ceiling(make_rdms(s))),
     "noise ceiling of ranks": lambda s: np.array(
         c.compute_noise_ceiling(make_rdms(s), method="spearman")
