@@ -18,7 +18,7 @@ from brainguided.rdms import compare_rdms, compute_noise_precision, compute_rdms
 from brainguided.rdms.comparisons import COMPARISONS
 from brainguided.rdms.measures import MEASURES
 from brainguided.rdms.partial import compare_partial, partition_variance, permute_partial
-from neural_data import recording_from_arrays, stimuli_from_arrays
+from neural_data import recording_from_arrays, simulate_macaque, stimuli_from_arrays
 from neural_data.model.windows import assign_time_bins
 
 SCALES = (1e-12, 1e-6, 1e6, 1e12)
@@ -42,6 +42,13 @@ def make_recording(scale: float, *, bins: int = 0) -> xr.Dataset:
         source="made up",
     )
     return assign_time_bins(recording, 50.0 * np.arange(bins + 1)) if bins else recording
+
+
+def make_macaque(scale: float) -> xr.Dataset:
+    """Sites of one area that have something in common, unlike those of `make_recording`."""
+    recording, _ = simulate_macaque(n_v4=0, n_it=40, repetitions=2)
+    scaled = recording["response"].astype(float) * scale
+    return recording.assign(response=scaled.assign_attrs(units="V"))
 
 
 def make_mean(scale: float, seed: int = 0, units: int = SITES) -> xr.DataArray:
@@ -111,7 +118,7 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
         make_recording(s), measure="crossnobis", noise="diagonal", splits=6, draws=20
     ),
     "ceiling over sites": lambda s: c.compute_site_ceiling(
-        make_recording(s), measure="squared euclidean", splits=6
+        make_macaque(s), by="object_name", measure="squared euclidean", splits=6
     ),
     "ceiling over animals": lambda s: c.compute_animal_ceiling(
         make_recording(s).assign_coords(
