@@ -46,8 +46,10 @@ def compute_site_ceiling(
     ----------
     recording : xr.Dataset
         Without time bins; repetitions are averaged, and may be lacking.
-    by, measure, noise
-        As for ``compute_rdms``; noise is estimated for each half by itself.
+    by, measure : str, optional
+        As for ``compute_rdms``.
+    noise : str or mapping of area to ndarray, optional
+        As for ``compute_rdms``; it is estimated for each half by itself.
     method : str, optional
         As for ``compare_rdms``.
     splits : int, optional
@@ -119,7 +121,9 @@ def compute_animal_ceiling(
     ----------
     recording : xr.Dataset
         With coordinate ``animal`` over sites, as ``pool_recordings`` makes it; without time bins.
-    by, measure, noise
+    by, measure : str, optional
+        As for ``compute_rdms``.
+    noise : str or mapping of area to ndarray, optional
         As for ``compute_rdms``.
     method : str, optional
         As for ``compare_rdms``.

@@ -84,6 +84,7 @@ def zscore_sites(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : xarray.Dataset
+        In memory or lazily opened, then read whole.
 
     Returns
     -------

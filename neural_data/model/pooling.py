@@ -150,6 +150,7 @@ def split_areas(recording: xr.Dataset, *, by: str = "animal") -> xr.Dataset:
     Parameters
     ----------
     recording : xarray.Dataset
+        Sites of one area or several.
     by : str, optional
         Coordinate over sites whose values are put behind the name of the area: "V4 (WE)".
 
@@ -174,6 +175,7 @@ def name_areas(recording: xr.Dataset, *, by: str = "subregion") -> xr.Dataset:
     Parameters
     ----------
     recording : xarray.Dataset
+        Sites of one area or several.
     by : str, optional
         Coordinate over sites.
 
