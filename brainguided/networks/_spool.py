@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brainguided.networks.grams import GramMoments
+from neural_data.storage.aside import write_aside
 
 WIDTH = 8192
 """Units in a block."""
@@ -236,9 +237,8 @@ def _lock(file: Any, place: Path) -> None:
 
 
 def _replace(path: Path, write: Any) -> None:
-    aside = path.with_name(f".{path.name}")
-    write(aside)
-    os.replace(aside, path)
+    with write_aside(path) as aside:
+        write(aside)
 
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
