@@ -129,9 +129,10 @@ class Kept:
         path = self._path(layer, "f32")
         return path.open("r+b" if path.exists() else "w+b", buffering=0)
 
-    def note(self, shown: int, spool: Spool) -> None:
-        """Note down, now and then, how many stimuli were shown."""
-        if shown < spool.n_stimuli and time.monotonic() - self._noted < EVERY:
+    def note(self, shown: int, spool: Spool, *, now: bool = False) -> None:
+        """Note down, now and then or now, how many stimuli were shown."""
+        now = now or shown == spool.n_stimuli or time.monotonic() - self._noted >= EVERY
+        if shown == self.shown or not now:
             return
         spool.flush()
         _replace(self._note, lambda path: path.write_text(json.dumps({"shown": shown})))

@@ -307,10 +307,16 @@ def _fill(run: _Run, spool: Spool, kept: Kept | None) -> None:
             values = matrix[:, piece.start : piece.stop].float().cpu().numpy()
             spool.write(piece, rows.start, values)
 
-    if by_layer:
-        for shown in run.show_all(list(by_layer), consume, kept.shown if kept else 0):
+    if not by_layer:
+        return
+    before = shown = kept.shown if kept else 0
+    try:
+        for shown in run.show_all(list(by_layer), consume, before):
             if kept is not None:
                 kept.note(shown, spool)
+    finally:
+        if kept is not None:
+            kept.note(shown, spool, now=True)
 
 
 def _open_kept(run: _Run, averages: Averages, folder: Path) -> AbstractContextManager[Kept]:

@@ -122,7 +122,6 @@ def test_a_correspondence_that_was_stopped_goes_on_and_says_so(
     lab, tmp_path, capsys, monkeypatch
 ) -> None:
     monkeypatch.setattr("brainguided.networks.passes.BATCH_BYTES", 16 * 4 * 8 * 14**2)
-    monkeypatch.setattr("brainguided.networks._spool.EVERY", 0.0)
     out = tmp_path / "out"
     command = ("--model", f"{lab / 'models.py'}:stopping", "--out", str(out), "--memory", "1e-4")
     monkeypatch.setenv("STOP_AT", "70")

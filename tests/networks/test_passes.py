@@ -118,11 +118,11 @@ def test_nothing_is_left_on_the_disk_without_a_folder(stimuli, tmp_path, monkeyp
     assert not network.wide._forward_hooks
 
 
-@pytest.mark.parametrize("stop", [3, 16, 27])
+@pytest.mark.parametrize(("stop", "every"), [(3, 0.0), (16, 0.0), (16, 60.0), (27, 60.0)])
 def test_an_interrupted_observation_goes_on_where_it_was(
-    stimuli, tmp_path, monkeypatch, stop
+    stimuli, tmp_path, monkeypatch, stop, every
 ) -> None:
-    monkeypatch.setattr("brainguided.networks._spool.EVERY", 0.0)
+    monkeypatch.setattr("brainguided.networks._spool.EVERY", every)
     said = []
     how = Observation(folder=tmp_path, memory=0.05, progress=lambda *what: said.append(what))
     network = Counting()
