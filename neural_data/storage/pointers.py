@@ -7,7 +7,7 @@ from pathlib import Path
 from neural_data.errors import RecordingError
 
 _POINTERS = {
-    b"version https://git-lfs.github.com/spec/": ("Git LFS", "git lfs pull"),
+    b"version https://git-lfs.github.com/spec/": ("Git LFS", "git lfs pull --include"),
     b"/annex/objects/": ("git-annex", "git annex get"),
 }
 

@@ -513,7 +513,7 @@ def test_intact_files_of_another_kind_are_not_called_damaged(tmp_path: Path) -> 
         (load_array, "a.npy", "pickled objects of Python"),
         (load_array, "b.npy", "each of its fields"),
         (load_array, "c.npy", "it holds complex128"),
-        (load_array, "d.mat", "pointer of Git LFS.*git lfs pull d.mat"),
+        (load_array, "d.mat", "pointer of Git LFS.*git lfs pull --include d.mat"),
         (load_recording, "e.nc", "pointer of Git LFS"),
         (read_brainio, "e.nc", "pointer of Git LFS"),
         (read_nwb_spikes, "f.nwb", "pointer of Git LFS"),
