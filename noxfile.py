@@ -54,7 +54,8 @@ def lower_bounds(session: nox.Session) -> None:
     lowest = [need.replace(">=", "==") for need in declared if not need.startswith("torch")]
     # Releases of matplotlib of that time use names of pyparsing that are deprecated since
     session.install("-e", ".[test]", *lowest, "pyparsing<3.2")
-    session.run("pytest", "-W", "ignore::DeprecationWarning", *session.posargs)
+    harmless = ("ignore::DeprecationWarning", "ignore:numpy.ndarray size changed:RuntimeWarning")
+    session.run("pytest", *(f"-W{one}" for one in harmless), *session.posargs)
 
 
 if __name__ == "__main__":
