@@ -146,8 +146,11 @@ def _describe(controller: Controller, task: Any, order: Order) -> dict[str, Any]
 
 
 def _check_task(task: Any, out: str | os.PathLike[str], executor: Executor | None) -> None:
-    from brainguided.search.check import check_search  # torch
+    from brainguided.candidates.evaluation import Task  # torch
+    from brainguided.search.check import check_search
 
+    if not isinstance(task, Task):  # nothing is known of one that is made up
+        return
     here = (LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
     check_search(task, out=out, here=executor is None or isinstance(executor, here))
 

@@ -220,10 +220,14 @@ def test_an_architecture_has_one_answer_in_a_search_however_often_it_is_asked():
                   table.score[:4:2])  # fmt: skip
     assert len(nearest_rows(table.actions, (0, 2, 2, 1, 0, 0))) == 2
     for seed in range(6):
-        replay = replay_search(Repeats(FEW, seed=seed), table, budget=100.0, nearest=True)
+        replay = replay_search(
+            Repeats(FEW, seed=seed, unique=False), table, budget=100.0, nearest=True
+        )
         assert len(replay.spent) == 1
         assert replay.nearest == replay.asked == 301
-    replays = run_replays({"t": table}, {"r": Repeats}, budget=100.0, seeds=2, nearest=True)
+    replays = run_replays(
+        {"t": table}, {"r": partial(Repeats, unique=False)}, budget=100.0, seeds=2, nearest=True
+    )
     assert (replays["nearest"] == replays["asked"]).all()
 
 
@@ -239,7 +243,7 @@ def test_an_isomorphic_row_comes_before_the_nearest():
 
             return [Proposal(space.decode(one))] * n
 
-    replay = replay_search(Asks(space, seed=0), table, budget=9.0, nearest=True)
+    replay = replay_search(Asks(space, seed=0, unique=False), table, budget=9.0, nearest=True)
     assert (replay.incumbent.tolist(), replay.nearest) == ([0.0], 0)
 
 
