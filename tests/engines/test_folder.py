@@ -263,7 +263,7 @@ def test_two_sites_with_copies_that_are_merged_write_the_same_journal(tmp_path):
         with folder_executor(here) as executor:
             run_search(
                 RandomSearch(small_space(3), seed=3), FakeTask(failing=5),
-                out=tmp_path / "out", executor=executor, **settings,
+                out=tmp_path / "out", executor=executor, evaluate=fake_task.evaluate, **settings,
             )  # fmt: skip
         for process in workers:
             assert process.wait(60) == 0
@@ -394,8 +394,7 @@ def test_workers_are_released_by_a_search_with_nothing_left_to_do(tmp_path):
     with folder_executor(tmp_path / "jobs") as executor:
         run_search(RandomSearch(few(), seed=3), task, executor=executor, **settings)
     assert read_json(tmp_path / "jobs" / SEARCH)["ended"]
-    evaluate = fake_task.evaluate
-    assert worker.serve_folder(tmp_path / "jobs", FakeTask(), evaluate=evaluate, idle=30) == 0
+    assert worker.serve_folder(tmp_path / "jobs", task, evaluate=fake_task.evaluate, idle=600) == 0
 
 
 def test_results_are_removed_some_time_after_they_were_handed_over(tmp_path, monkeypatch):
