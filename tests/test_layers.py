@@ -124,7 +124,6 @@ LARGER = {
     "brainguided/guidance/teacher.py",
     "neural_data/model/recording.py",
     "neural_data/model/spikes.py: bin_spikes",
-    "neural_data/model/stimuli.py",
 }
 
 
