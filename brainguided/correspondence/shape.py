@@ -156,8 +156,8 @@ def permute_responses(
     Raises
     ------
     ValueError
-        If there are fewer than 6 units, most differ in size, or permutations is no positive
-        number.
+        If there are fewer than 6 units, most differ in size, permutations is no positive number,
+        or the measure is not finite, as CKA is of responses that do not vary.
     """
     if permutations < 1:
         raise ValueError(f"permutations is {permutations}; expected 1 or more.")
@@ -169,6 +169,12 @@ def permute_responses(
     for k in range(permutations):
         order = units.shuffle(generator)
         null[k] = measure(a, b.isel(stimulus=order).assign_coords(stimulus=b["stimulus"].values))
+    undefined = int((~np.isfinite([observed, *null])).sum())
+    if undefined:
+        raise ValueError(
+            f"The measure is not finite for {undefined} of {1 + permutations} orders of the "
+            "stimuli; expected a number for each. Leave out responses that do not vary."
+        )
     tolerance = TOLERANCE * max(abs(observed), float(np.abs(null).max()))
     p = (1 + int((null >= observed - tolerance).sum())) / (1 + permutations)
     return xr.Dataset(

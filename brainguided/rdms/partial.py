@@ -11,7 +11,7 @@ from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.ranks import rank_rows
 from brainguided.rdms.units import UnitName, find_rdm_units
-from neural_data.rounding import TOLERANCE
+from neural_data.rounding import TOLERANCE, is_flat
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -40,7 +40,7 @@ def compare_partial(a: RDMs, b: RDMs, given: RDMs, *, method: str = "pearson") -
     Returns
     -------
     ndarray (len(a), len(b))
-        In [-1, 1]; NaN where `given` explains all of a side.
+        In [-1, 1]; NaN where a side is constant or `given` explains all of it.
 
     Raises
     ------
@@ -106,7 +106,8 @@ def permute_partial(
     xarray.Dataset (a, b, permutation)
         `similarity` (a, b); `p_value` (a, b): one-sided, (1 + number at least as large) / (1 +
         permutations); `p_value_best` (b): of the largest over `a`, corrected for their number;
-        `null` (permutation, a, b).
+        `null` (permutation, a, b). NaN where the similarity is not defined: an RDM that is constant
+        or that `given` explains.
 
     Raises
     ------
@@ -135,9 +136,10 @@ def permute_partial(
     for k in range(permutations):
         order = units.shuffle(generator)
         null[k] = fixed @ _residuals(squares[:, order[rows], order[columns]], basis).T
-    p = (1 + (null >= observed - TOLERANCE).sum(0)) / (1 + permutations)
-    best = observed.max(0, initial=-1.0)
-    p_best = (1 + (null.max(1) >= best - TOLERANCE).sum(0)) / (1 + permutations)
+    p = _share_as_large(null, observed)
+    defined = np.isfinite(observed)  # no permutation is as large as NaN, which proves nothing
+    best = np.where(defined.any(0), np.where(defined, observed, -np.inf).max(0), np.nan)
+    p_best = _share_as_large(np.where(defined, null, -np.inf).max(1), best)
     return xr.Dataset(
         {
             "similarity": (("a", "b"), observed),
@@ -228,6 +230,12 @@ def _read(method: str, **sides: RDMs) -> list[np.ndarray]:
     return found
 
 
+def _share_as_large(null: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Return one-sided p-values from the null (permutation, ...); NaN where `observed` is."""
+    p = (1 + (null >= observed - TOLERANCE).sum(0)) / (1 + len(null))
+    return np.where(np.isfinite(observed), p, np.nan)
+
+
 def _span(vectors: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis (pair, number) of a constant and the given vectors.
 
@@ -259,7 +267,8 @@ def _residuals(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
     rest = vectors - (vectors @ basis) @ basis.T
     total = np.square(vectors - vectors.mean(1, keepdims=True)).sum(1)
     left = np.square(rest).sum(1)
-    size = np.where(left > SINGULAR * total, np.sqrt(left), np.nan)
+    varies = ~is_flat(vectors) & (left > SINGULAR * total)
+    size = np.where(varies, np.sqrt(left), np.nan)
     return np.asarray(rest / size[:, None])
 
 

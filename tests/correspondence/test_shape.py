@@ -135,3 +135,10 @@ def test_responses_that_share_categories_alone_are_exchanged_by_categories() -> 
     with pytest.warns(UserWarning, match="grouped by 'category'"):
         found = permute_responses(compute_procrustes, a, b, permutations=39, unit="stimulus")
     assert found["p_value"].item() == 1 / 40
+
+
+def test_a_measure_that_is_not_finite_has_no_p_value() -> None:
+    generator = np.random.default_rng(3)
+    x = make(generator.normal(size=(12, 4)))
+    with pytest.raises(ValueError, match=r"not finite for 20 of 20 orders.*do not vary"):
+        permute_responses(compute_cka, x, make(np.ones((12, 4))), permutations=19)

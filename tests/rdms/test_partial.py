@@ -166,3 +166,20 @@ def test_systems_that_share_categories_alone_are_exchanged_by_categories() -> No
     with pytest.warns(UserWarning, match="grouped by 'category'"):
         found = permute_partial(a, b, given, permutations=39, unit="stimulus")
     assert found["p_value"].item() == 1 / 40
+
+
+def test_what_is_not_defined_has_no_p_value_and_leaves_the_best_of_the_others() -> None:
+    generator = np.random.default_rng(7)
+    layers, b, given = (np.stack([distances_of(generator) for _ in range(k)]) for k in (2, 2, 1))
+    undefined = np.stack(
+        [np.ones_like(given[0]), 2 * given[0] + 1]
+    )  # a dead layer, and one explained
+    sides = as_rdms(b), as_rdms(given)
+    found = permute_partial(as_rdms(np.vstack([layers, undefined])), *sides, permutations=49)
+    alone = permute_partial(as_rdms(layers), *sides, permutations=49)
+    for name in ("similarity", "p_value"):
+        assert np.isnan(found[name].values[2:]).all()
+        np.testing.assert_allclose(found[name].values[:2], alone[name].values, atol=1e-12)
+    np.testing.assert_array_equal(found["p_value_best"], alone["p_value_best"])
+    explained = permute_partial(as_rdms(layers), as_rdms(given), as_rdms(given), permutations=9)
+    assert np.isnan(explained["p_value_best"].values).all()
