@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
@@ -305,15 +306,17 @@ def _join_stimulus_labels(
         found: dict[str, Any] = {}
         differ: dict[str, None] = {}
         for one in named.values():
-            for stimulus, value in zip(_names(one), one[key].values.tolist(), strict=True):
-                if found.setdefault(stimulus, value) != value:
+            for stimulus, value in zip(_names(one), one[key].values, strict=True):
+                known = found.setdefault(stimulus, value)
+                if known != value and not (pd.isna(known) and pd.isna(value)):
                     differ[stimulus] = None
         if differ:
             problems.append(
                 f"{key!r} of {len(differ)} stimuli differs between them ({format_names(differ)}): "
                 f"correct it, or leave it out with drop_vars({key!r})"
             )
-        kept[key] = ("stimulus", np.array([found[stimulus] for stimulus in chosen]))
+        attrs = next(iter(named.values()))[key].attrs
+        kept[key] = ("stimulus", np.array([found[stimulus] for stimulus in chosen]), attrs)
     return kept, sorted(names[0].union(*names) - names[0].intersection(*names))
 
 

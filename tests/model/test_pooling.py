@@ -218,3 +218,19 @@ def test_areas_are_taken_from_another_coordinate_of_the_sites() -> None:
     assert select_recording(named, area="pIT").sizes["site"] == 2
     with pytest.raises(RecordingError, match=r"No coordinate 'subregion' over dim 'site'"):
         name_areas(recording)
+
+
+def test_labels_that_are_unknown_in_all_are_the_same_and_dates_stay_dates() -> None:
+    days = np.array(["2020-01-01", "NaT"], dtype="datetime64[ns]")
+    a, b = (
+        make_recording(animal, names(1, 2)).assign_coords(
+            size=("stimulus", [2.5, np.nan], {"units": "deg"}), made=("stimulus", days)
+        )
+        for animal in ("WE", "MA")
+    )
+    pooled = pool_recordings({"WE": a, "MA": b})
+    xr.testing.assert_identical(pooled["size"].variable, a["size"].variable)
+    xr.testing.assert_identical(pooled["made"].variable, a["made"].variable)
+    b["size"][1] = 3.0
+    with pytest.raises(RecordingError, match=r"'size' of 1 stimuli differs between them \('im2'\)"):
+        pool_recordings({"WE": a, "MA": b})
