@@ -203,6 +203,19 @@ def test_decode_images_turns_grey_and_palette_images_to_colour():
     np.testing.assert_array_equal(decoded[2], draw_image(2))
 
 
+def test_a_damaged_image_is_named_whatever_the_decoder_raises():
+    """The second page of this TIFF has no size, for which Pillow raises a TypeError."""
+    whole = io.BytesIO()
+    Image.fromarray(draw_image(0)).save(whole, "TIFF")
+    content = bytearray(whole.getvalue())
+    first = struct.unpack_from("<I", content, 4)[0]
+    n_tags = struct.unpack_from("<H", content, first)[0]
+    struct.pack_into("<I", content, first + 2 + 12 * n_tags, len(content))
+    content += struct.pack("<HHHIII", 1, 259, 3, 1, 1, 0)
+    with pytest.raises(RecordingError, match="cannot be read as an image: Missing dimensions"):
+        decode_images([bytes(content)])
+
+
 def test_decode_images_refuses_what_it_cannot_show_faithfully():
     clear = np.zeros((8, 8, 4), dtype=np.uint8)
     deep = np.full((8, 8), 40000, dtype=np.uint16)
