@@ -14,6 +14,7 @@ import pandas as pd
 
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.formats.array_files import MISSING_CELLS
+from neural_data.storage.csv_tables import as_numbers
 
 MAX_SPARSE = 100  # of the cells of the array, one at least is in the table
 FREE = 10**7
@@ -102,7 +103,7 @@ def read_long_table(path: Path, columns: Mapping[str, Any], form: Form) -> LongT
         if not np.isfinite(starts).all():
             raise RecordingError(f"Column {columns['time_bin']!r} of {path.name} has empty cells.")
     if "repetition" in columns:
-        given = _as_numbers(labels["repetition"])
+        given = as_numbers(labels["repetition"])
         repetition_of = _rank_within(stimulus_of, given)
     else:
         given = None
@@ -216,8 +217,8 @@ def read_wide_table(
     rest = [name for name in header if name not in sites and name not in named]
     coords = {"stimulus": table[columns["stimulus"]].to_numpy(dtype=str)}
     if "repetition" in columns:
-        coords["repetition"] = _as_numbers(table[columns["repetition"]].to_numpy(dtype=str))
-    coords |= {name: _as_numbers(table[name].to_numpy(dtype=str)) for name in rest}
+        coords["repetition"] = as_numbers(table[columns["repetition"]].to_numpy(dtype=str))
+    coords |= {name: as_numbers(table[name].to_numpy(dtype=str)) for name in rest}
     return table[sites].to_numpy(dtype=np.float64), sites, coords
 
 
@@ -295,18 +296,6 @@ def _count_misfits(path: Path, form: Form, n_cells: int) -> int:
         return sum(len(row) not in (0, n_cells) for row in rows)
 
 
-def _as_numbers(cells: np.ndarray) -> np.ndarray:
-    """Return whole numbers, numbers with NaN where empty, or the text."""
-    try:
-        return cells.astype(np.int64)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return np.where(cells == "", "nan", cells).astype(np.float64)
-    except ValueError:
-        return cells
-
-
 def _rank_within(group: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return, for every row, the rank of its label among the labels of its group, from 0."""
     _, code = np.unique(labels, return_inverse=True)
@@ -348,15 +337,15 @@ def _arrange(
             continue
         over_stimulus = _constant_within(stimulus_of, values, shape[0])
         if over_stimulus is not None:
-            coords[name] = (("stimulus",), _as_numbers(over_stimulus))
+            coords[name] = (("stimulus",), as_numbers(over_stimulus))
         elif over_site is not None:
-            coords[name] = (("site",), _as_numbers(over_site))
+            coords[name] = (("site",), as_numbers(over_site))
         else:
             both = stimulus_of * shape[1] + repetition_of
             if _constant_within(both, values, shape[0] * shape[1]) is None:
                 unused.append(column)
             else:
-                padded = _pad(_as_numbers(values), stimulus_of, repetition_of, shape)
+                padded = _pad(as_numbers(values), stimulus_of, repetition_of, shape)
                 coords[name] = (("stimulus", "repetition"), padded)
     return coords, unused
 

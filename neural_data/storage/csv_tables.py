@@ -58,11 +58,17 @@ def read_table(
         if column in named or str(column).startswith("Unnamed:"):
             continue
         cells = table[column].to_numpy(dtype=str)
-        columns[str(column)] = cells if column == "filename" else _as_numbers(cells)
+        columns[str(column)] = cells if column == "filename" else as_numbers(cells)
     return columns
 
 
-def _as_numbers(cells: np.ndarray) -> np.ndarray:
+def as_numbers(cells: np.ndarray) -> np.ndarray:
+    """Return whole numbers, numbers with NaN where a cell is empty, or the text as it is.
+
+    "2014_07_21" is text, though Python would take it for a number.
+    """
+    if (np.char.find(cells, "_") >= 0).any():
+        return cells
     for kind in (np.int64, np.float64):
         filled = np.where(cells == "", "nan", cells) if kind is np.float64 else cells
         try:

@@ -193,6 +193,24 @@ def test_presentations_become_repetitions_in_the_order_shown(
     assert recording["area"].values.tolist() == ["V4", "IT"]
 
 
+def test_dates_and_codes_with_underscores_stay_text(folder: Path) -> None:
+    """Python reads "2014_07_21" as the number 20140721."""
+    days = ["2014_07_21", "2014_07_22"]
+    (folder / "sites.csv").write_text(
+        f"site,area,day,depth\ns1,V4,{days[0]},1.5\ns2,IT,{days[1]},\n", encoding="utf-8"
+    )
+    recording = read_arrays(
+        folder / "r.npy", stimuli=folder / "stimuli.txt", sites=folder / "sites.csv", **WHAT
+    )
+    assert recording["day"].values.tolist() == days
+    np.testing.assert_array_equal(recording["depth"], [1.5, np.nan])
+    rows = [f"im{k},u1,{k},{days[k]}" for k in range(2)]
+    (folder / "long.csv").write_text("\n".join(["image,unit,rate,day", *rows]), encoding="utf-8")
+    named = {"stimulus": "image", "site": "unit", "response": "rate"}
+    path = describe(folder, file="long.csv", site={"area": "IT"}, columns=named)
+    assert read_described(path)["day"].values.tolist() == days
+
+
 def test_a_table_of_stimuli_is_joined_to_presentations_by_name(tmp_path: Path) -> None:
     np.save(tmp_path / "r.npy", FULL[:, 0, :, 0])
     (tmp_path / "images.csv").write_text(
