@@ -342,7 +342,12 @@ def test_rows_are_kept_where_a_column_says_so(tmp_path: Path) -> None:
     assert "3 of 12 rows without fixation_correct" in kept.attrs["history"]
     hits = read_nwb(path, bins=(50, 250), area="IT", where="outcome=hit")
     assert int(np.isfinite(hits["response"]).sum()) == 6
-    for where, message in {"effort": "not of true and false", "fixed": "no column 'fixed'"}.items():
+    for where, message in {
+        "effort": "not of true and false",
+        "fixed": "no column 'fixed'",
+        "outcome=Hit": "No row of 'trials' has 'Hit' in column 'outcome'; there are 'hit', 'miss'",
+        "fixation_correct=1": "there are 'False', 'True'",
+    }.items():
         with pytest.raises(RecordingError, match=message):
             read_nwb(path, bins=(50, 250), area="IT", where=where)
 
@@ -368,6 +373,8 @@ def test_several_images_in_one_trial_are_presentations_each(tmp_path: Path) -> N
     assert int(np.isfinite(recording["response"]).sum()) == 20
     assert float(recording["response"].mean()) == pytest.approx(40, rel=0.25)
     assert "block" in recording.coords
+    with pytest.raises(RecordingError, match="'image_id' of 'trials' has several values a row"):
+        read_nwb(path, bins=(50, 250), area="IT", onset_column="image_on", where="image_id=1")
     with pytest.raises(RecordingError, match=r"one onset for each stimulus \(20 .* 5 onsets\)"):
         read_nwb(path, bins=(50, 250), area="IT", onset_column="start_time")
 
@@ -422,6 +429,11 @@ def test_images_whose_order_is_not_stated_are_named_by_index(tmp_path: Path) -> 
     recording = read_nwb(path, bins=(50, 150), area="IT", table="shown")
     assert recording["stimulus"].values.tolist() == ["0", "1", "2"]
     assert "image indices of series 'shown'" in recording.attrs["history"]
+    columns = {"where": "correct", "onset_column": "on"}
+    with pytest.raises(RecordingError, match="leave out 'onset_column', 'where'"):
+        read_nwb(path, bins=(50, 150), area="IT", table="shown", **columns)
+    with pytest.raises(RecordingError, match="No table of the file has a column of stimuli"):
+        read_nwb(path, bins=(50, 150), area="IT", where="correct")
     with pytest.raises(RecordingError, match="they differ in size"):
         read_nwb_images(path, axes="yx")
     with pytest.raises(RecordingError, match=r"has 1 containers of images \('objects'\)"):

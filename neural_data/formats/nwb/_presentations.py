@@ -98,12 +98,21 @@ def read_presentations(
         for name, one in (file.stimulus or {}).items()
         if type(one).__name__ == "IndexSeries"
     }
+    columns_named = {
+        "stimulus_column": stimulus_column, "onset_column": onset_column, "where": where,
+    }  # fmt: skip
+    asked = [name for name, given in columns_named.items() if given is not None]
+    if table in series and asked:
+        raise RecordingError(
+            f"{table!r} is a series of image indices and has no columns: leave out "
+            f"{format_names(asked)}, or name a table of intervals."
+        )
     if table in series:
         return _read_series(str(table), series[str(table)])
     try:
         name, found = find_presentations(file, table, stimulus_column)
     except RecordingError:
-        if table is None and stimulus_column is None and len(series) == 1:
+        if table is None and not asked and len(series) == 1:
             return _read_series(*next(iter(series.items())))
         raise
     condition, _, value = (where or "").partition("=")
@@ -255,10 +264,22 @@ def _check_variety(table: Any, name: str, stimulus: np.ndarray, column: str) -> 
 
 def _find_rows(table: Any, name: str, column: str, value: str) -> np.ndarray:
     """Find the rows in which a column is true, or has a value."""
-    values = np.asarray(table[column][:])
+    lists = type(table[column]).__name__ == "VectorIndex"
+    values = np.zeros((0, 0)) if lists else np.asarray(table[column][:])
+    if values.ndim != 1:
+        raise RecordingError(
+            f"Column {column!r} of {name!r} has several values a row; where takes a column with "
+            "one, as rows are kept or left out whole."
+        )
     if value:
-        return np.asarray(_as_names(values) == value.strip())
-    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+        names = _as_names(values)
+        if value.strip() not in names:
+            seen = format_names(dict.fromkeys(names.tolist()))
+            raise RecordingError(
+                f"No row of {name!r} has {value.strip()!r} in column {column!r}; there are {seen}."
+            )
+        return np.asarray(names == value.strip())
+    if not np.isin(values, (0, 1)).all():
         raise RecordingError(
             f"Column {column!r} of {name!r} is not of true and false; give where as "
             f"'{column}=VALUE' to keep the rows with one value."
