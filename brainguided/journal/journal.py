@@ -255,7 +255,7 @@ class Journal(Records):
             self._connection.execute(f"INSERT OR REPLACE INTO progress VALUES ({marks})", row)
 
     def to_xarray(self) -> xr.Dataset:
-        """Return the run so far as a Dataset; see `records.build_run` for its variables."""
+        """Return the run so far as a Dataset; see `journal.exports.build_run` for its variables."""
         return build_run(self.results(), seconds=self.seconds(), config=self.config or {})
 
     def export(self) -> xr.Dataset:

@@ -34,8 +34,8 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
     Returns
     -------
     xarray.Dataset
-        The merged run, see `records.build_run`; ``attrs["config"]`` holds the settings that are
-        common, and those of each search under "merged".
+        The merged run, see `journal.exports.build_run`; ``attrs["config"]`` holds the settings that
+        are common, and those of each search under "merged".
 
     Raises
     ------

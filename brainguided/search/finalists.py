@@ -41,6 +41,12 @@ from neural_data.storage.netcdf import write_netcdf
 
 _log = logging.getLogger(__name__)
 _INFERENCE = Inference(draws=200, permutations=200)
+_OF_WINNER = (
+    "winner_network.py",
+    "winner_network.pt",
+    "correspondence_search.nc",
+    "correspondence_long.nc",
+)
 
 
 def run_finalists(
@@ -93,8 +99,11 @@ def run_finalists(
 
     Raises
     ------
+    FileNotFoundError
+        The folder has no journal.
     JournalError
-        The run was made with another task, or its finalists with other settings.
+        The run was made with another task, or its finalists with other settings; or another
+        process is at them.
     RuntimeError
         No candidate succeeded, or no finalist.
     ValueError
@@ -118,16 +127,7 @@ def run_finalists(
     long = replace(task, training=replace(task.training, steps=steps, checkpoints=()))
     with closing(take_lock(folder)):
         finalists = _train_all(chosen, long, folder, executor, retry_failed)
-    done = [finalist for finalist in finalists if finalist.performance is not None]
-    if not done:
-        reasons = "; ".join(f"candidate {f.candidate}: {f.reason}" for f in finalists)
-        raise RuntimeError(f"All finalists failed: {reasons}.")
-    winner = max(done, key=lambda finalist: (finalist.performance, -finalist.candidate))
-    network = _train_winner(winner, long, folder)
-    if task.teacher is not None:
-        _compare(winner, task, network, folder)
-    _log.info("reading the test images")
-    test = _test_once(winner, network, load_test, folder, task.training.device)
+        winner, test = _find_and_test_winner(finalists, task, long, load_test, folder)
     spent = {
         "examples_search": sum(result.examples or 0 for result in results),
         "examples_finalists": sum(finalist.examples for finalist in finalists),
@@ -138,6 +138,26 @@ def run_finalists(
     text = {"finalists": [asdict(finalist) for finalist in finalists], **record.attrs}
     write_whole(folder / "finalists.json", json.dumps(text, indent=1) + "\n")
     return record
+
+
+def _find_and_test_winner(
+    finalists: list[Finalist],
+    task: Task,
+    long: Task,
+    load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
+    folder: Path,
+) -> tuple[Finalist, dict[str, Any]]:
+    """Return the best on validation, trained on all but the test images, and its test."""
+    done = [finalist for finalist in finalists if finalist.performance is not None]
+    if not done:
+        reasons = "; ".join(f"candidate {f.candidate}: {f.reason}" for f in finalists)
+        raise RuntimeError(f"All finalists failed: {reasons}.")
+    winner = max(done, key=lambda finalist: (finalist.performance, -finalist.candidate))
+    network = _train_winner(winner, long, folder)
+    if task.teacher is not None:
+        _compare(winner, task, network, folder)
+    _log.info("reading the test images")
+    return winner, _test_once(network, load_test, folder, task)
 
 
 def choose_finalists(results: list[Attempt], top: int) -> list[Attempt]:
@@ -174,6 +194,9 @@ def _train_all(
     """Return the finalists in the order of their rewards, training those not yet trained."""
     known, tries = read_trained(chosen, folder, retry_failed)
     missing = [result for result in chosen if result.candidate not in known]
+    if missing:  # what a stopped call made of its winner: another one may win now
+        for name in _OF_WINNER:
+            (folder / name).unlink(missing_ok=True)
     jobs: dict[Future[Any], Attempt] = {}
     if executor is not None:
         given, _ = as_engine(executor).prepare(task, _train_long)
@@ -286,11 +309,10 @@ def _compare(winner: Finalist, task: Task, network: BlueprintNetwork, folder: Pa
 
 
 def _test_once(
-    winner: Finalist,
     network: BlueprintNetwork,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
     folder: Path,
-    device: str,
+    task: Task,
 ) -> dict[str, Any]:
     """Return the test accuracy, computing it if that was never done."""
     path = folder / "test.json"
@@ -303,7 +325,14 @@ def _test_once(
             f"Test images are {images.dtype} {images.shape} with labels {labels.shape}; expected "
             "uint8 (n, y, x, 3) and (n,)."
         )
-    with single_thread(), on_device(network, device):
+    classes = len(task.images.classes)
+    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < classes)).all():
+        raise ValueError(
+            f"Labels of the test images are {labels.dtype} from {labels.min()} to {labels.max()}; "
+            f"expected integers from 0 to {classes - 1}, which of the task's classes each image "
+            "shows. The test was not made."
+        )
+    with single_thread(), on_device(network, task.training.device):
         accuracy = compute_accuracy(network, images, labels)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     test = {

@@ -70,8 +70,8 @@ def run_search(
     Returns
     -------
     xarray.Dataset
-        The run, see `records.build_run`. The run folder holds the same as run.nc, run.csv and
-        run.jsonl, and the winner, the earliest of equals, as winner.json.
+        The run, see `journal.exports.build_run`. The run folder holds the same as run.nc, run.csv
+        and run.jsonl, and the winner, the earliest of equals, as winner.json.
 
     Raises
     ------

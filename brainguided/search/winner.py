@@ -48,10 +48,12 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
 
     Raises
     ------
+    FileNotFoundError
+        The folder has no journal.
     JournalError
-        If the folder holds no journal, or one of another task.
+        The run was made with another task.
     RuntimeError
-        If no candidate succeeded.
+        No candidate succeeded.
     """
     folder = Path(out)
     with Journal.read(folder) as journal:

@@ -236,6 +236,45 @@ def test_the_winner_is_the_best_on_validation_not_the_one_of_the_search(tmp_path
     assert float(record["reward"][1]) <= float(record["reward"][0])
 
 
+def test_a_finalist_trained_again_after_a_stop_may_win_with_its_own_network(tmp_path, monkeypatch):
+    """The first call fails at the later winner, and stops when it has trained another one."""
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
+    train, calls = finalists._train_long, []
+
+    def train_or_fail(architecture, task, seed):
+        calls.append(architecture)
+        if len(calls) == 1:
+            raise MemoryError("none left")
+        return (0.9 if architecture == calls[0] else 0.1), train(architecture, task, seed)[1]
+
+    def stop():
+        with pytest.raises(JournalError, match="writing into"):
+            take_lock(tmp_path / "finalists")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finalists, "_train_long", train_or_fail)
+    with pytest.raises(KeyboardInterrupt):
+        run_finalists(tmp_path, task, stop, steps=3, top=2)
+    before = (tmp_path / "finalists" / "winner_network.py").read_text()
+    record = run_finalists(tmp_path, task, read_test, steps=3, top=2)
+    winner = int(record["candidate"][0])
+    assert record.attrs["winner"] == winner
+    after = (tmp_path / "finalists" / "winner_network.py").read_text()
+    assert f"Candidate {winner} of" not in before
+    assert f"Candidate {winner} of" in after
+
+
+def test_labels_that_are_no_classes_of_the_task_are_not_tested(tmp_path):
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=1, out=tmp_path)
+    images, labels = read_test()
+    for wrong in (labels + 1, labels.astype(float)):
+        with pytest.raises(ValueError, match="expected integers from 0 to 7"):
+            run_finalists(tmp_path, task, lambda wrong=wrong: (images, wrong), steps=1, top=1)
+    assert not (tmp_path / "finalists" / "test.json").exists()
+
+
 def test_isomorphic_candidates_are_one_finalist():
     architectures = [SPACE.sample(seed) for seed in range(3)]
     block = architectures[0].normal[0]
