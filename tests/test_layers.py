@@ -122,7 +122,6 @@ LARGER = {
     "brainguided/correspondence/ceilings.py: compute_ceiling",
     "brainguided/correspondence/compute.py: _assemble",
     "brainguided/guidance/teacher.py",
-    "neural_data/model/recording.py",
     "neural_data/model/spikes.py: bin_spikes",
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import xarray as xr
 
 from neural_data.errors import format_names, raise_problems
 from neural_data.labels import as_labels, as_names
+from neural_data.model._lookup import describe_names, find_positions, report_unknown
 from neural_data.model.origin import origin_of
 from neural_data.model.schema import DIMS, add_step
 from neural_data.model.site_blocks import as_slice, average_block, iterate_sites
@@ -166,9 +166,9 @@ def select_recording(
     sites = np.arange(recording.sizes["site"])
     stimuli = np.arange(recording.sizes["stimulus"])
     if site is not None:
-        sites = _find_positions(recording, "site", as_names(site), problems)
+        sites = find_positions(recording, "site", as_names(site), problems)
     if stimulus is not None:
-        stimuli = _find_positions(recording, "stimulus", as_names(stimulus), problems)
+        stimuli = find_positions(recording, "stimulus", as_names(stimulus), problems)
     for coord, wanted in (("area", area), ("animal", animal)):
         if wanted is None:
             continue
@@ -177,13 +177,13 @@ def select_recording(
             continue
         values = recording[coord].values.astype(str)
         names = as_names(wanted)
-        _report_unknown(coord, names, values, problems)
+        report_unknown(coord, names, values, problems)
         sites = sites[np.isin(values[sites], names)]
     if not problems and (sites.size == 0 or stimuli.size == 0):
         problems.append("no site or no stimulus meets all conditions together")
     raise_problems("This selection cannot be made from the recording", problems)
     given = {"area": area, "animal": animal, "site": site, "stimulus": stimulus}
-    asked = ", ".join(f"{k}={_describe_names(v)}" for k, v in given.items() if v is not None)
+    asked = ", ".join(f"{k}={describe_names(v)}" for k, v in given.items() if v is not None)
     return take(recording, sites, stimuli, step=f"select_recording({asked})")
 
 
@@ -370,33 +370,3 @@ def recording_from_arrays(
         {"response": (dims, values, {"units": units})}, coords=labels, attrs={"source": source}
     )
     return validate_recording(recording, name="the recording from these arrays")
-
-
-def _describe_names(names: Any, limit: int = 3) -> str:
-    listed = as_names(names)
-    if len(listed) == 1:
-        return repr(listed[0])
-    return repr(listed) if len(listed) <= limit else f"{len(listed)} names"
-
-
-def _report_unknown(coord: str, names: list[str], values: np.ndarray, problems: list[str]) -> None:
-    known = dict.fromkeys(values.tolist())
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        problems.append(
-            f"no {coord} {format_names(unknown)}; there are {format_names(known, limit=10)}"
-        )
-    if not names:
-        problems.append(f"an empty list of {coord} names; leave {coord!r} out to keep all")
-
-
-def _find_positions(
-    recording: xr.Dataset, dim: str, wanted: list[str], problems: list[str]
-) -> np.ndarray:
-    values = recording[dim].values.astype(str)
-    _report_unknown(dim, wanted, values, problems)
-    if len(set(wanted)) < len(wanted):
-        twice = [name for name, count in Counter(wanted).items() if count > 1]
-        problems.append(f"{dim} {format_names(twice)} asked for more than once")
-    position = {name: i for i, name in enumerate(values.tolist())}
-    return np.array([position[name] for name in wanted if name in position], dtype=int)
