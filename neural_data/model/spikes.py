@@ -173,21 +173,11 @@ def bin_spikes(
     onsets, edges = _as_times(onset, bins, problems)
     if names.shape != onsets.shape:
         problems.append(f"{names.size} stimuli for {onsets.size} onsets")
-    shape = (onsets.size, spikes.sizes["site"])
     seen = None if observed is None else np.asarray(observed)
     if not problems:
         problems += _find_wrong_clock(spikes, onsets, edges)
-    if seen is not None and (seen.shape != shape or seen.dtype != bool):
-        problems.append(
-            f"observed is {seen.dtype} of shape {seen.shape}; expected bool of shape {shape}, "
-            "(presentation, site)"
-        )
     more = {str(name): np.asarray(given) for name, given in (coords or {}).items()}
-    for name, given in more.items():
-        if name in spikes.coords or name == "stimulus":
-            problems.append(f"coordinate {name!r} is there already: rename it")
-        if given.shape != onsets.shape:
-            problems.append(f"coordinate {name!r} has shape {given.shape}, onset {onsets.shape}")
+    problems += _find_wrong_properties(spikes, onsets, seen, more)
     raise_problems("These spikes cannot be binned", problems)
     within = find_observed(spikes, onsets, edges)
     if within is not None:
@@ -224,6 +214,28 @@ def bin_spikes(
         "history": "\n".join(str(part) for part in history if part),
     }
     return recording
+
+
+def _find_wrong_properties(
+    spikes: xr.Dataset,
+    onsets: np.ndarray,
+    observed: np.ndarray | None,
+    coords: Mapping[str, np.ndarray],
+) -> list[str]:
+    """Say where `observed` or a coordinate does not fit the presentations and the sites."""
+    problems = []
+    shape = (onsets.size, spikes.sizes["site"])
+    if observed is not None and (observed.shape != shape or observed.dtype != bool):
+        problems.append(
+            f"observed is {observed.dtype} of shape {observed.shape}; expected bool of shape "
+            f"{shape}, (presentation, site)"
+        )
+    for name, given in coords.items():
+        if name in spikes.coords or name == "stimulus":
+            problems.append(f"coordinate {name!r} is there already: rename it")
+        if given.shape != onsets.shape:
+            problems.append(f"coordinate {name!r} has shape {given.shape}, onset {onsets.shape}")
+    return problems
 
 
 def find_observed(spikes: xr.Dataset, onsets: np.ndarray, edges: np.ndarray) -> np.ndarray | None:
