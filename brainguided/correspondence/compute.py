@@ -29,6 +29,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+VARIABLES: dict[str, tuple[str, ...]] = {
+    "similarity": ("layer", "area"), "similarity_interval": ("layer", "area", "bound"),
+    "similarity_draws": ("bootstrap", "layer", "area"), "ceiling": ("area",),
+    "ceiling_interval": ("area", "bound"), "ceiling_usable": ("area",),
+    "ceiling_stimuli": ("area",), "ceiling_unbiased": ("area",), "site_ceiling": ("area",),
+    "animal_ceiling": ("area", "bound"), "corrected_similarity": ("layer", "area"),
+    "corrected_interval": ("layer", "area", "bound"), "p_value": ("layer", "area"),
+    "best_layer": ("area",), "best_similarity": ("area",), "null_best": ("area",),
+    "best_above_null": ("area",), "committed_layer": ("area",), "committed_share": ("area",),
+    "committed_similarity": ("area",), "committed_interval": ("area", "bound"),
+    "unit_count": ("area",),
+}  # fmt: skip
+"""What a correspondence says of each area, and the dims of it."""
+
+
 @dataclass(frozen=True)
 class Inference:
     """Settings of the bootstrap, permutation tests and split halves.
@@ -285,23 +300,47 @@ def _assemble(
     """Put the results of all areas side by side."""
     layers = results[0]["layer"]
     areas = list(teacher.areas)
-    dims = {
-        "similarity": ("layer",), "similarity_interval": ("layer", "bound"),
-        "similarity_draws": ("bootstrap", "layer"), "ceiling": (), "ceiling_interval": ("bound",),
-        "ceiling_usable": (), "ceiling_stimuli": (), "ceiling_unbiased": (),
-        "site_ceiling": (), "animal_ceiling": ("bound",),
-        "corrected_similarity": ("layer",),
-        "corrected_interval": ("layer", "bound"), "p_value": ("layer",), "best_layer": (),
-        "best_similarity": (), "null_best": (), "best_above_null": (), "committed_layer": (),
-        "committed_share": (), "committed_similarity": (), "committed_interval": ("bound",),
-        "unit_count": (),
-    }  # fmt: skip
-    variables = {
-        name: ((*own, "area"), np.stack([np.asarray(r[name]) for r in results], axis=-1))
-        for name, own in dims.items()
-    }
+    variables = {name: _join_areas(results, name, dims) for name, dims in VARIABLES.items()}
+    depth = np.linspace(0, 1, len(layers)) if len(layers) > 1 else np.zeros(1)
+    dataset = xr.Dataset(
+        variables,
+        coords={
+            "layer": layers,
+            "area": areas,
+            "bound": ["lower", "upper"],
+            "depth": ("layer", depth),
+        },
+        attrs={**_describe(results, teacher, method, how), "seed": seed}
+        | origin_of(*(t.rdm for t in teacher))
+        | extra,
+    )
+    animals = list(dict.fromkeys(a for r in results for a in r["by_animal"]))
+    if animals:
+        empty = np.full(len(layers), np.nan)
+        values = [[r["by_animal"].get(a, empty) for a in animals] for r in results]
+        dataset = dataset.assign_coords(animal=animals)
+        dataset["similarity_by_animal"] = (
+            ("layer", "area", "animal"),
+            np.moveaxis(np.array(values), -1, 0),
+        )
+    dataset["similarity"].attrs["long_name"] = f"RDM similarity ({method})"
+    return dataset
+
+
+def _join_areas(
+    results: list[dict[str, Any]], name: str, dims: tuple[str, ...]
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return one variable of all areas, of which ``area`` is the dim where `dims` has it."""
+    values = [np.asarray(r[name]) for r in results]
+    return dims, np.stack(values, axis=dims.index("area"))
+
+
+def _describe(
+    results: list[dict[str, Any]], teacher: Teacher, method: str, how: Inference
+) -> dict[str, Any]:
+    """Return the attributes that say how all areas were compared."""
     measures = {t.area: t.measure for t in teacher}
-    attrs: dict[str, Any] = {
+    return {
         "title": "Layer-area correspondence",
         "method": method,
         "measure": "; ".join(f"{a}: {m}" for a, m in measures.items())
@@ -315,38 +354,4 @@ def _assemble(
         "draws": how.draws,
         "permutations": how.permutations,
         "splits": how.splits,
-        "seed": seed,
-        **origin_of(*(t.rdm for t in teacher)),
-        **extra,
     }
-    depth = np.linspace(0, 1, len(layers)) if len(layers) > 1 else np.zeros(1)
-    dataset = xr.Dataset(
-        variables,
-        coords={
-            "layer": layers,
-            "area": areas,
-            "bound": ["lower", "upper"],
-            "depth": ("layer", depth),
-        },
-        attrs=attrs,
-    )
-    animals = list(dict.fromkeys(a for r in results for a in r["by_animal"]))
-    if animals:
-        empty = np.full(len(layers), np.nan)
-        values = [[r["by_animal"].get(a, empty) for a in animals] for r in results]
-        dataset = dataset.assign_coords(animal=animals)
-        dataset["similarity_by_animal"] = (("area", "animal", "layer"), np.array(values))
-    for name, order in (
-        ("similarity", ("layer", "area")),
-        ("similarity_interval", ("layer", "area", "bound")),
-        ("similarity_draws", ("bootstrap", "layer", "area")),
-        ("ceiling_interval", ("area", "bound")),
-        ("animal_ceiling", ("area", "bound")),
-        ("corrected_interval", ("layer", "area", "bound")),
-        ("committed_interval", ("area", "bound")),
-        ("similarity_by_animal", ("layer", "area", "animal")),
-    ):
-        if name in dataset:
-            dataset[name] = dataset[name].transpose(*order)
-    dataset["similarity"].attrs["long_name"] = f"RDM similarity ({method})"
-    return dataset
