@@ -120,9 +120,7 @@ ROOMS = {
 # These await their turn; whoever mends one takes it out
 LARGER = {
     "brainguided/correspondence/ceilings.py: compute_ceiling",
-    "brainguided/correspondence/compute.py: _assemble",
     "brainguided/guidance/teacher.py",
-    "neural_data/model/spikes.py: bin_spikes",
 }
 
 
