@@ -43,6 +43,7 @@ from .correspondence import (
     compute_cka as compute_cka,
     compute_correspondence as compute_correspondence,
     compute_hierarchy as compute_hierarchy,
+    compute_intervals_over_time as compute_intervals_over_time,
     compute_layer_cka as compute_layer_cka,
     compute_layer_predictivity as compute_layer_predictivity,
     compute_noise_ceiling as compute_noise_ceiling,

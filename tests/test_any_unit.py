@@ -169,6 +169,9 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
     "time course": lambda s: c.compute_similarity_over_time(
         make_rdms(s), make_recording(s, bins=3), measure="squared euclidean"
     ),
+    "intervals over time": lambda s: c.compute_intervals_over_time(
+        make_rdms(s), make_recording(s, bins=3), measure="squared euclidean", unit="stimulus"
+    ),
     "temporal generalisation": lambda s: c.compute_temporal_generalisation(
         make_recording(s, bins=3), measure="squared euclidean", splits=3
     ),

@@ -45,6 +45,7 @@ from .shape import (
     permute_responses as permute_responses,
 )
 from .time_courses import (
+    compute_intervals_over_time as compute_intervals_over_time,
     compute_similarity_over_time as compute_similarity_over_time,
     compute_temporal_generalisation as compute_temporal_generalisation,
 )

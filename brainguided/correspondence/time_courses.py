@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from brainguided.correspondence._parts import divide_repetitions
+from brainguided.correspondence.bootstrap import refuse_undrawn
+from brainguided.correspondence.standard_errors import measure_spread
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
 from brainguided.rdms.compute import compute_rdms
-from brainguided.rdms.conditions import average_conditions
+from brainguided.rdms.conditions import average_conditions, condition_index
 from brainguided.rdms.distances import standardise
 from brainguided.rdms.labels import condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances
+from brainguided.rdms.units import UnitName, find_target_units, refuse_few
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import average_repetitions, check_structure
@@ -65,38 +69,20 @@ def compute_similarity_over_time(
     RecordingError
         If the recording has no time bins, or no bin has a defined RDM.
     """
-    check_structure(recording)
-    if "time_bin" not in recording["response"].dims:
-        raise RecordingError(
-            "The recording has no time bins, so there is no course over time; compare its RDMs "
-            "with compare_rdms."
-        )
-    areas = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
-    names = [str(n) for n in layer_rdms.rdm_descriptors.get("layer", range(layer_rdms.n_rdm))]
+    areas, names, coords = _name_axes(layer_rdms, recording)
     values = np.full((len(areas), len(names), recording.sizes["time_bin"]), np.nan)
     numbers = np.zeros((len(areas), recording.sizes["time_bin"]), dtype=int)
-    prepared, refused = None, ""
-    for k in range(recording.sizes["time_bin"]):
-        for n, area in enumerate(areas):
-            part = recording.isel(time_bin=[k], site=recording["area"].values == area)
-            try:
-                rdm, left_out = _compute_defined_rdm(part, by, measure)
-            except RecordingError as cause:
-                refused = str(cause)
-                continue
-            numbers[n, k] = rdm.n_cond
-            if is_flat(rdm.dissimilarities[0]):
-                continue
-            if left_out:
-                some = layer_rdms.subset_pattern(*_find_labels(layer_rdms, rdm))
-                layers = prepare_rdms(align_rdms(some, rdm), method=method)
-            else:
-                prepared = prepared or prepare_rdms(align_rdms(layer_rdms, rdm), method=method)
-                layers = prepared
-            values[n, :, k] = compare_rdms(layers, rdm, method=method)[:, 0]
-    if not numbers.any():
-        raise RecordingError(f"No time bin has a defined RDM. {refused}")
-    coords = {k: ("time_bin", recording[k].values) for k in TIMES if k in recording.coords}
+    prepared = None
+    for n, k, rdm, left_out in _list_bins(recording, areas, by, measure):
+        numbers[n, k] = rdm.n_cond
+        if is_flat(rdm.dissimilarities[0]):
+            continue
+        if left_out:
+            layers = prepare_rdms(_align_part(layer_rdms, rdm), method=method)
+        else:
+            prepared = prepared or prepare_rdms(align_rdms(layer_rdms, rdm), method=method)
+            layers = prepared
+        values[n, :, k] = compare_rdms(layers, rdm, method=method)[:, 0]
     return xr.DataArray(
         values,
         dims=("area", "layer", "time_bin"),
@@ -113,6 +99,132 @@ def compute_similarity_over_time(
             **origin_of(recording),
         },
     )
+
+
+def compute_intervals_over_time(
+    layer_rdms: RDMs,
+    recording: xr.Dataset,
+    *,
+    by: str = "stimulus",
+    measure: str = "correlation",
+    method: str = "pearson",
+    unit: UnitName = None,
+) -> xr.Dataset:
+    """Return the similarity of layers to areas in each time bin, with intervals.
+
+    The intervals are those of ``compute_correspondence``: 95 % over samples of units of stimuli, by
+    the jackknife with Student's t on Fisher's z, in each bin by itself. One in twenty bins may lie
+    outside its own; they are not simultaneous bands.
+
+    Parameters
+    ----------
+    layer_rdms : rsatoolbox.rdm.RDMs
+        Over the conditions of the recording, in any order.
+    recording : xr.Dataset
+        With dim ``time_bin``.
+    by, measure : str, optional
+        As for ``compute_rdms``.
+    method : {"pearson", "cosine", "spearman"}, optional
+        The comparison.
+    unit : str or tuple of str, optional
+        The unit of stimuli that was sampled, a coordinate of the recording; by default the
+        coarsest of ``session``, ``category`` and ``object_name``: see ``Inference``.
+
+    Returns
+    -------
+    xr.Dataset (area, layer, time_bin, bound)
+        `similarity` (area, layer, time_bin) as from ``compute_similarity_over_time``, with its
+        coordinates; `similarity_interval` (area, layer, time_bin, bound), NaN where the similarity
+        is or a bin has fewer than 6 units; `unit_count` (area, time_bin): how many units there
+        are, named by ``attrs["unit"]``.
+
+    Raises
+    ------
+    AlignmentError
+        If the conditions differ.
+    RecordingError
+        If the recording has no time bins, or no bin has a defined RDM.
+    ValueError
+        If the method has no intervals, or there are fewer than 6 units.
+
+    Warns
+    -----
+    UserWarning
+        If a coordinate that groups the stimuli is ignored.
+    """
+    refuse_undrawn(method)
+    similarity = compute_similarity_over_time(
+        layer_rdms, recording, by=by, measure=measure, method=method
+    )
+    units = refuse_few(find_target_units(recording, by, unit))
+    place = {label: k for k, label in enumerate(condition_index(recording, by)[1])}
+    areas = similarity["area"].values.tolist()
+    interval = np.full((*similarity.shape, 2), np.nan)
+    numbers = np.zeros((len(areas), similarity.sizes["time_bin"]), dtype=int)
+    for n, k, rdm, _ in _list_bins(recording, areas, by, measure):
+        own = units.select([place[label] for label in condition_labels(rdm)])
+        numbers[n, k] = own.number
+        defined = np.flatnonzero(np.isfinite(similarity.values[n, :, k]))
+        if own.enough and defined.size:
+            layers = np.asarray(_align_part(layer_rdms, rdm).dissimilarities, dtype=float)[defined]
+            spread = measure_spread(list(layers), rdm.dissimilarities[0], own, method=method)
+            interval[n, defined, k] = spread.interval()
+    return xr.Dataset(
+        {
+            "similarity": similarity,
+            "similarity_interval": ((*similarity.dims, "bound"), interval),
+            "unit_count": (("area", "time_bin"), numbers),
+        },
+        coords={"bound": ["lower", "upper"]},
+        attrs={**similarity.attrs, "by": by, "measure": measure, "unit": units.name},
+    )
+
+
+def _name_axes(
+    layer_rdms: RDMs, recording: xr.Dataset
+) -> tuple[list[str], list[str], dict[str, Any]]:
+    """Return the areas, the layers and the times of a recording, or refuse one without bins."""
+    check_structure(recording)
+    if "time_bin" not in recording["response"].dims:
+        raise RecordingError(
+            "The recording has no time bins, so there is no course over time; compare its RDMs "
+            "with compare_rdms."
+        )
+    areas = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
+    names = [str(n) for n in layer_rdms.rdm_descriptors.get("layer", range(layer_rdms.n_rdm))]
+    return areas, names, {k: ("time_bin", recording[k].values) for k in TIMES if k in recording}
+
+
+def _list_bins(
+    recording: xr.Dataset, areas: list[str], by: str, measure: str
+) -> Iterator[tuple[int, int, RDMs, bool]]:
+    """Yield number of area and bin, RDM, and whether conditions were left out, where defined.
+
+    Raises
+    ------
+    RecordingError
+        If no bin of any area has a defined RDM.
+    """
+    some, refused = False, ""
+    for k in range(recording.sizes["time_bin"]):
+        for n, area in enumerate(areas):
+            part = recording.isel(time_bin=[k], site=recording["area"].values == area)
+            try:
+                rdm, left_out = _compute_defined_rdm(part, by, measure)
+            except RecordingError as cause:
+                refused = str(cause)
+                continue
+            some = True
+            yield n, k, rdm, left_out
+    if not some:
+        raise RecordingError(f"No time bin has a defined RDM. {refused}")
+
+
+def _align_part(layer_rdms: RDMs, rdm: RDMs) -> RDMs:
+    """Return the layers' RDMs over the conditions of an area's RDM, which may be some of them."""
+    if rdm.n_cond < layer_rdms.n_cond:
+        layer_rdms = layer_rdms.subset_pattern(*_find_labels(layer_rdms, rdm))
+    return align_rdms(layer_rdms, rdm)
 
 
 def _compute_defined_rdm(part: xr.Dataset, by: str, measure: str) -> tuple[RDMs, bool]:

@@ -64,6 +64,12 @@ class Units:
         """Whether there are enough for intervals, halves and tests."""
         return self.number >= FEWEST_UNITS
 
+    def select(self, conditions: Sequence[int] | np.ndarray) -> Units:
+        """Return the units of some conditions, in the order of `conditions` (their numbers)."""
+        kept = np.asarray(conditions)
+        levels = [np.unique(level[kept], return_inverse=True)[1] for level in self.levels]
+        return Units(self.name, tuple(levels))
+
     def permute(
         self, generator: np.random.Generator, *, within: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -257,11 +263,11 @@ def find_target_units(
     *,
     descriptors: Mapping[str, Sequence[Any]] | None = None,
 ) -> Units:
-    """Return what was sampled among the conditions `by` of a stimulus set; see `find_units`.
+    """Return the units of the conditions `by` of a stimulus set or recording; see `find_units`.
 
     `descriptors` (condition,) are labels that an RDM of these conditions carries.
     """
-    index, names = condition_index(stimuli["image"], by)
+    index, names = condition_index(stimuli, by)
     first = np.array([int(np.flatnonzero(index == k)[0]) for k in range(len(names))])
     labels: dict[str, Any] = {
         k: v for k, v in (descriptors or {}).items() if k not in ("index", by)
