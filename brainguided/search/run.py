@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,14 +235,18 @@ def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
             "candidates stay failed. Start the search anew in another folder."
         )
     _log.info("evaluating %d candidates again that had failed", len(jobs))
+    told = {candidate: row[3] for candidate, row in search.journal.summaries().items()}
     for job in jobs:
         dispatcher.submit(job)
     left = len(jobs)
     while left:
         for attempt, timing in dispatcher.wait():
+            if attempt.outcome == "failed":
+                attempt = replace(attempt, reward=told[attempt.candidate])
             search.journal.record_attempt(attempt, timing)
+            search.examples += attempt.examples or 0
             left -= attempt.outcome != "lost"
-            said = attempt.reason if attempt.reward is None else f"reward {attempt.reward:.4f}"
+            said = f"reward {attempt.reward:.4f}" if attempt.outcome == "done" else attempt.reason
             _log.info("candidate %d again: %s", attempt.candidate, said)
 
 

@@ -748,6 +748,35 @@ def test_candidates_that_failed_are_evaluated_again_once_the_cause_is_mended(tmp
     assert search(tmp_path, 25).sizes["candidate"] == 25
 
 
+def test_a_candidate_that_fails_again_keeps_the_reward_that_was_told(tmp_path):
+    def half_broken(architecture, task, *, seed):
+        if architecture.depth < 3:
+            raise OSError("the disk of the images is gone")
+        return fake_task.evaluate(architecture, task, seed=seed)
+
+    first = search(tmp_path, 15, evaluate=half_broken)
+    failed = first["outcome"].values == "failed"
+    assert failed.any()
+    assert np.isfinite(first["reward"].values[failed]).all()
+    retry = Schedule(Batch(5), retry_failed=True)
+    again = search(tmp_path, 15, schedule=retry, evaluate=half_broken)
+    xr.testing.assert_identical(again["reward"], first["reward"])
+    with Journal.read(tmp_path) as journal:
+        assert max(attempt.attempt for attempt in journal.attempts()) == 2
+
+
+def test_images_of_candidates_that_were_evaluated_again_count_at_once(tmp_path):
+    search(tmp_path, 5, evaluate=fail_by_turns([1.0, None, 2.0, 3.0, 4.0]),
+           proposer=RandomSearch(small_space(3), seed=3))  # fmt: skip
+    with Journal.read(tmp_path) as journal:
+        before = journal.n_examples
+    enough = Schedule(Batch(5), retry_failed=True, examples=before + 1)
+    run = search(tmp_path, 10, proposer=RandomSearch(small_space(3), seed=3), schedule=enough)
+    with Journal.read(tmp_path) as journal:
+        assert journal.n_examples > before
+    assert run.sizes["candidate"] == 5
+
+
 def test_failures_of_a_journal_that_holds_no_corrections_stay(tmp_path):
     search(tmp_path, 5, evaluate=fail_by_turns([1.0, None, 2.0, 3.0, 4.0]),
            proposer=RandomSearch(small_space(3), seed=3))  # fmt: skip
