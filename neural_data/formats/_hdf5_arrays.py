@@ -96,21 +96,35 @@ def read_hdf5(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
                 names = list(item) if isinstance(item, h5py.Group) else []
                 raise KeyError([key for key in names if not key.startswith("#")])
             item = item[part]
-        return _read(item, file, 0)
+        return _read(item, file, 0, {})
 
 
-def _read(item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int) -> Any:
+def _read(
+    item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int, known: dict[int, Any]
+) -> Any:
+    """Read what is not yet known by its address: many links may lead to one group."""
     import h5py
 
     if depth > MAX_DEPTH:
         raise ValueError(f"groups or cells are nested more than {MAX_DEPTH} deep")
+    address = h5py.h5o.get_info(item.id).addr
+    if address not in known:
+        known[address] = _read_anew(item, file, depth, known)
+    return known[address]
+
+
+def _read_anew(
+    item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int, known: dict[int, Any]
+) -> Any:
+    import h5py
+
     matlab = _matlab_class(item)
     if matlab:
         refuse_class(matlab)
     if isinstance(item, h5py.Group) and "MATLAB_sparse" in item.attrs:
         return _read_sparse(item)
     if isinstance(item, h5py.Group):
-        return {key: _read(item[key], file, depth + 1) for key in item}
+        return {key: _read(item[key], file, depth + 1, known) for key in item}
     if not isinstance(item, h5py.Dataset):
         raise ValueError(f"it holds a {type(item).__name__}; expected an array")
     refuse_outside(item)
@@ -118,7 +132,7 @@ def _read(item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int) -> Any:
         return np.array([""]) if matlab == "char" else np.empty((0, 0))
     _check_size(item)
     if item.dtype.kind == "O" and h5py.check_ref_dtype(item.dtype) is not None:
-        return _read_cells(item, file, depth)
+        return _read_cells(item, file, depth, known)
     if h5py.check_string_dtype(item.dtype) is not None:
         texts = np.asarray(item.asstr()[()], dtype=object)
         return np.array([str(text) for text in texts.flat]).reshape(texts.shape)
@@ -133,7 +147,9 @@ def _read(item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int) -> Any:
     return values.astype(bool) if matlab == "logical" else values
 
 
-def _read_cells(item: h5py.Dataset, file: h5py.File, depth: int) -> np.ndarray:
+def _read_cells(
+    item: h5py.Dataset, file: h5py.File, depth: int, known: dict[int, Any]
+) -> np.ndarray:
     if item.size > MAX_CELLS:
         raise ValueError(f"it holds {item.size} cells; expected at most {MAX_CELLS}")
     references = np.asarray(item[()]).reshape(item.shape)
@@ -141,7 +157,7 @@ def _read_cells(item: h5py.Dataset, file: h5py.File, depth: int) -> np.ndarray:
     for k, reference in enumerate(references.flat):
         if not reference:
             raise ValueError(f"cell {k} points nowhere")
-        cells.flat[k] = _read(file[reference], file, depth + 1)
+        cells.flat[k] = _read(file[reference], file, depth + 1, known)
     return cells.T if _matlab_class(item) else cells
 
 

@@ -329,6 +329,22 @@ def test_deeply_nested_cells_are_refused_before_they_are_followed(tmp_path: Path
         load_array(tmp_path / "a.mat", variable="x")
 
 
+def test_groups_that_many_links_lead_to_are_read_once(tmp_path: Path) -> None:
+    """Followed link by link, these 18 groups would be 8 ** 17 arrays."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.arange(3.0)
+        inner = file["x"]
+        for level in range(17):
+            group = file.create_group(f"level{level}")
+            for link in range(8):
+                group[f"link{link}"] = inner
+            inner = group
+    with pytest.raises(RecordingError, match="has several parts: name one"):
+        load_array(tmp_path / "a.h5", variable="level16")
+    np.testing.assert_array_equal(load_array(tmp_path / "a.h5", variable="level0.link7"), range(3))
+
+
 def test_complex_numbers_never_lose_their_imaginary_part(tmp_path: Path) -> None:
     for values in ({"z": np.array([1 + 2j])}, {"z": {"a": np.array([1 + 2j]), "b": 1.0}}):
         savemat(tmp_path / "a.mat", values)
