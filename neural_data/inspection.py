@@ -192,7 +192,10 @@ def _describe_given(facts: RecordingFacts) -> dict[str, str]:
     whole = facts.averaged
     if whole is None or find_given(whole) is None:
         return {}
-    given = read_given(whole, "reliability").values
+    try:
+        given = read_given(whole, "reliability").values
+    except RecordingError as cause:
+        return {"reliability": f"not defined: {_last_line(cause)}"}
     areas = whole["area"].values.astype(str)
     return {
         f"reliability {area}": f"sites {np.median(given[areas == area]):.2f} (median), as given"

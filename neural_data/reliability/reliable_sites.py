@@ -62,11 +62,11 @@ def read_given(recording: xr.Dataset, name: str) -> xr.DataArray:
             f"{format_names(known)}."
         )
     values = recording[name].values
-    if values.dtype.kind not in "iuf":
+    numbers = values.dtype.kind in "iuf"
+    if not numbers or (np.abs(values) > 1).any():
         seen = str(values.dtype)
-    else:
-        seen = f"values from {np.nanmin(values):g} to {np.nanmax(values):g}"
-    if values.dtype.kind not in "iuf" or (np.abs(values) > 1).any():
+        if numbers:
+            seen = f"values from {np.nanmin(values):g} to {np.nanmax(values):g}"
         raise RecordingError(
             f"The given reliability {name!r} holds {seen}; expected numbers from -1 to 1 "
             "(percent: divide by 100; a correlation of halves: see spearman_brown)."

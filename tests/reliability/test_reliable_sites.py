@@ -72,3 +72,20 @@ def test_what_was_given_is_described_as_given() -> None:
     assert said["reliability IT"] == "sites 0.60 (median), as given"
     said = describe_recording(make_recording().drop_vars("reliability"))
     assert said["reliability"] == "not defined: no stimulus was shown twice"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([90.0, 20.0, 10.0, 60.0], "not defined: The given reliability 'reliability' holds values"),
+        (["high", "low", "low", "high"], "not defined: The given reliability 'reliability' holds"),
+        ([np.nan] * 4, None),
+    ],
+)
+def test_a_recording_is_described_whatever_reliability_was_given(given, expected) -> None:
+    said = describe_recording(make_recording().assign_coords(reliability=("site", given)))
+    assert said["sites"] == "4"
+    if expected is None:
+        assert said["reliability IT"] == "sites 0.00 (median), as given"
+    else:
+        assert said["reliability"].startswith(expected)
