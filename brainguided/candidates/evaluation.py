@@ -24,7 +24,8 @@ from brainguided.candidates.training import (
     train_network,
 )
 from brainguided.guidance.similarity import best_layers, compute_guidance, compute_similarity
-from brainguided.guidance.teacher import Teacher, fingerprint
+from brainguided.guidance.target import fingerprint
+from brainguided.guidance.teacher import Teacher
 from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
 from brainguided.networks.preprocessing import Preprocessing
 

@@ -38,7 +38,7 @@ from neural_data.errors import RecordingError
 from neural_data.model.recording import average_repetitions, select_recording
 
 if TYPE_CHECKING:
-    from brainguided.guidance.teacher import Target
+    from brainguided.guidance.target import Target
 
 
 SITE_SPLITS = 20

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 from brainguided.correspondence._area_map import AreaData, map_area
-from brainguided.guidance.teacher import Target, Teacher, check_teacher, fingerprint
+from brainguided.guidance.target import Target, fingerprint
+from brainguided.guidance.teacher import Teacher, check_teacher
 from brainguided.networks.grams import GramMoments, distances_from_moments
 from brainguided.networks.layers import Layers
 from brainguided.networks.passes import stream_moments

@@ -10,7 +10,8 @@ import xarray as xr
 
 from brainguided.correspondence.committed_layers import compare_vectors
 from brainguided.correspondence.permutation import permute_vectors
-from brainguided.guidance.teacher import Target, Teacher
+from brainguided.guidance.target import Target
+from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.conditions import average_conditions
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances

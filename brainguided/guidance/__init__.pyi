@@ -3,7 +3,5 @@ from .similarity import (
     compute_guidance as compute_guidance,
     compute_similarity as compute_similarity,
 )
-from .teacher import (
-    Target as Target,
-    Teacher as Teacher,
-)
+from .target import Target as Target
+from .teacher import Teacher as Teacher

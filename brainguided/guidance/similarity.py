@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.guidance.teacher import Teacher, check_teacher, fingerprint
+from brainguided.guidance.target import fingerprint
+from brainguided.guidance.teacher import Teacher, check_teacher
 from brainguided.networks.layers import Layers
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.probe import probe_layers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,24 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from brainguided.networks.grams import distances_from_moments
-from brainguided.rdms.compute import (
-    build_rdms,
-    compute_rdms,
-    condition_index,
-    select_rdm,
-    standardise,
+from brainguided.guidance._sources import (
+    targets_from_network,
+    targets_from_rdms,
+    targets_from_recording,
 )
+from brainguided.guidance.target import Target, fingerprint
+from brainguided.rdms.compute import select_rdm
 from brainguided.rdms.crossnobis import Noise
-from brainguided.rdms.labels import check_alignment, condition_labels
-from brainguided.rdms.measures import DEFAULT, read_measure
-from brainguided.rdms.units import UnitName, Units, find_target_units, refuse_few
-from neural_data.errors import AlignmentError, RecordingError, check_type
+from brainguided.rdms.measures import DEFAULT
+from brainguided.rdms.units import UnitName, refuse_few
+from neural_data.errors import check_type
 from neural_data.model.origin import is_simulated
-from neural_data.model.patterns import as_recording, zscore_sites
-from neural_data.model.recording import check_structure, select_recording
-from neural_data.model.stimuli import align_stimuli, validate_stimuli
-from neural_data.rounding import is_flat
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -35,83 +28,6 @@ if TYPE_CHECKING:
 
     from brainguided.networks.layers import Layers
     from brainguided.networks.preprocessing import Preprocessing
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """Area to be matched: the images shown and the RDM of the responses to them.
-
-    Attributes
-    ----------
-    area : str
-        Name of the brain area, or of the teacher network's layer.
-    stimuli : xr.Dataset
-        Stimulus set; its order is that of the RDM (or, for grouped conditions, its groups appear
-        in the RDM's order).
-    rdm : rsatoolbox.rdm.RDMs
-        One RDM.
-    by : str
-        Coordinate of `stimuli` whose values are the conditions of the RDM.
-    recording : xr.Dataset or None
-        The area's responses with their repetitions, for ceilings and intervals; None where there
-        is only an RDM.
-    noise : str or mapping of area to ndarray
-        How the noise of the responses was estimated for the RDM; see ``compute_rdms``.
-    """
-
-    area: str
-    stimuli: xr.Dataset
-    rdm: RDMs
-    by: str = "stimulus"
-    recording: xr.Dataset | None = None
-    noise: Noise = "shrinkage"
-
-    def __post_init__(self) -> None:
-        validate_stimuli(self.stimuli, name=f"stimuli of {self.area}")
-        if self.rdm.n_rdm != 1:
-            raise ValueError(f"A target has one RDM; {self.area} was given {self.rdm.n_rdm}.")
-        check_alignment(
-            self.conditions,
-            condition_labels(self.rdm, name=f"The RDM of {self.area}"),
-            names=(f"The stimulus set of {self.area}", "its RDM"),
-        )
-        read_measure(self.rdm.dissimilarity_measure)
-        vector = self.rdm.dissimilarities[0]
-        if not np.isfinite(vector).all() or is_flat(vector):
-            raise RecordingError(
-                f"The RDM of {self.area} holds NaN or is constant; it cannot guide a search."
-            )
-
-    @property
-    def conditions(self) -> list[str]:
-        """Labels of the conditions, in the RDM's order."""
-        return condition_index(self.stimuli["image"], self.by)[1]
-
-    def units(self, unit: UnitName = None) -> Units:
-        """Return what was sampled among the conditions; see ``Inference.unit``."""
-        return find_target_units(
-            self.stimuli, self.by, unit, descriptors=self.rdm.pattern_descriptors
-        )
-
-    @property
-    def vector(self) -> np.ndarray:
-        """The dissimilarities (pair,), with mean 0 and length 1."""
-        return standardise(np.asarray(self.rdm.dissimilarities[0], dtype=float))
-
-    @property
-    def measure(self) -> str:
-        """By which measure the RDM was made; see ``rdm.compute_rdms``."""
-        return read_measure(self.rdm.dissimilarity_measure).name
-
-    @property
-    def source(self) -> str:
-        """Where the responses come from."""
-        return str(self.rdm.descriptors.get("source", "unknown"))
-
-    @property
-    def history(self) -> list[str]:
-        """What was done to the responses since, one step an entry; empty if unknown."""
-        return str(self.rdm.descriptors.get("history", "")).splitlines()
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,43 +111,11 @@ class Teacher:
         AlignmentError
             If stimuli lack images or images lack responses.
         """
-        recording = as_recording(recording)
-        check_structure(recording)
-        recording = zscore_sites(recording) if zscore else recording
-        n_bins = recording.sizes.get("time_bin", 1)
-        if n_bins > 1:
-            raise RecordingError(
-                f"The recording has {n_bins} time bins; a teacher has one RDM an area. Choose the "
-                "window that is to guide: average_window(recording, start, end)."
+        return cls(
+            targets_from_recording(
+                recording, stimuli, areas, by=by, measure=measure, noise=noise, zscore=zscore
             )
-        images = align_stimuli(stimuli, recording["stimulus"].values.astype(str).tolist())
-        if by != "stimulus" and by in recording.coords and by in images.coords:
-            pairs = zip(recording[by].values.tolist(), images[by].values.tolist(), strict=True)
-            differ = [n for n, (a, b) in enumerate(pairs) if str(a) != str(b)]
-            if differ:
-                raise AlignmentError(
-                    f"The recording and the images disagree on {by!r} of {len(differ)} stimuli, "
-                    f"e.g. {images['stimulus'].values[differ[0]]!r}: "
-                    f"{recording[by].values[differ[0]]!r} and {images[by].values[differ[0]]!r}. "
-                    "Correct one, or drop the coordinate of the recording with drop_vars."
-                )
-        if by not in recording.coords and by in images.coords:
-            recording = recording.assign_coords({by: ("stimulus", images[by].values)})
-        elif by != "stimulus" and by not in images.coords and by in recording.coords:
-            images = images.assign_coords({by: ("stimulus", recording[by].values)})
-        found = list(dict.fromkeys(recording["area"].values.tolist()))
-        chosen = found if areas is None else [areas] if isinstance(areas, str) else list(areas)
-        targets = []
-        for part in _split_by_stimuli(recording, chosen):
-            own = list(dict.fromkeys(part["area"].values.astype(str).tolist()))
-            rdms = compute_rdms(part, by=by, measure=measure, noise=noise)
-            shown = images
-            if part.sizes["stimulus"] < images.sizes["stimulus"]:
-                shown = images.sel(stimulus=part["stimulus"].values)
-            for number, area in enumerate(own):
-                single = select_recording(part, area=area)
-                targets.append(Target(area, shown, select_rdm(rdms, number), by, single, noise))
-        return cls(tuple(sorted(targets, key=lambda target: chosen.index(target.area))))
+        )
 
     @classmethod
     def from_rdms(
@@ -258,34 +142,7 @@ class Teacher:
             If the RDMs name a dissimilarity measure that is unknown: layers are compared by the
             same one. Usual spellings are understood ("1 - r", "pearson", "squared mahalanobis").
         """
-        labels = condition_labels(rdms)
-        if by == "stimulus":
-            images = align_stimuli(stimuli, labels, name="RDM")
-        else:
-            images = validate_stimuli(stimuli)
-            index, groups = condition_index(images["image"], by)
-            if sorted(groups) != sorted(labels):
-                check_alignment(groups, labels, names=("The stimulus set", "the RDM"))
-            rank = np.array([labels.index(g) for g in groups])[index]
-            images = images.isel(stimulus=np.argsort(rank, kind="stable"))
-        names = rdms.rdm_descriptors.get("area")
-        if area is not None:
-            if rdms.n_rdm != 1:
-                raise ValueError(
-                    f"area={area!r} names one RDM, but there are {rdms.n_rdm}; set "
-                    "rdm_descriptors['area'] instead."
-                )
-            names = [area]
-        if names is None:
-            raise AlignmentError(
-                f"The {rdms.n_rdm} RDMs have no descriptor 'area'; set rdm_descriptors["
-                "'area'], or give area= for a single RDM."
-            )
-        return cls(
-            tuple(
-                Target(str(name), images, select_rdm(rdms, k), by) for k, name in enumerate(names)
-            )
-        )
+        return cls(targets_from_rdms(rdms, stimuli, area, by=by))
 
     @classmethod
     def from_network(
@@ -327,36 +184,11 @@ class Teacher:
         ----------
         .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 4.1.
         """
-        from brainguided.networks.passes import stream_subsets
-        from brainguided.networks.probe import probe_layers
-        from brainguided.networks.streamed import averaging_weights, condition_coords
-
-        validate_stimuli(stimuli)
-        group = None if by == "stimulus" else condition_index(stimuli["image"], by)[0]
-        images = stimuli["image"].values
-        found = probe_layers(network, images, layers, preprocessing=preprocessing)
-        subsets = {}
-        for k, (layer, units) in enumerate(found.units.items()):
-            generator = np.random.default_rng((seed, k))
-            number = 10 if units > subset_size else 1
-            subsets[layer] = [
-                np.sort(generator.permutation(units)[:subset_size]) for _ in range(number)
-            ]
-        streamed = stream_subsets(
-            network, images, subsets, found,
-            preprocessing=preprocessing, average=averaging_weights(group),
+        targets = targets_from_network(
+            network, stimuli, layers,
+            by=by, subset_size=subset_size, preprocessing=preprocessing, seed=seed,
         )  # fmt: skip
-        origin = {"source": f"network {type(network).__name__}"}
-        coords = condition_coords(stimuli, by)
-        targets = []
-        for layer, moments in streamed:
-            vector = np.mean([distances_from_moments(one) for one in moments], axis=0)
-            rdm = build_rdms(
-                vector, conditions=coords, by=by, rdm_descriptors={"area": [layer]}, origin=origin
-            )
-            rdm.descriptors.update(found.describe())
-            targets.append(Target(layer, stimuli, rdm, by))
-        return cls(tuple(targets))
+        return cls(targets)
 
     def rename(self, areas: Mapping[str, str]) -> Teacher:
         """Return the teacher with areas under other names, such as {"V4": "V4 (WE)"}.
@@ -454,22 +286,6 @@ def _describe_simulated(target: Target) -> dict[str, bool]:
     return {} if told or not is_simulated(target.rdm) else {"simulated": True}
 
 
-def _split_by_stimuli(recording: xr.Dataset, areas: list[str]) -> list[xr.Dataset]:
-    """Return the areas together if each was shown all stimuli, else those shown the same ones."""
-    part = select_recording(recording, area=areas)
-    missing = part["response"].isnull()
-    labels = part["area"].values.astype(str)
-    dims = [dim for dim in missing.dims if dim != "stimulus"]
-    groups: dict[bytes, tuple[np.ndarray, list[str]]] = {}
-    for area in areas:
-        shown = ~missing.isel(site=labels == area).all(dims).values
-        groups.setdefault(shown.tobytes(), (shown, []))[1].append(area)
-    if len(groups) == 1 and next(iter(groups.values()))[0].all():
-        return [part]
-    names = part["stimulus"].values
-    return [select_recording(part, area=own, stimulus=names[s]) for s, own in groups.values()]
-
-
 def _rename_target(target: Target, area: str) -> Target:
     recording, noise, rdm = target.recording, target.noise, select_rdm(target.rdm, 0)
     rdm.rdm_descriptors["area"] = [area]
@@ -488,10 +304,3 @@ def check_teacher(teacher: Any) -> None:
         name="The teacher",
         wanted="a Teacher, such as Teacher.from_recording(recording, stimuli)",
     )
-
-
-def fingerprint(values: np.ndarray) -> str:
-    """Return the first 16 hex digits of the SHA-256 of an array's shape, type and bytes."""
-    digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
-    digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()[:16]

@@ -13,7 +13,7 @@ import xarray as xr
 from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import Task, train_candidate
 from brainguided.candidates.training import on_device
-from brainguided.guidance.teacher import Target
+from brainguided.guidance.target import Target
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.exports import find_winner
 from brainguided.journal.journal import Journal
