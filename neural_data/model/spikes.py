@@ -28,6 +28,8 @@ __all__ = [
 
 UNITS = ("spikes/s", "spikes")
 SHORTEST_GAP_MS = 5.0  # between presentations; screens show a frame in 8 or 16
+# Onsets in s that are further apart than that are still a thousandth of the time with spikes
+LONGEST_GAP_S, FEWEST, THOUSANDTH = 50.0, 10, 1 / 900
 
 
 def load_spikes(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -270,6 +272,17 @@ def _find_wrong_clock(spikes: xr.Dataset, onsets: np.ndarray, edges: np.ndarray)
             "are they in s?"
         )
     times = spikes["spike_time"].values
+    span, whole = float(np.ptp(different)), float(np.ptp(times)) if times.size else 0.0
+    if (
+        SHORTEST_GAP_MS <= gap < LONGEST_GAP_S
+        and different.size >= FEWEST
+        and span < whole * THOUSANDTH
+    ):
+        problems.append(
+            f"{different.size} onsets lie within {span:g} ms, of {whole:g} ms with spikes, {gap:g} "
+            "ms apart (median); expected onsets in ms: are they in s? If they are right, give the "
+            "spikes of that time alone"
+        )
     first, last = different[0] + edges[0], different[-1] + edges[-1]
     if times.size and (times.max() < first or times.min() >= last):
         problems.append(

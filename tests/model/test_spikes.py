@@ -254,3 +254,17 @@ def test_times_may_fall_from_one_site_to_the_next_also_past_silent_sites() -> No
         [9.0, 1.0, 5.0, 0.5], [1, 3, 3, 5], site=[f"s{k}" for k in range(7)], **WHAT
     )
     assert validate_spikes(spikes) is spikes
+
+
+def test_onsets_in_seconds_are_refused_also_where_stimuli_are_far_apart() -> None:
+    """Ten minutes with a stimulus every six seconds: in s, the onsets end after 600 ms."""
+    times = np.random.default_rng(0).uniform(0, 6e5, 6000)
+    spikes = spikes_from_arrays(times, ["s1"] * times.size, **WHAT)
+    onset = 1.0 + 6 * np.arange(99)
+    stimulus = [f"im{k % 3}" for k in range(99)]
+    with pytest.raises(RecordingError, match=r"within 588 ms, of .*are they in s\?"):
+        bin_spikes(spikes, stimulus=stimulus, onset=onset, bins=(70, 170))
+    recording = bin_spikes(spikes, stimulus=stimulus, onset=1000 * onset, bins=(70, 170))
+    assert float(recording["response"].mean()) == pytest.approx(10, rel=0.3)
+    fast = 3e5 + 100 * np.arange(99)  # rapid presentation, a part of a session
+    assert bin_spikes(spikes, stimulus=stimulus, onset=fast, bins=(70, 170)).sizes["stimulus"] == 3
