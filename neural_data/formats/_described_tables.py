@@ -14,7 +14,13 @@ import pandas as pd
 
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.formats.array_files import MISSING_CELLS
-from neural_data.storage.csv_tables import as_numbers
+from neural_data.storage.csv_tables import (
+    as_numbers,
+    count_misfits,
+    read_header,
+    refuse_misfits,
+    refuse_twice,
+)
 
 MAX_SPARSE = 100  # of the cells of the array, one at least is in the table
 FREE = 10**7
@@ -89,11 +95,7 @@ def read_long_table(path: Path, columns: Mapping[str, Any], form: Form) -> LongT
     table = _read_csv(path, form, numbers=numbers, needed=needed)
     keys = [key for key in ("stimulus", "site", "repetition") if key in columns]
     labels = {key: table[columns[key]].to_numpy(dtype=str) for key in keys}
-    problems = [
-        f"column {columns[key]!r} is empty in {int((values == '').sum())} rows"
-        for key, values in labels.items()
-        if (values == "").any()
-    ]
+    problems = _check_labels(columns, labels)
     raise_problems(f"{path.name} cannot be arranged as responses", problems)
     stimulus_of, stimuli = pd.factorize(labels["stimulus"].astype(object))
     site_of, sites = pd.factorize(labels["site"].astype(object))
@@ -139,6 +141,24 @@ def read_long_table(path: Path, columns: Mapping[str, Any], form: Form) -> LongT
             coords["repetition_label"] = (("stimulus", "repetition"), padded)
     names = (np.asarray(stimuli, str), np.asarray(sites, str))
     return LongTable(values, *names, starts, coords, unused)
+
+
+def _check_labels(columns: Mapping[str, Any], labels: dict[str, np.ndarray]) -> list[str]:
+    """List labels that are empty, or differ in blanks only."""
+    problems = [
+        f"column {columns[key]!r} is empty in {int((values == '').sum())} rows"
+        for key, values in labels.items()
+        if (values == "").any()
+    ]
+    for key, values in labels.items():
+        names = set(values.tolist())
+        alike = sorted(name for name in names if name != name.strip() and name.strip() in names)
+        if alike:
+            problems.append(
+                f"column {columns[key]!r} has names that differ in blanks only, such as "
+                f"{alike[0]!r} and {alike[0].strip()!r}: write them alike"
+            )
+    return problems
 
 
 def _refuse_unnamed_axes(
@@ -228,6 +248,7 @@ def _read_header(path: Path, form: Form) -> list[str]:
     try:
         empty = pd.read_csv(path, nrows=0, sep=form.separator, encoding=form.encoding)
         header = [str(name) for name in empty.columns]
+        given = read_header(path, encoding=form.encoding, separator=form.separator)
     except UnicodeDecodeError as cause:
         raise RecordingError(
             f"{path} is not text in {form.encoding}: {cause}. Give its encoding in the "
@@ -241,6 +262,7 @@ def _read_header(path: Path, form: Form) -> list[str]:
             f"{path.name} has one column, {header[0]!r}: give separator = {others[0]!r} in the "
             "description, and decimal = ',' if numbers have a comma."
         )
+    refuse_twice(path, given)
     return header
 
 
@@ -264,7 +286,7 @@ def _read_csv(
                 dtype=kinds, index_col=False, keep_default_na=False,
                 na_values={name: [*MISSING_CELLS, "NaN", "nan"] for name in numbers},
             )  # fmt: skip
-        misfits = _count_misfits(path, form, len(header))
+        misfits = count_misfits(path, len(header), encoding=form.encoding, separator=form.separator)
     except (
         ValueError,
         OverflowError,
@@ -277,23 +299,12 @@ def _read_csv(
         ) from cause
     if table.empty:
         raise RecordingError(f"{path.name} has a header and no rows; expected one at least.")
-    if misfits:
-        raise RecordingError(
-            f"{path.name} has {misfits} lines with more or fewer than its {len(header)} cells. It "
-            "is truncated or damaged: copy or write it again."
-        )
+    refuse_misfits(path, misfits, len(header))
     if form.decimal == ",":
         for name in header:
             if name not in needed:
                 table[name] = table[name].str.replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True)
     return table
-
-
-def _count_misfits(path: Path, form: Form, n_cells: int) -> int:
-    """Count the lines that have more or fewer cells than the header."""
-    with path.open(encoding=form.encoding, newline="") as file:
-        rows = csv.reader(file, delimiter=form.separator)
-        return sum(len(row) not in (0, n_cells) for row in rows)
 
 
 def _rank_within(group: np.ndarray, labels: np.ndarray) -> np.ndarray:

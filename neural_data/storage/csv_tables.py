@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,15 +39,24 @@ def read_table(
     FileNotFoundError
         There is no such file.
     RecordingError
-        The file is no CSV table, has no rows, or no column of row names.
+        The file is no CSV table, has no rows or no column of row names, lines that are longer or
+        shorter than the header, or two columns of one name.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {path}. Check the path.")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError) as cause:
+        header = read_header(path, encoding="utf-8-sig")
+        misfits = count_misfits(path, len(header), encoding="utf-8-sig")
+        table = pd.DataFrame()
+        if not misfits:
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            )
+    except (ValueError, pd.errors.ParserError, csv.Error) as cause:
         raise RecordingError(f"{path} cannot be read as a CSV table: {cause}.") from cause
+    refuse_misfits(path, misfits, len(header))
+    refuse_twice(path, header)
     named = [alias for alias in aliases if alias in table.columns]
     if not named or table.empty:
         seen = format_names(table.columns, limit=20)
@@ -60,6 +71,40 @@ def read_table(
         cells = table[column].to_numpy(dtype=str)
         columns[str(column)] = cells if column == "filename" else as_numbers(cells)
     return columns
+
+
+def read_header(path: Path, *, encoding: str, separator: str = ",") -> list[str]:
+    """Read the names of the columns as they are; pandas calls a second "rate" "rate.1"."""
+    first = pd.read_csv(
+        path, sep=separator, encoding=encoding, header=None, nrows=1, dtype=str,
+        keep_default_na=False,
+    )  # fmt: skip
+    return first.iloc[0].tolist()
+
+
+def count_misfits(path: Path, n_cells: int, *, encoding: str, separator: str = ",") -> int:
+    """Count the lines that have more or fewer cells than the header."""
+    with path.open(encoding=encoding, newline="") as file:
+        return sum(len(row) not in (0, n_cells) for row in csv.reader(file, delimiter=separator))
+
+
+def refuse_misfits(path: Path, misfits: int, n_cells: int) -> None:
+    """Raise RecordingError where lines have more or fewer cells than the header."""
+    if misfits:
+        raise RecordingError(
+            f"{path.name} has {misfits} lines with more or fewer than its {n_cells} cells. It "
+            "is truncated or damaged: copy or write it again."
+        )
+
+
+def refuse_twice(path: Path, header: Sequence[str]) -> None:
+    """Raise RecordingError where a table has two columns of one name."""
+    twice = [name for name, n in Counter(header).items() if n > 1 and name]
+    if twice:
+        raise RecordingError(
+            f"{path.name} has several columns of the name {format_names(twice)}, of which only "
+            "one would be read: rename or remove them."
+        )
 
 
 def as_numbers(cells: np.ndarray) -> np.ndarray:

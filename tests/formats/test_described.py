@@ -193,6 +193,25 @@ def test_presentations_become_repetitions_in_the_order_shown(
     assert recording["area"].values.tolist() == ["V4", "IT"]
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("stimulus,category\nb,car,\na,car,\n001,face,\n", "3 lines with more or fewer than its 2"),
+        ("stimulus,category\nb,car\na\n001,face\n", "1 lines with more or fewer than its 2"),
+        ("stimulus,kind,kind\nb,x,y\na,x,y\n001,x,y\n", "several columns of the name 'kind'"),
+    ],
+)
+def test_a_table_of_stimuli_that_would_be_read_askew_is_refused(
+    folder: Path, table: str, message: str
+) -> None:
+    """A comma too many at the end of each line shifts the columns of pandas by one."""
+    (folder / "stimuli.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(RecordingError, match=message):
+        read_arrays(
+            folder / "r.npy", stimuli=folder / "stimuli.csv", sites=folder / "sites.csv", **WHAT
+        )
+
+
 def test_dates_and_codes_with_underscores_stay_text(folder: Path) -> None:
     """Python reads "2014_07_21" as the number 20140721."""
     days = ["2014_07_21", "2014_07_22"]
@@ -327,6 +346,16 @@ def test_a_long_table_is_arranged_by_its_columns(tmp_path: Path) -> None:
     assert recording["category"].values.tolist() == ["animal", "vehicle"]
     assert recording["depth"].values.tolist() == [0.5, 1.5]
     assert recording["reward"].values.tolist() == [[5, 3], [4, 6]]
+
+
+def test_a_long_table_whose_columns_or_names_are_doubtful_is_refused(tmp_path: Path) -> None:
+    for text, message in (
+        ("image,unit,rate,rate\na,u,1,2\nb,u,3,4\n", "several columns of the name 'rate'"),
+        ("image,unit,rate\na,u,1\n a,u,2\nb,u,3\n", "blanks only, such as ' a' and 'a'"),
+    ):
+        (tmp_path / "long.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(RecordingError, match=message):
+            read_described(describe(tmp_path, file="long.csv", site={"area": "IT"}, columns=NAMED))
 
 
 def test_without_repetitions_the_rows_of_a_long_table_count_up(tmp_path: Path) -> None:
