@@ -13,7 +13,7 @@ from neural_data.model.schema import check_labels, check_savable, check_source, 
 from neural_data.storage.netcdf import open_netcdf, write_netcdf
 
 DIMS = ("area", "stimulus", "other_stimulus")
-TOLERANCE = 1e-6
+TOLERANCE = 1e-6  # of the largest dissimilarity, or of 1 where that is less
 
 
 def validate_dissimilarities(
@@ -148,10 +148,11 @@ def _check_values(variable: xr.DataArray) -> list[str]:
             "such stimuli"
         )
     clean = np.where(finite, values, 0.0)
-    skewed = np.abs(clean - np.swapaxes(clean, 1, 2)).max(axis=(1, 2)) > TOLERANCE
+    allowed = TOLERANCE * np.maximum(1.0, np.abs(clean).max(axis=(1, 2)))
+    skewed = np.abs(clean - np.swapaxes(clean, 1, 2)).max(axis=(1, 2)) > allowed
     if skewed.any():
         problems.append(f"'dissimilarity' is not symmetric in {format_names(areas[skewed])}")
-    diagonal = np.abs(np.diagonal(clean, axis1=1, axis2=2)).max(axis=1) > TOLERANCE
+    diagonal = np.abs(np.diagonal(clean, axis1=1, axis2=2)).max(axis=1) > allowed
     if diagonal.any():
         problems.append(
             f"'dissimilarity' is not zero on the diagonal in {format_names(areas[diagonal])}; "

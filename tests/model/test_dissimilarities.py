@@ -91,3 +91,15 @@ def test_invalid_dissimilarities_are_never_written(dissimilarities, tmp_path):
     with pytest.raises(RecordingError):
         save_dissimilarities(1 - dissimilarities, tmp_path / "rdms.nc")
     assert not list(tmp_path.iterdir())
+
+
+def test_rounding_of_large_dissimilarities_is_no_asymmetry(dissimilarities):
+    """Squared distances of 1e8, from a program that computed both triangles in single precision."""
+    large = dissimilarities.copy(deep=True)
+    large["dissimilarity"].attrs["units"] = "spikes^2/s^2"
+    large["dissimilarity"] *= 1e8
+    large["dissimilarity"][0, 0, 1] *= 1 + 1e-7
+    assert validate_dissimilarities(large) is large
+    large["dissimilarity"][0, 0, 1] *= 1 + 1e-5
+    with pytest.raises(RecordingError, match="not symmetric in 'V4'"):
+        validate_dissimilarities(large)
