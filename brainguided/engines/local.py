@@ -118,7 +118,7 @@ class LocalPool(Executor):
         """Kill the worker that is at a task, or cancel a task that has not begun."""
         slot = None if future.cancel() else self._find_slot(future)
         if slot is not None:
-            slot.kill()
+            slot.end(future)
         return "ended"
 
     def where(self, future: Future[Any]) -> str:
@@ -179,6 +179,8 @@ class _Slot:
         self._memory = memory
         self._worker: PoolWorker | None = None  # while it can be killed
         self._stopped = False
+        self._turn = threading.Lock()  # held while a task is ended, or gives way to the next
+        self._ended: Future[Any] | None = None  # whose worker was killed
         self.future: Future[Any] | None = None
         self.since: float | None = None  # by time.monotonic, when it began
         self.thread = threading.Thread(target=self._serve, name="brainguided-slot", daemon=True)
@@ -194,6 +196,13 @@ class _Slot:
         """Kill the worker if it starts or is at a task, and let it begin no other."""
         self._stopped = True
         self.kill()
+
+    def end(self, future: Future[Any]) -> None:
+        """Kill the worker if it is at this task, and not at the next one by now."""
+        with self._turn:
+            if self.future is future:
+                self._ended = future
+                self.kill()
 
     def kill(self) -> None:
         """Kill the worker if it starts or is at a task."""
@@ -234,7 +243,12 @@ class _Slot:
                 future.set_result(result)
                 del result
             finally:
-                self._worker = self.future = self.since = None
+                with self._turn:
+                    self._worker = self.future = self.since = None
+                    ended = self._ended is future
+                if ended and worker is not None:  # killed when the result had come already
+                    worker.close()
+                    worker = None
             del future, function, arguments, keywords, work
         if worker is not None:
             worker.close()

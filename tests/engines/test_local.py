@@ -75,6 +75,25 @@ def test_a_worker_killed_from_outside_is_replaced():
         assert pool.submit(os.getpid).result() != pid
 
 
+def test_a_task_that_ends_as_it_is_killed_costs_no_other():
+    """The callback of a future runs when its result has come and its worker is not yet free."""
+    with local_pool(1) as pool:
+        first, second = pool.submit(square, 2), pool.submit(square, 3)
+        first.add_done_callback(pool.kill)
+        assert [first.result(60), second.result(60)] == [4, 9]
+
+
+def test_a_slot_that_is_at_the_next_task_ends_it_for_no_earlier_one():
+    with local_pool(1) as pool:
+        first = pool.submit(square, 2)
+        assert first.result(60) == 4
+        second = pool.submit(time.sleep, 1)
+        while pool.began(second) is None:
+            time.sleep(0.01)
+        pool._slots[0].end(first)
+        assert second.result(60) is None
+
+
 def test_workers_use_one_thread_and_the_environment_here_is_untouched(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
