@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import xarray as xr
 
 from brainguided.correspondence.bootstrap import (
     bootstrap_sites,
@@ -30,7 +31,7 @@ from brainguided.correspondence.population_ceilings import (
 )
 from brainguided.correspondence.standard_errors import LARGEST, measure_spread
 from brainguided.rdms.compute import compute_rdms
-from brainguided.rdms.conditions import average_conditions
+from brainguided.rdms.conditions import average_conditions, stimulus_coords
 from brainguided.rdms.crossnobis import select_noise
 from brainguided.rdms.distances import count_conditions
 from brainguided.rdms.units import FEWEST_UNITS, UnitName, Units
@@ -307,16 +308,28 @@ def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, An
     if target.recording is None or not how.splits:
         return unknown
     found = compute_ceiling(
-        target.recording,
+        _label_stimuli(target.recording, target.stimuli),
         by=target.by,
         measure=target.measure,
         noise=target.noise,
         method=method,
         splits=how.splits,
         draws=how.draws,
+        unit=how.unit,
         seed=seed,
     )
     return {name: found[name].values[0] for name in unknown}
+
+
+def _label_stimuli(recording: xr.Dataset, stimuli: xr.Dataset) -> xr.Dataset:
+    """Return a recording with the labels that only the images have, such as their categories."""
+    same = stimuli.sel(stimulus=recording["stimulus"].values)
+    own = {
+        name: ("stimulus", values)
+        for name, values in stimulus_coords(same).items()
+        if name not in recording.coords
+    }
+    return recording.assign_coords(own)
 
 
 def _ceil_population(target: Target, method: str, how: Settings, seed: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brainguided.correspondence.bootstrap import PairSums
 from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.measures import find_measure
 
@@ -124,7 +125,9 @@ def multiply_halves(
     return RdmProducts(truth, expected, square_matrix(measured), squared, product)
 
 
-def correlate_with_truth(products: RdmProducts, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def correlate_with_truth(
+    products: RdmProducts, times: np.ndarray, index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the expected correlation of the measured RDM with that without noise, in each draw.
 
     ``cov(measured, truth) / sqrt(var(truth) var(measured))``; covariances are of estimates from
@@ -133,21 +136,23 @@ def correlate_with_truth(products: RdmProducts, times: np.ndarray) -> tuple[np.n
     Parameters
     ----------
     products : RdmProducts
-    times : ndarray (draw, condition)
-        How often each condition counts.
+    times : ndarray (draw, unit)
+        How often each unit counts.
+    index : ndarray of int (condition,)
+        Unit of each condition.
 
     Returns
     -------
     correlation : ndarray (draw,)
-        0 to 1; 0 where the variance of the RDM without noise is not above 0.
+        0 to 1; 0 where the variance of the RDM without noise is not above 0, or no pair is left.
     variance : ndarray (draw,)
         That variance.
     """
-    times = times.astype(float)
-    pairs = times.sum(1) ** 2 - (times**2).sum(1)
+    sums = PairSums(index, times.astype(float))
+    pairs = np.maximum(sums(1 - np.eye(len(index))), 1)  # of one condition, drawn alone, are none
 
     def average(matrix: np.ndarray) -> np.ndarray:
-        return np.asarray(np.einsum("dc,dc->d", times @ matrix, times) / pairs)
+        return np.asarray(sums(matrix) / pairs)
 
     truth, measured = average(products.truth), average(products.measured)
     variance = average(products.truth_squared) - truth**2

@@ -157,7 +157,7 @@ def weigh_similarity(
     index = np.arange(weights.shape[1]) if units is None else units.index
     if kind.draws == "anew":
         return _compare_anew(layers, areas, weights, kind, index)
-    form = _Forms(index, weights)
+    form = PairSums(index, weights)
     count = form(np.ones((len(index), len(index))) - np.eye(len(index)))
     ys = [square_matrix(prepare_vector(area, method)) for area in areas]
     sums = [(form(y), form(y**2)) for y in ys]
@@ -266,7 +266,7 @@ def share_of_sum(
         return np.where(total > 0, (total - shared) / total, 1.0)
 
 
-class _Forms:
+class PairSums:
     """Sums over pairs of conditions, for each row of weights of their units."""
 
     def __init__(self, index: np.ndarray, weights: np.ndarray) -> None:

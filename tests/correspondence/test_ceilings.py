@@ -6,6 +6,7 @@ from rsatoolbox.inference.noise_ceiling import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs
 
 from brainguided.correspondence.ceilings import compute_ceiling, compute_noise_ceiling
+from brainguided.correspondence.compute import Inference, correspondence_from_rdms
 from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.compute import compute_rdms, rdms_from_dissimilarities
@@ -372,3 +373,70 @@ def test_the_it_of_monkey_and_man_is_as_similar_as_is_known(shared_data) -> None
         for s in ("monkey", "human")
     ]
     assert compare_rdms(*rdms)[0, 0] == pytest.approx(0.49, abs=0.005)
+
+
+def make_categories(seed: int, *, categories: int = 8, each: int = 6):
+    """A recording of categories that differ in how well they are told apart, and the truth."""
+    generator = np.random.default_rng([5, seed])
+    centres = generator.normal(size=(categories, 6)) * generator.gamma(2, 0.5, (categories, 1))
+    points = np.repeat(centres, each, axis=0)
+    points = points + 0.3 * generator.normal(size=points.shape)
+    signal = (points @ np.random.default_rng(1).normal(size=(6, 40)))[:, None]
+    response = signal + 5 * generator.normal(size=(len(points), 6, 40))
+    labels = {"stimulus": [f"im{k}" for k in range(len(points))], "area": "IT"}
+    made = {"site": [f"s{k}" for k in range(40)], "units": "spikes/s", "source": "made up"}
+    category = ("stimulus", np.repeat([f"category{k}" for k in range(categories)], each))
+    return [
+        recording_from_arrays(values, **labels, **made).assign_coords(category=category)
+        for values in (response, signal)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Conditions are grouped")
+def test_intervals_of_ceilings_over_categories_are_wider_than_those_over_single_stimuli() -> None:
+    reached, bounds = [], {None: [], "stimulus": []}
+    for seed in range(20):
+        recording, truth = make_categories(seed)
+        reached.append(compare_rdms(compute_rdms(recording), compute_rdms(truth))[0, 0])
+        for unit, found in bounds.items():
+            one = compute_ceiling(recording, splits=5, draws=100, seed=seed, unit=unit)
+            assert one.attrs["unit"] == (unit or "category")
+            found.append(one["ceiling_interval"].values[0])
+    held = {}
+    for unit, found in bounds.items():
+        lower, upper = np.array(found).T
+        held[unit] = np.mean((lower < np.mean(reached)) & (np.mean(reached) < upper))
+    assert held[None] >= max(0.7, held["stimulus"] + 0.2)
+
+
+@pytest.mark.parametrize("method", ["pearson", "cosine"])
+def test_units_of_one_condition_are_drawn_as_conditions(method) -> None:
+    recording = make_categories(0, categories=20, each=1)[0]
+    found = [
+        compute_ceiling(recording, splits=3, draws=50, method=method, unit=unit)
+        for unit in ("category", "stimulus")
+    ]
+    np.testing.assert_allclose(found[0]["ceiling_interval"], found[1]["ceiling_interval"])
+
+
+@pytest.mark.parametrize("method", ["pearson", "cosine"])
+def test_a_ceiling_of_few_units_has_no_interval_and_is_usable(method) -> None:
+    recording = make_categories(1, categories=4, each=8)[0]
+    found = compute_ceiling(recording, splits=5, draws=100, method=method)
+    assert np.isnan(found["ceiling_interval"]).all()
+    assert found["ceiling_usable"].all()
+    with pytest.raises(ValueError, match="4 groups of 32"):
+        compute_ceiling(recording, splits=5, draws=100, unit="category")
+
+
+def test_the_ceiling_of_a_correspondence_takes_the_units_that_only_the_images_name() -> None:
+    recording = make_categories(0)[0]
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 4, 4, 3)).astype("uint8")
+    images = stimuli_from_arrays(
+        pixels, stimulus=recording["stimulus"].values.tolist(), source="made up"
+    ).assign_coords(category=recording["category"])
+    teacher = Teacher.from_recording(recording.drop_vars("category"), images)
+    how = Inference(draws=40, permutations=0, splits=4)
+    found = correspondence_from_rdms(compute_rdms(recording), teacher, inference=how)
+    expected = compute_ceiling(recording, splits=4, draws=40)
+    np.testing.assert_allclose(found["ceiling_interval"], expected["ceiling_interval"])
