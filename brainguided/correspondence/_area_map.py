@@ -78,6 +78,10 @@ class SiteResponses:
     animals: np.ndarray
     measure: str = "correlation"
 
+    def count(self, resample: tuple[str, ...]) -> int:
+        """Return how many animals there are where those are drawn, and else how many sites."""
+        return len(np.unique(self.animals)) if "animal" in resample else len(self.animals)
+
 
 @dataclass
 class AreaData:
@@ -208,7 +212,7 @@ def draw_similarity(
     estimate = compare_vectors(np.stack(vectors), area, method)
     centre = np.arctanh(np.clip(estimate, -LARGEST, LARGEST))
     moved = np.arctanh(np.clip(over_sites, -LARGEST, LARGEST))
-    moved = (moved - moved.mean(0)) * widen_few(patterns.shape[1])
+    moved = (moved - moved.mean(0)) * widen_few(responses.count(how.resample))
     if spread is not None:
         times = draw_times(units.number, how.draws, [seed, 5])
         alone = weigh_similarity(vectors, [area], times, method=method, units=units)[:, :, 0]
@@ -225,13 +229,13 @@ def draw_similarity(
 
 
 def widen_few(number: int) -> float:
-    """Return by how much draws of sites widen since their spread comes from few of them.
+    """Return by how much draws of sites, or animals, widen as their spread comes from few of them.
 
     By the root of n / (n - 1), and by Student's t in the place of the normal distribution.
     """
     from scipy.stats import norm, t
 
-    if number < 3:
+    if number < 2:
         return 1.0
     return float(np.sqrt(number / (number - 1)) * t.ppf(0.975, number - 1) / norm.ppf(0.975))
 

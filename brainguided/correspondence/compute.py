@@ -54,7 +54,7 @@ class Inference:
     resample : tuple of {"stimulus", "site", "animal"}
         What bootstrap draws are taken over: units of stimuli (to speak of other ones), sites (of
         other sites of these areas), animals (each with all its sites, or with draws of them), or
-        several of these. Of two animals, draws can say little.
+        several of these. Of two or three animals intervals are very wide, as Student's t is.
     draws : int
         Bootstrap draws; 0 for no intervals.
     permutations : int

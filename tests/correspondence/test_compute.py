@@ -12,11 +12,12 @@ from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.commands.correspondences import describe_correspondence
 from brainguided.correspondence import compare_layers, compute_hierarchy
-from brainguided.correspondence._area_map import SiteResponses, draw_sites
+from brainguided.correspondence._area_map import SiteResponses, draw_similarity, draw_sites
 from brainguided.correspondence.ceilings import compute_ceiling
 from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
+    compare_vectors,
     draw_halves,
 )
 from brainguided.correspondence.compute import (
@@ -217,6 +218,28 @@ def test_animals_are_drawn_with_all_their_sites_or_draws_of_them() -> None:
     np.testing.assert_array_equal(drawn[:, :5].sum(1), whole[:, :5].sum(1))
     assert np.ptp(drawn[:, :5], axis=1).max() > 1
     assert draw_sites(responses, ("site",), 9, 0).sum(1).tolist() == [16] * 9
+
+
+def test_intervals_over_three_animals_hold_the_similarity_of_other_animals() -> None:
+    points = np.random.default_rng(0).normal(size=(20, 6))
+    layer = pattern_distances(points, "correlation")
+
+    def record(generator: np.random.Generator) -> np.ndarray:
+        """Sites of three animals, each of which weighs the latent dimensions in its own way."""
+        gains = np.exp(generator.normal(size=(3, 6, 1)))
+        return np.concatenate([points @ (g * generator.normal(size=(6, 10))) for g in gains], 1)
+
+    areas = [pattern_distances(record(np.random.default_rng([1, k])), "correlation")
+             for k in range(300)]  # fmt: skip
+    truth = compare_vectors(np.array(areas), layer, "pearson").mean()
+    animals, held = np.repeat(["a", "b", "c"], 10), []
+    for k in range(60):
+        patterns = record(np.random.default_rng([2, k]))
+        area = pattern_distances(patterns, "correlation")
+        responses, how = SiteResponses(patterns, animals), Inference(("animal",), draws=200)
+        _, interval = draw_similarity([layer], area, how, responses=responses, seed=k)
+        held.append(interval[0, 0] < truth < interval[0, 1])
+    assert np.mean(held) >= 0.9
 
 
 def test_intervals_over_animals_need_two_of_them(macaque, network) -> None:
