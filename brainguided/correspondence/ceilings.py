@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import xarray as xr
@@ -14,6 +13,7 @@ from brainguided.correspondence._noise_effect import (
     estimate_effect,
     multiply_halves,
 )
+from brainguided.correspondence._repetitions import Repetitions, gather_repetitions, halve
 from brainguided.correspondence.bootstrap import draw_times, weigh_similarity
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.comparisons import find_comparison
@@ -28,7 +28,6 @@ from neural_data.errors import RecordingError
 from neural_data.model.patterns import zscore_sites
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.reliability.estimates import spearman_brown
-from neural_data.reliability.split_halves import draw_halves
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -46,6 +45,20 @@ UNKNOWN: dict[str, Any] = {
 """What is said of an area that has no halves."""
 
 
+class RDMSettings(TypedDict, total=False):
+    """How the RDM was made of which a ceiling is: arguments of ``compute_rdms``."""
+
+    by: str
+    measure: str
+    noise: Noise
+    zscore: bool
+
+
+DEFAULTS: RDMSettings = {
+    "by": "stimulus", "measure": "correlation", "noise": "shrinkage", "zscore": False,
+}  # fmt: skip
+
+
 class NoiseCeiling(NamedTuple):
     """Bounds of the mean similarity that the best possible model has to several RDMs."""
 
@@ -56,15 +69,12 @@ class NoiseCeiling(NamedTuple):
 def compute_ceiling(
     recording: xr.Dataset,
     *,
-    by: str = "stimulus",
-    measure: str = "correlation",
-    noise: Noise = "shrinkage",
-    zscore: bool = False,
     method: str = "pearson",
     splits: int = 100,
     draws: int = 1000,
     unit: UnitName = None,
     seed: int = 0,
+    **rdm: Unpack[RDMSettings],
 ) -> xr.Dataset:
     """Return, for each area, the similarity that a model without error would have to its RDM.
 
@@ -100,14 +110,6 @@ def compute_ceiling(
     ----------
     recording : xr.Dataset
         With repetitions; without time bins.
-    by, measure : str, optional
-        As for ``compute_rdms``.
-    noise : str or mapping of str to array, optional
-        As for ``compute_rdms``. Noise is estimated once, from all repetitions, and halves are
-        taken by it, as the measured RDM is.
-    zscore : bool, optional
-        Bring each site to mean 0 and standard deviation 1 over stimuli first, as for
-        ``compute_rdms``.
     method : str, optional
         As for ``comparisons.compare_rdms``.
     splits : int, optional
@@ -119,6 +121,10 @@ def compute_ceiling(
         coarsest of ``session``, ``category`` and ``object_name``: see ``Inference``.
     seed : int, optional
         The same seed gives the same splits and draws.
+    **rdm : optional
+        `by`, `measure`, `noise` and `zscore`, as for ``compute_rdms`` and with the same defaults:
+        those with which the RDM was made. Noise is estimated once, from all repetitions, and halves
+        are taken by it, as the measured RDM is.
 
     Returns
     -------
@@ -135,6 +141,8 @@ def compute_ceiling(
     ------
     RecordingError
         If an RDM cannot be computed (see ``rdm.compute_rdms``).
+    TypeError
+        If `rdm` holds anything else.
     ValueError
         If the unit that is named is no coordinate of the stimuli or has fewer than 6 values.
 
@@ -148,16 +156,22 @@ def compute_ceiling(
     .. [1] Spearman (1910), Brown (1910). British Journal of Psychology 3, 271-295, 296-322.
     .. [2] Lage-Castellanos et al. (2019), PLoS Comput. Biol. 15(3):e1006397, section 2.2.
     """
+    unknown = sorted(set(rdm) - set(DEFAULTS))
+    if unknown:
+        raise TypeError(
+            f"compute_ceiling() got {', '.join(unknown)}; of the RDM it takes "
+            f"{', '.join(DEFAULTS)}."
+        )
+    made: dict[str, Any] = {**DEFAULTS, **rdm}
     check_structure(recording)
-    recording = zscore_sites(recording) if zscore else recording
+    recording = zscore_sites(recording) if made.pop("zscore") else recording
     areas = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
     found = []
-    rdm = {"by": by, "measure": measure, "noise": noise}
     sampled = []
     for area in areas:
         part = select_recording(recording, area=area)
-        sampled.append(find_target_units(part, by, unit))
-        found.append(_ceil_area(part, rdm, method, (splits, draws, seed), sampled[-1]))
+        sampled.append(find_target_units(part, made["by"], unit))
+        found.append(_ceil_area(part, made, method, (splits, draws, seed), sampled[-1]))
     return xr.Dataset(
         {
             name: (("area", "bound")[: 1 + np.ndim(value)], np.array([one[name] for one in found]))
@@ -165,8 +179,9 @@ def compute_ceiling(
         },
         coords={"area": areas, "bound": ["lower", "upper"]},
         attrs={
-            "by": by, "measure": measure, "method": method, "splits": splits, "draws": draws,
-            "unit": "; ".join(dict.fromkeys(units.name for units in sampled)), "seed": seed,
+            "by": made["by"], "measure": made["measure"], "method": method, "splits": splits,
+            "draws": draws, "unit": "; ".join(dict.fromkeys(units.name for units in sampled)),
+            "seed": seed,
         },
     )  # fmt: skip
 
@@ -237,43 +252,6 @@ def _rank_ceiling(rdms: RDMs, method: str) -> NoiseCeiling:
     return NoiseCeiling(float(np.mean(lower)), mean_similarity(total, rows))
 
 
-@dataclass(frozen=True)
-class _Repetitions:
-    """The responses of one area to the stimuli that were shown often enough, for halving.
-
-    Attributes
-    ----------
-    recording : xr.Dataset
-        In which the repetitions that a site saw of a stimulus come first, whatever their numbers
-        were: sessions that were recorded apart have numbers of their own.
-    counts : ndarray of int (stimulus, site)
-        How many there are.
-    factor : float
-        Variance of noise in a half over that in the mean of all, for ``spearman_brown``.
-    """
-
-    recording: xr.Dataset
-    counts: np.ndarray
-    factor: float
-
-
-def _gather_repetitions(recording: xr.Dataset, fewest: int) -> _Repetitions | None:
-    """Leave out the stimuli with fewer repetitions at any site; None if fewer than 3 are left."""
-    response = recording["response"].transpose("stimulus", "repetition", "site", ...)
-    shown = ~np.isnan(response.values).reshape(*response.shape[:3], -1).all(3)
-    counts = shown.sum(1)
-    kept = np.flatnonzero((counts >= fewest).all(1))
-    if len(kept) < 3:
-        return None
-    order = np.argsort(~shown[kept], axis=1, kind="stable")
-    values = response.values[kept]
-    packed = np.take_along_axis(values, order.reshape(*order.shape, *[1] * (values.ndim - 3)), 1)
-    part = recording.isel(stimulus=kept)
-    part = part.assign(response=response[kept].copy(data=packed))
-    counts = counts[kept]
-    return _Repetitions(part, counts, float(np.mean(1 / (counts // 2)) / np.mean(1 / counts)))
-
-
 def _ceil_area(
     recording: xr.Dataset,
     rdm: dict[str, Any],
@@ -284,11 +262,11 @@ def _ceil_area(
     """Return what `compute_ceiling` says of one area, of whose conditions `units` are."""
     splits, draws, seed = settings
     fewest = 2 * find_measure(rdm["measure"]).fewest_repetitions
-    repetitions = _gather_repetitions(recording, fewest)
+    repetitions = gather_repetitions(recording, fewest)
     if repetitions is None:
         return UNKNOWN
     rdm = rdm | {"noise": _fix_noise(recording, rdm["measure"], rdm["noise"])}
-    halves = [_halve(repetitions, np.random.default_rng([seed, k]), rdm) for k in range(splits)]
+    halves = [halve(repetitions, np.random.default_rng([seed, k]), rdm) for k in range(splits)]
     try:
         r = np.array([compare_rdms(a, b, method=method)[0, 0] for a, b in halves])
     except ValueError as cause:
@@ -356,7 +334,7 @@ def _draw_reliability(
     return np.asarray(spearman_brown(np.clip(about, -1, 1), factor=factor))
 
 
-def _estimate_effect(repetitions: _Repetitions, rdm: dict[str, Any]) -> NoiseEffect | None:
+def _estimate_effect(repetitions: Repetitions, rdm: dict[str, Any]) -> NoiseEffect | None:
     """Return what noise does to the RDM of an area, if that is known of its measure."""
     recording = repetitions.recording
     values = recording["response"].isel(time_bin=0, missing_dims="ignore").values.astype(float)
@@ -375,22 +353,3 @@ def _fix_noise(recording: xr.Dataset, measure: str, noise: Noise) -> Noise:
         return noise
     area = str(recording["area"].values[0])
     return {area: compute_noise_precision(recording, method=noise)}
-
-
-def _halve(
-    repetitions: _Repetitions, generator: np.random.Generator, rdm: dict[str, Any]
-) -> tuple[RDMs, RDMs]:
-    """Return the RDMs of two random halves of the repetitions of each stimulus at each site."""
-    response, counts = repetitions.recording["response"], repetitions.counts
-    values = response.values
-    priorities = generator.random((1, values.shape[1]))
-    masks = np.zeros((2, *values.shape[:3]), dtype=bool)
-    for n in np.unique(counts).tolist():
-        for mask, half in zip(masks, draw_halves(priorities, n), strict=True):
-            mask[:, :n] |= half[0][None, :, None] & (counts == n)[:, None]
-    rdms = []
-    for mask in masks:
-        half = np.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 3)), values, np.nan)
-        part = repetitions.recording.assign(response=response.copy(data=half))
-        rdms.append(compute_rdms(part, **rdm))
-    return rdms[0], rdms[1]

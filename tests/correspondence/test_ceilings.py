@@ -1,11 +1,14 @@
 """Noise ceilings: known truth, rsatoolbox, and the reliability of real RDMs."""
 
+import inspect
+
 import numpy as np
 import pytest
+import xarray as xr
 from rsatoolbox.inference.noise_ceiling import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs
 
-from brainguided.correspondence.ceilings import compute_ceiling, compute_noise_ceiling
+from brainguided.correspondence.ceilings import DEFAULTS, compute_ceiling, compute_noise_ceiling
 from brainguided.correspondence.compute import Inference, correspondence_from_rdms
 from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.compare import compare_rdms
@@ -256,6 +259,16 @@ def test_inspection_reliability_and_ceiling_say_one_number_of_a_recording() -> N
     assert compute_rdm_reliability(recording).item() == pytest.approx(ceiling, abs=0.01)
     said = describe_recording(recording)["reliability V4"]
     assert float(said.split("RDM ")[1]) == pytest.approx(ceiling, abs=0.03)
+
+
+def test_a_ceiling_takes_the_settings_of_rdms_with_their_defaults_and_no_others() -> None:
+    known = list(inspect.signature(compute_rdms).parameters.values())[1:]
+    assert {one.name: one.default for one in known} == DEFAULTS
+    recording, _ = make_recording(0, signal=0.5)
+    asked = compute_ceiling(recording, splits=5, draws=0, **DEFAULTS)
+    xr.testing.assert_identical(asked, compute_ceiling(recording, splits=5, draws=0))
+    with pytest.raises(TypeError, match="got mesure; of the RDM it takes by, measure, noise"):
+        compute_ceiling(recording, mesure="cosine")
 
 
 def test_sites_are_z_scored_in_all_if_asked_for_and_in_none_else() -> None:
