@@ -187,6 +187,11 @@ def select(arguments: argparse.Namespace) -> None:
     timed = (arguments.responsive, arguments.baseline, arguments.evoked)
     if any(a is not None for a in timed) and any(a is None for a in timed):
         raise ValueError("--responsive, --baseline and --evoked go together; give all three.")
+    if arguments.given and arguments.reliability is None:
+        raise ValueError(
+            f"--given {arguments.given} selects nothing by itself; say above which value sites are "
+            "kept, e.g. --reliability 0.3."
+        )
     with open_recording(arguments.recording) as opened:
         recording = opened
         if arguments.area_from:

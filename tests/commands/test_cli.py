@@ -169,6 +169,14 @@ def test_sites_are_selected_and_the_file_says_how(folder: Path) -> None:
     assert "select_reliable_sites" in best.attrs["history"]
 
 
+def test_a_reliability_that_came_with_sites_selects_nothing_without_a_threshold(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["select", "r.nc", "--given", "snr", "--out", "all.nc"]) == 1
+    assert "--given snr selects nothing by itself" in capsys.readouterr().err
+    assert not Path("all.nc").exists()
+
+
 def test_a_data_set_is_fetched_from_a_folder_with_its_checksums(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
