@@ -143,9 +143,9 @@ def compute_layer_predictivity(
 
     Returns
     -------
-    xr.Dataset (layer, site, area)
+    xr.Dataset (layer, site, areas)
         `correlation` (layer, site); `ceiling`, `ceiling_usable` (site); `corrected` (layer, site);
-        `predictivity` (layer, area): the median of `corrected` over the usable sites of an area.
+        `predictivity` (layer, areas): the median of `corrected` over the usable sites of an area.
 
     Raises
     ------
@@ -227,7 +227,13 @@ def draw_folds(
     order = np.random.default_rng([seed, 5]).permutation(len(groups))
     for fold, members in enumerate(np.array_split(order, number)):
         fold_of_group[members] = fold
-    return np.asarray(fold_of_group[index])
+    folds = np.asarray(fold_of_group[index])
+    if (smallest := int(np.bincount(folds).min())) < 3:
+        raise ValueError(
+            f"Groups ({by}) differ so much in size that a fold holds {smallest} of {len(index)} "
+            "stimuli; 3 are needed for a correlation. Give fewer folds, another seed or by=."
+        )
+    return folds
 
 
 def _choose_groups(labelled: xr.Dataset | xr.DataArray, number: int) -> str:

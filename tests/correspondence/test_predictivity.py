@@ -179,3 +179,15 @@ def test_what_cannot_be_predicted_is_refused() -> None:
         compute_predictivity(features, recording, method="lasso")
     with pytest.raises(ValueError, match="cannot be divided into 50 folds"):
         compute_predictivity(features, recording, folds=50)
+
+
+def test_a_fold_of_too_few_stimuli_is_refused_where_groups_differ_in_size() -> None:
+    names = ["face"] * 10 + ["chair", "cup"]
+    labelled = xr.DataArray(
+        np.zeros(12),
+        dims="stimulus",
+        coords={"stimulus": [f"im{k}" for k in range(12)], "object_name": ("stimulus", names)},
+    )
+    for seed in range(5):  # whichever groups come together, one fold has 1 or 2 stimuli
+        with pytest.raises(ValueError, match=r"a fold holds [12] of 12 stimuli"):
+            draw_folds(labelled, 2, seed=seed)
