@@ -6,6 +6,8 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 COLUMN = 85 / 25.4
 """Width of one journal column, inches."""
@@ -23,11 +25,26 @@ GREY = "#BBBBBB"
 """What is undefined."""
 
 
+class SettledLayout(ConstrainedLayoutEngine):
+    """Constrained layout that has settled when a figure is drawn for the first time.
+
+    Square images shrink to their aspect only as they are drawn, and what is annotated beside them
+    moves with them: a single pass leaves room where they would have been.
+    """
+
+    def execute(self, fig: Figure) -> None:
+        """Lay the figure out, let its axes take their aspect, and lay it out again."""
+        super().execute(fig)
+        for axes in fig.axes:
+            axes.apply_aspect()
+        super().execute(fig)
+
+
 def new_figure(width: float, height: float) -> Any:
     """Make a pyplot figure, so that a notebook shows it; pyplot is imported here, not before."""
     from matplotlib import pyplot
 
-    return pyplot.figure(figsize=(width, height), dpi=200, layout="constrained")
+    return pyplot.figure(figsize=(width, height), dpi=200, layout=SettledLayout())
 
 
 def colour_map() -> Any:
