@@ -33,6 +33,7 @@ from .inspection import (
 from .model import (
     align_stimuli as align_stimuli,
     as_recording as as_recording,
+    assign_time_bins as assign_time_bins,
     average_repetitions as average_repetitions,
     average_window as average_window,
     bin_spikes as bin_spikes,

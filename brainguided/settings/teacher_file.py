@@ -169,7 +169,7 @@ def _load_areas(entry: dict[str, Any], folder: Path) -> Teacher:
         loaded = {_name_file(file, files): load_recording(folder / file) for file in files}
         recording = next(iter(loaded.values()))
         if len(loaded) > 1:
-            recording = pool_recordings(loaded, stimuli=entry.get("pool", "same"))
+            recording = _pool(loaded, entry.get("pool", "same"))
             names = recording["stimulus"].values.tolist()
             stimuli = stimuli.sel(stimulus=[n for n in stimuli["stimulus"].values if n in names])
         if "area_from" in entry:
@@ -181,6 +181,14 @@ def _load_areas(entry: dict[str, Any], folder: Path) -> Teacher:
     if areas is not None:
         dissimilarities = _select_areas(dissimilarities, areas, entry["rdm"])
     return Teacher.from_rdms(rdms_from_dissimilarities(dissimilarities), stimuli, by=by)
+
+
+def _pool(loaded: dict[str, xr.Dataset], pool: Any) -> xr.Dataset:
+    """Pool recordings; what is refused is said in the words of a table, whose key is `pool`."""
+    try:
+        return pool_recordings(loaded, stimuli=pool)
+    except RecordingError as cause:
+        raise RecordingError(str(cause).replace("stimuli='", "pool = '")) from cause
 
 
 def _name_file(file: str, files: list[str]) -> str:

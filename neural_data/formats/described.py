@@ -62,12 +62,20 @@ def read_arrays(
     FileNotFoundError
         A file is missing.
     RecordingError
-        A file cannot be read, the names do not fit the array, or the area is not known.
+        A file cannot be read, the array has other axes, the names do not fit it, or the area is
+        not known.
     """
     path = Path(responses)
     values = load_array(path, variable=variable)
     if values.dtype.kind not in "iuf":
         raise RecordingError(f"{path} holds {values.dtype}; expected one array of numbers.")
+    if values.ndim not in (2, 3):
+        raise RecordingError(
+            f"{path.name} has shape {values.shape}; expected 2 axes (stimulus, site) or 3 "
+            "(stimulus, repetition, site). Time bins need their times and other axes their order: "
+            "describe the array in a small .toml file (see neural_data.read_described) and give "
+            "that to 'brainguided import described'."
+        )
     rows, columns = read_names(Path(stimuli), "stimulus"), read_names(Path(sites), "site")
     if area is None and "area" not in columns:
         raise RecordingError(

@@ -45,6 +45,7 @@ from .stimuli import (
     validate_stimuli as validate_stimuli,
 )
 from .windows import (
+    assign_time_bins as assign_time_bins,
     average_window as average_window,
     select_window as select_window,
 )

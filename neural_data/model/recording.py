@@ -300,7 +300,7 @@ def recording_from_arrays(
     response : array of numbers (stimulus, site), (stimulus, repetition, site) or
         (stimulus, repetition, site, time_bin). NaN where a repetition was not shown to a site.
         Integers, such as spike counts, become float64. The limits of time bins are given
-        afterwards: `neural_data.model.windows.assign_time_bins`.
+        afterwards: `neural_data.assign_time_bins`.
     stimulus, site : sequence of str
         One unique label for each row and each column. The stimulus labels are what images are
         found by.

@@ -41,7 +41,7 @@ def assign_time_bins(recording: xr.Dataset, edges: Any) -> xr.Dataset:
     --------
     >>> import numpy as np
     >>> from neural_data.model.recording import recording_from_arrays
-    >>> from neural_data.model.windows import assign_time_bins
+    >>> from neural_data import assign_time_bins
     >>> recording = recording_from_arrays(np.ones((3, 1, 2, 4)), stimulus=["a", "b", "c"],
     ...     site=["s1", "s2"], area="V4", units="spikes/s", source="made up")
     >>> assign_time_bins(recording, [0, 50, 100, 150, 200]).time_bin_end.values.tolist()
@@ -88,7 +88,7 @@ def select_window(recording: xr.Dataset, start: float, end: float) -> xr.Dataset
     --------
     >>> import numpy as np
     >>> from neural_data.model.recording import recording_from_arrays
-    >>> from neural_data.model.windows import assign_time_bins, select_window
+    >>> from neural_data import assign_time_bins, select_window
     >>> recording = assign_time_bins(recording_from_arrays(np.ones((3, 1, 2, 4)),
     ...     stimulus=["a", "b", "c"], site=["s1", "s2"], area="V4", units="spikes/s",
     ...     source="made up"), [0, 50, 100, 150, 200])
@@ -134,7 +134,7 @@ def average_window(recording: xr.Dataset, start: float, end: float) -> xr.Datase
     --------
     >>> import numpy as np
     >>> from neural_data.model.recording import recording_from_arrays
-    >>> from neural_data.model.windows import assign_time_bins, average_window
+    >>> from neural_data import assign_time_bins, average_window
     >>> recording = assign_time_bins(recording_from_arrays([[[[1.0, 2.0, 3.0]]]],
     ...     stimulus=["a"], site=["s1"], area="V4", units="spikes/s",
     ...     source="made up"), [0, 70, 120, 170])
@@ -178,7 +178,7 @@ def find_time_bins(recording: xr.Dataset, start: float, end: float) -> np.ndarra
     if missing:
         raise RecordingError(
             f"The {recording.sizes['time_bin']} time bins have no {' and no '.join(missing)}, so "
-            "it is unknown when they are: assign_time_bins(recording, edges) says it."
+            "it is unknown when they are: neural_data.assign_time_bins(recording, edges) says it."
         )
     starts, ends = (recording[coord].values.astype(float) for coord in TIME_COORDS)
     inside = np.flatnonzero((starts >= start - TOLERANCE) & (ends <= end + TOLERANCE))

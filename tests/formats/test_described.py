@@ -86,6 +86,15 @@ def test_names_that_do_not_fit_the_array_are_refused(folder: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 1, 2, 5)])
+def test_arrays_of_other_axes_are_to_be_described(folder: Path, shape: tuple[int, ...]) -> None:
+    np.save(folder / "r.npy", np.ones(shape))
+    with pytest.raises(RecordingError, match=r"r\.npy has shape \(3.*import described"):
+        read_arrays(
+            folder / "r.npy", stimuli=folder / "stimuli.txt", sites=folder / "sites.csv", **WHAT
+        )
+
+
 @pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00v\x00{'descr'"])
 def test_a_damaged_array_is_refused(folder: Path, content: bytes) -> None:
     (folder / "r.npy").write_bytes(content)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import neural_data
 from neural_data.errors import RecordingError
 from neural_data.model.recording import (
     average_repetitions,
@@ -187,5 +188,9 @@ def test_a_recording_without_bins_or_without_their_times_is_refused(recording):
     for function in (select_window, average_window):
         with pytest.raises(RecordingError, match=r"no time bins.*reduced to 70-170 ms already"):
             function(once, 70, 170)
-        with pytest.raises(RecordingError, match=r"7 time bins have no time_bin_start and no"):
+        with pytest.raises(
+            RecordingError, match=r"7 time bins have no time_bin_start and no"
+        ) as told:
             function(recording.drop_vars(["time_bin_start", "time_bin_end"]), 70, 170)
+        assert "neural_data.assign_time_bins(recording, edges)" in str(told.value)
+    assert neural_data.assign_time_bins is assign_time_bins
