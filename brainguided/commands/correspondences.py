@@ -80,7 +80,7 @@ def _add_observation(one: argparse.ArgumentParser) -> None:
         action="append",
         metavar="PATTERN",
         help="name or pattern such as '_blocks.*'; may be repeated (default: all convolutions, "
-        "linear maps and blocks, or what the network names in observed_layers)",
+        "linear maps, attentions and blocks, or what the network names in observed_layers)",
     )
     one.add_argument(
         "--exclude",

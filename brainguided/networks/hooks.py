@@ -72,7 +72,7 @@ def observe_layers(
     Raises
     ------
     ValueError
-        If a layer is no module of the network, was not used, or returns no tensor over stimuli.
+        If a layer is no module of the network, was not called, or returns no tensor over stimuli.
     """
     modules = dict(network.named_modules())
     calls: dict[str, int] = {}
@@ -87,14 +87,15 @@ def observe_layers(
     reached: set[str] = set()
 
     def observe(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
             calls[name] = calls.get(name, 0) + 1
             call = calls[name]
             if not wanted[name] & {0, call}:
                 return
             label = name if call == 1 else f"{name}:{call}"
             reached.update((name, label, f"{name}:{call}"))
-            consume(label, reduce_tokens(take_tensor(output, label, n_stimuli), tokens))
+            tensor = take_tensor(drop_weights(module, output), label, n_stimuli)
+            consume(label, reduce_tokens(tensor, tokens))
 
         return hook
 
@@ -104,7 +105,7 @@ def observe_layers(
             yield calls
         silent = [layer for layer in layers if layer not in reached]
         if silent:
-            raise ValueError(f"The forward pass did not use the layers {silent}; leave them out.")
+            raise ValueError(f"The forward pass did not call the layers {silent}; leave them out.")
     except Enough:
         pass
     finally:
@@ -117,6 +118,15 @@ def show_images(network: nn.Module, inputs: Tensor) -> Any:
     if "pixel_values" in inspect.signature(network.forward).parameters:
         return network(pixel_values=inputs)
     return network(inputs)
+
+
+def drop_weights(module: nn.Module, output: Any) -> Any:
+    """Return a module's output; of torch's attention without the weights that it also returns.
+
+    With tokens first, these are the only part over stimuli, and would pass for its output.
+    """
+    attends = isinstance(module, nn.MultiheadAttention) and isinstance(output, tuple)
+    return output[0] if attends else output
 
 
 def take_tensor(output: Any, layer: str, n_stimuli: int) -> Tensor:

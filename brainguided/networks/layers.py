@@ -20,7 +20,7 @@ MEMORY = 512
 """MiB of activations that are held at a time."""
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _TRANSFORMERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
-_WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.MultiheadAttention)
 _PASSING = ("Identity", "Flatten", "DropPath", "StochasticDepth")
 
 
@@ -81,11 +81,11 @@ def list_layers(network: nn.Module) -> tuple[str, ...]:
 
     Networks built here say so themselves (``observed_layers``: every convolutional layer after
     batch norm, ReLU and pooling of a plain or macro network, every cell, residual block or
-    recurrent area of the others). Of any other module: all convolutions and linear maps, and all
-    blocks, whose output holds the residual sum. Blocks are the elements of an ``nn.Sequential``,
-    ``ModuleList`` or ``ModuleDict`` that are made of modules themselves (``layer1.0`` of a ResNet,
-    ``blocks.0`` of a transformer), modules of a class that occurs several times outside of those,
-    and torch's transformer layers.
+    recurrent area of the others). Of any other module: all convolutions, linear maps and torch's
+    multi-head attentions (their output, not their weights), and all blocks, whose output holds the
+    residual sum. Blocks are the elements of an ``nn.Sequential``, ``ModuleList`` or ``ModuleDict``
+    that are made of modules themselves (``layer1.0`` of a ResNet, ``blocks.0`` of a transformer),
+    modules of a class that occurs several times outside of those, and torch's transformer layers.
     """
     own = getattr(network, "observed_layers", None)
     if own is not None:
@@ -141,9 +141,10 @@ def select_layers(
         (``nn.Sequential`` and its like, whose output is that of their last module) nor dropouts
         and identities; a name does. What a pattern after ``!`` matches is left out:
         ``["*", "!*.norm*"]``; where all patterns begin so, of the default. By default all
-        convolutions, linear maps and blocks; networks built here say themselves which layers are
-        observed. A module that is used several times in one forward pass is observed each time,
-        as ``name``, ``name:2``, ``name:3``; with ``name:2`` only that use is.
+        convolutions, linear maps, multi-head attentions and blocks; networks built here say
+        themselves which layers are observed. A module that is used several times in one forward
+        pass is observed each time, as ``name``, ``name:2``, ``name:3``; with ``name:2`` only that
+        use is.
 
     Returns
     -------
@@ -232,13 +233,13 @@ def describe_layers(
     xr.Dataset (layer)
         In the order in which the forward pass reaches them: `units`; `bytes` of the activations
         of all stimuli as float32; `shape` of the output for one stimulus; `kind` of module. Layers
-        that a pattern matches and that the forward pass does not use are named in
+        that a pattern matches and that the forward pass does not call are named in
         ``attrs["left_out"]``; ``attrs["tokens"]`` says what is taken of transformers' outputs.
 
     Raises
     ------
     ValueError
-        If a layer does not exist, is not used though it was named, or returns no tensor; if the
+        If a layer does not exist, is not called though it was named, or returns no tensor; if the
         network cannot run on these images.
 
     Examples

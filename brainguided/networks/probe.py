@@ -12,7 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from brainguided.networks.hooks import at_rest, reduce_tokens, show_images, take_tensor
+from brainguided.networks.hooks import (
+    at_rest,
+    drop_weights,
+    reduce_tokens,
+    show_images,
+    take_tensor,
+)
 from brainguided.networks.layers import (
     Layers,
     Observation,
@@ -75,14 +81,14 @@ def probe_layers(
         The first is shown.
     layers : str, sequence of str or Observation, optional
         As for ``layers.select_layers``. Layers that a pattern, or the default, matches are left
-        out where the forward pass does not use them, they return no tensor over stimuli, or their
+        out where the forward pass does not call them, they return no tensor over stimuli, or their
         output is that of another layer handed on. What was found before is returned as it is.
     preprocessing : Preprocessing, optional
 
     Raises
     ------
     ValueError
-        If a layer that was named is not used or returns no tensor over stimuli, if none is left,
+        If a layer that was named is not called or returns no tensor over stimuli, if none is left,
         or if the network cannot run on these images: then with the module that failed.
     """
     if isinstance(layers, ProbedLayers):
@@ -112,8 +118,19 @@ def probe_layers(
             "observed; give the Python module that it was made of."
         )
     if named:
-        raise ValueError(f"The forward pass did not use the layers {named}; leave them out.")
-    seen.left_out |= dict.fromkeys(silent, "not used in the forward pass")
+        around = list(filter(None, (_find_attention(network, seen, name) for name in named)))
+        instead = f", or take the attention that uses their weights: {around}" if around else ""
+        raise ValueError(
+            f"The forward pass did not call the layers {named}; leave them out{instead}."
+        )
+    for name in silent:
+        attention = _find_attention(network, seen, name)
+        seen.left_out[name] = (
+            f"its weights are used by {attention} without calling it, so it cannot be observed "
+            f"(take {attention})"
+            if attention
+            else "not called in the forward pass"
+        )
     _leave_out_repeated(seen, network)
     if not seen.shapes:
         raise ValueError(f"No layer is left: {seen.left_out}. Name those that are meant.")
@@ -179,9 +196,9 @@ def _watch_modules(network: nn.Module, seen: _Seen) -> Iterator[None]:
         return lambda *_: seen.running.append(name)
 
     def leave(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
             seen.running.pop()
-            seen.note(name, output)
+            seen.note(name, drop_weights(module, output))
 
         return hook
 
@@ -195,6 +212,15 @@ def _watch_modules(network: nn.Module, seen: _Seen) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _find_attention(network: nn.Module, seen: _Seen, name: str) -> str:
+    """Return the attention of torch that used a layer's weights without calling it, or nothing."""
+    parent = name.partition(":")[0].rpartition(".")[0]
+    used = parent in seen.calls and name not in seen.calls
+    return (
+        parent if used and isinstance(network.get_submodule(parent), nn.MultiheadAttention) else ""
+    )
 
 
 def _leave_out_repeated(seen: _Seen, network: nn.Module) -> None:

@@ -59,7 +59,7 @@ def record_activations(
     RecordingError
         If the stimulus set is not valid.
     ValueError
-        If a layer does not exist, is not used, or returns no tensor.
+        If a layer does not exist, is not called, or returns no tensor.
     """
     import netCDF4
 

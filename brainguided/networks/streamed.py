@@ -114,7 +114,7 @@ def compute_layer_rdms(
     rsatoolbox.rdm.RDMs
         One RDM a layer (and call), float32, ``rdm_descriptors["layer"]`` their names,
         ``descriptors`` say the ``network``, its ``preprocessing``, which ``tokens`` were taken and
-        which layers were ``left_out`` since the forward pass does not use them. A condition to
+        which layers were ``left_out`` since the forward pass does not call them. A condition to
         which a layer does not respond at all has correlation distance 1 to all others.
 
     Raises
@@ -122,7 +122,7 @@ def compute_layer_rdms(
     RecordingError
         If the stimulus set is not valid or has no coordinate `by`.
     ValueError
-        If a layer that was named does not exist or is not used, an activation is not finite, or
+        If a layer that was named does not exist or is not called, an activation is not finite, or
         the network cannot run on these images.
 
     References

@@ -108,11 +108,15 @@ def test_layers_are_excluded_and_those_left_out_are_named(lab, tmp_path, capsys)
     more = ("--exclude", "*.linear1", "--exclude", "patch", "--tokens", "mean")
     assert run(lab, "--model", model, "--out", str(out), *more) == 0
     said = capsys.readouterr().err
-    assert "Left out: layer.self_attn.out_proj: not used in the forward pass." in said
+    left_out = (
+        "layer.self_attn.out_proj: its weights are used by layer.self_attn without calling it, so "
+        "it cannot be observed (take layer.self_attn)"
+    )
+    assert f"Left out: {left_out}." in said
     found = xr.open_dataset(out / "correspondence.nc")
-    assert found["layer"].values.tolist() == ["layer.linear2", "layer"]
+    assert found["layer"].values.tolist() == ["layer.self_attn", "layer.linear2", "layer"]
     assert found.attrs["tokens"] == "mean"
-    assert found.attrs["left_out"] == "layer.self_attn.out_proj: not used in the forward pass"
+    assert found.attrs["left_out"] == left_out
     with pytest.raises(SystemExit):
         run(lab, "--model", model, "--out", str(tmp_path / "none"), "--memory", "inf")
     assert "--memory: inf is not a number of GiB above 0" in capsys.readouterr().err

@@ -192,15 +192,87 @@ def test_transformers_are_observed_and_what_they_do_not_use_is_named() -> None:
     network, stimuli = seeded(ViT()), make_stimuli(8)
     rdms = compute_layer_rdms(network, stimuli)
     assert list(rdms.rdm_descriptors["layer"]) == [
-        "patch", "encoder.layers.0.linear1", "encoder.layers.0.linear2", "encoder.layers.0",
+        "patch", "encoder.layers.0.self_attn", "encoder.layers.0.linear1",
+        "encoder.layers.0.linear2", "encoder.layers.0", "encoder.layers.1.self_attn",
         "encoder.layers.1.linear1", "encoder.layers.1.linear2", "encoder.layers.1", "head",
     ]  # fmt: skip
-    assert rdms.descriptors["left_out"].count("out_proj: not used in the forward pass") == 2
+    for k in (0, 1):
+        attention = f"encoder.layers.{k}.self_attn"
+        assert (
+            f"{attention}.out_proj: its weights are used by {attention} without calling it, so it "
+            f"cannot be observed (take {attention})"
+        ) in rdms.descriptors["left_out"]
     layers = rdm_layers(network, layers=["encoder.*", "!*.norm?", "!*.linear*"])
     assert layers == [f"encoder.layers.{k}{part}" for k in (0, 1) for part in (".self_attn", "")]
     assert "encoder" in rdm_layers(network, layers=["encoder", "head"])  # by its name
-    with pytest.raises(ValueError, match=r"did not use .*\['encoder.layers.0.self_attn.out_proj'"):
+    with pytest.raises(ValueError, match=r"did not call .*\['encoder.layers.0.self_attn.out_proj'"):
         rdm_layers(network, layers="encoder.layers.0.self_attn.out_proj")
+
+
+class Attending(nn.Module):
+    """A block of a transformer written by hand, around torch's attention."""
+
+    def __init__(self, batch_first: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(16)
+        self.attn = nn.MultiheadAttention(16, 2, batch_first=batch_first)
+        self.mlp = nn.Sequential(nn.Linear(16, 24), nn.GELU(), nn.Linear(24, 16))
+
+    def forward(self, x):
+        y = self.norm(x)
+        x = x + self.attn(y, y, y)[0]
+        return x + self.mlp(x)
+
+
+class OwnViT(nn.Module):
+    def __init__(self, batch_first: bool = True) -> None:
+        super().__init__()
+        self.batch_first = batch_first
+        self.patch = nn.Conv2d(3, 16, 8, stride=8)
+        self.blocks = nn.Sequential(Attending(batch_first), Attending(batch_first))
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        if self.batch_first:
+            return self.head(self.blocks(x).mean(1))
+        return self.head(self.blocks(x.transpose(0, 1)).mean(0))
+
+
+def test_attention_is_a_layer_by_default_and_stands_for_its_own_output_map() -> None:
+    network, stimuli = seeded(OwnViT()).eval(), make_stimuli(8)
+    table = describe_layers(network, stimuli)
+    assert table["layer"].values.tolist() == [
+        "patch", "blocks.0.attn", "blocks.0.mlp.0", "blocks.0.mlp.2", "blocks.0",
+        "blocks.1.attn", "blocks.1.mlp.0", "blocks.1.mlp.2", "blocks.1", "head",
+    ]  # fmt: skip
+    assert table.attrs["left_out"].split("; ") == [
+        f"blocks.{k}.attn.out_proj: its weights are used by blocks.{k}.attn without calling it, so "
+        f"it cannot be observed (take blocks.{k}.attn)"
+        for k in (0, 1)
+    ]
+    rdms = compute_layer_rdms(network, stimuli, layers="blocks.0.attn")
+    with torch.no_grad():
+        x = network.patch(images_to_tensor(stimuli["image"].values)).flatten(2).transpose(1, 2)
+        block = network.blocks[0]
+        patterns = block.attn(*[block.norm(x)] * 3)[0].flatten(1).double().numpy()
+    expected = 1 - np.corrcoef(patterns)[np.triu_indices(8, 1)]
+    np.testing.assert_allclose(rdms.dissimilarities[0], expected, atol=1e-5)
+    with pytest.raises(
+        ValueError,
+        match=r"did not call the layers \['blocks.0.attn.out_proj'\]; leave them out, or take the "
+        r"attention that uses their weights: \['blocks.0.attn'\]",
+    ):
+        describe_layers(network, stimuli, layers="blocks.0.attn.out_proj")
+
+
+def test_weights_of_attention_are_never_taken_for_its_output() -> None:
+    network, stimuli = seeded(OwnViT(batch_first=False)), make_stimuli(16)  # 16 tokens too
+    table = describe_layers(network, stimuli)
+    assert not [n for n in table["layer"].values.tolist() if n.endswith("attn")]
+    assert "blocks.0.attn: returns a tensor of shape (16, 1, 16)" in table.attrs["left_out"]
+    with pytest.raises(ValueError, match=r"'blocks.0.attn' returns .*\(16, 1, 16\).*batch_first"):
+        compute_layer_rdms(network, stimuli, layers="blocks.0.attn")
 
 
 def test_all_tokens_the_class_token_or_their_mean_are_taken_and_said() -> None:
@@ -300,7 +372,7 @@ def test_mappings_and_tuples_give_their_first_tensor_over_stimuli() -> None:
     left_out = describe_layers(odd, stimuli, layers="*").attrs["left_out"]
     assert left_out == "1: returns complex numbers; 2: returns complex numbers"
     assert (
-        describe_layers(network, stimuli).attrs["left_out"] == "aux: not used in the forward pass"
+        describe_layers(network, stimuli).attrs["left_out"] == "aux: not called in the forward pass"
     )
     recurrent = seeded(Recurrent())
     table = describe_layers(recurrent, stimuli, layers="*")

@@ -98,7 +98,7 @@ def test_unknown_and_unused_layers_are_refused() -> None:
         def forward(self, x):
             return self.used(x)
 
-    with pytest.raises(ValueError, match=r"did not use the layers \['idle'\]"):
+    with pytest.raises(ValueError, match=r"did not call the layers \['idle'\]"):
         compute_layer_rdms(Idle(), stimuli, layers=["used", "idle"])
 
 

@@ -50,7 +50,7 @@ def test_layers_are_chosen_by_name_pattern_and_use_in_the_order_of_the_network()
     assert list(rdms.rdm_descriptors["layer"]) == ["shared:2", "memory"]
     both = compute_layer_rdms(network, make_stimuli(8, size=12), layers="shared")
     np.testing.assert_array_equal(both.dissimilarities[1], rdms.dissimilarities[0])
-    with pytest.raises(ValueError, match=r"did not use the layers \['shared:3'\]"):
+    with pytest.raises(ValueError, match=r"did not call the layers \['shared:3'\]"):
         compute_layer_rdms(network, make_stimuli(8, size=12), layers="shared:3")
 
 
@@ -164,7 +164,7 @@ def test_the_mode_of_every_module_survives_an_error() -> None:
     network = Branched()
     network.train()
     network.stem.eval()
-    with pytest.raises(ValueError, match="not use"):
+    with pytest.raises(ValueError, match="not call"):
         compute_layer_rdms(network, make_stimuli(6, size=12), layers="shared:9")
     assert network.training
     assert not network.stem[0].training
