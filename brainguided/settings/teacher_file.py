@@ -17,6 +17,7 @@ from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.pooling import KEPT, name_areas, pool_recordings, pool_stimuli, split_areas
 from neural_data.model.recording import load_recording
 from neural_data.model.stimuli import load_stimuli
+from neural_data.model.windows import average_window
 from neural_data.simulation.simulate import simulate_macaque
 
 SIMULATED_SEED = 0
@@ -25,6 +26,7 @@ KEYS = {
     "pool": "text",
     "split": "text",
     "area_from": "text",
+    "window": "window",
     "name": "text",
     "rdm": "text",
     "simulated": "truth",
@@ -53,6 +55,7 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
             zscore = true                # sites, over stimuli; false by default
             name = "V4 (WE)"             # of the only area; its own by default
             area_from = "subregion"      # a coordinate of the sites that names their areas
+            window = [70, 170]           # ms, of a recording with time bins: see average_window
 
             [[teacher]]                  # several animals or sessions, see pool_recordings
             recording = ["a.nc", "b.nc"]
@@ -128,6 +131,8 @@ def check_teacher(where: str, entry: dict[str, Any], folder: Path, problems: lis
         problems.append(f"{where}split is given, but only sites of a recording can be split")
     if "area_from" in entry and "recording" not in entry:
         problems.append(f"{where}area_from is given, but only a recording has sites")
+    if "window" in entry and "recording" not in entry:
+        problems.append(f"{where}window is given, but only a recording has time bins")
     for key in ("recording", "rdm", "stimuli"):
         files = _list_files(entry.get(key, []))
         if len(set(files)) < len(files):
@@ -172,6 +177,8 @@ def _load_areas(entry: dict[str, Any], folder: Path) -> Teacher:
             recording = _pool(loaded, entry.get("pool", "same"))
             names = recording["stimulus"].values.tolist()
             stimuli = stimuli.sel(stimulus=[n for n in stimuli["stimulus"].values if n in names])
+        if "window" in entry:
+            recording = average_window(recording, *entry["window"])
         if "area_from" in entry:
             recording = name_areas(recording, by=entry["area_from"])
         if "split" in entry:

@@ -29,6 +29,10 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "choice": (lambda v: isinstance(v, str | dict), "a name in quotes, or a table in braces"),
     "augment": (lambda v: type(v) is bool or v == "shift", 'true, false or "shift"'),
     "table": (lambda v: isinstance(v, dict), "a table in braces"),
+    "window": (
+        lambda v: isinstance(v, list) and len(v) == 2 and all(type(x) in (int, float) for x in v),
+        "[start, end] in ms",
+    ),
     "files": (
         lambda v: isinstance(v, str) or (isinstance(v, list) and bool(v) and _all_text(v)),
         "text in quotes, or a list of such",

@@ -17,6 +17,8 @@ from brainguided.settings.teacher_file import load_teacher
 from brainguided.settings.toml import RunFileError
 from neural_data import (
     Macaque,
+    TimeCourse,
+    average_window,
     load_recording,
     load_stimuli,
     pool_recordings,
@@ -170,3 +172,25 @@ def test_the_command_line_pools_searches_and_maps(folder, monkeypatch, capsys) -
     assert "pool each kind by itself" in capsys.readouterr().err
     assert main(["pool", "we.nc", "pe.nc", "--out", "x.nc"]) != 0
     assert not (folder / "x.nc").exists()
+
+
+def test_teachers_of_one_recording_may_have_a_window_of_time_each(tmp_path) -> None:
+    images = simulate_objects(1, size=32, seed=1)
+    setting = Macaque(time=TimeCourse(start=0, end=200, bin_width=50))
+    recording, _ = simulate_macaque(images, repetitions=3, n_v4=0, n_it=12, seed=0, macaque=setting)
+    save_recording(recording, tmp_path / "it.nc")
+    save_stimuli(images, tmp_path / "images.nc")
+    table = '[[teacher]]\nrecording = "it.nc"\nstimuli = "images.nc"\nby = "object_name"\n'
+    text = "".join(
+        f'{table}window = [{start}, {end}]\nname = "IT {start}-{end} ms"\n'
+        for start, end in ((50, 100), (100, 200))
+    )
+    teacher = load_teacher(write(tmp_path, text))
+    assert teacher.areas == ("IT 50-100 ms", "IT 100-200 ms")
+    for target, window in zip(teacher, ((50, 100), (100, 200)), strict=True):
+        alone = compute_rdms(average_window(recording, *window), by="object_name")
+        np.testing.assert_allclose(target.rdm.dissimilarities, alone.dissimilarities)
+    with pytest.raises(RunFileError, match=r"window is \[50\], expected \[start, end\] in ms"):
+        load_teacher(write(tmp_path, f"{table}window = [50]\n"))
+    with pytest.raises(RunFileError, match="only a recording has time bins"):
+        load_teacher(write(tmp_path, "[[teacher]]\nsimulated = true\nwindow = [0, 50]\n"))
