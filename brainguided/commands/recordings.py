@@ -282,6 +282,11 @@ def _load_rdms(path: Path, areas: list[str] | None, by: str, zscore: bool) -> RD
         and not zscore
     ):
         return rdms_from_dissimilarities(data)
+    if "image" in data:
+        raise ValueError(
+            f"{path} holds images, which have no RDM of their own: give the recording of the "
+            "responses to them."
+        )
     recording = select_recording(load_recording(path), area=areas)
     return compute_rdms(recording, by=by, zscore=zscore)
 

@@ -72,7 +72,11 @@ def check_alignment(first: list[str], second: list[str], *, names: tuple[str, st
         )
     else:
         common = len(set(first) & set(second))
-        advice = f"They have {common} stimuli in common: select those in both first."
+        advice = f"They have {common} stimuli in common: " + (
+            "select those in both first."
+            if common
+            else "give both the same names, or the same data."
+        )
     raise AlignmentError(f"{seen}. {advice}")
 
 

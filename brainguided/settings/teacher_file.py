@@ -11,10 +11,11 @@ import xarray as xr
 from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.compute import rdms_from_dissimilarities
 from brainguided.rdms.measures import DEFAULT, MEASURES
-from brainguided.settings.toml import check_keys, read_toml, refuse_file
+from brainguided.settings.toml import RunFileError, check_keys, read_toml, refuse_file
 from neural_data.errors import RecordingError, format_names
+from neural_data.model.areas import name_areas, split_areas
 from neural_data.model.dissimilarities import load_dissimilarities
-from neural_data.model.pooling import KEPT, name_areas, pool_recordings, pool_stimuli, split_areas
+from neural_data.model.pooling import KEPT, pool_recordings, pool_stimuli
 from neural_data.model.recording import load_recording
 from neural_data.model.stimuli import load_stimuli
 from neural_data.model.windows import average_window
@@ -81,6 +82,12 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
         The data it names are not what they should be.
     """
     path = Path(path)
+    if path.is_file() and _is_netcdf(path):
+        raise RunFileError(
+            f"{path} holds data, a recording or the like, and is no teacher file. Name it in a "
+            f"TOML file and give that: a line [[teacher]], then recording = '{path.name}' (or rdm) "
+            "and stimuli = 'IMAGES.nc'."
+        )
     tables = read_toml(path, "teacher file").get("teacher")
     problems: list[str] = []
     if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables) or not tables:
@@ -90,6 +97,11 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
         check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
     refuse_file(path, problems)
     return join_teachers(tables, path.parent)
+
+
+def _is_netcdf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"\x89HDF", b"CDF"))
 
 
 def join_teachers(tables: list[dict[str, Any]], folder: Path) -> Teacher:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from neural_data.errors import RecordingError
 from neural_data.formats.table import FORMATS, find_function
+from neural_data.storage.image_files import SUFFIXES
 
 
 def open_source(path: str | os.PathLike[str]) -> tuple[str, xr.Dataset]:
@@ -43,6 +44,12 @@ def open_source(path: str | os.PathLike[str]) -> tuple[str, xr.Dataset]:
         if one.open and one.matches(path):
             kind, data = find_function(one.open)(path)
             return kind, data
+    files = path.rglob("*") if path.is_dir() else ()
+    if any(file.suffix.lower() in SUFFIXES for file in files):
+        raise RecordingError(
+            f"{path.name} is a folder with images: make a stimulus set of it with 'brainguided "
+            "import images' (neural_data.read_stimuli), and give that."
+        )
     what = "is a folder with nothing in it" if path.is_dir() else "is of no format"
     known = ", ".join(one.files for one in FORMATS if one.files)
     raise RecordingError(f"{path.name} {what} that is read here; expected {known}.")

@@ -1,3 +1,7 @@
+from .areas import (
+    name_areas as name_areas,
+    split_areas as split_areas,
+)
 from .dissimilarities import (
     load_dissimilarities as load_dissimilarities,
     save_dissimilarities as save_dissimilarities,
@@ -9,10 +13,8 @@ from .patterns import (
     zscore_sites as zscore_sites,
 )
 from .pooling import (
-    name_areas as name_areas,
     pool_recordings as pool_recordings,
     pool_stimuli as pool_stimuli,
-    split_areas as split_areas,
 )
 from .presentations import recording_from_presentations as recording_from_presentations
 from .recording import (

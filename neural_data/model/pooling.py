@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ def pool_recordings(
     named = _name_all(recordings, "recordings")
     for name, recording in named.items():
         check_structure(recording, name=f"recording {name}")
-    problems = _compare_responses(named)
+    problems = _compare_responses(named) + _find_repeated(named)
     chosen = _choose_stimuli(named, stimuli, problems)
     labels, left_out = _join_stimulus_labels(named, chosen, problems)
     raise_problems("These recordings cannot be pooled", problems)
@@ -145,66 +146,6 @@ def pool_stimuli(sets: Named) -> xr.Dataset:
     return validate_stimuli(joined, name="the joined stimulus set")
 
 
-def split_areas(recording: xr.Dataset, *, by: str = "animal") -> xr.Dataset:
-    """Make areas of their own of the sites of each animal, session or other group.
-
-    Parameters
-    ----------
-    recording : xarray.Dataset
-        Sites of one area or several.
-    by : str, optional
-        Coordinate over sites whose values are put behind the name of the area: "V4 (WE)".
-
-    Returns
-    -------
-    xarray.Dataset
-        A recording, otherwise the same.
-
-    Raises
-    ------
-    RecordingError
-        There is no such coordinate over sites.
-    """
-    pairs = zip(recording["area"].values, _find_groups(recording, by), strict=True)
-    names = np.array([f"{area} ({value})" for area, value in pairs])
-    return add_step(recording.assign_coords(area=("site", names)), f"split_areas(by={by!r})")
-
-
-def name_areas(recording: xr.Dataset, *, by: str = "subregion") -> xr.Dataset:
-    """Take the areas from another coordinate of the sites, such as "pIT" for "IT".
-
-    Parameters
-    ----------
-    recording : xarray.Dataset
-        Sites of one area or several.
-    by : str, optional
-        Coordinate over sites.
-
-    Returns
-    -------
-    xarray.Dataset
-        A recording, otherwise the same.
-
-    Raises
-    ------
-    RecordingError
-        There is no such coordinate over sites.
-    """
-    names = _find_groups(recording, by)
-    return add_step(recording.assign_coords(area=("site", names)), f"name_areas(by={by!r})")
-
-
-def _find_groups(recording: xr.Dataset, by: str) -> np.ndarray:
-    check_structure(recording)
-    known = [str(k) for k, c in recording.coords.items() if c.dims == ("site",)]
-    if by not in known:
-        raise RecordingError(
-            f"No coordinate {by!r} over dim 'site' to name or split areas by; there are "
-            f"{format_names(known)}."
-        )
-    return np.asarray(recording[by].values.astype(str))
-
-
 def _name_all(data: Named, what: str) -> dict[str, xr.Dataset]:
     if isinstance(data, xr.Dataset | xr.DataArray | str) or not isinstance(
         data, Mapping | Sequence
@@ -266,6 +207,23 @@ def _compare_responses(named: dict[str, xr.Dataset]) -> list[str]:
             "recording.assign_coords(animal=('site', [...]))"
         )
     return problems
+
+
+def _find_repeated(named: dict[str, xr.Dataset]) -> list[str]:
+    """List recordings that have the same names and the same responses as one before them."""
+
+    def is_same(a: xr.Dataset, b: xr.Dataset) -> bool:
+        return all(
+            a[key].shape == b[key].shape and np.array_equal(a[key].values, b[key].values)
+            for key in ("site", "stimulus")
+        ) and np.array_equal(a["response"].values, b["response"].values, equal_nan=True)
+
+    return [
+        f"{first} and {second} hold the same data: every site, stimulus and response is the same. "
+        "Give each recording once"
+        for (first, a), (second, b) in combinations(named.items(), 2)
+        if is_same(a, b)
+    ]
 
 
 def _choose_stimuli(named: dict[str, xr.Dataset], stimuli: str, problems: list[str]) -> list[str]:

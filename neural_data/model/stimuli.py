@@ -12,10 +12,11 @@ import xarray as xr
 
 from neural_data.errors import AlignmentError, RecordingError, format_names, raise_problems
 from neural_data.labels import as_labels
+from neural_data.model._name_differences import advise, explain_differences
 from neural_data.model.image_decoding import decode, history_of
 from neural_data.model.schema import check_labels, check_savable, check_source, describe_wrong_dims
 from neural_data.storage.csv_tables import read_table
-from neural_data.storage.image_files import read_image_files, strip_ending
+from neural_data.storage.image_files import read_image_files
 from neural_data.storage.netcdf import open_netcdf, write_netcdf
 
 DIMS = ("stimulus", "y", "x", "channel")
@@ -312,11 +313,8 @@ def align_stimuli(
             f"{len(unused)} of the {len(have)} images have no response in the {name}: "
             + format_names(unused)
         )
-    if imageless and {strip_ending(n) for n in imageless} & {strip_ending(n) for n in unused}:
-        problems.append(
-            "some differ only in the ending of a file name, as 'im1' and 'im1.png': name both with "
-            "or both without it, with assign_coords(stimulus=...)"
-        )
+    explained = explain_differences(imageless, unused)
+    problems += explained
     if len(known) < len(wanted):
         seen: set[str] = set()
         twice = dict.fromkeys(n for n in wanted if n in seen or seen.add(n))  # type: ignore[func-returns-value]
@@ -326,8 +324,7 @@ def align_stimuli(
         raise AlignmentError(
             f"The {name} and the images are not about the same stimuli ({common} in common):"
             + "".join(f"\n  - {problem}" for problem in problems)
-            + "\nSelect those in common first: stimuli.sel(stimulus=...) and, for a recording, "
-            "select_recording(recording, stimulus=...)."
+            + f"\n{advise(common, bool(explained))}"
         )
     return stimuli.isel(stimulus=[position[stimulus] for stimulus in wanted])
 

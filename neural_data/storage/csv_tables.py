@@ -55,6 +55,12 @@ def read_table(
             )
     except (ValueError, pd.errors.ParserError, csv.Error) as cause:
         raise RecordingError(f"{path} cannot be read as a CSV table: {cause}.") from cause
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise RecordingError(
+                f"{path.name} has its columns between {name} instead of commas: save it with "
+                "commas (and decimal points)."
+            )
     refuse_misfits(path, misfits, len(header))
     refuse_twice(path, header)
     named = [alias for alias in aliases if alias in table.columns]

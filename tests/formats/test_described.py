@@ -86,6 +86,16 @@ def test_names_that_do_not_fit_the_array_are_refused(folder: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_tables_without_commas_are_said_to_be_so(folder: Path, separator: str, name: str) -> None:
+    text = f"site{separator}area{separator}depth\n"
+    (folder / "sites.csv").write_text(text + text.replace("depth", "0,5"))
+    with pytest.raises(RecordingError, match=rf"sites\.csv has its columns between {name}"):
+        read_arrays(
+            folder / "r.npy", stimuli=folder / "stimuli.txt", sites=folder / "sites.csv", **WHAT
+        )
+
+
 @pytest.mark.parametrize("shape", [(3,), (3, 1, 2, 5)])
 def test_arrays_of_other_axes_are_to_be_described(folder: Path, shape: tuple[int, ...]) -> None:
     np.save(folder / "r.npy", np.ones(shape))

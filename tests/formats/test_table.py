@@ -111,5 +111,9 @@ def test_what_is_of_no_format_is_refused_with_all_that_are(tmp_path: Path) -> No
     with pytest.raises(RecordingError, match="empty is a folder with nothing in it"):
         open_source(tmp_path / "empty")
     np.save(tmp_path / "a.npy", np.ones(3))
-    with pytest.raises(RecordingError, match="does not say what its axes are"):
+    with pytest.raises(RecordingError, match=r"does not say what its axes are.*import arrays"):
         open_source(tmp_path / "a.npy")
+    (tmp_path / "shown" / "faces").mkdir(parents=True)
+    (tmp_path / "shown" / "faces" / "a.PNG").write_bytes(b"")
+    with pytest.raises(RecordingError, match=r"shown is a folder with images.*import images"):
+        open_source(tmp_path / "shown")

@@ -132,7 +132,7 @@ def test_what_does_not_belong_together_is_refused_all_at_once() -> None:
 
 def test_coordinates_that_some_lack_are_left_out_and_named() -> None:
     a = make_recording("A", names(1, 2)).assign_coords(subregion=("site", ["p"] * 4))
-    b = make_recording("B", names(1, 2)).drop_vars("category")
+    b = make_recording("B", names(1, 2), seed=1).drop_vars("category")
     pooled = pool_recordings([a, b])
     assert "subregion" not in pooled.coords
     assert "category" not in pooled.coords
@@ -223,10 +223,10 @@ def test_areas_are_taken_from_another_coordinate_of_the_sites() -> None:
 def test_labels_that_are_unknown_in_all_are_the_same_and_dates_stay_dates() -> None:
     days = np.array(["2020-01-01", "NaT"], dtype="datetime64[ns]")
     a, b = (
-        make_recording(animal, names(1, 2)).assign_coords(
+        make_recording(animal, names(1, 2), seed=seed).assign_coords(
             size=("stimulus", [2.5, np.nan], {"units": "deg"}), made=("stimulus", days)
         )
-        for animal in ("WE", "MA")
+        for seed, animal in enumerate(("WE", "MA"))
     )
     pooled = pool_recordings({"WE": a, "MA": b})
     xr.testing.assert_identical(pooled["size"].variable, a["size"].variable)
@@ -234,3 +234,13 @@ def test_labels_that_are_unknown_in_all_are_the_same_and_dates_stay_dates() -> N
     b["size"][1] = 3.0
     with pytest.raises(RecordingError, match=r"'size' of 1 stimuli differs between them \('im2'\)"):
         pool_recordings({"WE": a, "MA": b})
+
+
+def test_the_same_data_given_twice_are_refused_by_name() -> None:
+    a, b = make_recording("WE", names(1, 2, 3)), make_recording("PE", names(1, 2, 3), seed=1)
+    a["response"][0, 2] = np.nan
+    with pytest.raises(RecordingError, match=r"1 and 3 hold the same data"):
+        pool_recordings([a, b, a.copy(deep=True)])
+    other = a.copy(deep=True)
+    other["response"][1, 0, 0] += 1
+    assert pool_recordings([a, other]).sizes["site"] == 8

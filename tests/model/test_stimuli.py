@@ -419,3 +419,18 @@ def test_names_that_differ_only_in_endings_are_said_to() -> None:
     with pytest.raises(AlignmentError) as told:
         align_stimuli(stimuli, ["a", "b", "c"])
     assert "ending" not in str(told.value)
+
+
+def test_names_of_other_case_or_nothing_in_common_are_said_to_be_so() -> None:
+    images = np.stack([draw_image(k) for k in range(2)])
+    stimuli = stimuli_from_arrays(images, stimulus=["Face1", "Face2"], source="x")
+    with pytest.raises(
+        AlignmentError, match=r"in upper and lower case, as 'face1' and 'Face1'"
+    ) as told:
+        align_stimuli(stimuli, ["face1", "face2"])
+    assert "rename first" in str(told.value)
+    assert "Select those" not in str(told.value)
+    with pytest.raises(AlignmentError, match=r"No name is the same in both: check that") as told:
+        align_stimuli(stimuli, ["car1", "car2"])
+    assert "case" not in str(told.value)
+    assert "Select those" not in str(told.value)

@@ -152,6 +152,14 @@ def test_files_that_do_not_fit_are_refused_with_the_way_out(folder) -> None:
         load_teacher(write(folder, '[[teacher]]\nsimulated = true\nname = "V4"\n'))
 
 
+def test_data_given_for_what_they_are_not_are_named(folder, monkeypatch, capsys) -> None:
+    with pytest.raises(RunFileError, match=r"we\.nc holds data.*recording = 'we\.nc'"):
+        load_teacher(folder / "we.nc")
+    monkeypatch.chdir(folder)
+    assert main(["rdms", "we_images.nc", "--out", "x.png"]) != 0
+    assert "we_images.nc holds images" in capsys.readouterr().err
+
+
 def test_the_command_line_pools_searches_and_maps(folder, monkeypatch, capsys) -> None:
     monkeypatch.chdir(folder)
     assert main(["pool", "we.nc", "pe.nc", "--stimuli", "shared", "--out", "v4.nc"]) == 0
