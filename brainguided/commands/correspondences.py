@@ -135,6 +135,7 @@ def correspond(arguments: argparse.Namespace) -> None:
         folder=folder / "unfinished",
         progress=_Progress().tell,
     )
+    _state_images(network, teacher, how)
     _state_cost(network, teacher, observation, how)
     try:
         result = compute_correspondence(
@@ -240,6 +241,28 @@ def _load_network(arguments: argparse.Namespace) -> tuple[nn.Module, Preprocessi
     if arguments.architecture is not None:
         return load_winner(arguments.architecture)
     return load_model(arguments.model)
+
+
+def _state_images(network: nn.Module, teacher: Teacher, how: Preprocessing | None) -> None:
+    """Say what is done to the images; refuse a size that the network says it was not made for."""
+    from brainguided.networks.preprocessing import Preprocessing
+    from brainguided.settings.model_file import ModelError, find_image_size
+
+    sizes = [target.stimuli["image"].sizes for target in teacher]
+    given = " and ".join(sorted({f"{one['y']} x {one['x']} px" for one in sizes}))
+    done = how or Preprocessing()
+    shown = {done.crop or done.size or min(one["y"], one["x"]) for one in sizes}
+    meant = find_image_size(network)
+    odd = meant is not None and shown != {meant}
+    if odd and how is None:
+        own = f", or --image-size {min(shown)} to show them as they are" if len(shown) == 1 else ""
+        raise ModelError(
+            f"The network was made for images of {meant} px (IMAGE_SIZE), and these are {given}. "
+            f"Give --image-size {meant} to show them at that size{own}."
+        )
+    kept = "" if done.size or done.crop else " as shown"
+    but = f", though the network was made for {meant} px (IMAGE_SIZE)" if odd else ""
+    say(f"Images: {given}{kept}, {done.describe()}{but}.")
 
 
 def _state_cost(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import json
 import sys
 import traceback
@@ -122,6 +123,18 @@ def load_winner(path: str | Path) -> tuple[nn.Module, Preprocessing]:
             "are expected as 'brainguided search' wrote them, from the same run."
         ) from cause
     return network.eval(), Preprocessing(size=_find_size(path.parent))
+
+
+def find_image_size(network: nn.Module) -> int | None:
+    """Return the size of images, pixels, that a network says it was made for, or None.
+
+    It says so as ``IMAGE_SIZE``, an attribute of its own or a constant of the file in which its
+    class is written, as in the files that searches export.
+    """
+    forward = inspect.unwrap(type(network).forward)
+    beside = getattr(forward, "__globals__", {}).get("IMAGE_SIZE")
+    size = getattr(network, "IMAGE_SIZE", beside)
+    return size if isinstance(size, int) else None
 
 
 def _find_size(folder: Path) -> int | None:

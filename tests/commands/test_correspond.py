@@ -11,6 +11,7 @@ from torch import nn
 
 from brainguided.__main__ import main
 from brainguided.networks.build import build_network
+from brainguided.networks.export import export_network
 from brainguided.settings.model_file import ModelError, load_model, load_winner
 from brainguided.settings.teacher_file import load_teacher
 from brainguided.settings.toml import RunFileError
@@ -90,6 +91,8 @@ def test_a_model_of_ones_own_is_mapped_drawn_and_saved(lab, tmp_path, capsys) ->
     said = capsys.readouterr()
     assert "committed layer" in said.out
     assert "MiB for 128 stimuli" in said.err
+    scaled = "Images: 32 x 32 px, resized to 24 px (bilinear), (x - 127.5) / 127.5.\n"
+    assert scaled in said.err
     found = xr.open_dataset(out / "correspondence.nc")
     assert found["layer"].values.tolist() == ["0", "2"]
     assert found.attrs["preprocessing"].startswith("resized to 24 px")
@@ -182,6 +185,37 @@ def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
     (tmp_path / "winner.pt").unlink()
     with pytest.raises(FileNotFoundError, match=r"winner.pt: a search leaves both"):
         load_winner(tmp_path / "winner.json")
+
+
+def test_an_exported_network_is_shown_images_of_its_own_size_or_it_is_said(
+    lab, tmp_path, capsys
+) -> None:
+    architecture = small_space(max_depth=3).sample(0)
+    weights = build_network(architecture, n_classes=2, seed=0).state_dict()
+    for name, size in (("small", 32), ("large", 48)):
+        export_network(
+            architecture.to_blueprint(2),
+            weights,
+            tmp_path / f"{name}.py",
+            classes=("a", "b"),
+            image_size=size,
+        )
+    large, out = f"{tmp_path / 'large.py'}:load", str(tmp_path / "out")
+    assert run(lab, "--model", large, "--out", out) == 1
+    said = capsys.readouterr().err
+    assert "made for images of 48 px (IMAGE_SIZE), and these are 32 x 32 px" in said
+    assert "--image-size 48 to show them at that size, or --image-size 32 to show them as" in said
+    done = "(x - 127.5) / 127.5"
+    for model, more, line in (
+        (f"{tmp_path / 'small.py'}:load", [], f"32 x 32 px as shown, {done}."),
+        (large, ["48"], f"32 x 32 px, resized to 48 px (bilinear), {done}."),
+        (large, ["32"], f"{done}, though the network was made for 48 px (IMAGE_SIZE)."),
+    ):
+        size = ["--image-size", *more] if more else []
+        layers = ("--layers", "layer1", "--overwrite")
+        assert run(lab, "--model", model, "--out", out, *size, *layers) == 0
+        [told] = [x for x in capsys.readouterr().err.splitlines() if x.startswith("Images: ")]
+        assert told.endswith(line)
 
 
 @pytest.mark.parametrize(
