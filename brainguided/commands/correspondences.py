@@ -260,9 +260,12 @@ def _state_images(network: nn.Module, teacher: Teacher, how: Preprocessing | Non
             f"The network was made for images of {meant} px (IMAGE_SIZE), and these are {given}. "
             f"Give --image-size {meant} to show them at that size{own}."
         )
-    kept = "" if done.size or done.crop else " as shown"
+    if done.crop is None and any(one["y"] != one["x"] for one in sizes):
+        given += ", cropped to the largest square"
+    elif not (done.size or done.crop):
+        given += " as shown"
     but = f", though the network was made for {meant} px (IMAGE_SIZE)" if odd else ""
-    say(f"Images: {given}{kept}, {done.describe()}{but}.")
+    say(f"Images: {given}, {done.describe()}{but}.")
 
 
 def _state_cost(

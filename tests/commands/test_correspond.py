@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -216,6 +217,19 @@ def test_an_exported_network_is_shown_images_of_its_own_size_or_it_is_said(
         assert run(lab, "--model", model, "--out", out, *size, *layers) == 0
         [told] = [x for x in capsys.readouterr().err.splitlines() if x.startswith("Images: ")]
         assert told.endswith(line)
+
+
+def test_images_that_are_no_squares_are_said_to_be_cropped(capsys) -> None:
+    from brainguided.commands.correspondences import _state_images
+
+    targets = [
+        SimpleNamespace(stimuli=xr.Dataset({"image": (("y", "x"), np.zeros(shape))}))
+        for shape in ((24, 32), (40, 40))
+    ]
+    _state_images(nn.Identity(), targets, None)
+    assert capsys.readouterr().err == (
+        "Images: 24 x 32 px and 40 x 40 px, cropped to the largest square, (x - 127.5) / 127.5.\n"
+    )
 
 
 @pytest.mark.parametrize(
