@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,14 @@ def test_every_room_says_what_it_is_for_and_hands_on_its_names(package) -> None:
         assert module.__doc__, f"{module.__name__} does not say what it is for"
         for name in getattr(module, "__all__", ()):
             assert getattr(module, name) is not None
+
+
+def test_excerpts_in_the_readme_import_what_they_use_of_ours() -> None:
+    ours = names_of_stub("brainguided") | names_of_stub("neural_data")
+    excerpts = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert excerpts
+    for excerpt in excerpts:
+        nodes = list(ast.walk(ast.parse(excerpt)))
+        imported = {a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names}
+        used = {node.id for node in nodes if isinstance(node, ast.Name)}
+        assert not used & ours - imported, excerpt

@@ -41,6 +41,9 @@ def test_compare_rdms_refuses_other_stimuli_and_says_how_many_are_shared() -> No
         AlignmentError, match=r"12 stimuli and the second 11.* 11 stimuli in common"
     ):
         compare_rdms(compute_rdms(a), compute_rdms(b))
+    strange = a.assign_coords(stimulus=[f"other {k}" for k in range(12)])
+    with pytest.raises(AlignmentError, match=r"They have 0 stimuli in common: give both the same"):
+        compare_rdms(compute_rdms(a), compute_rdms(strange))
 
 
 def test_compare_rdms_refuses_unlabelled_rdms() -> None:
