@@ -250,6 +250,11 @@ def _load_csv(path: Path, variable: str | None) -> np.ndarray:
         rows = [row for row in csv.reader(file, delimiter=separator, strict=True) if row]
     if not rows:
         raise ValueError("it is empty")
+    if separator == "," and all(";" in ",".join(row) for row in rows):
+        raise _OfThisFile(
+            "it has its columns between semicolons instead of commas: save it with commas (and "
+            "decimal points)."
+        )
     short = next((k for k, row in enumerate(rows) if len(row) != len(rows[0])), None)
     if short is not None:
         raise ValueError(f"line {short + 1} has {len(rows[short])} cells, the first {len(rows[0])}")

@@ -546,3 +546,10 @@ def test_intact_files_of_another_kind_are_not_called_damaged(tmp_path: Path) -> 
 
 def read_images(path: Path) -> object:
     return read_stimuli(path, source="made up")
+
+
+@pytest.mark.parametrize("text", ["1;2\n3;4\n", "1,5;2,5\n3;4,5\n"])
+def test_semicolons_between_the_columns_are_said_to_be_so(tmp_path, text) -> None:
+    (tmp_path / "r.csv").write_text(text)
+    with pytest.raises(RecordingError, match="between semicolons instead of commas"):
+        load_array(tmp_path / "r.csv")
