@@ -267,8 +267,8 @@ def test_a_ceiling_takes_the_settings_of_rdms_with_their_defaults_and_no_others(
     recording, _ = make_recording(0, signal=0.5)
     asked = compute_ceiling(recording, splits=5, draws=0, **DEFAULTS)
     xr.testing.assert_identical(asked, compute_ceiling(recording, splits=5, draws=0))
-    with pytest.raises(TypeError, match="got mesure; of the RDM it takes by, measure, noise"):
-        compute_ceiling(recording, mesure="cosine")
+    with pytest.raises(TypeError, match="got nonsense; of the RDM it takes by, measure, noise"):
+        compute_ceiling(recording, nonsense="cosine")
 
 
 def test_sites_are_z_scored_in_all_if_asked_for_and_in_none_else() -> None:
