@@ -1,6 +1,7 @@
 from .contract import Controller as Controller
 from .evolution import RegularizedEvolution as RegularizedEvolution
 from .limits import Limits as Limits
+from .list_search import ListSearch as ListSearch
 from .local_search import LocalSearch as LocalSearch
 from .optuna_search import (
     OptunaSearch as OptunaSearch,

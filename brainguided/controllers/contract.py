@@ -106,7 +106,10 @@ class Controller(ABC):
         found: list[Proposal] = []
         tries = 0
         while len(found) < n and tries <= _TRIES * n:
-            for proposal in self._propose(n - len(found)):
+            proposals = self._propose(n - len(found))
+            if not proposals:  # a list has ended
+                break
+            for proposal in proposals:
                 tries += 1
                 if self._admit(proposal.architecture):
                     found.append(proposal)

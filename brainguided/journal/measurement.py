@@ -264,7 +264,7 @@ class Measurement:
             if not names:
                 return (rung.best(target) or ("", None))[1] if target in rung.similarity else None
             layer = "@".join(names)
-            return values[layer] if layer in values else _NOTHING
+            return values.get(layer, _NOTHING)
 
         return read
 

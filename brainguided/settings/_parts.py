@@ -102,7 +102,9 @@ def _settings(function: Callable[..., Any]) -> dict[str, str]:
     kinds = {bool: "truth", int: "whole", float: "number", str: "text", tuple: "wholes"}
     parameters = signature(function).parameters
     own = {
-        name: kinds[type(setting.default)]
+        name: "texts"
+        if isinstance(setting.default, tuple) and "str" in str(setting.annotation)
+        else kinds[type(setting.default)]
         for name, setting in parameters.items()
         if type(setting.default) in kinds and name != "seed"
     }
@@ -160,7 +162,11 @@ def make_controller(
     settings = _settings(CONTROLLERS[name])
     before = check_keys(where, table, {**_CHOICE, **settings})
     problems += before
-    given = {key: value for key, value in table.items() if key not in _CHOICE}
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in table.items()
+        if key not in _CHOICE
+    }
     if before or space is None or type(seed) is not int or seed < 0:
         return None
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from brainguided.controllers import (
     PPO,
     Controller,
+    ListSearch,
     LocalSearch,
     RandomSearch,
     RegularizedEvolution,
@@ -51,4 +52,5 @@ CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "tpe": tpe,
     "evolution": RegularizedEvolution,
     "local": LocalSearch,
+    "list": ListSearch,
 }

@@ -243,6 +243,13 @@ def test_the_demonstration_is_a_run_file_of_its_own(tmp_path: Path) -> None:
         write_demo(path, candidates=5, steps=8, seed=2)
 
 
+def test_a_list_of_architectures_stands_in_the_file_with_its_subspace(tmp_path: Path) -> None:
+    text = '[space]\npreset = "nasbench201"\noperations = ["none", "nor_conv_3x3"]\n'
+    text += '[controller]\nname = "list"\narchitectures = ["333333", "300000"]\n'
+    run = load_run(write(tmp_path, SMALL + text))
+    assert [a.to_text()[:16] for a in run.controller.ask(9)] == ["|nor_conv_3x3~0|"] * 2
+
+
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_stands_under_its_name(tmp_path: Path, name: str) -> None:
     run = load_run(write(tmp_path, SMALL + f'[space]\npreset = "{name}"\n'))
@@ -251,7 +258,9 @@ def test_every_space_stands_under_its_name(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_every_controller_stands_under_its_name(tmp_path: Path, name: str) -> None:
-    run = load_run(write(tmp_path, SMALL + f'[controller]\nname = "{name}"\nunique = false\n'))
+    text = f'[controller]\nname = "{name}"\nunique = false\n'
+    text += "[space]\nmax_depth = 2\n" if name == "list" else ""  # few enough to list
+    run = load_run(write(tmp_path, SMALL + text))
     assert (
         run.controller.describe()
         == CONTROLLERS[name](run.controller.space, unique=False).describe()
