@@ -3,7 +3,8 @@
 Each kind knows how its network is laid out (`Architecture.to_blueprint`) but nothing of torch.
 """
 
-from brainguided.architectures.cell import Block, CellArchitecture
+from brainguided.architectures.block import Block
+from brainguided.architectures.cell import CellArchitecture
 from brainguided.architectures.contract import Architecture
 from brainguided.architectures.macro import MacroArchitecture, MacroLayer
 from brainguided.architectures.nasbench201 import NASBench201Architecture

@@ -45,6 +45,11 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """Map moved up and to the left by a pixel, with zeros at the other ends."""
+
+
+@dataclass(frozen=True)
 class Zero:
     """Zero operation: a map of zeros."""
 
@@ -61,7 +66,7 @@ class Linear:
     units: int
 
 
-Step = Conv | Norm | Relu | Pool | Zero | GlobalPool | Linear
+Step = Conv | Norm | Relu | Pool | Shift | Zero | GlobalPool | Linear
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from brainguided.architectures.blueprint import (
     Norm,
     Pool,
     Relu,
+    Shift,
     Step,
     Zero,
 )
@@ -121,6 +122,8 @@ def _build_step(step: Step, channels: int) -> nn.Module:
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     if isinstance(step, Linear):
         return nn.Linear(channels, step.units)
+    if isinstance(step, Shift):
+        return nn.ZeroPad2d((-1, 1, -1, 1))
     assert isinstance(step, Zero)
     return ZeroMap()
 

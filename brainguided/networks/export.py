@@ -19,6 +19,7 @@ from brainguided.architectures.blueprint import (
     Norm,
     Pool,
     Relu,
+    Shift,
     Step,
 )
 from brainguided.networks.build import BlueprintNetwork
@@ -215,6 +216,8 @@ def _write_step(step: Step, channels: int) -> str:
         return "nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())"
     if isinstance(step, Linear):
         return f"nn.Linear({channels}, {step.units})"
+    if isinstance(step, Shift):
+        return "nn.ZeroPad2d((-1, 1, -1, 1))"
     return "Zeros()"
 
 

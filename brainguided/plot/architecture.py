@@ -20,7 +20,7 @@ from brainguided.architectures import (
     RecurrentArchitecture,
     ResidualArchitecture,
 )
-from brainguided.architectures.cell import unused_blocks
+from brainguided.architectures.block import unused_blocks
 from brainguided.architectures.nasbench201 import EDGES
 from brainguided.plot._layout import Layout, place_nodes
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, new_figure

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from brainguided.architectures import Architecture, Block, CellArchitecture
-from brainguided.architectures.cell import COMBINERS, OPERATIONS
+from brainguided.architectures.block import COMBINERS, OPERATIONS
 from brainguided.architectures.contract import count_problems
 from brainguided.spaces.contract import (
     Decision,
@@ -43,12 +43,12 @@ class CellSpace(SearchSpace):
     ----------
     name : str
     operations, combiners : tuple of str
-        Out of `architectures.cell.OPERATIONS` and `COMBINERS`.
+        Out of `architectures.block.OPERATIONS` and `COMBINERS`.
     n_blocks : int
         B: blocks of a cell, as many as wanted.
     reduction : bool
         Whether a second cell is chosen for the places of stride 2.
-    n_cells, filters, stem, stem_cells
+    n_cells, filters, stem, stem_cells, stack
         How cells are stacked, see `CellArchitecture`; the same for all architectures.
 
     Raises
@@ -67,6 +67,7 @@ class CellSpace(SearchSpace):
     filters: int = 24
     stem: str = "cifar"
     stem_cells: int = 0
+    stack: str = "simple"
 
     def __post_init__(self) -> None:
         problems = options_problems(self, "operations", "combiners", kind=str)
@@ -83,9 +84,15 @@ class CellSpace(SearchSpace):
         refuse_space(problems)
 
     def _stack(self, normal: tuple[Block, ...], reduction: tuple[Block, ...]) -> CellArchitecture:
-        return CellArchitecture(
-            normal, reduction, self.n_cells, self.filters, self.stem, self.stem_cells
-        )
+        stem = (self.stem, self.stem_cells)
+        return CellArchitecture(normal, reduction, self.n_cells, self.filters, *stem, self.stack)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as plain data; the stack where it is not the simple one."""
+        described = super().describe()
+        if self.stack == "simple":
+            del described["stack"]
+        return described
 
     @cached_property
     def _cells(self) -> tuple[str, ...]:
@@ -126,7 +133,7 @@ class CellSpace(SearchSpace):
         problems: list[str] = []
         actions: list[int] = []
         if isinstance(architecture, CellArchitecture):
-            for name in ("n_cells", "filters", "stem", "stem_cells"):
+            for name in ("n_cells", "filters", "stem", "stem_cells", "stack"):
                 if getattr(architecture, name) != getattr(self, name):
                     problems.append(
                         f"{name} is {getattr(architecture, name)!r}, "
@@ -162,6 +169,7 @@ def pnas_space(
     filters: int = 24,
     stem: str = "cifar",
     stem_cells: int = 0,
+    stack: str = "simple",
 ) -> CellSpace:
     """Return the cell space of Liu et al. 2018 [1]_, that of the searches of Bashivan et al. [2]_.
 
@@ -180,6 +188,10 @@ def pnas_space(
         Layers before the first cell, see `CellArchitecture`.
     stem_cells : int
         Cells of stride 2 after the ImageNet stem: 2 for images of 224 pixels, 0 for 64.
+    stack : {"simple", "published"}
+        How cells are stacked: with 2 more of stride 2 between 3N cells, as [1]_ draws them and as
+        the 8 cells of [2]_ at N = 2 imply; or as the released code of [1]_ does, from which its
+        numbers of parameters come. See `CellArchitecture`.
 
     Returns
     -------
@@ -211,6 +223,7 @@ def pnas_space(
         filters=filters,
         stem=stem,
         stem_cells=stem_cells,
+        stack=stack,
     )
 
 
@@ -221,6 +234,7 @@ def nasnet_space(
     filters: int = 24,
     stem: str = "cifar",
     stem_cells: int = 0,
+    stack: str = "simple",
 ) -> CellSpace:
     """Return the space of Zoph et al. 2018 [1]_: two cells, 13 operations, add or concatenate.
 
@@ -238,6 +252,8 @@ def nasnet_space(
         Layers before the first cell, see `CellArchitecture`.
     stem_cells : int
         Cells of stride 2 after the ImageNet stem, 0 to 2.
+    stack : {"simple", "published"}
+        How cells are stacked, see `CellArchitecture`.
 
     Returns
     -------
@@ -254,7 +270,7 @@ def nasnet_space(
     .. [1] Zoph, Vasudevan, Shlens & Le 2018, Learning transferable architectures, section 3.
     """
     return CellSpace(
-        "nasnet", OPERATIONS, n_blocks, COMBINERS, True, n_cells, filters, stem, stem_cells
+        "nasnet", OPERATIONS, n_blocks, COMBINERS, True, n_cells, filters, stem, stem_cells, stack
     )
 
 
@@ -265,6 +281,7 @@ def enas_micro_space(
     filters: int = 24,
     stem: str = "cifar",
     stem_cells: int = 0,
+    stack: str = "simple",
 ) -> CellSpace:
     """Return the micro space of Pham et al. 2018 [1]_: two cells, five operations, addition.
 
@@ -282,6 +299,8 @@ def enas_micro_space(
         Layers before the first cell, see `CellArchitecture`.
     stem_cells : int
         Cells of stride 2 after the ImageNet stem, 0 to 2.
+    stack : {"simple", "published"}
+        How cells are stacked, see `CellArchitecture`.
 
     Returns
     -------
@@ -298,5 +317,5 @@ def enas_micro_space(
     .. [1] Pham et al. 2018, Efficient neural architecture search, section 2.3.
     """
     return CellSpace(
-        "enas-micro", _ENAS, n_blocks, ("add",), True, n_cells, filters, stem, stem_cells
+        "enas-micro", _ENAS, n_blocks, ("add",), True, n_cells, filters, stem, stem_cells, stack
     )

@@ -29,6 +29,8 @@ SPACES = {
     "zoph2017": zoph2017_space(6, skips=True, strides=(1, 2, 3)),
     "pnas": pnas_space(filters=4, n_cells=1),
     "nasnet": nasnet_space(filters=4, n_cells=1, stem="imagenet", stem_cells=2),
+    "pnas published": pnas_space(filters=4, n_cells=1, stack="published"),
+    "nasnet published": nasnet_space(filters=4, n_cells=1, stack="published"),
     "enas micro": enas_micro_space(filters=4, n_cells=1),
     "enas macro": enas_macro_space(filters=4),
     "nasbench201": nasbench201_space(n_cells=1, filters=4),

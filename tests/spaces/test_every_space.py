@@ -45,6 +45,8 @@ SPACES = {
     "pnas": pnas_space(),
     "pnas 8": pnas_space(n_blocks=8, stem="imagenet", stem_cells=2),
     "nasnet": nasnet_space(),
+    "pnas published": pnas_space(stack="published"),
+    "nasnet published": nasnet_space(stem="imagenet", stem_cells=2, stack="published"),
     "enas micro": enas_micro_space(),
     "enas macro": enas_macro_space(),
     "nasbench201": nasbench201_space(),
@@ -225,7 +227,9 @@ def topological_order(blocks, generator):
     return order
 
 
-@pytest.mark.parametrize("space", [pnas_space(), nasnet_space(), pnas_space(n_blocks=8)])
+@pytest.mark.parametrize(
+    "space", [pnas_space(), nasnet_space(), pnas_space(n_blocks=8), pnas_space(stack="published")]
+)
 def test_isomorphic_cells_hash_alike_and_others_do_not(space):
     generator = np.random.default_rng(0)
     for _ in range(150):
@@ -238,6 +242,7 @@ def test_isomorphic_cells_hash_alike_and_others_do_not(space):
             space.filters,
             space.stem,
             space.stem_cells,
+            space.stack,
         )
         assert moved.canonical_key == architecture.canonical_key
     different = {space.sample(seed).canonical_key for seed in range(300)}
@@ -281,7 +286,7 @@ def test_json_with_other_keys_or_values_is_refused(space):
     data = json.loads(space.sample(0).to_json())
     with pytest.raises(ValueError, match="unknown key 'colour'"):
         Architecture.from_json(json.dumps({**data, "colour": 1}))
-    for name in [key for key in data if key != "kind"]:
+    for name in [key for key in data if key not in ("kind", "stack")]:  # "simple" is left out
         with pytest.raises(ValueError, match=f"missing key '{name}'"):
             Architecture.from_json(json.dumps({k: v for k, v in data.items() if k != name}))
         with pytest.raises(ValueError, match=r"Not "):
