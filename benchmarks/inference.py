@@ -32,10 +32,10 @@ from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
     compare_vectors,
-    draw_halves,
 )
 from brainguided.correspondence.permutation import exceed_maximum, permute_vectors
 from brainguided.correspondence.standard_errors import measure_spread
+from brainguided.rdms.halves import draw_halves
 from brainguided.rdms.measures import pattern_distances
 from brainguided.rdms.units import Units
 

@@ -22,7 +22,6 @@ from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
     compare_vectors,
-    draw_halves,
 )
 from brainguided.correspondence.permutation import exceed_maximum, permute_vectors
 from brainguided.correspondence.population_ceilings import (
@@ -34,6 +33,7 @@ from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions, stimulus_coords
 from brainguided.rdms.crossnobis import select_noise
 from brainguided.rdms.distances import count_conditions
+from brainguided.rdms.halves import draw_halves
 from brainguided.rdms.units import FEWEST_UNITS, UnitName, Units
 from neural_data.errors import RecordingError
 from neural_data.model.recording import average_repetitions, select_recording

@@ -5,25 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import eigh
 
+from brainguided.rdms.inner_products import centre_grams
+
 SMALLEST = 1e-12
 """Covariance with the responses, in units of that of the first component, below which none is."""
-
-
-def centre_grams(
-    gram: np.ndarray, train: np.ndarray, test: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return inner products with the training stimuli, features centred over these.
-
-    Returns
-    -------
-    own : ndarray (training stimulus, training stimulus)
-    cross : ndarray (test stimulus, training stimulus)
-    """
-    own = gram[np.ix_(train, train)]
-    means = own.mean(1)
-    cross = gram[np.ix_(test, train)]
-    cross = cross - cross.mean(1, keepdims=True) - means[None, :] + means.mean()
-    return own - means[:, None] - means[None, :] + means.mean(), cross
 
 
 def predict_pls(

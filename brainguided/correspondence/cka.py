@@ -8,13 +8,14 @@ import numpy as np
 import xarray as xr
 
 from brainguided.rdms.conditions import order_patterns, refuse_undefined
+from brainguided.rdms.inner_products import cka_from_grams
 from brainguided.rdms.labels import check_alignment
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
 from neural_data.model.patterns import as_recording
 from neural_data.model.recording import average_repetitions, check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli
-from neural_data.rounding import TOLERANCE, centre
+from neural_data.rounding import centre
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,32 +76,6 @@ def compute_cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = False) -> 
         values = centre(side.values, axis=0)
         grams.append(values @ values.T)
     return cka_from_grams(grams[0], grams[1], debiased=debiased)
-
-
-def cka_from_grams(k: np.ndarray, other: np.ndarray, *, debiased: bool = False) -> float:
-    """Return the centred kernel alignment of two matrices of inner products of stimuli.
-
-    Parameters
-    ----------
-    k, other : ndarray (stimulus, stimulus)
-        Of responses, centred or not.
-    debiased : bool, optional
-        As for `compute_cka`.
-
-    Returns
-    -------
-    float
-        NaN where one side does not vary.
-    """
-    sides = [_centre(np.asarray(m, dtype=float)) for m in (k, other)]
-    inner = _unbiased_product if debiased else _product
-    cross = inner(sides[0], sides[1])
-    own = [inner(m, m) for m in sides]
-    for matrix, centred, square in zip((k, other), sides, own, strict=True):
-        size = float(np.trace(centred))
-        if size <= TOLERANCE * float(np.trace(matrix)) or square <= TOLERANCE * size**2:
-            return float("nan")
-    return float(cross / (np.sqrt(own[0]) * np.sqrt(own[1])))
 
 
 def compute_layer_cka(
@@ -190,22 +165,3 @@ def average_areas(recording: xr.Dataset) -> dict[str, xr.DataArray]:
             "stimulus", "site"
         )
     return found
-
-
-def _centre(gram: np.ndarray) -> np.ndarray:
-    rows = gram.mean(1, keepdims=True)
-    centred: np.ndarray = gram - rows - rows.T + gram.mean()
-    return centred
-
-
-def _product(k: np.ndarray, other: np.ndarray) -> float:
-    return float(np.vdot(k, other))
-
-
-def _unbiased_product(k: np.ndarray, other: np.ndarray) -> float:
-    """Return an estimate of HSIC that is not biased by the stimuli's own inner products."""
-    n = len(k)
-    k, other = (m - np.diag(np.diag(m)) for m in (k, other))
-    sums = k.sum(1), other.sum(1)
-    total = sums[0].sum() * sums[1].sum() / ((n - 1) * (n - 2))
-    return float(np.vdot(k, other) + total - 2 / (n - 2) * (sums[0] @ sums[1])) / (n * (n - 3))

@@ -13,7 +13,7 @@ import numpy as np
 
 from brainguided.correspondence.bootstrap import weigh_similarity
 from brainguided.rdms.comparisons import find_comparison
-from brainguided.rdms.units import Units
+from brainguided.rdms.halves import score_committed
 from neural_data.rounding import is_flat
 
 
@@ -34,15 +34,6 @@ class CommittedLayer:
     layer: int
     share: float
     similarity: float
-
-
-def draw_halves(units: Units, splits: int, seed: int) -> np.ndarray:
-    """Return which conditions are in the first half of each split: bool (split, condition).
-
-    Units are halved as wholes.
-    """
-    order = np.random.default_rng([seed, 3]).random((splits, units.number)).argsort(1)
-    return (order < units.number // 2)[:, units.index]
 
 
 def compare_halves(
@@ -96,13 +87,11 @@ def commit_layer(halves: np.ndarray) -> CommittedLayer | None:
     numbers = np.flatnonzero(alive)
     values = halves[:, :, numbers]
     chosen = values.argmax(2)
-    scores = np.take_along_axis(values[::-1], chosen[:, :, None], axis=2)
     votes = np.bincount(chosen.ravel(), minlength=len(numbers))
+    score = float(score_committed(values[..., np.newaxis])[0])
     # Of layers chosen equally often, the one that is more similar on the whole.
     best = max(range(len(numbers)), key=lambda k: (votes[k], values[:, :, k].mean()))
-    return CommittedLayer(
-        int(numbers[best]), float(votes[best] / votes.sum()), float(scores.mean())
-    )
+    return CommittedLayer(int(numbers[best]), float(votes[best] / votes.sum()), score)
 
 
 def _compare_part(

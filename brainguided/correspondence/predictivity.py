@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from brainguided.correspondence._gram_regression import centre_grams, predict_pls
+from brainguided.correspondence._gram_regression import predict_pls
 from brainguided.correspondence.cka import average_areas
 from brainguided.rdms.conditions import condition_index, order_patterns, refuse_undefined
+from brainguided.rdms.inner_products import cross_validate, predict_ridge
 from brainguided.rdms.labels import check_alignment
 from neural_data.model.origin import origin_of
 from neural_data.model.patterns import as_recording
@@ -18,7 +19,6 @@ from neural_data.model.recording import check_structure
 from neural_data.model.stimuli import align_stimuli
 from neural_data.reliability.intervals import bootstrap_site_reliability
 from neural_data.reliability.reliable_sites import find_given, read_given
-from neural_data.rounding import TOLERANCE, centre
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from brainguided.networks.layers import Layers
     from brainguided.networks.preprocessing import Preprocessing
 
-PENALTIES = 10.0 ** np.arange(-6, 7)
-"""Of ridge regression, in units of the mean squared length of a pattern."""
 COMPONENTS = 25
 """Of partial least squares, as Brain-Score has it."""
 METHODS = ("ridge", "pls")
@@ -261,87 +259,6 @@ def _find_folds(
     return drawn, {"folds": len(sizes), "kept_together": "as given"}
 
 
-def cross_validate(
-    predict: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
-    responses: np.ndarray,
-    folds: np.ndarray,
-) -> np.ndarray:
-    """Return the mean over folds of the correlation of predictions and responses: (site,).
-
-    Parameters
-    ----------
-    predict : callable
-        Of training stimuli, test stimuli (positions) and training responses (stimulus, site).
-    responses : ndarray (stimulus, site)
-    folds : ndarray (stimulus,)
-        Which fold each stimulus is of.
-    """
-    total = np.zeros(responses.shape[1])
-    names = np.unique(folds)
-    for fold in names:
-        test, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        predicted = predict(train, test, responses[train])
-        total += _correlate_columns(predicted, responses[test])
-    return total / len(names)
-
-
-def predict_ridge(
-    gram: np.ndarray, train: np.ndarray, test: np.ndarray, responses: np.ndarray
-) -> np.ndarray:
-    """Predict responses to test stimuli by ridge regression on inner products of features.
-
-    Parameters
-    ----------
-    gram : ndarray (stimulus, stimulus)
-        Of all stimuli, of raw or centred features.
-    train, test : ndarray of int
-        Positions of stimuli.
-    responses : ndarray (training stimulus, site)
-
-    Returns
-    -------
-    ndarray (test stimulus, site)
-    """
-    centred, cross = centre_grams(gram, train, test)
-    offset = responses.mean(0)
-    y = responses - offset
-    best = np.full(y.shape[1], np.inf)
-    weights = np.zeros_like(y)
-    for dual, left_out in fit_ridge(centred, y):
-        error = np.mean(left_out**2, axis=0)
-        better = error < best
-        best[better] = error[better]
-        weights[:, better] = dual[:, better]
-    predicted: np.ndarray = cross @ weights + offset
-    return predicted
-
-
-def fit_ridge(gram: np.ndarray, responses: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, for each penalty, dual weights and the errors of leaving out each stimulus.
-
-    Parameters
-    ----------
-    gram : ndarray (stimulus, stimulus)
-        Inner products of features centred over these stimuli.
-    responses : ndarray (stimulus, site)
-        Centred over these stimuli.
-
-    Yields
-    ------
-    dual, left_out : ndarray (stimulus, site)
-        The error is that of a fit, its intercept included, to all other stimuli.
-    """
-    values, vectors = np.linalg.eigh(gram)
-    values = np.maximum(values, 0.0)
-    turned, squares = vectors.T @ responses, vectors**2
-    for penalty in PENALTIES * max(float(values.mean()), 1e-300):
-        shrunk = 1 / (values + penalty)
-        dual = vectors @ (shrunk[:, None] * turned)
-        # 1 - leverage of each stimulus, that of the intercept included
-        rest = penalty * (squares @ shrunk) - 1 / len(gram)
-        yield dual, penalty * dual / np.maximum(rest, TOLERANCE)[:, None]
-
-
 def _join_sites(recording: xr.Dataset) -> tuple[np.ndarray, list[str]]:
     areas = average_areas(recording)
     responses = np.concatenate([a.values for a in areas.values()], axis=1).astype(float)
@@ -385,9 +302,3 @@ def _ceil_sites(part: xr.Dataset, seed: int) -> tuple[np.ndarray, np.ndarray, st
     middle = np.median(draws.values, axis=0)
     usable = np.quantile(draws.values, 0.025, axis=0) > 0
     return np.sqrt(np.where(middle > 0, middle, np.nan)), usable, "repetitions"
-
-
-def _correlate_columns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = centre(a, axis=0), centre(b, axis=0)
-    size = np.sqrt((a * a).sum(0) * (b * b).sum(0))
-    return np.where(size > 0, (a * b).sum(0) / np.where(size > 0, size, 1.0), 0.0)

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.guidance.target import fingerprint
+from brainguided.guidance.scoring import Scorer
+from brainguided.guidance.similarities import find_similarity
 from brainguided.guidance.teacher import Teacher, check_teacher
 from brainguided.networks.layers import Layers
 from brainguided.networks.preprocessing import Preprocessing
-from brainguided.networks.probe import probe_layers
-from brainguided.networks.streamed import stream_distances
-from brainguided.rdms.compute import condition_index, standardise
-from brainguided.rdms.measures import network_measure
 from neural_data.errors import check_type
 from neural_data.model.origin import origin_of
 
@@ -57,42 +54,20 @@ def compute_similarity(
     .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.2.
     """
     check_teacher(teacher)
-    shared: dict[str, list[int]] = {}
-    for k, target in enumerate(teacher):
-        shared.setdefault(fingerprint(target.stimuli["image"].values), []).append(k)
-    columns: dict[int, dict[str, float]] = {}
-    for members in shared.values():
-        targets = [teacher.targets[k] for k in members]
-        images = targets[0].stimuli["image"].values
-        chosen = probe_layers(network, images, layers, preprocessing=preprocessing)
-        groups = [
-            None if t.by == "stimulus" else condition_index(t.stimuli["image"], t.by)[0]
-            for t in targets
-        ]
-        distances = stream_distances(
-            network,
-            images,
-            chosen,
-            groups,
-            measures=[network_measure(t.measure) for t in targets],
-            preprocessing=preprocessing,
-        )
-        for n, (k, target) in enumerate(zip(members, targets, strict=True)):
-            vector = target.vector
-            columns[k] = {
-                name: float(standardise(rows[n]) @ vector) for name, rows in distances.items()
-            }
+    scores = Scorer(teacher, splits=0).score(network, layers=layers, preprocessing=preprocessing)
+    columns = list(scores.similarity.values())
     names = list(columns[0])
-    values = np.array([[columns[k][name] for k in range(len(columns))] for name in names])
+    table = [[np.nan if (r := column[name]) is None else r for column in columns] for name in names]
+    label = {find_similarity(t.similarity).label for t in teacher}
     return xr.DataArray(
-        values,
+        np.array(table, dtype=float),
         dims=("layer", "area"),
         coords={"layer": names, "area": list(teacher.areas)},
         name="similarity",
         attrs={
-            "long_name": "RDM similarity (Pearson r)",
+            "long_name": "RDM similarity (Pearson r)" if label == {"Pearson r"} else "similarity",
             **origin_of(*(t.rdm for t in teacher)),
-            **chosen.describe(),
+            **scores.described,
         },
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from brainguided.guidance.similarities import check_similarity
 from brainguided.rdms.compute import condition_index, standardise
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.labels import check_alignment, condition_labels
@@ -42,6 +43,14 @@ class Target:
         is only an RDM.
     noise : str or mapping of area to ndarray
         How the noise of the responses was estimated for the RDM; see ``compute_rdms``.
+    similarity : str
+        What layers are compared by, a row of ``similarities.SIMILARITIES``: a comparison of RDMs
+        ("pearson" by default), "cka" or "ridge".
+    patterns : ndarray (condition, site) or None
+        Mean responses, for similarities that need them.
+    given : ndarray (control, pair) or None
+        RDMs that both sides are regressed on before they are correlated: the target is what its
+        RDM holds beyond these.
     """
 
     area: str
@@ -50,6 +59,9 @@ class Target:
     by: str = "stimulus"
     recording: xr.Dataset | None = None
     noise: Noise = "shrinkage"
+    similarity: str = "pearson"
+    patterns: np.ndarray | None = None
+    given: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         validate_stimuli(self.stimuli, name=f"stimuli of {self.area}")
@@ -66,6 +78,7 @@ class Target:
             raise RecordingError(
                 f"The RDM of {self.area} holds NaN or is constant; it cannot guide a search."
             )
+        check_similarity(self)
 
     @property
     def conditions(self) -> list[str]:

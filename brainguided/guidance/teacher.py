@@ -14,13 +14,15 @@ from brainguided.guidance._sources import (
     targets_from_rdms,
     targets_from_recording,
 )
+from brainguided.guidance.similarities import find_similarity
 from brainguided.guidance.target import Target, fingerprint
-from brainguided.rdms.compute import select_rdm
+from brainguided.rdms.compute import average_conditions, select_rdm
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.measures import DEFAULT
 from brainguided.rdms.units import UnitName, refuse_few
 from neural_data.errors import check_type
 from neural_data.model.origin import is_simulated
+from neural_data.model.recording import average_repetitions
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -254,8 +256,29 @@ class Teacher:
                 rdm_descriptors=dict(target.rdm.rdm_descriptors),
                 pattern_descriptors=dict(target.rdm.pattern_descriptors),
             )
-            targets.append(Target(target.area, target.stimuli, rdm, target.by))
+            patterns = None if target.patterns is None else target.patterns[order]
+            bare = replace(target, recording=None, noise="shrinkage")
+            targets.append(replace(bare, rdm=rdm, patterns=patterns))
         return Teacher(tuple(targets))
+
+    def with_similarity(self, name: str) -> Teacher:
+        """Return the teacher with its areas compared by another similarity.
+
+        Parameters
+        ----------
+        name : str
+            A comparison of RDMs as for ``compare_rdms``, "cka" (linear, debiased) or "ridge"
+            (cross-validated predictivity, mean over sites). The last two need recordings.
+
+        Raises
+        ------
+        ValueError
+            If there is no such similarity, or an area has no responses for it.
+        """
+        find_similarity(name)
+        return Teacher(
+            tuple(replace(t, similarity=name, patterns=average_patterns(t)) for t in self.targets)
+        )
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what identifies each area's data, ready for JSON."""
@@ -269,12 +292,39 @@ class Teacher:
                 **_describe_simulated(t),
                 **({"history": t.history} if t.history else {}),
                 **({} if t.measure == DEFAULT.name else {"measure": t.measure}),
+                **describe_similarity(t),
                 "rdm_sha256": fingerprint(np.asarray(t.rdm.dissimilarities[0], dtype=float)),
                 "stimuli_sha256": fingerprint(t.stimuli["image"].values),
                 "conditions_sha256": fingerprint(np.array(t.stimuli[t.by].values.astype(str))),
             }
             for t in self.targets
         ]
+
+
+def average_patterns(target: Target) -> np.ndarray | None:
+    """Return the mean responses (condition, site) of a target; None where there are none."""
+    if target.patterns is not None or target.recording is None:
+        return target.patterns
+    mean = average_repetitions(target.recording).isel(time_bin=0, missing_dims="ignore", drop=True)
+    values: np.ndarray = average_conditions(mean.transpose("stimulus", "site"), target.by).values
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Some sites of {target.area} lack responses to some stimuli; regression and CKA need "
+            "all: keep what is complete with select_complete(recording)."
+        )
+    return values
+
+
+def describe_similarity(target: Target) -> dict[str, Any]:
+    """Return how a target is compared with layers, where that is not the usual way."""
+    said: dict[str, Any] = {}
+    if target.similarity != "pearson":
+        said["similarity"] = target.similarity
+    if target.patterns is not None:
+        said["patterns_sha256"] = fingerprint(np.asarray(target.patterns, dtype=float))
+    if target.given is not None:
+        said["given_sha256"] = fingerprint(np.asarray(target.given, dtype=float))
+    return said
 
 
 def _describe_simulated(target: Target) -> dict[str, bool]:

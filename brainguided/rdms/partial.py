@@ -65,8 +65,10 @@ def compare_partial(a: RDMs, b: RDMs, given: RDMs, *, method: str = "pearson") -
     (1, 1)
     """
     first, second, controls = _read(method, a=a, b=b, given=given)
-    basis = _span(controls)
-    return np.asarray(np.clip(_residuals(first, basis) @ _residuals(second, basis).T, -1.0, 1.0))
+    basis = span_controls(controls)
+    return np.asarray(
+        np.clip(leave_residuals(first, basis) @ leave_residuals(second, basis).T, -1.0, 1.0)
+    )
 
 
 def permute_partial(
@@ -125,8 +127,8 @@ def permute_partial(
     units = find_rdm_units(b, unit)
     if permutations < 1:
         raise ValueError(f"permutations is {permutations}; expected 1 or more.")
-    basis = _span(controls)
-    fixed, rest = _residuals(first, basis), _residuals(second, basis)
+    basis = span_controls(controls)
+    fixed, rest = leave_residuals(first, basis), leave_residuals(second, basis)
     observed = np.clip(fixed @ rest.T, -1.0, 1.0)
     rows, columns = np.triu_indices(n, 1)
     squares = np.zeros((len(rest), n, n))
@@ -135,7 +137,7 @@ def permute_partial(
     null = np.empty((permutations, *observed.shape))
     for k in range(permutations):
         order = units.shuffle(generator)
-        null[k] = fixed @ _residuals(squares[:, order[rows], order[columns]], basis).T
+        null[k] = fixed @ leave_residuals(squares[:, order[rows], order[columns]], basis).T
     p = _share_as_large(null, observed)
     defined = np.isfinite(observed)  # no permutation is as large as NaN, which proves nothing
     best = np.where(defined.any(0), np.where(defined, observed, -np.inf).max(0), np.nan)
@@ -191,9 +193,11 @@ def partition_variance(a: RDMs, b: RDMs, given: RDMs, *, method: str = "pearson"
             f"b holds {len(target)} RDMs; expected one, e.g. rdms.subset('area', 'IT')."
         )
     y = target[0] - target[0].mean()
-    explained_by_given = _r_squared(y, _span(controls))
-    alone = np.array([_r_squared(y, _span(row[None])) for row in first])
-    total = np.array([_r_squared(y, _span(np.vstack([row[None], controls]))) for row in first])
+    explained_by_given = _r_squared(y, span_controls(controls))
+    alone = np.array([_r_squared(y, span_controls(row[None])) for row in first])
+    total = np.array(
+        [_r_squared(y, span_controls(np.vstack([row[None], controls]))) for row in first]
+    )
     parts = {
         "total": total,
         "unique": total - explained_by_given,
@@ -236,8 +240,16 @@ def _share_as_large(null: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(observed), p, np.nan)
 
 
-def _span(vectors: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis (pair, number) of a constant and the given vectors.
+def span_controls(vectors: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of a constant and the given vectors.
+
+    Parameters
+    ----------
+    vectors : ndarray (control, pair)
+
+    Returns
+    -------
+    ndarray (pair, 1 + control)
 
     Raises
     ------
@@ -262,8 +274,19 @@ def _span(vectors: np.ndarray) -> np.ndarray:
     return np.column_stack([np.full(n, 1 / np.sqrt(n)), left])
 
 
-def _residuals(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Return what a basis leaves of vectors, at length 1; NaN where it leaves nothing."""
+def leave_residuals(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return what a basis leaves of vectors, at length 1; NaN where it leaves nothing.
+
+    Parameters
+    ----------
+    vectors : ndarray (rdm, pair)
+    basis : ndarray (pair, number)
+        As from `span_controls`.
+
+    Returns
+    -------
+    ndarray (rdm, pair)
+    """
     rest = vectors - (vectors @ basis) @ basis.T
     total = np.square(vectors - vectors.mean(1, keepdims=True)).sum(1)
     left = np.square(rest).sum(1)

@@ -6,7 +6,8 @@ import torch
 import xarray as xr
 from torch import nn
 
-from brainguided.correspondence.cka import cka_from_grams, compute_cka, compute_layer_cka
+from brainguided.correspondence.cka import compute_cka, compute_layer_cka
+from brainguided.rdms.inner_products import cka_from_grams
 from neural_data import simulate_macaque, simulate_objects
 from neural_data.errors import AlignmentError, RecordingError
 

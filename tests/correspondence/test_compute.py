@@ -18,7 +18,6 @@ from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
     compare_vectors,
-    draw_halves,
 )
 from brainguided.correspondence.compute import (
     Inference,
@@ -30,6 +29,7 @@ from brainguided.guidance.teacher import Teacher
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.crossnobis import select_noise
+from brainguided.rdms.halves import draw_halves
 from brainguided.rdms.measures import pattern_distances
 from brainguided.rdms.units import Units
 from neural_data import simulate_macaque, simulate_objects

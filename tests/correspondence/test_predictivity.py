@@ -8,14 +8,12 @@ from torch import nn
 
 from brainguided.correspondence._gram_regression import predict_pls
 from brainguided.correspondence.predictivity import (
-    PENALTIES,
     compute_layer_predictivity,
     compute_predictivity,
     draw_folds,
-    fit_ridge,
-    predict_ridge,
 )
 from brainguided.networks.preprocessing import images_to_tensor
+from brainguided.rdms.inner_products import PENALTIES, fit_ridge, predict_ridge
 from neural_data import recording_from_arrays, simulate_macaque, simulate_objects
 from neural_data.errors import AlignmentError
 

@@ -1,0 +1,201 @@
+"""Pearson correlations of RDMs, whole and within halves, with many targets and shuffles at once.
+
+Targets that share their conditions and the measure of layers form a family: each layer's RDM is
+divided into halves once, and compared with all targets in one matrix product. A shuffled target is
+the target's own matrix read in another order, so that shuffles take no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from brainguided.rdms.distances import standardise
+from brainguided.rdms.partial import SINGULAR, leave_residuals, span_controls
+from neural_data.rounding import is_flat
+
+FLAT = 1e-5
+"""Spread of a half of an RDM, as a part of that of the whole, below which single precision ends."""
+
+
+class Orders(NamedTuple):
+    """Orders (shuffle, condition) in which some targets of a family are read as well."""
+
+    columns: list[int]
+    orders: np.ndarray
+
+
+class FamilyScores(NamedTuple):
+    """Similarities: `whole` (layer, target), `halves` (half, layer, target), and of shuffles."""
+
+    whole: np.ndarray
+    halves: np.ndarray
+    shuffled: list[np.ndarray]
+    shuffled_halves: list[np.ndarray]
+
+
+class _Pairs(NamedTuple):
+    """Pairs of conditions of a half (or of all): rows, columns, and places in an RDM's vector."""
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+    places: torch.Tensor
+    basis: torch.Tensor
+
+
+class RDMFamily:
+    """Targets over the same conditions, whose layers are compared by one measure.
+
+    Parameters
+    ----------
+    vectors : sequence of ndarray (pair,)
+        Dissimilarities of the targets, standardised.
+    given : ndarray (control, pair) or None
+        RDMs that are partialled out of both sides, within each half.
+    halves : ndarray of bool (half, condition)
+        Conditions of each half.
+    shuffles : sequence of Orders
+    """
+
+    def __init__(
+        self,
+        vectors: Sequence[np.ndarray],
+        given: np.ndarray | None,
+        halves: np.ndarray,
+        shuffles: Sequence[Orders],
+    ) -> None:
+        self._n = halves.shape[1]
+        self._basis = None if given is None else span_controls(given)
+        if self._basis is None:
+            self._vectors = [np.asarray(v) for v in vectors]
+        else:
+            self._vectors = list(leave_residuals(np.stack(vectors), self._basis))
+        everything = np.ones(self._n, dtype=bool)
+        self._all = self._find_pairs(everything, given) if shuffles else None
+        self._parts = [self._find_pairs(members, given) for members in halves]
+        table = np.stack(self._vectors) * np.sqrt(self._vectors[0].size)
+        self._targets = [_scale(_rest(_take(table, p.places), p.basis)) for p in self._parts]
+        self._shuffles = [self._lay_out(one, table) for one in shuffles]
+
+    def score(self, rows: np.ndarray) -> FamilyScores:
+        """Compare the RDMs (layer, pair) of layers with all targets."""
+        flat = ~np.isfinite(rows).all(1) | is_flat(rows)
+        if self._basis is None:
+            whole = np.array([[row @ v for v in self._vectors] for row in map(standardise, rows)])
+        else:
+            rest = np.nan_to_num(leave_residuals(rows, self._basis))  # nothing is left: 0
+            whole = rest @ np.stack(self._vectors).T
+        whole[flat] = np.nan
+        spread = standardise(np.where(flat[:, None], 0.0, rows)) * np.sqrt(rows.shape[1])
+        layers = torch.from_numpy(np.nan_to_num(spread).T.astype(np.float32))
+        sides = [_scale_layers(layers.index_select(0, p.places), p.basis) for p in self._parts]
+        halves = [side.T @ target for side, target in zip(sides, self._targets, strict=True)]
+        shuffled, shuffled_halves = [], []
+        if self._all is not None:
+            side = _scale_layers(layers, self._all.basis)
+            shuffled = [
+                self._score_orders(one, [self._all], [side])[:, 0] for one in self._shuffles
+            ]
+            shuffled_halves = [
+                self._score_orders(one, self._parts, sides) for one in self._shuffles
+            ]
+        return FamilyScores(
+            whole, np.stack([h.numpy() for h in halves]) if halves else np.empty((0, *whole.shape)),
+            shuffled, shuffled_halves,
+        )  # fmt: skip
+
+    def _find_pairs(self, members: np.ndarray, given: np.ndarray | None) -> _Pairs:
+        kept = np.flatnonzero(members)
+        rows, columns = (kept[k] for k in np.triu_indices(len(kept), 1))
+        places = rows * (2 * self._n - rows - 1) // 2 + columns - rows - 1
+        few = np.empty((0, len(places))) if given is None else given[:, places]
+        return _Pairs(*map(torch.from_numpy, (rows, columns, places, _span(few))))
+
+    def _lay_out(self, shuffle: Orders, table: np.ndarray) -> _Shuffled:
+        square = np.zeros((self._n, self._n, len(shuffle.columns)), dtype=np.float32)
+        rows, columns = np.triu_indices(self._n, 1)
+        chosen = table[shuffle.columns].T
+        square[rows, columns] = square[columns, rows] = chosen
+        matrix = torch.from_numpy(square.reshape(self._n**2, -1))
+        found = _Shuffled(matrix, torch.from_numpy(shuffle.orders), {})
+        assert self._all is not None
+        for pairs in (self._all, *self._parts):
+            found.sizes[id(pairs)] = torch.stack(
+                [_length(_rest(one, pairs.basis)) for one in self._read(found, pairs)]
+            )
+        return found
+
+    def _read(self, shuffle: _Shuffled, pairs: _Pairs) -> Iterator[torch.Tensor]:
+        """Yield the targets (pair, target) in each order, over some pairs of conditions."""
+        for order in shuffle.orders:
+            places = order[pairs.rows] * self._n + order[pairs.columns]
+            yield shuffle.matrix.index_select(0, places)
+
+    def _score_orders(
+        self, shuffle: _Shuffled, parts: list[_Pairs], sides: list[torch.Tensor]
+    ) -> np.ndarray:
+        """Return similarities (shuffle, half, layer, target)."""
+        found = []
+        for pairs, side in zip(parts, sides, strict=True):
+            values = torch.stack([side.T @ one for one in self._read(shuffle, pairs)])
+            found.append((values / shuffle.sizes[id(pairs)][:, None]).numpy())
+        if not found:
+            n = len(shuffle.orders)
+            return np.empty((n, 0, sides[0].shape[1] if sides else 0, shuffle.matrix.shape[1]))
+        return np.stack(found, axis=1)
+
+
+class _Shuffled(NamedTuple):
+    """Targets as a table (pair in both directions, target), orders, and lengths within halves."""
+
+    matrix: torch.Tensor
+    orders: torch.Tensor
+    sizes: dict[int, torch.Tensor]
+
+
+def _span(given: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis (pair, number) of a constant and what varies of the controls."""
+    n = given.shape[1]
+    constant = np.full((n, 1), 1 / np.sqrt(max(n, 1)))
+    varied = given[~is_flat(given)] if n else given[:0]
+    if len(varied):
+        left, strength, _ = np.linalg.svd(standardise(varied).T, full_matrices=False)
+        constant = np.column_stack([constant, left[:, strength**2 > SINGULAR]])
+    return constant.astype(np.float32)
+
+
+def _take(table: np.ndarray, places: torch.Tensor) -> torch.Tensor:
+    """Return columns of a table (rdm, pair) as (pair, rdm), in single precision."""
+    return torch.from_numpy(table[:, places.numpy()].T.astype(np.float32))
+
+
+def _rest(values: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+    """Return what a basis (pair, number) leaves of columns (pair, rdm)."""
+    return values - basis @ (basis.T @ values)
+
+
+def _length(rest: torch.Tensor) -> torch.Tensor:
+    """Return the lengths of columns; NaN where they are rounding, or too few to be correlated."""
+    size = torch.linalg.vector_norm(rest, dim=0)
+    rounding = FLAT * len(rest) ** 0.5
+    return torch.where((size > rounding) & (len(rest) >= 3), size, torch.nan)
+
+
+def _scale(rest: torch.Tensor) -> torch.Tensor:
+    return rest / _length(rest)
+
+
+def _scale_layers(values: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+    """Return what a basis leaves of layers (pair, layer), at length 1.
+
+    NaN for a layer that is constant, 0 for one that varies, but has nothing left.
+    """
+    rest = _rest(values, basis)
+    if basis.shape[1] == 1:
+        return _scale(rest)
+    varies = torch.isfinite(_length(values - values.mean(0)))
+    scaled = torch.nan_to_num(_scale(rest), nan=0.0)
+    return torch.where(varies, scaled, torch.nan)
