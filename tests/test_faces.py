@@ -127,9 +127,11 @@ def test_every_room_says_what_it_is_for_and_hands_on_its_names(package) -> None:
             assert getattr(module, name) is not None
 
 
-def test_excerpts_in_the_readme_import_what_they_use_of_ours() -> None:
+def test_excerpts_in_the_documentation_import_what_they_use_of_ours() -> None:
     ours = names_of_stub("brainguided") | names_of_stub("neural_data")
-    excerpts = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    excerpts = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
     assert excerpts
     for excerpt in excerpts:
         nodes = list(ast.walk(ast.parse(excerpt)))

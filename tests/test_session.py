@@ -1,4 +1,4 @@
-"""The README, word for word: a user with nothing else must get through."""
+"""The README and the how-to pages, word for word: with nothing else a user must get through."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from PIL import Image
 from brainguided.__main__ import main
 from brainguided.settings.run_file import load_run
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-SESSION, OWN_DATA, SPACES, RECORDINGS, LAYERS = re.findall(
-    r"```python\n(.*?)```", README, re.DOTALL
-)
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", *(f"docs/howto/{n}.md" for n in ("own_data", "searches", "layers_and_areas")))
+TEXT = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SESSION, OWN_DATA, RECORDINGS, SPACES, LAYERS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 RUN_FILE = re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1)
 
 
 @pytest.fixture
 def run_here(tmp_path, monkeypatch, capsys):
-    """Run lines of the README in this process, which has loaded all libraries already."""
+    """Run lines of the documentation in this process, which has loaded all libraries already."""
     monkeypatch.chdir(tmp_path)
 
     def run_here(text: str) -> str:
@@ -42,7 +43,7 @@ def run_here(tmp_path, monkeypatch, capsys):
 
 def smaller(text: str, changes: dict[str, str]) -> str:
     for before, after in changes.items():
-        assert before in text, f"the README has no {before!r}"
+        assert before in text, f"the text has no {before!r}"
         text = text.replace(before, after)
     return text
 
@@ -66,19 +67,19 @@ def test_the_session_of_the_readme_runs(tmp_path) -> None:
         assert (tmp_path / "first_run" / name).is_file()
 
 
-def test_the_recordings_of_the_readme_are_selected_and_saved(run_here, tmp_path) -> None:
+def test_the_recordings_of_the_pages_are_selected_and_saved(run_here, tmp_path) -> None:
     printed = run_here(RECORDINGS)
     assert "select_reliable_sites(above=0.3" in printed
     assert (tmp_path / "assembly.nc").is_file()
 
 
-def test_the_spaces_of_the_readme_are_sampled_drawn_and_searched(run_here, tmp_path) -> None:
+def test_the_spaces_of_the_pages_are_sampled_drawn_and_searched(run_here, tmp_path) -> None:
     printed = run_here(SPACES)
     assert "('cell1', 'cell2', 'cell3', 'cell4', 'cell5')" in printed
     assert (tmp_path / "cell.png").stat().st_size > 10_000
 
 
-def test_the_layers_of_the_readme_are_mapped_to_areas(run_here, tmp_path) -> None:
+def test_the_layers_of_the_pages_are_mapped_to_areas(run_here, tmp_path) -> None:
     changes = {"draws=200": "draws=50, permutations=50, splits=10"}
     printed = run_here(smaller(LAYERS, changes))
     assert "committed_layer" in printed

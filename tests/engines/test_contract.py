@@ -1,4 +1,4 @@
-"""Every engine keeps to the contract: ours, and the executors of others that the README names."""
+"""Every engine keeps to the contract: ours, and the executors of others that we name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example of the README for SLURM by way of submitit: a thread waits for each job."""
+"""The example of the documentation for SLURM by way of submitit: a thread waits for each job."""
 
 from __future__ import annotations
 
