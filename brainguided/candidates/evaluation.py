@@ -57,8 +57,19 @@ class Task:
     def __post_init__(self) -> None:
         if not np.isfinite(self.alpha):
             raise ValueError(f"alpha is {self.alpha}; expected a finite number, e.g. 1.0.")
-        if self.teacher is not None:  # workers are sent the task
+        object.__setattr__(self, "_recorded", self.teacher)
+        if self.teacher is not None:
             object.__setattr__(self, "teacher", self.teacher.without_recordings())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what workers are sent: no recordings."""
+        return {**vars(self), "_recorded": self.teacher}
+
+    @property
+    def recorded_teacher(self) -> Teacher | None:
+        """The teacher with its recordings, for ceilings, in the process where they were given."""
+        recorded: Teacher | None = vars(self)["_recorded"]
+        return recorded
 
     def describe(self) -> dict[str, Any]:
         """Return the settings and what identifies the data, ready for JSON."""

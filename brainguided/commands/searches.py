@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from contextlib import ExitStack
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from brainguided.commands._engines import (
+    add_engine,
+    add_memory,
+    check_engine,
+    count_bytes,
+    find_jobs,
+    find_run_file,
+    is_here,
+    note_run_file,
+    open_engine,
+    say_memory,
+)
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
-
-if TYPE_CHECKING:
-    from brainguided.engines.local import LocalPool
-
-_JOBS = "jobs"  # in the run folder, where workers find candidates if no other place is given
-_RUN_FILE = "run_file.txt"  # where the run file lies, seen from the folder that says so
-_JOBS_FOLDER = "jobs_folder.txt"  # where workers find candidates, seen from the run folder
-_CORES = min(os.cpu_count() or 1, 8)
 
 
 def add_verbs(verbs: Any) -> None:
@@ -36,7 +36,7 @@ def add_verbs(verbs: Any) -> None:
         default=3600.0,
         help="s without anything to do after which it ends (%(default)s)",
     )
-    _add_memory(one)
+    add_memory(one)
     add_workers(one)
 
     one = add_verb(verbs, "merge", merge, example="brainguided merge runs/a runs/b --out runs/all")
@@ -60,7 +60,7 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--steps", type=whole, required=True, help="SGD steps of the long training")
     one.add_argument("--run", type=Path, help="run file, if it is no longer where it was")
     _add_retry(one, "finalists")
-    add_workers(one)
+    add_engine(one)
 
     one = add_verb(verbs, "demo", demo, example="brainguided demo --out demo")
     one.add_argument("--out", type=Path, default=Path("demo"), help="run folder (%(default)s)")
@@ -75,31 +75,11 @@ def _add_search(verbs: Any) -> None:
     one.add_argument("run_file", metavar="RUN.toml", type=Path, help="settings of the search")
     one.add_argument("--out", type=Path, help="run folder; an old one is resumed")
     one.add_argument(
-        "--ray",
-        type=_no_run_file,
-        metavar="ADDRESS",
-        nargs="?",
-        const="local",
-        help="run on Ray: on this machine, or in the cluster at HOST:PORT or 'auto'",
-    )
-    one.add_argument(
-        "--folder",
-        type=_no_run_file,
-        metavar="DIR",
-        nargs="?",
-        const="",
-        help="leave candidates there for 'brainguided worker DIR' on other machines; without DIR "
-        f"in '{_JOBS}' of the run folder. The run folder itself may then lie on a local disk",
-    )
-    one.add_argument(
         "--check", action="store_true", help="check the run file and its data, and stop"
     )
     _add_retry(one, "candidates")
     one.add_argument("--seed", type=natural, help="in place of the run file's")
-    _add_memory(one)
-    one.add_argument(
-        "--workers", type=whole, help=f"processes, one thread each ({_CORES}); not with --folder"
-    )
+    add_engine(one)
 
 
 def _add_retry(parser: argparse.ArgumentParser, what: str) -> None:
@@ -108,21 +88,6 @@ def _add_retry(parser: argparse.ArgumentParser, what: str) -> None:
         action="store_true",
         help=f"first try {what} again that failed, once what made them fail is mended",
     )
-
-
-def _add_memory(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--memory", type=float, metavar="GIB", help="that each process may hold (Linux)"
-    )
-
-
-def _no_run_file(text: str) -> str:
-    """Refuse the run file after an option that may stand alone, which takes it for its value."""
-    if text.endswith(".toml") or (text not in ("", "local", "auto") and Path(text).is_file()):
-        raise argparse.ArgumentTypeError(
-            f"{text} looks like the run file; give that first: brainguided search {text} ..."
-        )
-    return text
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -141,35 +106,46 @@ def search(arguments: argparse.Namespace) -> None:
     """Run a search or go on with one, then save its winner and the report."""
     from brainguided.search.run import run_search
     from brainguided.search.winner import save_winner
-    from brainguided.settings.run_file import load_run
 
-    _check_spread(arguments)
+    if arguments.out is None and not arguments.check:
+        raise ValueError("The run folder is missing: give --out DIR, or --check to check alone.")
+    check_engine(arguments)
     if arguments.check:
         _check(arguments)
         return
-    with ExitStack() as stack:
-        pool = _start_pool(arguments)
-        if pool is not None:
-            stack.enter_context(pool)
-        say("Loading the data.")
-        run = load_run(arguments.run_file, seed=arguments.seed)
-        executor = pool or stack.enter_context(_open_executor(arguments, run.ray))
-        if pool is not None:
-            workers = arguments.workers or _CORES
-            say(f"Searching, workers: {workers}. Ctrl-C stops; the same command goes on.")
-            _say_memory(workers, arguments.memory)
-        run_search(
-            run.controller,
-            run.task,
-            candidates=run.candidates,
-            schedule=replace(run.schedule, retry_failed=arguments.retry_failed),
-            out=arguments.out,
-            executor=executor,
-        )
-    _note_run_file(arguments.run_file, arguments.out)
-    say("Training the winner again for its RDMs.")
-    save_winner(arguments.out, run.task)
+    try:
+        with open_engine(arguments, arguments.run_file, "Searching", seed=arguments.seed) as (
+            run,
+            executor,
+        ):
+            run_search(
+                run.controller,
+                run.task,
+                candidates=run.candidates,
+                schedule=replace(run.schedule, retry_failed=arguments.retry_failed),
+                out=arguments.out,
+                executor=executor,
+            )
+            note_run_file(arguments.run_file, arguments.out)
+            say("Training the winner again for its RDMs.")
+            save_winner(arguments.out, run.task, executor=executor)
+    except (RuntimeError, OSError, MemoryError):
+        _report_what_there_is(arguments.out)
+        raise
     report(arguments)
+
+
+def _report_what_there_is(out: Path) -> None:
+    """Write the report of a search that ended with an error, which is said after it."""
+    from brainguided.journal.journal import FILE_NAME
+    from brainguided.reports.page import write_report
+
+    if not (out / FILE_NAME).is_file():
+        return
+    try:
+        say(f"What there is so far: {write_report(out)[-1]}")
+    except Exception as error:  # the first error is the one to mend
+        say(f"There is no report: {error}")
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -178,28 +154,8 @@ def _check(arguments: argparse.Namespace) -> None:
     from brainguided.settings.run_file import load_run
 
     run = load_run(arguments.run_file, seed=arguments.seed)
-    here = arguments.folder is None and arguments.ray is None
-    check_search(run.task, out=arguments.out, here=here)
+    check_search(run.task, out=arguments.out, here=is_here(arguments))
     print(f"{arguments.run_file}: a search of {run.candidates} candidates can begin.")
-
-
-def _check_spread(arguments: argparse.Namespace) -> None:
-    """Refuse options of which only one can be meant, or that are not there."""
-    if arguments.out is None and not arguments.check:
-        raise ValueError("The run folder is missing: give --out DIR, or --check to check alone.")
-    if arguments.ray is not None and find_spec("ray") is None:
-        raise ValueError("Ray is not installed: pip install 'brainguided[ray]'.")
-    if arguments.folder is None:
-        return
-    problems = [
-        f"--{name} is of the machines that evaluate: give it to 'brainguided worker'."
-        for name in ("workers", "memory")
-        if getattr(arguments, name) is not None
-    ]
-    if arguments.ray is not None:
-        problems.append("--ray and --folder are two ways to spread a search: give one of them.")
-    if problems:
-        raise ValueError("\n".join(problems))
 
 
 def worker(arguments: argparse.Namespace) -> None:
@@ -207,17 +163,17 @@ def worker(arguments: argparse.Namespace) -> None:
     from brainguided.engines.folder.worker import serve_folder
     from brainguided.settings.run_file import load_run
 
-    jobs = _find_jobs(arguments.out)
+    jobs = find_jobs(arguments.out)
     say("Loading the data.")
-    run = load_run(arguments.run or _find_run_file(arguments.out))
+    run = load_run(arguments.run or find_run_file(arguments.out))
     say(f"Working for {jobs}, workers: {arguments.workers}. Ctrl-C stops.")
-    _say_memory(arguments.workers, arguments.memory)
+    say_memory(arguments.workers, arguments.memory)
     ended = serve_folder(
         jobs,
         run.task,
         workers=arguments.workers,
         idle=arguments.idle,
-        memory=_count_bytes(arguments.memory),
+        memory=count_bytes(arguments.memory),
     )
     print(f"{ended} evaluations ended here")
 
@@ -244,111 +200,6 @@ def repair(arguments: argparse.Namespace) -> None:
     )
 
 
-def _note_run_file(run_file: Path, folder: Path) -> None:
-    """Write down where the run file is, seen from a folder."""
-    _note(folder / _RUN_FILE, run_file)
-
-
-def _note(note: Path, target: Path) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(f"{os.path.relpath(target, note.parent)}\n", encoding="utf-8")
-
-
-def _find_jobs(out: Path) -> Path:
-    """Return the folder of jobs, given that or the run folder."""
-    note = out / _JOBS_FOLDER
-    if note.is_file():
-        return out / note.read_text(encoding="utf-8").strip()
-    if (out / "waiting").is_dir():
-        return out
-    if (out / _JOBS).is_dir():
-        return out / _JOBS
-    raise FileNotFoundError(
-        f"{out} is neither a folder of candidates nor the run folder of a search with --folder; "
-        "start 'brainguided search RUN.toml --out RUN --folder' first, then give what it says."
-    )
-
-
-def _find_run_file(out: Path) -> Path:
-    note = out / _RUN_FILE
-    if not note.is_file():
-        raise FileNotFoundError(
-            f"{note} does not say where the run file is (has the search begun, or for finalists "
-            "ended?); give it with --run RUN.toml."
-        )
-    return out / note.read_text(encoding="utf-8").strip()
-
-
-def _start_pool(arguments: argparse.Namespace) -> LocalPool | None:
-    """Return a pool that warms up while the data are loaded; None for a search elsewhere."""
-    if arguments.folder is not None or arguments.ray:
-        return None
-    from brainguided.candidates.evaluation import warm_up
-    from brainguided.engines.local import local_pool
-
-    workers = arguments.workers or _CORES
-    pool = local_pool(workers, memory=_count_bytes(arguments.memory))
-    for _ in range(workers):
-        pool.submit(warm_up)
-    return pool
-
-
-def _open_executor(arguments: argparse.Namespace, needs: dict[str, Any]) -> Any:
-    """Return where candidates are evaluated if not in a pool here, and say so."""
-    if arguments.folder is not None:
-        from brainguided.engines.folder.executor import folder_executor
-
-        jobs = Path(arguments.folder or arguments.out / _JOBS)
-        folder = folder_executor(jobs)
-        _note_run_file(arguments.run_file, jobs)
-        _note(arguments.out / _JOBS_FOLDER, jobs)
-        _note_run_file(arguments.run_file, arguments.out)
-        say(
-            "Searching; candidates wait for workers, on any machine that sees this folder:\n"
-            f"    brainguided worker {jobs}\nCtrl-C stops; the same command goes on."
-        )
-        return folder
-    address, limit = arguments.ray, arguments.memory
-    workers = arguments.workers or _CORES
-    memory = _count_bytes(limit)
-    from brainguided.engines.ray.executor import ray_executor
-    from brainguided.engines.ray.session import STORE
-
-    if address == "local":
-        _say_memory(workers, limit, store=STORE)
-        executor = ray_executor(workers=workers, memory=memory, **needs)
-    else:
-        executor = ray_executor(address, memory=memory, **needs)
-    say(
-        f"Searching on Ray ({address}), candidates at a time: {executor.workers}. Ctrl-C stops; "
-        "the same command goes on."
-    )
-    return executor
-
-
-def _count_bytes(gib: float | None) -> int | None:
-    return None if gib is None else round(gib * 2**30)
-
-
-def _say_memory(workers: int, limit: float | None, *, store: int = 0) -> None:
-    """Say what processes will take: as much as this one has with the same data and libraries."""
-    if not sys.platform.startswith("linux"):
-        return
-    import resource
-
-    each = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    most = (workers + 1) * each + store / 2**30
-    text = f"Memory: about {most:.1f} of {there:.0f} GiB before training, {each:.2f} a process"
-    if store:
-        text += f", {store / 2**30:.2f} of them shared by Ray"
-    if limit is not None:
-        text += f"; no process may hold more than {limit:g}"
-    if most > there:
-        text += ". That is more than there is: give fewer --workers"
-    say(f"{text}.")
-
-
 def report(arguments: argparse.Namespace) -> None:
     """Write the figures and the page of a run."""
     from brainguided.reports.page import describe_winner, write_report
@@ -359,19 +210,13 @@ def report(arguments: argparse.Namespace) -> None:
 
 def finalists(arguments: argparse.Namespace) -> None:
     """Train the best candidates longer, choose on validation, test the winner once."""
-    from brainguided.engines.local import local_pool
     from brainguided.reports.model_card import write_model_card
     from brainguided.search.finalists import run_finalists
-    from brainguided.settings.run_file import load_run
 
-    run_file = arguments.run or _find_run_file(arguments.out)
-    say("Loading the data.")
-    run = load_run(run_file)
-    run.check_test()
-    say(
-        f"Training finalists, workers: {arguments.workers}. Ctrl-C stops; the same command goes on."
-    )
-    with local_pool(arguments.workers) as executor:
+    check_engine(arguments)
+    run_file = arguments.run or find_run_file(arguments.out)
+    with open_engine(arguments, run_file, "Training finalists") as (run, executor):
+        run.check_test()
         record = run_finalists(
             arguments.out,
             run.task,

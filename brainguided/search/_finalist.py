@@ -11,7 +11,13 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import JournalError
 
 _TRIES = 3  # of a finalist that failed for a reason that may pass
-_PASSING = ("MemoryError", "out of memory", "allocate memory", "The device is")
+_PASSING = (
+    "MemoryError",
+    "out of memory",
+    "allocate memory",
+    "The device is",
+    "BrokenExecutor",
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,10 @@ class Finalist:
         JSON.
     seed : int
         Of the weights and the order of the images, that of the search.
-    reward, search_performance : float
-        Reward and P of the search.
+    reward : float
+        Of the search.
+    search_performance : float or None
+        P of the search, where it has one.
     performance : float or None
         Validation accuracy after the long training; None if it failed.
     reason : str
@@ -42,7 +50,7 @@ class Finalist:
     architecture: str
     seed: int
     reward: float
-    search_performance: float
+    search_performance: float | None
     performance: float | None
     reason: str
     n_parameters: int
@@ -66,9 +74,18 @@ def read_trained(
         path = folder / f"finalist_{result.candidate}.json"
         if not path.exists():
             continue
-        one = Finalist(**json.loads(path.read_text(encoding="utf-8")))
+        one = _read(path)
         tries[one.candidate] = one.tries
         passing = any(words in one.reason for words in _PASSING) and one.tries < _TRIES
         if one.performance is not None or tested or not (retry_failed or passing):
             known[one.candidate] = one
     return known, tries
+
+
+def _read(path: Path) -> Finalist:
+    try:
+        return Finalist(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise JournalError(
+            f"{path} is no result of a finalist ({error}). Remove it to train that one again."
+        ) from error

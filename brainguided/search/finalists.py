@@ -7,34 +7,30 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
+from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
 from brainguided.architectures import Architecture
-from brainguided.candidates.evaluation import Task, train_candidate
-from brainguided.candidates.training import (
-    compute_accuracy,
-    on_device,
-    single_thread,
-    train_network,
-)
+from brainguided.candidates.evaluation import Task
+from brainguided.candidates.retrained import Weights, find_device, rebuild_network
+from brainguided.candidates.retraining import Retraining
+from brainguided.candidates.training import compute_accuracy, on_device, single_thread
 from brainguided.correspondence.compute import Inference, compute_correspondence
-from brainguided.engines.contract import as_engine
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.lock import take_lock
-from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
+from brainguided.networks.build import BlueprintNetwork, count_parameters
 from brainguided.networks.export import export_network
 from brainguided.networks.preprocessing import Preprocessing
+from brainguided.search._apart import train_apart
 from brainguided.search._finalist import Finalist, read_trained
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
@@ -80,7 +76,9 @@ def run_finalists(
     top : int
         Number of finalists.
     executor : concurrent.futures.Executor, optional
-        Where finalists are trained; default: in this process, one by one.
+        Where networks are trained, for instance where the search ran; default: in this process, one
+        by one. The winner is tested and compared with the teacher in this process, on the CPU
+        where there is no such device as it was trained on.
     retry_failed : bool
         Whether finalists that failed are trained again. Those that ran out of memory or found no
         device are by themselves, twice at most. Once the test was made none is.
@@ -123,11 +121,12 @@ def run_finalists(
     chosen = choose_finalists(results, top)
     if not chosen:
         raise RuntimeError(f"No candidate of {out} succeeded; there are no finalists.")
-    _claim(folder, {"steps": steps, "candidates": [result.candidate for result in chosen]})
-    long = replace(task, training=replace(task.training, steps=steps, checkpoints=()))
+    folder.mkdir(parents=True, exist_ok=True)
     with closing(take_lock(folder)):
-        finalists = _train_all(chosen, long, folder, executor, retry_failed)
-        winner, test = _find_and_test_winner(finalists, task, long, load_test, folder)
+        _claim(folder, {"steps": steps, "candidates": [result.candidate for result in chosen]})
+        work = _Work(task, steps, folder, executor)
+        finalists = _train_all(chosen, work, retry_failed)
+        winner, test = _find_and_test_winner(finalists, work, load_test)
     spent = {
         "examples_search": sum(result.examples or 0 for result in results),
         "examples_finalists": sum(finalist.examples for finalist in finalists),
@@ -140,12 +139,20 @@ def run_finalists(
     return record
 
 
+@dataclass(frozen=True)
+class _Work:
+    """Settings that all trainings of finalists share."""
+
+    task: Task
+    steps: int
+    folder: Path
+    executor: Executor | None
+
+
 def _find_and_test_winner(
     finalists: list[Finalist],
-    task: Task,
-    long: Task,
+    work: _Work,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
-    folder: Path,
 ) -> tuple[Finalist, dict[str, Any]]:
     """Return the best on validation, trained on all but the test images, and its test."""
     done = [finalist for finalist in finalists if finalist.performance is not None]
@@ -153,20 +160,24 @@ def _find_and_test_winner(
         reasons = "; ".join(f"candidate {f.candidate}: {f.reason}" for f in finalists)
         raise RuntimeError(f"All finalists failed: {reasons}.")
     winner = max(done, key=lambda finalist: (finalist.performance, -finalist.candidate))
-    network = _train_winner(winner, long, folder)
-    if task.teacher is not None:
-        _compare(winner, task, network, folder)
-    _log.info("reading the test images")
-    return winner, _test_once(network, load_test, folder, task)
+    test = _read_test(work.folder, winner)
+    network = _train_winner(winner, work)
+    if work.task.teacher is not None:
+        _compare(winner, network, work)
+    if test is None:
+        _log.info("reading the test images")
+        test = _test(winner, network, load_test, work)
+    return winner, test
 
 
 def choose_finalists(results: list[Attempt], top: int) -> list[Attempt]:
     """Return the done candidates with the highest rewards, of isomorphic ones the first."""
-    done = [result for result in results if result.outcome == "done"]
-    done.sort(key=lambda result: (-float(result.reward or 0.0), result.candidate))
+    done = [
+        (-r.reward, r.candidate, r) for r in results if r.outcome == "done" and r.reward is not None
+    ]
     met: set[str] = set()
     chosen = []
-    for result in done:
+    for _, _, result in sorted(done, key=lambda one: one[:2]):
         key = Architecture.from_json(result.architecture).canonical_key
         if key not in met:
             met.add(key)
@@ -184,101 +195,71 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
                 f"{folder} holds finalists of other settings ({before}, now {settings}). Use the "
                 "same, or move that folder away: its test was made on the same test images."
             )
-    folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(settings) + "\n")
 
 
-def _train_all(
-    chosen: list[Attempt], task: Task, folder: Path, executor: Executor | None, retry_failed: bool
-) -> list[Finalist]:
+def _train_all(chosen: list[Attempt], work: _Work, retry_failed: bool) -> list[Finalist]:
     """Return the finalists in the order of their rewards, training those not yet trained."""
+    folder, task = work.folder, work.task
     known, tries = read_trained(chosen, folder, retry_failed)
-    missing = [result for result in chosen if result.candidate not in known]
+    missing = {
+        Retraining(result.candidate, result.architecture, result.seed, work.steps): result
+        for result in chosen
+        if result.candidate not in known
+    }
     if missing:  # what a stopped call made of its winner: another one may win now
         for name in _OF_WINNER:
             (folder / name).unlink(missing_ok=True)
-    jobs: dict[Future[Any], Attempt] = {}
-    if executor is not None:
-        given, _ = as_engine(executor).prepare(task, _train_long)
-        jobs = {executor.submit(_train_long, r.architecture, given, r.seed): r for r in missing}
-    for item in as_completed(jobs) if executor is not None else missing:
-        result = jobs[item] if isinstance(item, Future) else item
-        try:
-            if isinstance(item, Future):
-                performance, state = item.result()
-            else:
-                performance, state = _train_long(result.architecture, task, result.seed)
-            reason = ""
-        except (ArithmeticError, MemoryError, RuntimeError, CancelledError) as error:
-            performance, state, reason = None, {}, f"{type(error).__name__}: {error}"
-            if isinstance(error, BrokenExecutor | CancelledError):
-                raise
+    for job, trained in train_apart(list(missing), task, work.executor):
+        result, failed = missing[job], isinstance(trained, Exception)
+        performance, weights = (None, {}) if isinstance(trained, Exception) else trained
         finalist = Finalist(
             result.candidate,
             result.architecture,
             result.seed,
             float(result.reward or 0.0),
-            float(result.performance or 0.0),
+            result.performance,
             performance,
-            reason,
+            f"{type(trained).__name__}: {trained}" if failed else "",
             int(result.n_parameters or 0),
-            task.training.steps * task.training.batch_size if performance is not None else 0,
+            0 if failed else work.steps * task.training.batch_size,
             tries[result.candidate] + 1,
         )
         name = f"finalist_{result.candidate}"
-        if state:
-            _save_weights({k: torch.from_numpy(v) for k, v in state.items()}, folder / f"{name}.pt")
+        if weights:
+            _save_weights(weights, folder / f"{name}.pt")
         write_whole(folder / f"{name}.json", json.dumps(asdict(finalist)) + "\n")
         known[result.candidate] = finalist
-        said = reason if performance is None else f"validation accuracy {performance:.4f}"
+        said = finalist.reason if failed else f"validation accuracy {performance:.4f}"
         _log.info(
             "finalist %d of %d: candidate %d, %s", len(known), len(chosen), result.candidate, said
         )
     return [known[result.candidate] for result in chosen]
 
 
-def _train_long(architecture: str, task: Task, seed: int) -> tuple[float, dict[str, np.ndarray]]:
-    """Return validation accuracy and weights after the long training, in whatever process."""
-    images = task.images
-    network = _train(architecture, task, seed, images.train_images, images.train_labels)
-    with single_thread(), on_device(network, task.training.device):
-        performance = compute_accuracy(
-            network,
-            images.validation_images,
-            images.validation_labels,
-            precision=task.training.precision,
-        )
-    return performance, {k: v.numpy() for k, v in network.state_dict().items()}
+def _train_once(job: Retraining, work: _Work) -> BlueprintNetwork:
+    """Return one network, trained wherever finalists are."""
+    ((_, trained),) = train_apart([job], work.task, work.executor)
+    if isinstance(trained, Exception):
+        raise RuntimeError(
+            f"The winner, candidate {job.candidate}, could not be trained ({trained}). The "
+            "finalists are kept: the same command tries again."
+        ) from trained
+    return rebuild_network(job.architecture, work.task, trained[1])
 
 
-def _train(
-    architecture: str, task: Task, seed: int, images: np.ndarray, labels: np.ndarray
-) -> BlueprintNetwork:
-    with single_thread():
-        network = build_network(
-            Architecture.from_json(architecture), n_classes=len(task.images.classes), seed=seed
-        )
-        train_network(network, images, labels, training=task.training, seed=seed)
-    return network
-
-
-def _train_winner(winner: Finalist, task: Task, folder: Path) -> BlueprintNetwork:
+def _train_winner(winner: Finalist, work: _Work) -> BlueprintNetwork:
     """Return the winner trained on training and validation images, and export it."""
-    path = folder / "winner_network.py"
-    blueprint = Architecture.from_json(winner.architecture).to_blueprint(len(task.images.classes))
+    path, images = work.folder / "winner_network.py", work.task.images
+    architecture, seed = winner.architecture, winner.seed
+    blueprint = Architecture.from_json(architecture).to_blueprint(len(images.classes))
     if path.exists() and path.with_suffix(".pt").exists():
         network = BlueprintNetwork(blueprint)
         network.load_state_dict(torch.load(path.with_suffix(".pt"), weights_only=True))
         return network
     _log.info("training the winner, candidate %d, on all images but the test's", winner.candidate)
-    images = task.images
-    network = _train(
-        winner.architecture,
-        task,
-        winner.seed,
-        np.concatenate([images.train_images, images.validation_images]),
-        np.concatenate([images.train_labels, images.validation_labels]),
-    )
+    job = Retraining(winner.candidate, architecture, seed, work.steps, validation=True)
+    network = _train_once(job, work)
     export_network(
         blueprint,
         network.state_dict(),
@@ -290,49 +271,63 @@ def _train_winner(winner: Finalist, task: Task, folder: Path) -> BlueprintNetwor
     return network
 
 
-def _compare(winner: Finalist, task: Task, network: BlueprintNetwork, folder: Path) -> None:
+def _compare(winner: Finalist, network: BlueprintNetwork, work: _Work) -> None:
     """Save the layer-area correspondence after the search and after the long training."""
-    assert task.teacher is not None
+    task, teacher = work.task, work.task.recorded_teacher
+    assert teacher is not None
     how = Preprocessing(size=task.images.image_size)
-    architecture = Architecture.from_json(winner.architecture)
     for when in ("search", "long"):
-        path = folder / f"correspondence_{when}.nc"
+        path = work.folder / f"correspondence_{when}.nc"
         if path.exists():
             continue
-        shown = network if when == "long" else train_candidate(architecture, task, seed=winner.seed)
-        with single_thread(), on_device(shown, task.training.device):
+        shown = network
+        if when == "search":
+            job = Retraining(winner.candidate, winner.architecture, winner.seed)
+            shown = _train_once(job, work)
+        with single_thread(), on_device(shown, find_device(task.training.device)):
             found = compute_correspondence(
-                shown.eval(), task.teacher, preprocessing=how, inference=_INFERENCE
+                shown.eval(), teacher, preprocessing=how, inference=_INFERENCE
             )
         found["ceiling_usable"] = found["ceiling_usable"].astype("int8")
         write_netcdf(found, path)
 
 
-def _test_once(
+def _read_test(folder: Path, winner: Finalist) -> dict[str, Any] | None:
+    """Return the test that was made; None if there was none."""
+    path = folder / "test.json"
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    tested = found.pop("candidate", winner.candidate)  # earlier versions did not write it
+    if tested != winner.candidate:
+        raise JournalError(
+            f"{path} is the test of candidate {tested}, but candidate {winner.candidate} is the "
+            "best on validation now. A winner is tested once: move the folder away to begin anew."
+        )
+    return found
+
+
+def _test(
+    winner: Finalist,
     network: BlueprintNetwork,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
-    folder: Path,
-    task: Task,
+    work: _Work,
 ) -> dict[str, Any]:
-    """Return the test accuracy, computing it if that was never done."""
-    path = folder / "test.json"
-    if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+    """Return the test accuracy, computed once."""
     images, labels = load_test()
     if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != (len(images),):
         raise ValueError(
             f"Test images are {images.dtype} {images.shape} with labels {labels.shape}; expected "
             "uint8 (n, y, x, 3) and (n,)."
         )
-    classes = len(task.images.classes)
+    classes = len(work.task.images.classes)
     if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < classes)).all():
         raise ValueError(
             f"Labels of the test images are {labels.dtype} from {labels.min()} to {labels.max()}; "
             f"expected integers from 0 to {classes - 1}, which of the task's classes each image "
             "shows. The test was not made."
         )
-    with single_thread(), on_device(network, task.training.device):
+    with single_thread(), on_device(network, find_device(work.task.training.device)):
         accuracy = compute_accuracy(network, images, labels)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     test = {
@@ -341,7 +336,8 @@ def _test_once(
         "test_sha256": digest,
         "n_parameters": count_parameters(network),
     }
-    write_whole(path, json.dumps(test) + "\n")
+    content = {"candidate": winner.candidate, **test}
+    write_whole(work.folder / "test.json", json.dumps(content) + "\n")
     return test
 
 
@@ -364,6 +360,6 @@ def _assemble(finalists: list[Finalist], attrs: dict[str, Any], winner: Finalist
     )
 
 
-def _save_weights(state: dict[str, Tensor], path: Path) -> None:
+def _save_weights(weights: Weights, path: Path) -> None:
     with write_aside(path) as aside:
-        torch.save(state, aside)
+        torch.save({name: torch.tensor(value) for name, value in weights.items()}, aside)

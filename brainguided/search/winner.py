@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Executor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from brainguided.architectures import Architecture
-from brainguided.candidates.evaluation import Task, train_candidate
+from brainguided.candidates.evaluation import Task
+from brainguided.candidates.retrained import find_device, rebuild_network
+from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import on_device
 from brainguided.guidance.target import Target
+from brainguided.journal.attempts import Attempt
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.exports import find_winner
 from brainguided.journal.journal import Journal
@@ -21,15 +24,19 @@ from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compute import dissimilarities_from_rdms
+from brainguided.search._apart import train_apart
 from neural_data.model.dissimilarities import save_dissimilarities
 from neural_data.storage.aside import write_aside
 
 
-def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
+def save_winner(
+    out: str | os.PathLike[str], task: Task, *, executor: Executor | None = None
+) -> list[Path]:
     """Train the winner of a run again and save what it has become.
 
     The same architecture, seed and task give the same network that the search scored, so
-    nothing of this had to be kept for every candidate.
+    nothing of this had to be kept for every candidate. Its RDMs are computed in this process, on
+    the CPU where there is no such device as it was trained on.
 
     Parameters
     ----------
@@ -37,6 +44,8 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
         A run folder.
     task : Task
         The task of that run.
+    executor : concurrent.futures.Executor, optional
+        Where it is trained, for instance where the search ran; default: in this process.
 
     Returns
     -------
@@ -53,7 +62,7 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
     JournalError
         The run was made with another task.
     RuntimeError
-        No candidate succeeded.
+        No candidate succeeded, or the training failed now.
     """
     folder = Path(out)
     with Journal.read(folder) as journal:
@@ -62,12 +71,12 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
     if winner is None:
         raise RuntimeError(f"No candidate of {folder} succeeded; there is no winner to save.")
     refuse_other_task(config, task.describe(), folder)
-    network = train_candidate(Architecture.from_json(winner.architecture), task, seed=winner.seed)
+    network = _train(winner, task, executor)
     weights = folder / "winner.pt"
     with write_aside(weights) as aside:
         torch.save(network.state_dict(), aside)
     targets = [] if task.teacher is None else list(task.teacher)
-    with on_device(network, task.training.device):
+    with on_device(network, find_device(task.training.device)):
         return [weights] + [
             save_dissimilarities(
                 _stack_rdms(network, target, task.images.image_size),
@@ -75,6 +84,17 @@ def save_winner(out: str | os.PathLike[str], task: Task) -> list[Path]:
             )
             for target in targets
         ]
+
+
+def _train(winner: Attempt, task: Task, executor: Executor | None) -> BlueprintNetwork:
+    job = Retraining(winner.candidate, winner.architecture, winner.seed)
+    ((_, trained),) = train_apart([job], task, executor)
+    if isinstance(trained, Exception):
+        raise RuntimeError(
+            f"The winner, candidate {winner.candidate}, could not be trained again: {trained}. The "
+            "search itself has ended; the same command tries again."
+        ) from trained
+    return rebuild_network(winner.architecture, task, trained[1])
 
 
 def _stack_rdms(network: BlueprintNetwork, target: Target, image_size: int) -> xr.Dataset:

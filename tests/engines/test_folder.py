@@ -18,10 +18,10 @@ from fake_task import FakeTask, few
 from folder_workers import attempt, content, start_worker
 
 from brainguided.__main__ import main
-from brainguided.commands import searches
+from brainguided.commands import _engines
 from brainguided.controllers import RandomSearch
 from brainguided.engines.attempt import Outcome
-from brainguided.engines.folder import executor as on_folder, jobs as job_folder, worker
+from brainguided.engines.folder import _executor as on_folder, jobs as job_folder, worker
 from brainguided.engines.folder.executor import folder_executor
 from brainguided.engines.folder.jobs import (
     SEARCH,
@@ -118,7 +118,7 @@ def test_a_worker_claims_nothing_that_anyone_has_or_that_it_had(tmp_path):
         put_job(tmp_path, name)
     write_json(place_claim(tmp_path, "claimed", "other"), {})
     put_result(tmp_path, "ended", {})
-    served._had.add("given-back")
+    served._had["given-back"] = None
     served.claim(8)
     assert list(served.running) == ["free"]
     assert list_jobs(tmp_path, "waiting") == ["claimed", "ended", "given-back"]
@@ -128,6 +128,9 @@ def test_a_worker_claims_nothing_that_anyone_has_or_that_it_had(tmp_path):
     place(tmp_path, "results", "free").unlink()
     served.claim(8)
     assert not served.running
+    put_job(tmp_path, "free", left_by="the search that went on")
+    served.claim(8)
+    assert list(served.running) == ["free"]
 
 
 def test_workers_try_jobs_each_in_an_order_of_its_own():
@@ -556,7 +559,7 @@ def test_a_worker_finds_the_jobs_from_either_folder(tmp_path, monkeypatch, elsew
     (tmp_path / "RUN.toml").touch()
     jobs = tmp_path / "shared" if elsewhere else tmp_path / "run" / "jobs"
     arguments = search_arguments(tmp_path, folder=str(jobs) if elsewhere else "")
-    with searches._open_executor(arguments, {}):
+    with _engines._open_elsewhere(arguments, arguments.run_file, {}, "Searching"):
         pass
     assert f"brainguided worker {jobs}" in capsys.readouterr().err
     served, loaded = [], []
@@ -614,12 +617,13 @@ def test_memory_goes_to_ray_and_to_local_processes(tmp_path, monkeypatch):
     monkeypatch.setattr("brainguided.engines.ray.executor.ray_executor", take)
     monkeypatch.setattr("brainguided.engines.local.local_pool", take)
     for address in ("local", "head:6379"):
-        searches._open_executor(search_arguments(tmp_path, ray=address, memory=0.5), {})
-        assert searches._start_pool(search_arguments(tmp_path, ray=address)) is None
-    searches._start_pool(search_arguments(tmp_path, memory=0.5, workers=3))
-    searches._start_pool(search_arguments(tmp_path))
-    assert searches._start_pool(search_arguments(tmp_path, folder="")) is None
-    assert len(warm) == 3 + searches._CORES
+        arguments = search_arguments(tmp_path, ray=address, memory=0.5)
+        _engines._open_elsewhere(arguments, arguments.run_file, {}, "Searching")
+        assert _engines._start_pool(search_arguments(tmp_path, ray=address)) is None
+    _engines._start_pool(search_arguments(tmp_path, memory=0.5, workers=3))
+    _engines._start_pool(search_arguments(tmp_path))
+    assert _engines._start_pool(search_arguments(tmp_path, folder="")) is None
+    assert len(warm) == 3 + _engines._CORES
     half = 2**29
-    default = (searches._CORES,)
+    default = (_engines._CORES,)
     assert given == [((), half), (("head:6379",), half), ((3,), half), (default, None)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import signal
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import BrokenExecutor
 
 import fake_task
 import numpy as np
@@ -17,9 +20,25 @@ from fake_task import FakeTask
 from folder_workers import HERE, attempt, content, start_worker
 
 from brainguided.__main__ import main
+from brainguided.candidates.retraining import Retraining
 from brainguided.controllers import LocalSearch
+from brainguided.engines.attempt import MeasurementError
+from brainguided.engines.folder._weights import (
+    NotThereYetError,
+    describe_retraining,
+    name_retraining,
+    read_retraining,
+    read_trained,
+    write_trained,
+)
 from brainguided.engines.folder.executor import folder_executor
-from brainguided.engines.folder.jobs import list_claims, list_jobs, place_claim
+from brainguided.engines.folder.jobs import (
+    list_claims,
+    list_jobs,
+    make_folder,
+    place_claim,
+    read_json,
+)
 from brainguided.journal.journal import Journal
 from brainguided.search.orders import Index, Schedule
 from brainguided.search.run import run_search
@@ -179,26 +198,104 @@ def test_functions_do_not_travel_by_folder(tmp_path):
         folder_executor(tmp_path, silence=0)
 
 
-def test_search_by_folder_from_the_command_line(tmp_path, monkeypatch, capsys):
+def test_search_and_finalists_by_folder_from_the_command_line(tmp_path, monkeypatch, capsys):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
-    np.savez(tmp_path / "images.npz", x_train=images, y_train=np.arange(40) % 4)
+    labels = np.arange(40) % 4
+    parts = {"x_test": images[:20], "y_test": labels[:20]}
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, **parts)
     (tmp_path / "run.toml").write_text(
         'candidates = 3\n[space]\nmax_depth = 2\n[task]\nimages = "images.npz"\n'
         "steps = 3\nbatch_size = 8\n"
     )
     monkeypatch.chdir(tmp_path)
     codes = []
+    search = tmp_path / "run" / "jobs" / "search.json"
 
     def serve():
-        until((tmp_path / "run" / "run_file.txt").exists)
+        until(lambda: (read_json(search) or {}).get("ended") is False)
         codes.append(main(["worker", "run", "--workers", "1"]))
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    codes.append(main(["search", "run.toml", "--out", "run", "--folder"]))
-    thread.join()
-    printed, said = capsys.readouterr()
+    def drive(*command):
+        thread = threading.Thread(target=serve)
+        thread.start()
+        codes.append(main([*command, "--folder"]))
+        thread.join()
+        return capsys.readouterr()
+
+    printed, said = drive("search", "run.toml", "--out", "run")
     assert codes == [0, 0], said
     assert "brainguided worker run" in said
-    assert "3 evaluations ended here" in printed
+    assert "4 evaluations ended here" in printed, "three candidates, and the winner again"
     assert (tmp_path / "run" / "report.html").exists()
+    printed, said = drive("finalists", "run", "--steps", "4", "--top", "2")
+    assert codes == [0] * 4, said
+    assert "test accuracy" in printed
+    assert "3 evaluations ended here" in printed, "two finalists, and the best of them again"
+    assert list((tmp_path / "run" / "jobs" / "weights").iterdir()) == []
+
+
+WEIGHTS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(3)}
+AGAIN = Retraining(4, "{}", 7, 5)
+JOB = {"architecture": "{}", "seed": 7, "task": "x", **describe_retraining(AGAIN)}
+
+
+def leave_trained(folder, **more):
+    make_folder(folder)
+    name = name_retraining(AGAIN, 1)
+    return name, {**JOB, **write_trained(folder, name, (0.5, WEIGHTS)), **more}
+
+
+def test_weights_come_back_as_they_were(tmp_path):
+    name, found = leave_trained(tmp_path)
+    performance, weights = read_trained(tmp_path, found, name, JOB)
+    assert performance == 0.5
+    assert weights.keys() == WEIGHTS.keys()
+    for key, value in WEIGHTS.items():
+        np.testing.assert_array_equal(weights[key], value)
+        assert weights[key].dtype == value.dtype
+    assert read_retraining(JOB) == Retraining(0, "{}", 7, 5)
+    assert read_retraining({"architecture": "{}", "seed": 7}) is None
+    for wrong in ({"steps": 0}, {"steps": "5"}, {"validation": 1}, {"seed": None}):
+        with pytest.raises(ValueError):
+            read_retraining(JOB | wrong)
+
+
+def test_weights_that_are_not_what_they_should_be_are_never_used(tmp_path):
+    name, found = leave_trained(tmp_path)
+    for wrong in ({"seed": 8}, {"performance": 1.5}, {"performance": "x"}, {"sha256": 3}):
+        with pytest.raises(MeasurementError):
+            read_trained(tmp_path, found | wrong, name, JOB)
+    with pytest.raises(MemoryError, match="too large"):
+        read_trained(tmp_path, JOB | {"failed": "too large", "kind": "MemoryError"}, name, JOB)
+    path = tmp_path / "weights" / f"{name}.npz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    with pytest.raises(NotThereYetError):
+        read_trained(tmp_path, found, name, JOB)
+    path.unlink()
+    with pytest.raises(NotThereYetError):
+        read_trained(tmp_path, found, name, JOB)
+
+    def put(**arrays):
+        stream = io.BytesIO()
+        arrays.pop("save", np.savez)(stream, **arrays)
+        path.write_bytes(stream.getvalue())
+        return found | {"sha256": hashlib.sha256(stream.getvalue()).hexdigest()}
+
+    content = put(a=np.array(["x"]))
+    with pytest.raises(MeasurementError, match="are no numbers"):
+        read_trained(tmp_path, content, name, JOB)
+    content = put(save=np.savez_compressed, a=np.zeros(10**6))
+    with pytest.raises(MeasurementError, match="unpack to more"):
+        read_trained(tmp_path, content, name, JOB)
+    content = put(a=np.array([{}], dtype=object))
+    with pytest.raises(MeasurementError, match="cannot be read"):
+        read_trained(tmp_path, content, name, JOB)
+
+
+def test_a_fault_of_the_watch_ends_what_waits_with_its_reason(tmp_path, monkeypatch):
+    with folder_executor(tmp_path) as executor:
+        monkeypatch.setattr(executor, "_look", lambda now: 1 / 0)
+        future = executor.submit_attempt(attempt(0), FakeTask())
+        with pytest.raises(BrokenExecutor, match="division by zero"):
+            future.result(timeout=30)

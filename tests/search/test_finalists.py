@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -24,6 +25,8 @@ from brainguided.candidates.images import (
     load_images,
     load_test_images,
 )
+from brainguided.candidates.retrained import train_again
+from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import Training, compute_accuracy, train_network
 from brainguided.controllers import RandomSearch
 from brainguided.guidance.teacher import Teacher
@@ -33,8 +36,8 @@ from brainguided.journal.lock import take_lock
 from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import images_to_tensor
 from brainguided.reports.model_card import wilson_interval, write_model_card
-from brainguided.search import finalists
-from brainguided.search.finalists import _train_long, choose_finalists, run_finalists
+from brainguided.search import _apart, finalists
+from brainguided.search.finalists import choose_finalists, run_finalists
 from brainguided.search.run import run_search
 from brainguided.spaces import pnas_space
 from neural_data.simulation.objects import simulate_objects
@@ -98,14 +101,16 @@ def test_the_best_are_trained_longer_and_the_best_of_them_on_validation_wins(run
     assert record.attrs["winner"] == int(record["candidate"][top])
 
 
-def test_finalists_trained_on_a_device_come_back_as_arrays_of_the_same_numbers(run):
+def test_finalists_trained_on_a_device_come_back_as_arrays_of_the_same_numbers(run, monkeypatch):
+    monkeypatch.setattr("brainguided.candidates.training._DEVICE", re.compile("cpu|meta"))
     task = make_task(False)
     with Journal.read(run) as journal:
         result = journal.results()[0]
-    expected, weights = _train_long(result.architecture, task, result.seed)
+    job = Retraining(0, result.architecture, result.seed, 2)
+    expected, weights = train_again(job, task)
     there = replace(task, training=on_card(task.training))
     with SimulatedCard() as card:
-        performance, found = _train_long(result.architecture, there, result.seed)
+        performance, found = train_again(job, there)
     assert performance == expected
     assert "aten.convolution.default" in card.there
     assert "aten.convolution.default" not in card.here
@@ -181,21 +186,20 @@ def test_the_test_is_made_once_and_last(tmp_path):
 
 
 def test_a_stopped_training_of_finalists_goes_on_where_it_was(tmp_path, monkeypatch):
-    from brainguided.search import finalists
-
     task = make_task(teacher=False)
     run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
     trained = []
-    train = finalists._train_long
+    train = _apart.train_again
 
-    def stop_at_second(architecture, task, seed):
+    def stop_at_second(job, task):
         if len(trained) == 1:
             trained.append("stopped")
             raise KeyboardInterrupt
-        trained.append(architecture)
-        return train(architecture, task, seed)
+        if not job.validation:
+            trained.append(job)
+        return train(job, task)
 
-    monkeypatch.setattr(finalists, "_train_long", stop_at_second)
+    monkeypatch.setattr(_apart, "train_again", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         run_finalists(tmp_path, task, read_test, steps=3, top=2)
     run_finalists(tmp_path, task, read_test, steps=3, top=2)
@@ -203,20 +207,18 @@ def test_a_stopped_training_of_finalists_goes_on_where_it_was(tmp_path, monkeypa
 
 
 def test_a_finalist_that_fails_costs_itself_only(tmp_path, monkeypatch):
-    from brainguided.search import finalists
-
     task = make_task(teacher=False)
     run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
-    train = finalists._train_long
+    train = _apart.train_again
     first = []
 
-    def fail_first(architecture, task, seed):
+    def fail_first(job, task):
         if not first:
-            first.append(architecture)
+            first.append(job)
             raise ArithmeticError("the loss is nan at step 3")
-        return train(architecture, task, seed)
+        return train(job, task)
 
-    monkeypatch.setattr(finalists, "_train_long", fail_first)
+    monkeypatch.setattr(_apart, "train_again", fail_first)
     record = run_finalists(tmp_path, task, read_test, steps=3, top=2)
     assert np.isnan(record["performance"].values[0])
     assert record.attrs["winner"] == int(record["candidate"][1])
@@ -224,13 +226,11 @@ def test_a_finalist_that_fails_costs_itself_only(tmp_path, monkeypatch):
 
 
 def test_the_winner_is_the_best_on_validation_not_the_one_of_the_search(tmp_path, monkeypatch):
-    from brainguided.search import finalists
-
     task = make_task(teacher=False)
     run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
-    train = finalists._train_long
-    earned = iter([0.2, 0.9, 0.5])
-    monkeypatch.setattr(finalists, "_train_long", lambda *a: (next(earned), train(*a)[1]))
+    train = _apart.train_again
+    earned = iter([0.2, 0.9, 0.5, None])
+    monkeypatch.setattr(_apart, "train_again", lambda *a: (next(earned), train(*a)[1]))
     record = run_finalists(tmp_path, task, read_test, steps=2, top=3)
     assert record.attrs["winner"] == int(record["candidate"][1])
     assert float(record["reward"][1]) <= float(record["reward"][0])
@@ -240,20 +240,20 @@ def test_a_finalist_trained_again_after_a_stop_may_win_with_its_own_network(tmp_
     """The first call fails at the later winner, and stops when it has trained another one."""
     task = make_task(teacher=False)
     run_search(RandomSearch(SPACE, seed=1), task, candidates=3, out=tmp_path)
-    train, calls = finalists._train_long, []
+    train, calls = _apart.train_again, []
 
-    def train_or_fail(architecture, task, seed):
-        calls.append(architecture)
+    def train_or_fail(job, task):
+        calls.append(job)
         if len(calls) == 1:
             raise MemoryError("none left")
-        return (0.9 if architecture == calls[0] else 0.1), train(architecture, task, seed)[1]
+        return (0.9 if job == calls[0] else 0.1), train(job, task)[1]
 
     def stop():
         with pytest.raises(JournalError, match="writing into"):
             take_lock(tmp_path / "finalists")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finalists, "_train_long", train_or_fail)
+    monkeypatch.setattr(_apart, "train_again", train_or_fail)
     with pytest.raises(KeyboardInterrupt):
         run_finalists(tmp_path, task, stop, steps=3, top=2)
     before = (tmp_path / "finalists" / "winner_network.py").read_text()
@@ -369,18 +369,20 @@ def test_finalists_that_failed_are_trained_again_where_that_may_help(tmp_path, m
     fails = {chosen[0].architecture: MemoryError("none left"), chosen[1].architecture: RuntimeError}
     made = []
 
-    def train(architecture, task, seed):
-        made.append(architecture)
-        if architecture in fails:
-            raise fails[architecture]
+    def train(job, task):
+        made.append(job.architecture)
+        if job.architecture in fails:
+            raise fails[job.architecture]
         return 0.5, {}
+
+    work = finalists._Work(make_task(), 2, tmp_path, None)
 
     def train_all(retry):
         made.clear()
-        found = finalists._train_all(chosen, make_task(), tmp_path, None, retry)
+        found = finalists._train_all(chosen, work, retry)
         return [one.performance for one in found], len(made)
 
-    monkeypatch.setattr(finalists, "_train_long", train)
+    monkeypatch.setattr(_apart, "train_again", train)
     assert train_all(False) == ([None, None, 0.5], 3)
     assert train_all(False) == ([None, None, 0.5], 1)
     assert train_all(False) == ([None, None, 0.5], 1)

@@ -28,7 +28,9 @@ from brainguided.journal.attempts import Timing
 from neural_data.storage.aside import write_whole
 
 SEARCH = "search.json"  # of which task and versions jobs are, and whether the search has ended
-PARTS = ("waiting", "claimed", "results", "workers")
+PARTS = ("waiting", "claimed", "results", "weights", "workers")
+JOB_KEYS = ("architecture", "seed", "again", "steps", "validation")
+LEFT_BY = "left_by"  # key of a job: the process of a search that left it, of no other meaning
 _LARGEST = 16 * 2**20  # bytes of a file
 _TIMING = {field.name for field in fields(Timing)}
 _BETWEEN = "@"  # the name of a job and of the worker that claimed it
@@ -46,6 +48,8 @@ def clear_folder(folder: Path) -> None:
     for part in ("waiting", "claimed", "results"):
         for name in list_jobs(folder, part):
             place(folder, part, name).unlink(missing_ok=True)
+    for path in (folder / "weights").glob("*.npz"):
+        path.unlink(missing_ok=True)
 
 
 def name_job(candidate: int, attempt: int) -> str:
@@ -126,14 +130,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
         It is there, as far as is known, but cannot be read now.
     """
     try:
-        data = json.loads(_read_bounded(path), parse_constant=_refuse_constant)
+        text = read_bounded(path, _LARGEST).decode("utf-8")
+        data = json.loads(text, parse_constant=_refuse_constant)
     except (FileNotFoundError, PermissionError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
 
-def _read_bounded(path: Path) -> str:
-    """Return the text of a regular file of bounded size: others can write into the folder.
+def read_bounded(path: Path, most: int) -> bytes:
+    """Return what a regular file of bounded size holds: others can write into the folder.
 
     Raises
     ------
@@ -149,10 +154,10 @@ def _read_bounded(path: Path) -> str:
         raise
     try:
         state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_size > _LARGEST:
-            raise ValueError(f"{path} is no regular file, or larger than {_LARGEST} bytes")
+        if not stat.S_ISREG(state.st_mode) or state.st_size > most:
+            raise ValueError(f"{path} is no regular file, or larger than {most} bytes")
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(_LARGEST).decode("utf-8")
+            return file.read(most)
     finally:
         os.close(descriptor)
 
@@ -206,10 +211,11 @@ def digest_work(work: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def leave_job(folder: Path, name: str, job: Mapping[str, Any]) -> None:
+def leave_job(folder: Path, name: str, job: Mapping[str, Any], *, left_by: str) -> None:
     """Write a job, unless a worker has it or has ended it.
 
-    What an earlier search left under the same name is removed.
+    What an earlier search left under the same name is removed. `left_by` tells a job that is left
+    anew from a copy of an old one, which no worker takes twice.
     """
     holders = list_claims(folder).get(name, [])
     paths = [place(folder, "results", name), *(place_claim(folder, name, w) for w in holders)]
@@ -218,7 +224,7 @@ def leave_job(folder: Path, name: str, job: Mapping[str, Any]) -> None:
         if found is not None and is_other(found, job):
             path.unlink(missing_ok=True)
     if not any(path.exists() for path in paths):
-        write_json(place(folder, "waiting", name), job)
+        write_json(place(folder, "waiting", name), {**job, LEFT_BY: left_by})
 
 
 def take_away(folder: Path, name: str) -> None:

@@ -10,13 +10,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from brainguided.engines.attempt import Outcome, run_attempt
+from brainguided.engines.attempt import run_attempt
+from brainguided.engines.folder._weights import read_retraining, write_trained
 from brainguided.engines.folder.jobs import (
+    JOB_KEYS,
+    LEFT_BY,
     SEARCH,
     claim_job,
     describe_work,
@@ -33,6 +36,7 @@ from brainguided.engines.folder.jobs import (
     write_json,
 )
 from brainguided.engines.local import local_pool
+from brainguided.engines.output import clean
 from brainguided.engines.versions import list_versions
 from brainguided.journal.differing_settings import find_differences
 
@@ -153,11 +157,11 @@ class _Served:
         evaluate: Callable[..., Any],
         digest: str,
     ) -> None:
-        self.running: dict[str, tuple[Future[Outcome], dict[str, Any]]] = {}
+        self.running: dict[str, tuple[Future[Any], dict[str, Any]]] = {}
         self.finished: dict[str, dict[str, Any]] = {}  # results that are not yet written
         self.ended = 0
         self.digest = digest  # of the task and the versions here
-        self._had: set[str] = set()  # all jobs ever begun here
+        self._had: dict[str, Any] = {}  # all jobs ever begun here, and who had left them
         self._failing = False  # writing
         self._folder, self._name, self._pool = folder, name, pool
         self._task, self._evaluate = task, evaluate
@@ -175,27 +179,41 @@ class _Served:
         for job in [*ours, *order_jobs(free, self._name)]:
             if len(self.running) >= workers:
                 return
-            if job in self._had:
+            if job in self._had and not self._is_new(job, claimed=job in ours):
                 continue
             if job in ours or claim_job(self._folder, job, self._name):
                 self._begin(job)
 
+    def _is_new(self, job: str, *, claimed: bool) -> bool:
+        """Return whether a search has left a job since it was begun here."""
+        name = place_claim(self._folder, job, self._name)
+        found = read_json(name if claimed else place(self._folder, "waiting", job)) or {}
+        return bool(found.get(LEFT_BY, self._had[job]) != self._had[job])
+
     def _begin(self, job: str) -> None:
         given = read_json(place_claim(self._folder, job, self._name)) or {}
-        self._had.add(job)
+        self._had[job] = given.get(LEFT_BY)
         if "task" in given and given["task"] != self.digest:
             _log.warning("%s is of another search and given back", job)
             give_back(self._folder, job, self._name)
             return
-        given = {"architecture": given.get("architecture"), "seed": given.get("seed")}
-        given["task"] = self.digest
+        given = {key: given[key] for key in JOB_KEYS if key in given} | {"task": self.digest}
         architecture, seed = given.get("architecture"), given.get("seed")
+        try:
+            again = read_retraining(given)
+        except ValueError:
+            architecture = None
         if not isinstance(architecture, str) or type(seed) is not int:
             self.finished[job] = {**given, "lost": f"The job {job} cannot be read"}
             return
-        future = self._pool.submit(
-            run_attempt, self._evaluate, architecture, self._task, seed, True
-        )
+        if again is not None:
+            from brainguided.candidates.retrained import train_again  # torch
+
+            future: Future[Any] = self._pool.submit(train_again, again, self._task)
+        else:
+            future = self._pool.submit(
+                run_attempt, self._evaluate, architecture, self._task, seed, True
+            )
         self.running[job] = (future, given)
 
     def look(self) -> None:
@@ -203,7 +221,7 @@ class _Served:
         for job, (future, given) in list(self.running.items()):
             if future.done():
                 del self.running[job]
-                self.finished[job] = {**given, **_describe_result(future)}
+                self.finished[job] = given | _describe_result(future, again="again" in given)
                 self.ended += 1
             elif not has_claim(self._folder, job, self._name):
                 _log.info("%s was taken away", job)
@@ -215,7 +233,7 @@ class _Served:
         """Write what has ended, and let others have what has not."""
         for job, (future, given) in self.running.items():
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.finished[job] = {**given, **_describe_result(future)}
+                self.finished[job] = given | _describe_result(future, again="again" in given)
         self._write_finished()
         for job in {**self.running, **self.finished}:  # nothing where the result is written
             with suppress(OSError):
@@ -237,22 +255,34 @@ class _Served:
         """Write a result, unless the search no longer waits for it."""
         result = self.finished[job]
         if has_claim(self._folder, job, self._name):
-            write_json(place(self._folder, "results", job), result)
+            told = {key: value for key, value in result.items() if key != "trained"}
+            if "trained" in result:  # first, since who sees the result looks for them
+                told |= write_trained(self._folder, job, result["trained"])
+            write_json(place(self._folder, "results", job), told)
             place_claim(self._folder, job, self._name).unlink(missing_ok=True)
-            _log.info("%s: %s", job, result.get("values", result).get("outcome", "lost"))
+            _log.info("%s: %s", job, _say_result(result))
         del self.finished[job]
 
 
-def _describe_result(future: Future[Outcome]) -> dict[str, Any]:
+def _describe_result(future: Future[Any], *, again: bool) -> dict[str, Any]:
+    """Return what is written of a result; weights themselves under "trained"."""
     try:
-        outcome = future.result()
-    except BaseException as error:  # the process died
-        return {"lost": f"{type(error).__name__}: {error}"}
-    return {
-        "values": outcome.values,
-        "timing": vars(outcome.timing),
-        "log": outcome.log,
-    }
+        found = future.result()
+    except BaseException as error:
+        if again and isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
+            kind = "MemoryError" if isinstance(error, MemoryError) else "ArithmeticError"
+            kind = kind if isinstance(error, MemoryError | ArithmeticError) else "RuntimeError"
+            return {"failed": clean(f"{error}"), "kind": kind}
+        return {"lost": f"{type(error).__name__}: {error}"}  # the process died
+    if again:
+        return {"trained": found}
+    return {"values": found.values, "timing": vars(found.timing), "log": found.log}
+
+
+def _say_result(result: dict[str, Any]) -> str:
+    if "trained" in result:
+        return "trained again"
+    return str(result.get("failed") or result.get("values", result).get("outcome", "lost"))
 
 
 def _refuse_other(search: dict[str, Any], work: dict[str, Any], folder: Path) -> None:

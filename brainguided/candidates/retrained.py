@@ -1,0 +1,96 @@
+"""Networks of candidates that are trained again after a search, wherever there is a device."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from brainguided.architectures import Architecture
+from brainguided.candidates.evaluation import Task, train_candidate
+from brainguided.candidates.retraining import Retraining
+from brainguided.candidates.training import (
+    compute_accuracy,
+    find_device_problem,
+    on_device,
+    single_thread,
+    train_network,
+)
+from brainguided.networks.build import BlueprintNetwork, build_network
+
+_log = logging.getLogger(__name__)
+Weights = dict[str, np.ndarray]
+
+
+def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
+    """Train a candidate again, in whatever process.
+
+    Parameters
+    ----------
+    job : Retraining
+    task : Task
+        That of the search.
+
+    Returns
+    -------
+    performance : float or None
+        Validation accuracy; None where validation images were trained on, or the training was that
+        of the search.
+    weights : dict of str to ndarray
+        State dict of the network.
+
+    Raises
+    ------
+    ArithmeticError, MemoryError, RuntimeError
+        The training failed.
+    """
+    architecture = Architecture.from_json(job.architecture)
+    if job.steps is None:
+        network = train_candidate(architecture, task, seed=job.seed)
+        return None, {name: value.numpy() for name, value in network.state_dict().items()}
+    images, performance = task.images, None
+    pictures, labels = images.train_images, images.train_labels
+    if job.validation:
+        pictures = np.concatenate([pictures, images.validation_images])
+        labels = np.concatenate([labels, images.validation_labels])
+    training = replace(task.training, steps=job.steps, checkpoints=())
+    with single_thread():
+        network = build_network(architecture, n_classes=len(images.classes), seed=job.seed)
+        with on_device(network, training.device):
+            train_network(network, pictures, labels, training=training, seed=job.seed)
+            if not job.validation:
+                performance = compute_accuracy(
+                    network,
+                    images.validation_images,
+                    images.validation_labels,
+                    precision=training.precision,
+                )
+    return performance, {name: value.numpy() for name, value in network.state_dict().items()}
+
+
+def rebuild_network(architecture: str, task: Task, weights: Weights) -> BlueprintNetwork:
+    """Return a network that was trained, on the CPU.
+
+    Raises
+    ------
+    RuntimeError
+        The weights are not those of the architecture.
+    """
+    n_classes = len(task.images.classes)
+    network = build_network(Architecture.from_json(architecture), n_classes=n_classes, seed=0)
+    # Copied, since what an engine hands over may be read-only
+    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return network
+
+
+def find_device(device: str) -> str:
+    """Return a device where this machine has it, else the CPU, and say so.
+
+    What is trained elsewhere may be looked at here: that takes a pass over some images.
+    """
+    if not find_device_problem(device):
+        return device
+    _log.info("there is no device %r here: what was trained elsewhere runs on the CPU", device)
+    return "cpu"
