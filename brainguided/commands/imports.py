@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from brainguided.commands.options import add_out, add_verb
+from brainguided.commands.options import add_out, add_verb, say
 from neural_data.formats.table import FORMATS, Format, find_format, find_function
 
 
@@ -40,7 +40,8 @@ def _add_format(formats: Any, form: Format) -> None:
     if form.extra:
         about += f" Needs the extra: pip install 'brainguided[{form.extra}]'."
     example = f"brainguided import {form.name} {form.example}"
-    one = add_verb(formats, form.name, import_data, example=example, about=about)
+    more = find_function(form.more)() if form.more else ""
+    one = add_verb(formats, form.name, import_data, example=example, about=about, more=more)
     one.set_defaults(format=form.name)
     one.add_argument("path", type=Path, help=form.path)
     options = [
@@ -66,6 +67,7 @@ def import_data(arguments: argparse.Namespace) -> None:
     parts = read if len(form.gives) > 1 else (read,)
     paths = [arguments.out, getattr(arguments, "stimuli_out", None)]
     for kind, data, path in zip(form.gives, parts, paths, strict=False):
+        say(str(data.attrs.get("history", "")))
         print(save[kind](data, path))
 
 

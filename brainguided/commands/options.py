@@ -13,15 +13,15 @@ Verb = Callable[[argparse.Namespace], None]
 
 
 def add_verb(
-    verbs: Any, name: str, function: Verb | None, *, example: str, about: str = ""
+    verbs: Any, name: str, function: Verb | None, *, example: str, about: str = "", more: str = ""
 ) -> argparse.ArgumentParser:
-    """Add a verb with its help, which ends with an example; what it does is its docstring."""
+    """Add a verb with its help: what it does (or its docstring), more, and an example."""
     about = about or function.__doc__ or ""
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=about,
         description=about,
-        epilog=f"example:\n  {example}",
+        epilog=(f"{more}\n\n" if more else "") + f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(verb=function)

@@ -31,6 +31,8 @@ class Labels:
         What could not be loaded or does not fit.
     steps : list of str
         What the history should say.
+    sites_in_order : bool
+        Whether lists along sites follow an axis; else sites are found by name.
     """
 
     def __init__(self, description: Description) -> None:
@@ -38,6 +40,7 @@ class Labels:
         self.coords: Coords = {}
         self.problems: list[str] = []
         self.steps: list[str] = []
+        self.sites_in_order = not description.by_name
 
     def add(self, dims: str | tuple[str, ...], given: Mapping[str, np.ndarray]) -> None:
         """Add coordinates, none of which may be there already or have a name of ours."""
@@ -56,7 +59,7 @@ class Labels:
         part = self._part(key)
         names: dict[str, np.ndarray] = {}
         if "names" in part:
-            names = self._attempt(self.description.load_names, part["names"], key) or {}
+            names = self.attempt(self.description.load_names, part["names"], key) or {}
         else:
             names[key] = number_names(part.get("prefix", key), 1, size)
             self.steps.append(f"{key} names numbered from 1")
@@ -72,12 +75,13 @@ class Labels:
             given = self.description.site.get(name)
             if isinstance(given, str):
                 self.add("site", {name: np.full(size, given)})
-            elif given is not None and self.description.columns:
+            elif given is not None and not self.sites_in_order:
                 self.problems.append(
-                    f"site.{name} of a table is one text for all sites, or columns.{name}"
+                    f"site.{name} has no order to follow here: it is one text for all sites, "
+                    f"columns.{name} of a table, or a column {name!r} of site.names, a .csv"
                 )
             elif given is not None:
-                values = self._attempt(self.description.load_values, given)
+                values = self.attempt(self.description.load_values, given)
                 if values is not None:
                     self._check_size(name, values, size)
                     self.add("site", {name: as_text(values)})
@@ -91,11 +95,11 @@ class Labels:
         """Load which stimulus each presentation showed, and what else is listed of them."""
         part = self.description.presentation
         if isinstance(part["stimulus"], str):
-            table = self._attempt(self.description.load_names, part["stimulus"], "stimulus") or {}
+            table = self.attempt(self.description.load_names, part["stimulus"], "stimulus") or {}
             shown = table.pop("stimulus", None)
             self.add("presentation", table)
         else:
-            shown = self._attempt(self.description.load_values, part["stimulus"])
+            shown = self.attempt(self.description.load_values, part["stimulus"])
         if shown is not None:
             self._check_size("presentation.stimulus", shown, size)
             if "counts_from" in part:
@@ -103,11 +107,19 @@ class Labels:
             self.coords["stimulus"] = (("presentation",), as_text(shown))
             self.join("stimulus")
         if "repetition" in part:
-            values = self._attempt(self.description.load_values, part["repetition"])
+            values = self.attempt(self.description.load_values, part["repetition"])
             if values is not None:
                 self._check_size("presentation.repetition", values, size)
                 self.coords["repetition"] = (("presentation",), values)
         self._load_lists(part, "presentation", size)
+
+    def count_time_bins(self) -> int | None:
+        """Return how many time bins the description itself names, None if it cannot be known."""
+        part = self.description.time_bin
+        if "number" in part:
+            return int(part["number"])
+        values = self.attempt(self.description.load_values, part.get("edges", part.get("start")))
+        return None if values is None else values.size - ("edges" in part)
 
     def load_time_bins(self, size: int) -> None:
         """Load when the time bins begin and end, in ms."""
@@ -115,9 +127,12 @@ class Labels:
         part = dict(self.description.time_bin)
         width = part.pop("width", None)
         if isinstance(part.get("start"), int | float):
+            number = part.pop("number", size)
+            if number != size:
+                self.problems.append(f"time_bin.number is {number}; the responses have {size}")
             part["start"] = (part["start"] + width * np.arange(size)).tolist()
         for key, given in part.items():
-            values = self._attempt(self.description.load_values, given)
+            values = self.attempt(self.description.load_values, given)
             if values is None:
                 return
             if values.dtype.kind not in "iuf":
@@ -132,6 +147,32 @@ class Labels:
         for key, values in bounds.items():
             self.coords[f"time_bin_{key}"] = (("time_bin",), values)
 
+    def load_conditions(self, sizes: Mapping[str, int]) -> None:
+        """Load what lies along the axes of conditions, and name each stimulus by one of each."""
+        names = []
+        for name, size in sizes.items():
+            given = self.description.conditions[name]
+            values: np.ndarray | None
+            if isinstance(given, int):
+                values = np.arange(1, given + 1)
+            elif isinstance(given, str):
+                table = self.attempt(self.description.load_names, given, "stimulus")
+                values = None if table is None else table["stimulus"]
+            else:
+                values = self.attempt(self.description.load_values, given)
+            if values is None or values.size != size:
+                if values is not None:
+                    self._check_size(f"conditions.{name}", values, size)
+                return
+            names.append(values)
+        crossed = [part.ravel() for part in np.meshgrid(*names, indexing="ij")]
+        self.coords["stimulus"] = (
+            ("stimulus",),
+            np.array(["_".join(parts) for parts in zip(*map(as_text, crossed), strict=True)]),
+        )
+        self.add("stimulus", dict(zip(sizes, crossed, strict=True)))
+        self.join("stimulus")
+
     def join(self, key: str) -> None:
         """Join what a table of stimuli or sites knows to the names that the responses have."""
         part = self._part(key)
@@ -144,7 +185,7 @@ class Labels:
         ]
         if "names" not in part:
             return
-        table = self._attempt(self.description.load_names, part["names"], key)
+        table = self.attempt(self.description.load_names, part["names"], key)
         if table is None:
             return
         dims, names = self.coords[key]
@@ -165,8 +206,8 @@ class Labels:
     def _part(self, key: str) -> dict[str, Any]:
         return self.description.stimulus if key == "stimulus" else self.description.site
 
-    def _attempt(self, load: Callable[..., Any], *arguments: Any) -> Any:
-        """Load something, or note why it cannot be loaded."""
+    def attempt(self, load: Callable[..., Any], *arguments: Any) -> Any:
+        """Load something, or note why it cannot be loaded and return None."""
         try:
             return load(*arguments)
         except (RecordingError, OSError) as cause:
@@ -180,7 +221,7 @@ class Labels:
 
     def _load_lists(self, part: Mapping[str, Any], dim: str, size: int) -> None:
         for name, given in part.get("coordinates", {}).items():
-            values = self._attempt(self.description.load_values, given)
+            values = self.attempt(self.description.load_values, given)
             if values is not None:
                 self._check_size(name, values, size)
                 self.add(dim, {name: values})
@@ -194,7 +235,7 @@ class Labels:
             self.problems.append("presentation.stimulus has no whole numbers to count with")
             return shown
         if "names" in part:
-            table = self._attempt(self.description.load_names, part["names"], "stimulus")
+            table = self.attempt(self.description.load_names, part["names"], "stimulus")
             if table is None:
                 return shown
             names: np.ndarray = table["stimulus"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import warnings
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,25 +10,18 @@ import numpy as np
 import pandas as pd
 
 from neural_data.errors import RecordingError, format_names, raise_problems
-from neural_data.formats.array_files import MISSING_CELLS
-from neural_data.storage.csv_tables import (
-    as_numbers,
-    count_misfits,
-    read_header,
-    refuse_misfits,
-    refuse_twice,
+from neural_data.formats._described_rows import (
+    as_list,
+    find_columns,
+    join_columns,
+    list_columns,
+    read_columns,
+    read_rows,
 )
+from neural_data.storage.csv_tables import Form, as_numbers, read_header
 
 MAX_SPARSE = 100  # of the cells of the array, one at least is in the table
 FREE = 10**7
-
-
-class Form(NamedTuple):
-    """How a table is written."""
-
-    separator: str = ","
-    decimal: str = "."
-    encoding: str = "utf-8-sig"
 
 
 class LongTable(NamedTuple):
@@ -59,17 +49,19 @@ class LongTable(NamedTuple):
     unused: list[str]
 
 
-def read_long_table(path: Path, columns: Mapping[str, Any], form: Form) -> LongTable:
+def read_long_table(paths: Sequence[Path], columns: Mapping[str, Any], form: Form) -> LongTable:
     """Read a table with one row for each presentation to each site.
 
     Parameters
     ----------
-    path : pathlib.Path
-        A .csv (or .tsv) file with a header line.
+    paths : sequence of pathlib.Path
+        A table with a header line; or several, of one site each, which have the names of their
+        files, where no column names the site.
     columns : mapping
-        The column of each of ``stimulus``, ``site``, ``response`` and, where there, of
+        The column of each of ``stimulus`` (or several), ``site``, ``response`` and, where there, of
         ``repetition``, ``time_bin``, ``area`` and ``animal``; ``no_axes`` lists columns that are
-        no axis though each of their values is there for every stimulus and site.
+        no axis though each of their values is there for every stimulus and site. ``time_bins``
+        are columns of responses, one a time bin; ``sites``, with ``time_bin``, one a site.
     form : Form
 
     Returns
@@ -88,59 +80,71 @@ def read_long_table(path: Path, columns: Mapping[str, Any], form: Form) -> LongT
         an empty label, or two rows for the same stimulus, repetition and site; or a column that
         is not named crosses stimuli and sites, as time bins do.
     """
-    free = columns.get("no_axes", [])
-    named = {key: column for key, column in columns.items() if key != "no_axes"}
-    numbers = [named[key] for key in ("response", "time_bin") if key in named]
-    needed = [*named.values(), *([free] if isinstance(free, str) else free)]
-    table = _read_csv(path, form, numbers=numbers, needed=needed)
-    keys = [key for key in ("stimulus", "site", "repetition") if key in columns]
-    labels = {key: table[columns[key]].to_numpy(dtype=str) for key in keys}
+    table, columns = read_rows(paths, columns, form)
+    what, free = paths[0].name, as_list(columns.get("no_axes", []))
+    keys: list[str] = [key for key in ("stimulus", "site", "repetition") if key in columns]
+    labels = {key: join_columns(table, columns[key]) for key in keys}
     problems = _check_labels(columns, labels)
-    raise_problems(f"{path.name} cannot be arranged as responses", problems)
+    raise_problems(f"{what} cannot be arranged as responses", problems)
     stimulus_of, stimuli = pd.factorize(labels["stimulus"].astype(object))
     site_of, sites = pd.factorize(labels["site"].astype(object))
     starts, time_of = None, np.zeros(len(table), dtype=np.int64)
     if "time_bin" in columns:
         starts, time_of = np.unique(table[columns["time_bin"]].to_numpy(), return_inverse=True)
         if not np.isfinite(starts).all():
-            raise RecordingError(f"Column {columns['time_bin']!r} of {path.name} has empty cells.")
+            raise RecordingError(f"Column {columns['time_bin']!r} of {what} has empty cells.")
     if "repetition" in columns:
         given = as_numbers(labels["repetition"])
         repetition_of = _rank_within(stimulus_of, given)
     else:
         given = None
         cells = stimulus_of.astype(np.int64) * len(sites) + site_of
-        _refuse_unnamed_axes(path, table, needed, cells)
+        _refuse_unnamed_axes(what, table, [*list_columns(columns), *free], cells)
         pairs = pd.Series(cells * (1 if starts is None else starts.size) + time_of)
         repetition_of = pairs.groupby(pairs).cumcount().to_numpy()
-    n_times = 1 if starts is None else starts.size
     shape = (len(stimuli), int(repetition_of.max()) + 1, len(sites))
-    if n_times * np.prod([float(n) for n in shape]) > MAX_SPARSE * len(table) + FREE:
-        raise RecordingError(
-            f"{path.name} has {len(table)} rows, but {shape[0]} stimuli, up to {shape[1]} "
-            f"repetitions and {shape[2]} sites. Check which columns stimulus, repetition and site "
-            "are."
-        )
-    whole = (*shape, n_times)
-    place = np.ravel_multi_index((stimulus_of, repetition_of, site_of, time_of), whole)
-    _, first, counts = np.unique(place, return_index=True, return_counts=True)
-    if (counts > 1).any():
-        row = int(first[np.flatnonzero(counts > 1)[0]])
-        raise RecordingError(
-            f"{path.name} has {int((counts - 1).sum())} rows too many: several for the same "
-            f"stimulus, repetition and site, first for {str(labels['stimulus'][row])!r} at "
-            f"{str(labels['site'][row])!r}. Check the column of repetitions, or leave it out; a "
-            "column of times is columns.time_bin."
-        )
-    values = np.full(whole, np.nan)
-    values.reshape(-1)[place] = table[columns["response"]].to_numpy()
-    coords, unused = _arrange(table, columns, (stimulus_of, repetition_of, site_of), shape)
+    place = (stimulus_of, repetition_of, site_of)
+    values = _place(
+        what, table, columns, (*place, time_of), (*shape, 1 if starts is None else starts.size)
+    )
+    coords, unused = _arrange(table, columns, place, shape)
     if given is not None:
         padded = _pad(given, stimulus_of, repetition_of, shape)
         if not _only_counts(padded):
             coords["repetition_label"] = (("stimulus", "repetition"), padded)
     names = (np.asarray(stimuli, str), np.asarray(sites, str))
     return LongTable(values, *names, starts, coords, unused)
+
+
+def _place(
+    what: str,
+    table: pd.DataFrame,
+    columns: Mapping[str, Any],
+    place: tuple[np.ndarray, ...],
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    """Return responses (stimulus, repetition, site, time_bin), each row where it belongs."""
+    if np.prod([float(n) for n in shape]) > MAX_SPARSE * len(table) + FREE:
+        raise RecordingError(
+            f"{what} has {len(table)} rows, but {shape[0]} stimuli, up to {shape[1]} "
+            f"repetitions and {shape[2]} sites. Check which columns stimulus, repetition and site "
+            "are."
+        )
+    flat = np.ravel_multi_index(place, shape)
+    _, first, counts = np.unique(flat, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        row = int(first[np.flatnonzero(counts > 1)[0]])
+        stimulus = join_columns(table.iloc[[row]], columns["stimulus"])[0]
+        raise RecordingError(
+            f"{what} has {int((counts - 1).sum())} rows too many: several for the same "
+            f"stimulus, repetition and site, first for {str(stimulus)!r} at "
+            f"{str(table[columns['site']].iloc[row])!r}. Check the column of repetitions, or leave "
+            "it out; a column of times is columns.time_bin."
+        )
+    responses = table[columns.get("time_bins", [columns.get("response")])].to_numpy(np.float64)
+    values = np.full((*shape[:3], shape[3] * responses.shape[1]), np.nan)
+    values.reshape(-1, responses.shape[1])[flat] = responses
+    return values
 
 
 def _check_labels(columns: Mapping[str, Any], labels: dict[str, np.ndarray]) -> list[str]:
@@ -162,7 +166,7 @@ def _check_labels(columns: Mapping[str, Any], labels: dict[str, np.ndarray]) -> 
 
 
 def _refuse_unnamed_axes(
-    path: Path, table: pd.DataFrame, named: Sequence[str], cells: np.ndarray
+    what: str, table: pd.DataFrame, named: Sequence[str], cells: np.ndarray
 ) -> None:
     """Refuse columns all of whose values are there, equally often, for each stimulus and site.
 
@@ -180,7 +184,7 @@ def _refuse_unnamed_axes(
             found.append(column)
     if found:
         raise RecordingError(
-            f"{path.name} has the columns {format_names(found)}, whose values are all there for "
+            f"{what} has the columns {format_names(found)}, whose values are all there for "
             "each stimulus and site: they look like an axis that is not named. Name it as "
             "columns.time_bin (with time_bin.width, in ms) or columns.repetition; or list it in "
             "columns.no_axes, if its rows are repetitions all the same."
@@ -197,8 +201,8 @@ def read_wide_table(
     path : pathlib.Path
         A .csv (or .tsv) file with a header line.
     columns : mapping
-        ``stimulus``, the column that names it; ``sites``, the columns of the sites, as a list
-        or as a pattern such as "unit_*"; where there, ``repetition``.
+        ``stimulus``, the column (or several) that names it; ``sites``, the columns of the sites,
+        as a list or as a pattern such as "unit_*"; where there, ``repetition``.
     form : Form
 
     Returns
@@ -217,94 +221,21 @@ def read_wide_table(
     RecordingError
         The file is no table, has no such columns, or has no number where one should be.
     """
-    header = _read_header(path, form)
-    wanted = columns["sites"]
-    named = [columns["stimulus"], *([columns["repetition"]] if "repetition" in columns else [])]
-    if isinstance(wanted, str):
-        sites = [name for name in header if fnmatchcase(name, wanted) and name not in named]
-        if not sites:
-            raise RecordingError(
-                f"{path.name} has no column like {wanted!r}; there are {format_names(header, 20)}."
-            )
-    else:
-        sites = list(wanted)
-    table = _read_csv(path, form, numbers=sites, needed=[*named, *sites])
-    free = columns.get("no_axes", [])
-    known = [*named, *sites, *([free] if isinstance(free, str) else free)]
+    header = read_header(path, form.of(path))
+    sites = find_columns(path, header, columns["sites"], columns)
+    given = {**columns, "sites": sites}
+    table = read_columns(path, form, header, given, sites)
+    known = [*list_columns(given), *as_list(columns.get("no_axes", []))]
+    stimuli = join_columns(table, columns["stimulus"])
     if "repetition" not in columns:
-        cells = pd.factorize(table[columns["stimulus"]])[0]
-        _refuse_unnamed_axes(path, table, known, cells)
-    rest = [name for name in header if name not in sites and name not in named]
-    coords = {"stimulus": table[columns["stimulus"]].to_numpy(dtype=str)}
+        _refuse_unnamed_axes(path.name, table, known, pd.factorize(stimuli)[0])
+    single = [columns[key] for key in ("stimulus", "repetition") if key in columns]
+    rest = [name for name in header if name not in sites and name not in single]
+    coords = {"stimulus": stimuli}
     if "repetition" in columns:
         coords["repetition"] = as_numbers(table[columns["repetition"]].to_numpy(dtype=str))
     coords |= {name: as_numbers(table[name].to_numpy(dtype=str)) for name in rest}
     return table[sites].to_numpy(dtype=np.float64), sites, coords
-
-
-def _read_header(path: Path, form: Form) -> list[str]:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no table {path}. Check the path.")
-    try:
-        empty = pd.read_csv(path, nrows=0, sep=form.separator, encoding=form.encoding)
-        header = [str(name) for name in empty.columns]
-        given = read_header(path, encoding=form.encoding, separator=form.separator)
-    except UnicodeDecodeError as cause:
-        raise RecordingError(
-            f"{path} is not text in {form.encoding}: {cause}. Give its encoding in the "
-            "description, e.g. encoding = 'latin-1'."
-        ) from cause
-    except (ValueError, pd.errors.ParserError) as cause:
-        raise RecordingError(f"{path} cannot be read as a CSV table: {cause}.") from cause
-    others = [mark for mark in (";", "\t", ",") if len(header) == 1 and mark in header[0]]
-    if others:
-        raise RecordingError(
-            f"{path.name} has one column, {header[0]!r}: give separator = {others[0]!r} in the "
-            "description, and decimal = ',' if numbers have a comma."
-        )
-    refuse_twice(path, given)
-    return header
-
-
-def _read_csv(
-    path: Path, form: Form, *, numbers: Sequence[str], needed: Sequence[str]
-) -> pd.DataFrame:
-    """Read a table: these columns as numbers, all others as text."""
-    header = _read_header(path, form)
-    absent = [name for name in needed if name not in header]
-    if absent:
-        raise RecordingError(
-            f"{path.name} has no column {format_names(absent)}; there are "
-            f"{format_names(header, 20)}."
-        )
-    kinds: dict[str, Any] = {name: np.float64 if name in numbers else str for name in header}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                path, sep=form.separator, encoding=form.encoding, decimal=form.decimal,
-                dtype=kinds, index_col=False, keep_default_na=False,
-                na_values={name: [*MISSING_CELLS, "NaN", "nan"] for name in numbers},
-            )  # fmt: skip
-        misfits = count_misfits(path, len(header), encoding=form.encoding, separator=form.separator)
-    except (
-        ValueError,
-        OverflowError,
-        csv.Error,
-        pd.errors.ParserError,
-        pd.errors.ParserWarning,
-    ) as cause:
-        raise RecordingError(
-            f"{path} cannot be read as a table with numbers in {format_names(numbers)}: {cause}."
-        ) from cause
-    if table.empty:
-        raise RecordingError(f"{path.name} has a header and no rows; expected one at least.")
-    refuse_misfits(path, misfits, len(header))
-    if form.decimal == ",":
-        for name in header:
-            if name not in needed:
-                table[name] = table[name].str.replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True)
-    return table
 
 
 def _rank_within(group: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -328,8 +259,8 @@ def _arrange(
     used = {
         columns[key]
         for key in ("stimulus", "site", "response", "repetition", "time_bin")
-        if key in columns
-    }
+        if isinstance(columns.get(key), str)
+    } | set(columns.get("time_bins", ()))
     coords: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     unused = []
     for column in map(str, table.columns):

@@ -16,6 +16,7 @@ import numpy as np
 from neural_data.errors import RecordingError, format_names
 from neural_data.formats._hdf5_arrays import is_hdf5, list_hdf5, read_hdf5
 from neural_data.formats.matlab import is_mat, list_mat, read_mat
+from neural_data.storage.csv_tables import MISSING_CELLS
 from neural_data.storage.image_files import check_members
 from neural_data.storage.pointers import refuse_pointer
 
@@ -23,7 +24,6 @@ ENDINGS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv", ".tsv")
 MAX_DEFLATE = 1032  # bytes that one deflated byte can stand for
 BLOCK = 2**24
 _INDEX = re.compile(r"(\(|\{)(\d+)[)}]")  # of one struct or cell, from 1
-MISSING_CELLS = ("", "NA", "N/A", "null")
 
 
 class _OfThisFile(Exception):
@@ -71,7 +71,50 @@ def load_array(path: str | os.PathLike[str], *, variable: str | None = None) -> 
     ...     load_array(f"{folder}/lab.npz", variable="names").tolist()
     ['a', 'b', 'c']
     """
-    path = Path(path)
+    array: np.ndarray = _load(Path(path), variable, _as_array)
+    return array
+
+
+def load_cells(path: str | os.PathLike[str], *, variable: str | None = None) -> list[np.ndarray]:
+    """Load a cell array of MATLAB whose cells are arrays, such as spike times of each unit.
+
+    Parameters
+    ----------
+    path : str or path
+        A ``.mat``, any version.
+    variable : str, optional
+        As in `load_array`.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Numbers or text of each cell, in MATLAB's order.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RecordingError
+        As in `load_array`; or the variable is no cell array with one axis.
+    """
+    cells: list[np.ndarray] = _load(Path(path), variable, _as_cells)
+    return cells
+
+
+def _as_cells(values: Any) -> list[np.ndarray]:
+    array = np.asarray(values)
+    if array.dtype.kind != "O" or array.size != max(array.shape, default=0) or not array.size:
+        raise _OfThisFile(
+            f"it holds {array.dtype} of shape {array.shape}; expected a cell array, 1 x n, with "
+            "one array in each cell."
+        )
+    cells = [np.asarray(item) for item in array.ravel()]
+    if any(cell.dtype.kind not in "biufU" for cell in cells):
+        raise _OfThisFile("it has cells in its cells, or structs; expected numbers in each cell.")
+    return cells
+
+
+def _load(path: Path, variable: str | None, finish: Callable[[Any], Any]) -> Any:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not there"
         raise FileNotFoundError(f"There is no array {path}: it {what}. Check the path.")
@@ -93,7 +136,7 @@ def load_array(path: str | os.PathLike[str], *, variable: str | None = None) -> 
         refuse_pointer(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _as_array(reader(path, variable))
+            return finish(reader(path, variable))
     except PermissionError as cause:
         raise PermissionError(f"{path} may not be read: {cause.strerror}.") from cause
     except ModuleNotFoundError as cause:

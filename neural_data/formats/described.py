@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.errors import RecordingError, format_names
+from neural_data.formats._described_arrays import read_array, read_files
+from neural_data.formats._described_build import build
 from neural_data.formats._described_labels import OURS, Coords, Labels, with_text
-from neural_data.formats._described_tables import Form, read_long_table, read_wide_table
+from neural_data.formats._described_spikes import read_spikes
+from neural_data.formats._described_tables import read_long_table, read_wide_table
 from neural_data.formats.array_files import load_array
-from neural_data.formats.described_toml import Description, is_missing, read_description, read_names
-from neural_data.model.presentations import recording_from_presentations
+from neural_data.formats.described_toml import Description, read_description, read_names
+from neural_data.model.pooling import pool_recordings
 from neural_data.model.recording import add_step, recording_from_arrays, validate_recording
-from neural_data.model.windows import describe_window
-
-ORDER = ("stimulus", "presentation", "repetition", "site", "time_bin")
 
 
 def read_arrays(
@@ -112,41 +111,81 @@ def read_arrays(
 def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
     r"""Read a recording from arrays or a table, as described by a small TOML file.
 
-    The file names the array, its axes in whatever order they are, and what lies along them.
-    Other files are found from the folder of the description.
+    The file names the array, its axes in whatever order they are, and what lies along them; or
+    the columns of a table; or spikes and presentations. Other files are found from the folder of
+    the description. Only arrays, tables and lines of text are read, never code; where one lies
+    outside of that folder, the history says so.
 
-    =========================  ==============================================================
-    key                        meaning
-    =========================  ==============================================================
-    file, variable             the responses, see `neural_data.formats.array_files.load_array`
-    axes                       of the array: "site", "stimulus" or "presentation", and if need
-                               be "repetition" and "time_bin", in its order
-    units, source              as of every recording
-    missing                    numbers that stand for no response, such as -1; NaN does anyway
-    window                     start and end, in ms from onset, of what was counted
-    stimulus.names             a file (one a line, or a .csv with a column ``stimulus``, whose
-                               other columns become coordinates), or a list
-    stimulus.prefix            without names: they are numbered from 1, as "stimulus12"
-    stimulus.coordinates       further lists, by name
-    site.names, site.prefix,   the same of sites
-    site.coordinates
-    site.area, site.animal     one text for all sites, or a list; "unknown" is a legal area
-    presentation.stimulus      for an axis "presentation": a list of the stimulus of each
-    presentation.counts_from   0 or 1, if that list counts in stimulus.names
-    presentation.repetition,   further lists, one value a presentation
-    presentation.coordinates
-    time_bin.edges             in ms from onset; or time_bin.start and time_bin.end, or
-                               time_bin.start, a number or list, and time_bin.width
-    columns                    for a table: the columns ``stimulus``, ``site``, ``response``
-                               (one row a presentation and site; ``repetition``, ``area``,
-                               ``animal`` where there; ``time_bin``, when the bins start,
-                               with time_bin.width), or ``stimulus`` and ``sites``, a pattern
-                               or list (one row a presentation, one column a site)
-    separator, decimal,        of a table: "," or "\\t" (.tsv), "." and "utf-8" by default;
-    encoding                   e.g. ";", "," and "latin-1"
-    columns.no_axes            columns of a table whose rows are repetitions, though all their
-                               values are there for each stimulus
-    =========================  ==============================================================
+    ========================  ================================================================
+    key                       meaning
+    ========================  ================================================================
+    file                      the responses: .npy, .npz, .mat, .h5, or a table (.csv, .tsv,
+                              .txt); a list, or a pattern such as ``session_*.mat``, of
+                              several files: of one session each, or, where neither axes nor
+                              columns have sites, of one site each, which has the name of its
+                              file
+    variable                  which array of the file, where it holds several, such as
+                              ``data.rates``
+    pool                      of several files: what is done with stimuli that only some have,
+                              see pool_recordings
+    axes                      of the array, in its order: ``site``, ``stimulus`` or
+                              ``presentation`` (or the axes that [conditions] names), and if
+                              need be ``repetition`` and ``time_bin``
+    units                     of the responses, such as ``spikes/s``
+    source                    where the data come from: lab, animal, paper
+    missing                   numbers that stand for no response, such as -1; NaN does anyway
+    window                    start and end, in ms from onset, of what was counted, or of
+                              spikes that are to be
+    separator                 between columns of tables: ``,`` by default (``\t`` in .tsv)
+    decimal                   in numbers of tables: ``.`` by default
+    encoding                  of tables: ``utf-8`` by default; ``latin-1``, ``utf-16``
+    comment                   lines of tables that begin with it are passed over
+    conditions                of an array with several axes of conditions: their names, each
+                              with what lies along it, a list, or how many; a stimulus is one
+                              of each, ``face_left``
+    stimulus.names            in the order of the axis: a file (one a line, or a table with a
+                              column ``stimulus``, whose other columns become coordinates), or
+                              a list
+    stimulus.prefix           without names: they are numbered from 1, as ``stimulus12``
+    stimulus.coordinates      further lists, by name, one value a stimulus
+    site.names                as of stimuli; the column of a table is ``site`` or ``unit``
+    site.prefix               as of stimuli
+    site.area                 one text for all sites, or a list; ``unknown`` is a legal area
+    site.animal               one text for all sites, or a list
+    site.coordinates          further lists, by name, one value a site
+    presentation.stimulus     for an axis ``presentation``, and for spikes: the stimulus of
+                              each
+    presentation.counts_from  if that list counts in stimulus.names
+    presentation.onset        for spikes: when each stimulus came on, on the clock of the
+                              spikes
+    presentation.repetition   by which presentations of one stimulus are ordered
+    presentation.coordinates  further lists, by name, one value a presentation
+    time_bin.edges            in ms from onset, one more than bins
+    time_bin.start            of each bin, in ms, or of the first one (with width)
+    time_bin.end              of each bin, in ms (with a list of starts)
+    time_bin.width            of the bins (with start, or columns.time_bin)
+    time_bin.number           of bins (with start and width)
+    spikes.times              of all spikes (with spikes.site); or a cell array of MATLAB, one
+                              cell a site; or a pattern such as ``unit_*.txt``, one file a
+                              site
+    spikes.site               the site of each spike
+    spikes.columns            of a table with one column a site: a pattern or list
+    spikes.per_second         ticks of the clock of spikes and onsets: 1 for s, 1000 for ms,
+                              30000 for samples
+    columns.stimulus          that names the stimulus; a list, where several do, as
+                              ``face_left``
+    columns.site              that names the site: one row a presentation and site
+    columns.response          with the response of that row
+    columns.sites             pattern or list of columns, where each site has one
+    columns.time_bins         pattern or list of columns, where each time bin has one (with
+                              [time_bin])
+    columns.time_bin          with the start of the time bin, in ms (with time_bin.width)
+    columns.repetition        that tells presentations of one stimulus apart
+    columns.area              with the area of the site
+    columns.animal            with the animal
+    columns.no_axes           whose rows are repetitions, though all their values are there
+                              for each stimulus
+    ========================  ================================================================
 
     A list is a TOML list or ``{ file = "names.mat", variable = "data.names" }``, in the file of
     the responses if ``file`` is left out.
@@ -211,11 +250,23 @@ def read_described(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     path = Path(path)
     description = read_description(path)
-    if description.columns:
-        wide = "sites" in description.columns
-        recording = _read_wide(description) if wide else _read_long(description)
+    columns = description.columns
+    if description.spikes:
+        recording = read_spikes(description)
+    elif columns and description.several and {"site", "sites"} & set(columns):
+        recording = _read_sessions(description)
+    elif columns:
+        recording = _read_table(description)
+    elif description.several:
+        recording = read_files(description)
     else:
-        recording = _read_array(description)
+        recording = read_array(description)
+    outside = description.list_outside()
+    if outside:
+        recording = add_step(
+            recording,
+            f"read_described({path.name}): files outside its folder: {', '.join(outside)}",
+        )
     return validate_recording(recording, name=path.name)
 
 
@@ -233,35 +284,9 @@ def refuse_undescribed(path: Path) -> tuple[str, xr.Dataset]:
     )
 
 
-def _read_array(description: Description) -> xr.Dataset:
-    top, axes = description.top, list(description.top["axes"])
-    values = load_array(description.file, variable=top.get("variable"))
-    problems: list[str] = []
-    if description.file.suffix.lower() == ".mat" and values.ndim == 2 < len(axes):
-        values = values.reshape(values.shape + (1,) * (len(axes) - 2))  # which MATLAB leaves out
-    if values.dtype.kind not in "biuf":
-        problems.append(f"{top['file']} holds {values.dtype}; expected numbers")
-    if values.ndim != len(axes):
-        problems.append(
-            f"{top['file']} has shape {values.shape}; expected {len(axes)} axes: {', '.join(axes)}"
-        )
-    raise_problems(f"{description.path.name} does not describe a recording", problems)
-    sizes = dict(zip(axes, values.shape, strict=True))
-    labels = Labels(description)
-    labels.steps.append(f"{values.dtype} ({', '.join(f'{a} {n}' for a, n in sizes.items())})")
-    labels.load_axis("site", sizes["site"])
-    labels.load_area(sizes["site"])
-    if "stimulus" in sizes:
-        labels.load_axis("stimulus", sizes["stimulus"])
-    else:
-        labels.load_presentations(sizes["presentation"])
-    if "time_bin" in sizes:
-        labels.load_time_bins(sizes["time_bin"])
-    return _build(xr.Variable(axes, values), labels)
-
-
 def _read_long(description: Description) -> xr.Dataset:
-    table = read_long_table(description.file, description.columns, _find_form(description))
+    columns = description.columns
+    table = read_long_table(description.files, columns, description.form)
     labels = Labels(description)
     labels.steps.append(f"a table of {int(np.isfinite(table.values).sum())} responses")
     if table.unused:
@@ -274,18 +299,19 @@ def _read_long(description: Description) -> xr.Dataset:
     labels.join("site")
     labels.load_area(table.site.size)
     response = xr.Variable(("stimulus", "repetition", "site", "time_bin"), table.values)
-    if table.starts is None:
-        return _build(response.isel(time_bin=0), labels)
-    labels.coords["time_bin_start"] = (("time_bin",), table.starts)
-    ends = table.starts + description.time_bin["width"]
-    labels.coords["time_bin_end"] = (("time_bin",), ends)
-    return _build(response, labels)
+    if "time_bins" in columns:
+        labels.load_time_bins(response.sizes["time_bin"])
+    elif table.starts is None:
+        response = response.isel(time_bin=0)
+    else:
+        ends = table.starts + description.time_bin["width"]
+        labels.coords["time_bin_start"] = (("time_bin",), table.starts)
+        labels.coords["time_bin_end"] = (("time_bin",), ends)
+    return build(response, labels)
 
 
 def _read_wide(description: Description) -> xr.Dataset:
-    values, sites, others = read_wide_table(
-        description.file, description.columns, _find_form(description)
-    )
+    values, sites, others = read_wide_table(description.file, description.columns, description.form)
     labels = Labels(description)
     labels.steps.append(f"a table of {values.shape[0]} presentations to {values.shape[1]} sites")
     labels.coords["site"] = (("site",), np.array(sites))
@@ -296,46 +322,18 @@ def _read_wide(description: Description) -> xr.Dataset:
     labels.join("stimulus")
     labels.join("site")
     labels.load_area(len(sites))
-    return _build(xr.Variable(("presentation", "site"), values), labels)
+    return build(xr.Variable(("presentation", "site"), values), labels)
 
 
-def _find_form(description: Description) -> Form:
-    given = {key: description.top[key] for key in Form._fields if key in description.top}
-    usual = Form("\t") if description.file.suffix.lower() == ".tsv" else Form()
-    return usual._replace(**given)
+def _read_sessions(description: Description) -> xr.Dataset:
+    """Read a table of each of several sessions, and pool them."""
+    named = {path.stem: _read_table(description.of_file(path)) for path in description.files}
+    if len(named) == 1:
+        return next(iter(named.values()))
+    return pool_recordings(named, stimuli=description.top.get("pool", "same"))
 
 
-def _build(response: xr.Variable, labels: Labels) -> xr.Dataset:
-    description, top = labels.description, labels.description.top
-    raise_problems(f"{description.path.name} does not describe a recording", labels.problems)
-    values, marked = _mark_missing(response.values, top.get("missing"))
-    if marked:
-        labels.steps.append(f"{marked} values of {top['missing']} taken as missing")
-    step = f"read_described({description.path.name}): {top['file']}, {'; '.join(labels.steps)}"
-    response = xr.Variable(response.dims, values)
-    if not {"repetition", "presentation"} & set(response.dims):
-        response = xr.Variable(("repetition", *response.dims), values[np.newaxis])
-    response = response.transpose(*(dim for dim in ORDER if dim in response.dims))
-    if "window" in top:
-        response.attrs["window"] = describe_window(*top["window"])
-    coords = with_text(labels.coords)
-    if "presentation" in response.dims:
-        recording = recording_from_presentations(
-            xr.DataArray(response, coords=coords), units=top["units"], source=top["source"]
-        )
-        later = recording.attrs.get("history", "")
-        return recording.assign_attrs(history=f"{step}\n{later}".strip())
-    # In memory as in the order of the dims: what follows reads site by site.
-    response = xr.Variable(response.dims, np.ascontiguousarray(response.values), response.attrs)
-    response.attrs["units"] = top["units"]
-    recording = xr.Dataset({"response": response}, coords, {"source": top["source"]})
-    return add_step(recording, step)
-
-
-def _mark_missing(values: np.ndarray, markers: Any) -> tuple[np.ndarray, int]:
-    """Return floats with NaN where the lab wrote another number, and how many there were."""
-    floats = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
-    if markers is None:
-        return floats, 0
-    missing = is_missing(floats, markers)
-    return np.where(missing, floats.dtype.type(np.nan), floats), int(missing.sum())
+def _read_table(description: Description) -> xr.Dataset:
+    columns = description.columns
+    wide = "sites" in columns and "time_bin" not in columns
+    return _read_wide(description) if wide else _read_long(description)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
+import os
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -13,96 +13,24 @@ from typing import Any
 import numpy as np
 
 from neural_data.errors import RecordingError, format_names, raise_problems
+from neural_data.formats._described_keys import (
+    PARTS,
+    TOP,
+    UNKNOWN,
+    Key,
+    find_unknown,
+    is_several,
+)
+from neural_data.formats._described_layout import check_axis_names, check_layout
 from neural_data.formats.array_files import load_array
-from neural_data.storage.csv_tables import read_table
+from neural_data.storage.csv_tables import Form, read_column, read_table
+from neural_data.storage.pointers import refuse_pointer
 
-AXES = ("stimulus", "presentation", "repetition", "site", "time_bin")
 NAME_COLUMNS = {
     "stimulus": ("stimulus", "stimulus_id", "image_id"),
     "site": ("site", "site_id", "neuroid_id", "unit", "neuron"),
 }
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_list(value: Any, of: Callable[[Any], bool]) -> bool:
-    return isinstance(value, list) and bool(value) and all(of(item) for item in value)
-
-
-def _is_values(value: Any) -> bool:
-    """Whether it is a list, or says in which file and under which name the list is."""
-    if isinstance(value, dict):
-        return bool(value) and all(k in ("file", "variable") and _is_text(value[k]) for k in value)
-    return _is_list(value, lambda item: _is_text(item) or _is_number(item))
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        codecs.lookup(name)
-    except (LookupError, ValueError):
-        return False
-    return True
-
-
-_LISTED = "a list, or { file = ..., variable = ... }"
-_VALUES = (_is_values, _LISTED)
-_NAMES = (lambda v: _is_text(v) or _is_values(v), f"the name of a file, {_LISTED}")
-_LABELS = (lambda v: _is_text(v) or _is_values(v), f"one text for all sites, {_LISTED}")
-_TEXT = (_is_text, "text in quotes")
-_MORE = (
-    lambda v: isinstance(v, dict) and all(_is_values(item) for item in v.values()),
-    f"a table whose keys are names and whose values are each {_LISTED}",
-)
-_AXES = (
-    lambda v: _is_list(v, lambda axis: axis in AXES) and len(set(v)) == len(v),
-    f"a list of {format_names(AXES)}, each once",
-)
-_MISSING = (
-    lambda v: _is_number(v) or _is_list(v, _is_number),
-    "a number, or a list of numbers",
-)
-_WINDOW = (
-    lambda v: _is_list(v, _is_number) and len(v) == 2 and v[0] < v[1],
-    "start and end in ms, such as [70, 170]",
-)
-_COLUMNS = (lambda v: _is_text(v) or _is_list(v, _is_text), "a pattern such as 'unit_*', or a list")
-_START = (
-    lambda v: _is_number(v) or _is_values(v),
-    f"the start of the first bin (with width), {_LISTED}",
-)
-_WIDTH = (lambda v: _is_number(v) and v > 0, "a number of ms above 0")
-_MARK = (lambda v: isinstance(v, str) and len(v) == 1, "one character, such as ';'")
-_DECIMAL = (lambda v: v in (".", ","), "'.' or ','")
-_ENCODING = (lambda v: _is_text(v) and _is_encoding(v), "an encoding of Python, such as 'latin-1'")
-_TABLE = (lambda v: isinstance(v, dict), "a table: [...]")
-
-_Kinds = Mapping[str, tuple[Callable[[Any], bool], str]]
-_TOP: _Kinds = dict(
-    file=_TEXT, variable=_TEXT, axes=_AXES, units=_TEXT, source=_TEXT, missing=_MISSING,
-    window=_WINDOW, stimulus=_TABLE, site=_TABLE, presentation=_TABLE, time_bin=_TABLE,
-    columns=_TABLE, separator=_MARK, decimal=_DECIMAL, encoding=_ENCODING,
-)  # fmt: skip
-_PARTS: Mapping[str, _Kinds] = {
-    "stimulus": dict(names=_NAMES, prefix=_TEXT, coordinates=_MORE),
-    "site": dict(names=_NAMES, prefix=_TEXT, area=_LABELS, animal=_LABELS, coordinates=_MORE),
-    "presentation": dict(
-        stimulus=_NAMES,
-        counts_from=(lambda v: v in (0, 1) and type(v) is int, "0 or 1"),
-        repetition=_VALUES,
-        coordinates=_MORE,
-    ),
-    "time_bin": dict(edges=_VALUES, start=_START, end=_VALUES, width=_WIDTH),
-    "columns": dict(
-        stimulus=_TEXT, site=_TEXT, response=_TEXT, repetition=_TEXT, area=_TEXT, animal=_TEXT,
-        sites=_COLUMNS, time_bin=_TEXT, no_axes=_COLUMNS,
-    ),
-}  # fmt: skip
+TABLES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True)
@@ -114,9 +42,8 @@ class Description:
     path : pathlib.Path
         The description; other files are found from its folder.
     top : dict
-        ``file``, ``units``, ``source`` and, where given, ``variable``, ``axes``, ``missing``,
-        ``window``.
-    stimulus, site, presentation, time_bin, columns : dict
+        ``file``, ``units``, ``source`` and the other keys that stand in no table.
+    stimulus, site, presentation, time_bin, spikes, columns, conditions : dict
         The tables of these names, empty where not given.
     """
 
@@ -126,12 +53,80 @@ class Description:
     site: dict[str, Any] = field(default_factory=dict)
     presentation: dict[str, Any] = field(default_factory=dict)
     time_bin: dict[str, Any] = field(default_factory=dict)
+    spikes: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, Any] = field(default_factory=dict)
+    conditions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
-        """The file of the responses."""
-        return self.path.parent / str(self.top["file"])
+        """The file of the responses, the first of several."""
+        return self.files[0]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the responses, those of a pattern sorted by name.
+
+        Raises
+        ------
+        FileNotFoundError
+            No file fits the pattern.
+        RecordingError
+            Two files have one name.
+        """
+        if "file" not in self.top:
+            raise RecordingError(f"{self.path.name} names no file; give file = 'responses.npy'.")
+        return self.find_files(self.top["file"])
+
+    @property
+    def several(self) -> bool:
+        """Whether the responses lie in several files, or in as many as fit a pattern."""
+        given = self.top.get("file", "")
+        return is_several(given) and not (
+            isinstance(given, str) and (self.path.parent / given).is_file()
+        )
+
+    def read_lines(self, path: Path) -> np.ndarray:
+        """Read the lines of a text file that are not empty."""
+        return _read_lines(path, self.form.of(path).encoding)
+
+    @property
+    def by_name(self) -> bool:
+        """Whether sites have names of their own, so that lists along them have no order."""
+        return bool(self.columns or self.spikes) or self.several
+
+    @property
+    def form(self) -> Form:
+        """How the tables are written."""
+        given = {key: self.top[key] for key in Form._fields if key in self.top}
+        return Form(**given)
+
+    def find_files(self, given: str | list[str]) -> list[Path]:
+        """Find files by name, by a list of names or by a pattern."""
+        if isinstance(given, list):
+            found = [self.path.parent / name for name in given]
+        elif is_several(given) and not (self.path.parent / given).is_file():
+            found = _find_pattern(self.path.parent, given)
+        else:
+            return [self.path.parent / given]
+        stems = [path.stem for path in found]
+        twice = {stem for stem in stems if stems.count(stem) > 1}
+        if twice:
+            raise RecordingError(
+                f"Several files of {self.path.name} have the name {format_names(sorted(twice))}, "
+                "by which they are told apart: rename them."
+            )
+        return found
+
+    def of_file(self, path: Path) -> Description:
+        """Return the description of one of several files."""
+        return replace(self, top={**self.top, "file": os.path.relpath(path, self.path.parent)})
+
+    def list_outside(self) -> list[str]:
+        """List the files named here that do not lie in the folder of the description, or below."""
+        home = self.path.parent.resolve()
+        named = [path for given in _list_named(self) for path in self.find_files(given)]
+        found = {path.resolve() for path in named}
+        return sorted(str(path) for path in found if not path.is_relative_to(home))
 
     def load_values(self, given: Any) -> np.ndarray:
         """Load a flat list: given as it is, or by file and variable.
@@ -144,11 +139,19 @@ class Description:
         if isinstance(given, list):
             if len({isinstance(item, str) for item in given}) > 1:
                 raise RecordingError(f"A list mixes text and numbers: {format_names(given)}.")
-            return np.array(given)
+            try:
+                values = np.array(given)
+            except OverflowError:
+                values = np.array(given, dtype=object)
+            if values.dtype.kind not in "iufU":
+                raise RecordingError(f"A list holds numbers that are too large: {given[:3]}.")
+            return values
         file = given.get("file")
         path = self.file if file is None else self.path.parent / file
-        if path.suffix.lower() == ".txt":
-            return _read_lines(path)
+        if path.suffix.lower() == ".txt" and "variable" not in given:
+            return self.read_lines(path)
+        if is_table(path) and "variable" in given:
+            return read_column(path, given["variable"], form=self.form.of(path))
         values = load_array(path, variable=given.get("variable"))
         if values.size != max(values.shape, default=1):
             raise RecordingError(
@@ -172,8 +175,49 @@ class Description:
             The file is missing or damaged, or has no such column.
         """
         if isinstance(given, str):
-            return read_names(self.path.parent / given, key)
+            return read_names(self.path.parent / given, key, form=self.form)
         return {key: as_text(self.load_values(given))}
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its ending."""
+    return path.suffix.lower() in (*TABLES, ".txt")
+
+
+def _find_pattern(folder: Path, pattern: str) -> list[Path]:
+    parts = Path(pattern).parts
+    if Path(pattern).is_absolute() or ".." in parts or "**" in parts:
+        raise RecordingError(
+            f"The pattern {pattern!r} leads out of the folder of the description, or through "
+            "all of it; expected files in it or in one below, such as 'session_*.mat'."
+        )
+    literal = pattern.replace("[", "[[]")
+    found = sorted(path for path in folder.glob(literal) if path.is_file())
+    if not found:
+        raise FileNotFoundError(f"No file in {folder} fits the pattern {pattern!r}.")
+    return found
+
+
+def _list_named(description: Description) -> list[Any]:
+    """List the names of files in a description."""
+    top = description.top
+    found = [top["file"]] if "file" in top else []
+    direct = (
+        description.stimulus.get("names"),
+        description.site.get("names"),
+        description.presentation.get("stimulus"),
+        description.spikes.get("times"),
+    )
+    found += [value for value in direct if isinstance(value, str)]
+    waiting: list[Any] = [getattr(description, part) for part in PARTS] + [description.conditions]
+    while waiting:
+        table = waiting.pop()
+        for key, value in table.items():
+            if key == "file" and isinstance(value, str):
+                found.append(value)
+            elif isinstance(value, dict):
+                waiting.append(value)
+    return found
 
 
 def read_description(path: Path) -> Description:
@@ -190,95 +234,46 @@ def read_description(path: Path) -> Description:
         raise FileNotFoundError(f"There is no description {path}. Check the path.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as cause:
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as cause:
         raise RecordingError(
             f"{path} cannot be read as TOML: {cause}. Expected lines such as units = 'spikes/s'."
         ) from cause
-    problems = _check_keys("", content, _TOP)
-    for part, kinds in _PARTS.items():
-        if isinstance(content.get(part), dict):
-            problems += _check_keys(f"{part}.", content[part], kinds)
-    for key, example in (("file", "responses.npy"), ("units", "spikes/s"), ("source", "our lab")):
-        if key not in content:
-            problems.append(f"no {key} is given, e.g. {key} = {example!r}")
+    problems = [
+        f"{key} is still {UNKNOWN!r}: say what it is, or remove the line"
+        for key in find_unknown(content)
+    ]
     if not problems:
-        problems += _check_layout(content)
+        problems = _check_keys("", content, TOP) + check_axis_names(content)
+        for part, kinds in PARTS.items():
+            if isinstance(content.get(part), dict):
+                problems += _check_keys(f"{part}.", content[part], kinds)
+        needed = [("units", "spikes/s"), ("source", "our lab")]
+        if "spikes" not in content:
+            needed.insert(0, ("file", "responses.npy"))
+        for key, example in needed:
+            if key not in content:
+                problems.append(f"no {key} is given, e.g. {key} = {example!r}")
+    if not problems:
+        problems += check_layout(content)
     raise_problems(f"{path.name} does not describe a recording", problems)
-    parts = {part: content.pop(part) for part in _PARTS if part in content}
+    parts = {part: content.pop(part) for part in (*PARTS, "conditions") if part in content}
     return Description(path=path, top=content, **parts)
 
 
-def _check_keys(where: str, given: Mapping[str, Any], kinds: _Kinds) -> list[str]:
+def _check_keys(where: str, given: Mapping[str, Any], kinds: Mapping[str, Key]) -> list[str]:
     problems = []
     for key, value in given.items():
         if key not in kinds:
-            known = format_names(kinds, limit=20)
+            known = format_names(kinds, limit=30)
             problems.append(f"no key {where + key!r} is known; there are {known}")
-        elif not kinds[key][0](value):
+        elif not kinds[key].fits(value):
             shown = str(value) if len(str(value)) < 60 else str(value)[:57] + "..."
-            problems.append(f"{where}{key} is {shown}; expected {kinds[key][1]}")
+            problems.append(f"{where}{key} is {shown}; expected {kinds[key].expected}")
     return problems
 
 
-def _check_layout(content: Mapping[str, Any]) -> list[str]:
-    axes = content.get("axes", [])
-    problems = [
-        f"{key} is given, but no [columns] of a table"
-        for key in ("separator", "decimal", "encoding")
-        if key in content and "columns" not in content
-    ]
-    if "columns" in content:
-        problems += [
-            f"{key} does not go with [columns]: {why}"
-            for key, why in (
-                ("axes", "its rows and columns are what [columns] says"),
-                ("variable", "a table has columns"),
-                ("presentation", "name the columns"),
-            )
-            if key in content
-        ]
-        columns = content["columns"]
-        if ("time_bin" in columns) != (set(content.get("time_bin", {})) == {"width"}):
-            problems.append(
-                "columns.time_bin, when the bins start, and time_bin.width, both in ms, go together"
-            )
-        wide = "sites" in columns
-        needed = ("stimulus",) if wide else ("stimulus", "site", "response")
-        problems += [f"no columns.{key} is given" for key in needed if key not in columns]
-        if wide:
-            keys = ("site", "response", "area", "animal", "time_bin")
-            unfit = [key for key in keys if key in columns]
-            problems += [f"columns.{key} does not go with columns.sites" for key in unfit]
-        return problems
-    if not axes:
-        return ["no axes are given, e.g. axes = ['stimulus', 'site'], and no [columns] of a table"]
-    if "site" not in axes or ("stimulus" in axes) == ("presentation" in axes):
-        problems.append(
-            f"axes are {axes}; expected 'site' and one of 'stimulus' and 'presentation'"
-        )
-    if "presentation" in axes and "repetition" in axes:
-        problems.append("an axis 'presentation' lists all repetitions: leave out 'repetition'")
-    presentation, time_bin = content.get("presentation", {}), content.get("time_bin", {})
-    if "presentation" in axes and "stimulus" not in presentation:
-        problems.append("no presentation.stimulus is given: which stimulus was shown in each")
-    if "presentation" not in axes and presentation:
-        problems.append("[presentation] is given, and no axis is 'presentation'")
-    bounds = set(time_bin)
-    if "time_bin" in axes and bounds not in ({"edges"}, {"start", "end"}, {"start", "width"}):
-        problems.append("[time_bin] needs edges, start and end, or start and width, in ms")
-    if type(time_bin.get("start")) in (int, float) and "width" not in bounds:
-        problems.append("time_bin.start is one number: give time_bin.width as well")
-    if "time_bin" not in axes and time_bin:
-        problems.append("[time_bin] is given, and no axis is 'time_bin'; one window is window=")
-    if "time_bin" in axes and "window" in content:
-        problems.append("window does not go with an axis 'time_bin'")
-    if "counts_from" in presentation and not {"names", "prefix"} & set(content.get("stimulus", {})):
-        problems.append("presentation.counts_from needs stimulus.names, in which to count")
-    return problems
-
-
-def read_names(path: Path, key: str) -> dict[str, np.ndarray]:
-    """Read names, under `key`: one a line, or a .csv table whose other columns come with them.
+def read_names(path: Path, key: str, *, form: Form | None = None) -> dict[str, np.ndarray]:
+    """Read names, under `key`: one a line, or a table whose other columns come with them.
 
     Raises
     ------
@@ -287,20 +282,21 @@ def read_names(path: Path, key: str) -> dict[str, np.ndarray]:
     RecordingError
         The file is no text or no table, or has no such column.
     """
-    if path.suffix.lower() == ".csv":
-        return read_table(path, key=key, aliases=NAME_COLUMNS[key])
+    if path.suffix.lower() in TABLES:
+        return read_table(path, key=key, aliases=NAME_COLUMNS[key], form=(form or Form()).of(path))
     if path.suffix.lower() in (".npy", ".npz", ".mat", ".h5", ".hdf5"):
         return {key: as_text(load_array(path).ravel())}
-    return {key: _read_lines(path)}
+    return {key: _read_lines(path, (form or Form()).of(path).encoding)}
 
 
-def _read_lines(path: Path) -> np.ndarray:
+def _read_lines(path: Path, encoding: str) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"There is no list of names {path}. Check the path.")
+    refuse_pointer(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as cause:
-        raise RecordingError(f"{path} is not UTF-8 text: {cause}.") from cause
+        lines = path.read_text(encoding=encoding).splitlines()
+    except ValueError as cause:
+        raise RecordingError(f"{path} is not text in {encoding}: {cause}.") from cause
     return np.array([line.strip() for line in lines if line.strip()], dtype=str)
 
 

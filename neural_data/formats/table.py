@@ -66,6 +66,8 @@ class Format:
         stays in its file.
     extra : str
         What is to be installed as ``brainguided[extra]``.
+    more : str
+        ``more()`` returns further lines of help.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Format:
     load: str = ""
     open_large: str = ""
     extra: str = ""
+    more: str = ""
 
     def matches(self, path: Path) -> bool:
         """Return whether a file or folder is of this format, as far as can be told unopened."""
@@ -206,9 +209,10 @@ FORMATS = (
         suffixes=(".toml",),
         open="neural_data.formats.described:open_described",
         read="neural_data.formats.described:read_described",
-        path="names the files, their axes, the area (.toml)",
-        about="Import arrays or tables (.npy, .npz, .mat, .csv) that a small TOML file describes.",
+        path="names the files, their axes, the area (.toml); 'inspect FILE --toml' proposes one",
+        about="Import arrays, tables or spikes (.npy, .mat, .csv ...) described by a TOML file.",
         example="recording.toml --out it.nc",
+        more="neural_data.formats._described_keys:describe_keys",
     ),
     Format(
         "arrays",

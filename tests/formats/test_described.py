@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from described_files import describe
 from scipy.io import savemat
 
 from neural_data.errors import RecordingError
@@ -142,20 +142,6 @@ def test_arrays_of_matlab_are_read_by_the_name_of_their_variable(folder: Path) -
 
 # (stimulus, repetition, site, time_bin)
 FULL = np.random.default_rng(0).poisson(5, (4, 3, 2, 5)).astype(float)
-STATED = {"file": "r.npy", "units": "spikes/s", "source": "our lab"}
-
-
-def describe(folder: Path, **content: Any) -> Path:
-    """Write a description; a value that is a dict becomes an inline table."""
-
-    def say(value: Any) -> str:
-        if isinstance(value, dict):
-            return "{ " + ", ".join(f"{k} = {say(v)}" for k, v in value.items()) + " }"
-        return json.dumps(value)
-
-    lines = [f"{k} = {say(v)}" for k, v in {**STATED, **content}.items() if v is not None]
-    (folder / "lab.toml").write_text("\n".join(lines), encoding="utf-8")
-    return folder / "lab.toml"
 
 
 @pytest.mark.parametrize("axes", list(permutations(["stimulus", "repetition", "site", "time_bin"])))
