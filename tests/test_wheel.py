@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -51,3 +53,15 @@ def test_a_wheel_holds_every_file_of_both_packages(wheel: set[str]) -> None:
 def test_a_wheel_holds_nothing_but_the_packages(wheel: set[str]) -> None:
     tops = {name.split("/")[0] for name in wheel}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    recipe = (ROOT / "recipe" / "meta.yaml").read_text("utf-8")
+    run = recipe.partition("  run:\n")[2].partition("\n\n")[0]
+    other = {"torch": "pytorch", "matplotlib": "matplotlib-base"}  # names of conda-forge
+    asked = [re.fullmatch(r"([\w-]+)(?:\[\w+\])?(>=.*)", text) for text in project["dependencies"]]
+    wanted = [f"python {project['requires-python']}"]
+    wanted += [f"{other.get(m[1], m[1]).lower()} {m[2]}" for m in asked]
+    assert [line.strip(" -") for line in run.splitlines()] == wanted
+    assert f'version = "{project["version"]}"' in recipe
