@@ -6,6 +6,7 @@ Each kind knows how its network is laid out (`Architecture.to_blueprint`) but no
 from brainguided.architectures.block import Block
 from brainguided.architectures.cell import CellArchitecture
 from brainguided.architectures.contract import Architecture
+from brainguided.architectures.graph_counts import GRAPH_COUNTS, count_graph
 from brainguided.architectures.macro import MacroArchitecture, MacroLayer
 from brainguided.architectures.nasbench201 import NASBench201Architecture
 from brainguided.architectures.plain import ConvLayer, PlainArchitecture
@@ -13,6 +14,7 @@ from brainguided.architectures.recurrent import RecurrentArchitecture, Recurrent
 from brainguided.architectures.residual import ResidualArchitecture, Stage
 
 __all__ = [
+    "GRAPH_COUNTS",
     "Architecture",
     "Block",
     "CellArchitecture",
@@ -25,4 +27,5 @@ __all__ = [
     "RecurrentArea",
     "ResidualArchitecture",
     "Stage",
+    "count_graph",
 ]

@@ -9,6 +9,11 @@ from .images import (
     images_from_stimuli as images_from_stimuli,
     load_images as load_images,
 )
+from .rivals import (
+    RIVALS as RIVALS,
+    compute_statistics as compute_statistics,
+    count_architecture as count_architecture,
+)
 from .training import (
     SGD as SGD,
     Training as Training,
