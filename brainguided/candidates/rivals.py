@@ -68,7 +68,15 @@ def count_architecture(
     dict of str to float
         ``parameters``; ``multiply_adds`` for one image; ``depth``, the number of layers that are
         compared with the brain; and the counts of `count_graph`.
+
+    Raises
+    ------
+    ValueError
+        If `n_classes` or `image_size` is less than 1.
     """
+    for name, number in (("n_classes", n_classes), ("image_size", image_size)):
+        if number < 1:
+            raise ValueError(f"{name} is {number}; expected a whole number, at least 1.")
     blueprint = architecture.to_blueprint(n_classes)
     counts: dict[str, float] = {
         "parameters": blueprint.n_parameters,
