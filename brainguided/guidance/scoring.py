@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,25 @@ class Shuffles:
     orders: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Copies of one control with independent noise; their mean is the control's similarity.
+
+    Attributes
+    ----------
+    name : str
+        The control's.
+    targets : tuple of Target
+        The copies.
+    reliability : float
+        Of each copy's RDM, as was asked for.
+    """
+
+    name: str
+    targets: tuple[Target, ...]
+    reliability: float
+
+
 @dataclass(frozen=True)
 class Scores:
     """Similarities of one network to every target.
@@ -69,7 +88,8 @@ class Scores:
         Similarity of layers chosen on one half of the conditions, on the other half: mean over
         random halves and both directions.
     shuffles : mapping of str to mapping of {"best", "committed"} to tuple of (float or None)
-        Of the most similar layer, and committed, for each shuffle.
+        Of the most similar layer, and committed, for each shuffle of an area, and each noisy copy
+        of a control.
     described : mapping
         What is said of the layers that were observed.
     """
@@ -87,7 +107,7 @@ class Scorer:
     ----------
     targets : iterable of Target
         Such as a Teacher.
-    controls : sequence of Target or Shuffles, optional
+    controls : sequence of Target, Shuffles or Copies, optional
         What is measured beside them, see ``controls``.
     splits : int, optional
         Random halves of each target's conditions, the same for every network; whole categories,
@@ -105,15 +125,21 @@ class Scorer:
     def __init__(
         self,
         targets: Iterable[Target],
-        controls: Sequence[Target | Shuffles] = (),
+        controls: Sequence[Target | Shuffles | Copies] = (),
         *,
         splits: int = SPLITS,
         seed: int = 0,
     ) -> None:
         everything = [*targets, *(c for c in controls if isinstance(c, Target))]
         shuffles = [c for c in controls if isinstance(c, Shuffles)]
-        _check_names(everything, shuffles)
-        self._targets = everything
+        self._copies = [c for c in controls if isinstance(c, Copies)]
+        self._names = [t.area for t in everything]
+        everything += [
+            replace(target, area=f"{one.name}\0{k}")
+            for one in self._copies
+            for k, target in enumerate(one.targets)
+        ]
+        _check_names([*self._names, *(c.name for c in self._copies)], everything, shuffles)
         self._shuffles = shuffles
         passes: dict[str, list[Target]] = {}
         for target in everything:
@@ -142,16 +168,24 @@ class Scorer:
         described: dict[str, Any] = {}
         for one in self._passes:
             described.update(one.score(network, layers, preprocessing, found))
+        similarity = {name: found[name].similarity for name in self._names}
+        committed = {name: found[name].committed for name in self._names}
         shuffled: dict[str, dict[str, tuple[Number, ...]]] = {}
         for shuffle in self._shuffles:
-            best, committed = found[shuffle.target].shuffles[shuffle.name]
-            shuffled[shuffle.name] = {"best": _plain(best), "committed": _plain(committed)}
-        return Scores(
-            {t.area: found[t.area].similarity for t in self._targets},
-            {t.area: found[t.area].committed for t in self._targets},
-            shuffled,
-            described,
-        )
+            best, other = found[shuffle.target].shuffles[shuffle.name]
+            shuffled[shuffle.name] = {"best": _plain(best), "committed": _plain(other)}
+        for copies in self._copies:
+            each = [found[f"{copies.name}\0{k}"] for k in range(len(copies.targets))]
+            similarity[copies.name] = {
+                layer: _average([one.similarity[layer] for one in each])
+                for layer in each[0].similarity
+            }
+            shuffled[copies.name] = {
+                "best": tuple(_find_largest(one.similarity) for one in each),
+                "committed": tuple(one.committed for one in each),
+            }
+            committed[copies.name] = _average(shuffled[copies.name]["committed"])
+        return Scores(similarity, committed, shuffled, described)
 
 
 @dataclass
@@ -318,17 +352,17 @@ def find_halved(target: Target) -> Units:
         return choose_halved(target.units())
 
 
-def _check_names(targets: list[Target], shuffles: list[Shuffles]) -> None:
-    names = [t.area for t in targets]
+def _check_names(names: list[str], targets: list[Target], shuffles: list[Shuffles]) -> None:
     several = [s.name for s in shuffles]
     problems = [f"two targets are named {n!r}" for n in sorted(set(names)) if names.count(n) > 1]
     twice = sorted({name for name in several if several.count(name) > 1})
     problems += [f"two sets of shuffles are named {name!r}" for name in twice]
     for one in shuffles:
-        if one.target not in names:
+        target = next((t for t in targets if t.area == one.target), None)
+        if target is None:
             problems.append(f"shuffles of {one.target!r}; there are {names}")
             continue
-        n = targets[names.index(one.target)].rdm.n_cond
+        n = target.rdm.n_cond
         if not all(np.array_equal(np.sort(order), np.arange(n)) for order in one.orders):
             problems.append(f"the orders of the shuffles {one.name!r} are none of {n} conditions")
     raise_problems("Targets and controls cannot be told apart", problems, ValueError)
@@ -342,6 +376,16 @@ def _find_best(values: np.ndarray) -> np.ndarray:
     """Return the largest similarity over layers of (shuffle, layer, target)."""
     largest = np.where(np.isfinite(values), values, -np.inf).max(1)
     return np.where(np.isfinite(largest), largest, np.nan)
+
+
+def _find_largest(values: Mapping[str, Number]) -> Number:
+    return max((v for v in values.values() if v is not None), default=None)
+
+
+def _average(values: Sequence[Number]) -> Number:
+    """Return the mean of what is defined; None where nothing is."""
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _plain(values: np.ndarray) -> tuple[Number, ...]:

@@ -1,0 +1,156 @@
+"""Controls made of the images alone: pixels, Gabor energy, and layers of other networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brainguided.architectures import Architecture, ConvLayer, PlainArchitecture
+from brainguided.guidance._control_parts import (
+    compare_features,
+    compare_gram,
+    find_area,
+    make_control,
+)
+from brainguided.guidance._images import compute_gabor_energy, read_pixels
+from brainguided.guidance.similarity import compute_similarity
+from brainguided.guidance.target import Target
+from brainguided.guidance.teacher import Teacher
+from brainguided.networks.build import build_network
+from brainguided.networks.grams import raw_gram
+from brainguided.networks.passes import stream_subsets
+from brainguided.networks.probe import probe_layers
+from brainguided.networks.streamed import averaging_weights
+from brainguided.rdms.compute import condition_index
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from brainguided.networks.preprocessing import Preprocessing
+
+DEPTH, FILTERS = 6, 64
+"""Of the untrained network where none is given; every second layer has stride 2."""
+
+
+def pixels_control(teacher: Teacher, area: str) -> Target:
+    """Return the RDM of the images' pixels.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    area : str
+    """
+    target = find_area(teacher, area)
+    features = read_pixels(target.stimuli["image"].values)
+    vector, gram = compare_features(target, features)
+    return make_control(target, "pixels", vector, gram, source="pixels of the images")
+
+
+def gabor_control(teacher: Teacher, area: str) -> Target:
+    """Return the RDM of contrast-normalised Gabor energies of the images.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    area : str
+    """
+    target = find_area(teacher, area)
+    features = compute_gabor_energy(target.stimuli["image"].values)
+    vector, gram = compare_features(target, features)
+    return make_control(target, "gabor", vector, gram, source="Gabor energy of the images")
+
+
+def untrained_control(
+    teacher: Teacher,
+    area: str,
+    *,
+    architecture: Architecture | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+) -> Target:
+    """Return the RDM of a layer of an untrained network.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    area : str
+    architecture : Architecture, optional
+        By default 6 convolutions of 3 x 3 with 64 filters.
+    layer : str, optional
+        By default the one most similar to the area: the hardest control.
+    seed : int, optional
+        Of the weights.
+    """
+    if architecture is None:
+        strides = [2 if k % 2 else 1 for k in range(DEPTH)]
+        architecture = PlainArchitecture(tuple(ConvLayer(3, 3, FILTERS, stride=s) for s in strides))
+    network = build_network(architecture, n_classes=10, seed=seed)
+    target = find_area(teacher, area)
+    name, (vector, gram) = _observe(target, network, layer, None, None, seed)
+    kind = "untrained" if seed == 0 else f"untrained-{seed}"
+    return make_control(target, kind, vector, gram, source=f"untrained network, {name}")
+
+
+def network_control(
+    teacher: Teacher,
+    area: str,
+    network: nn.Module,
+    *,
+    layer: str | None = None,
+    units: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    seed: int = 0,
+) -> Target:
+    """Return the RDM of a few units of a layer of a network, such as a trained one.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    area : str
+    network : torch.nn.Module
+    layer : str, optional
+        By default the one most similar to the area: the hardest control.
+    units : int, optional
+        Units drawn at random; all by default.
+    preprocessing : Preprocessing, optional
+        What is done to the images.
+    seed : int, optional
+        Of the units.
+    """
+    target = find_area(teacher, area)
+    name, (vector, gram) = _observe(target, network, layer, units, preprocessing, seed)
+    source = f"network {type(network).__name__}, {name}"
+    return make_control(target, "network", vector, gram, source=source, seed=seed)
+
+
+def _observe(
+    target: Target,
+    network: nn.Module,
+    layer: str | None,
+    units: int | None,
+    preprocessing: Preprocessing | None,
+    seed: int,
+) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the layer, and dissimilarities and inner products of some of its units."""
+    if layer is None:
+        table = compute_similarity(network, Teacher((target,)), preprocessing=preprocessing)
+        if not np.isfinite(table.values).any():
+            raise ValueError(f"No layer of the network has a similarity to {target.area}.")
+        layer = str(table["layer"].values[int(np.nanargmax(table.values[:, 0]))])
+    images = target.stimuli["image"].values
+    found = probe_layers(network, images, layer, preprocessing=preprocessing)
+    name, number = next(iter(found.units.items()))
+    if units is not None and not 3 <= units <= number:
+        raise ValueError(f"units is {units}; layer {name!r} has {number}: give 3 to {number}.")
+    drawn = np.random.default_rng([seed, 26]).permutation(number)[: units or number]
+    group = (
+        None if target.by == "stimulus" else condition_index(target.stimuli["image"], target.by)[0]
+    )
+    streamed = stream_subsets(
+        network, images, {name: [np.sort(drawn)]}, found,
+        preprocessing=preprocessing, average=averaging_weights(group),
+    )  # fmt: skip
+    _, (moments,) = next(iter(streamed))
+    sums = moments.sums + moments.n_units * moments.shift
+    return name, compare_gram(target, raw_gram(moments), sums, moments.n_units)
