@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ class Controller(ABC):
         if self.limits is not None and not self.limits.admit(architecture):
             return False
         if self.unique:
-            key = architecture.canonical_key[:20]
+            key = _shorten_key(architecture)
             if key in self._seen:
                 return False
             self._seen.add(key)
@@ -277,7 +278,7 @@ class Controller(ABC):
         architectures = [architecture for architecture, _ in self.earlier]
         rewards = [reward for _, reward in self.earlier]
         if self.unique:
-            self._seen |= {architecture.canonical_key[:20] for architecture in architectures}
+            self._seen |= {_shorten_key(architecture) for architecture in architectures}
         if rewards:
             self._lowest = min(rewards)
             self._recall(architectures, rewards)
@@ -356,6 +357,12 @@ class Controller(ABC):
     def _hear_drawn(self, n: int) -> None:
         """Hear that `n` architectures were drawn uniformly in place of proposals."""
         return None
+
+
+@lru_cache(maxsize=4096)
+def _shorten_key(architecture: Architecture) -> str:
+    """Return what tells networks apart; what has converged proposes the same ones over and over."""
+    return architecture.canonical_key[:20]
 
 
 def check_seed(seed: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from brainguided.journal.chance import find_chance
 from brainguided.plot.style import (
     COLOURS,
     COLUMN,
@@ -25,7 +28,8 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     run : Dataset (candidate)
         What :func:`brainguided.search.run.run_search` returns. ``performance`` is P, the validation
         accuracy; ``guidance`` is TG, the mean over areas of the best layer's RDM similarity;
-        failed candidates (``outcome``) are crosses along the bottom.
+        failed candidates (``outcome``) are crosses along the bottom. Where the settings of the
+        run say how many classes there are, a line marks the P of guessing.
     axes : Axes, optional
         Drawn into; by default a new figure.
 
@@ -67,6 +71,9 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             linewidth=1.0,
             label="best reward so far",
         )
+    chance = find_chance(json.loads(run.attrs.get("config", "null")))
+    if chance is not None:
+        axes.axhline(chance, color=COLOURS[0], linewidth=0.8, linestyle=":", label="P by chance")
     _mark_failures(axes, candidate[failed])
     axes.set_xlabel("candidate", fontsize=LABEL)
     axes.set_ylabel(

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 
+from brainguided.journal.chance import say_accuracy
 from brainguided.journal.journal import Journal
 from brainguided.search.progress import say_time
 
@@ -27,8 +28,9 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     -------
     str
         A few lines: candidates asked for, running, waiting, done and failed (with reasons), the
-        best reward, the pace and when it ends at that, images a second, and the share of time
-        that the workers of each host were busy since the last start.
+        best reward, with P of that candidate and the accuracy of guessing, the pace and when it
+        ends at that, images a second, and the share of time that the workers of each host were
+        busy since the last start.
 
     Raises
     ------
@@ -39,15 +41,19 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     with Journal.read(out) as journal:
         summaries = journal.summaries()
         asked, times, session = journal.n_asked, journal.timings(), journal.last_session()
-        examples, noted = journal.n_examples, journal.progress()
+        examples, noted, config = journal.n_examples, journal.progress(), journal.config
+        earned = [
+            (reward, -candidate)
+            for candidate, (_, outcome, _, reward, _) in summaries.items()
+            if outcome == "done" and reward is not None
+        ]
+        best = journal.result(-max(earned)[1]) if earned else None
     asked = max(asked, len(summaries))  # a merged run holds no asking
     outcomes = Counter(outcome for _, outcome, _, _, _ in summaries.values())
     reasons = Counter(
         reason for _, outcome, reason, _, _ in summaries.values() if outcome == "failed"
     )
     duplicates = sum(row[4] is not None for row in summaries.values())
-    rewards = [r for _, outcome, _, r, _ in summaries.values() if outcome == "done"]
-    best = max((r for r in rewards if r is not None), default=None)
     failed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
     lines = [
         f"{_describe_open(asked, asked - len(summaries), noted, now)}, "
@@ -55,7 +61,9 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
         f"duplicates {duplicates}"
     ]
     if best is not None:
-        lines.append(f"best reward {best:.4f}")
+        lines.append(f"best reward {best.reward:.4f}, candidate {best.candidate}")
+        if best.performance is not None:
+            lines[-1] += f", P {say_accuracy(best.performance, config)}"
     if session is not None:
         started, workers, host, pid = session
         lines.append(

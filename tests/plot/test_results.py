@@ -252,6 +252,14 @@ def test_a_search_without_teacher_shows_no_guidance() -> None:
     assert not [label for label in labels if label.startswith("TG")]
 
 
+def test_a_search_shows_the_accuracy_of_guessing() -> None:
+    run = make_run()
+    assert not [line for line in plot_search(run).lines if line.get_label() == "P by chance"]
+    run.attrs["config"] = '{"task": {"images": {"classes": 8}}}'
+    (line,) = [line for line in plot_search(run).lines if line.get_label() == "P by chance"]
+    assert set(line.get_ydata()) == {0.125}
+
+
 def test_a_search_of_failures_only_is_drawn() -> None:
     run = make_run().isel(candidate=[3])
     run["best_so_far"] = run["best_so_far"] * np.nan

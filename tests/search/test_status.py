@@ -38,6 +38,19 @@ def test_the_status_counts_what_the_journal_holds(run, capsys):
     assert "asked for 20" in capsys.readouterr().out
 
 
+def test_the_status_says_p_of_the_best_candidate_beside_chance(tmp_path):
+    class Classes(FakeTask):
+        def describe(self):
+            return {**super().describe(), "images": {"classes": 4, "validation": 400}}
+
+    run = run_search(controller(), Classes(), candidates=8, out=tmp_path, evaluate=evaluate)
+    best = int(run["reward"].argmax("candidate"))
+    performance = float(run["performance"][best])
+    said = describe_status(tmp_path)
+    assert f"candidate {best}, P {performance:.4f} (chance 0.25" in said
+    assert "candidate 0" not in said or best == 0
+
+
 def test_the_status_of_a_search_that_runs_does_not_disturb_it(run):
     from brainguided.journal.journal import Journal
 
