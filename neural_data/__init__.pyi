@@ -20,10 +20,13 @@ from .formats import (
     read_brainio_stimuli as read_brainio_stimuli,
     read_cowley2023 as read_cowley2023,
     read_described as read_described,
+    read_image_array as read_image_array,
+    read_images as read_images,
     read_kriegeskorte2008 as read_kriegeskorte2008,
     read_nwb as read_nwb,
     read_nwb_images as read_nwb_images,
     read_nwb_spikes as read_nwb_spikes,
+    read_rdm as read_rdm,
     write_brainio as write_brainio,
 )
 from .inspection import (

@@ -14,6 +14,10 @@ from .described import (
     read_arrays as read_arrays,
     read_described as read_described,
 )
+from .image_arrays import (
+    read_image_array as read_image_array,
+    read_images as read_images,
+)
 from .kriegeskorte2008 import read_kriegeskorte2008 as read_kriegeskorte2008
 from .nwb.images import read_nwb_images as read_nwb_images
 from .nwb.reader import (
@@ -21,3 +25,4 @@ from .nwb.reader import (
     read_nwb_spikes as read_nwb_spikes,
 )
 from .open_any import open_source as open_source
+from .rdm_files import read_rdm as read_rdm

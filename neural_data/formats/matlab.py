@@ -112,7 +112,8 @@ def read_mat(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
             continue
         names = getattr(getattr(value, "dtype", None), "names", None) or ()
         if field not in names or value.size != 1:
-            raise KeyError(list(names) if value.size == 1 else [])
+            several = [f"({k}).{field}" for k in range(1, getattr(value, "size", 0) + 1)]
+            raise KeyError(several if field in names else list(names))
         value = value[field].item()
     return _as_plain(value)
 

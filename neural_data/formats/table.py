@@ -105,6 +105,7 @@ def find_format(name: str) -> Format | None:
 
 
 _NAMES = "one name a line, or a .csv with a column {!r}; other columns are kept"
+_VARIABLE = {"help": "which array, where the file holds several, e.g. data.images"}
 _AREA = {"help": "of all sites, where the file names none"}
 _SOURCE = {"required": True, "help": "where the data come from"}
 
@@ -224,6 +225,7 @@ FORMATS = (
             "--sites": {"type": Path, "required": True, "help": _NAMES.format("site")},
             "--area": {"help": "of all sites; or a column 'area' in the table of sites"},
             "--units": {"required": True, "help": "e.g. spikes/s"},
+            "--variable": _VARIABLE,
             "--source": _SOURCE,
         },
         path=".npy: (stimulus, site) or (stimulus, repetition, site)",
@@ -233,16 +235,47 @@ FORMATS = (
     ),
     Format(
         "images",
-        read="neural_data.model.stimuli:read_stimuli",
+        read="neural_data.formats.image_arrays:read_images",
         gives=("stimulus set",),
         options={
-            "--table": {"type": Path, "help": ".csv with a column 'stimulus', maybe 'filename'"},
+            "--table": {
+                "type": Path,
+                "help": ".csv with a column 'stimulus', maybe 'filename'; of an array, in its "
+                "order, also a text file with one name a line",
+            },
             "--size": {"type": int, "help": "scale to this many pixels, square"},
             "--subset": {"action": "store_true", "help": "pass over images without a row"},
+            "--axes": {
+                "nargs": "+",
+                "choices": ("image", "y", "x", "channel"),
+                "help": "of an array, in its order; y are rows, as MATLAB's first axis is",
+            },
+            "--variable": _VARIABLE,
             "--source": _SOURCE,
         },
-        path="folder or .zip",
-        about="Import a folder or zip of images as a stimulus set.",
-        example="images.zip --table stimuli.csv --size 64 --source 'our lab' --out images.nc",
+        path="folder or .zip of images; or .npy, .npz, .mat or .h5 with all of them",
+        about="Import a folder or zip of images, or an array, as a stimulus set.",
+        example="images.zip --table stimuli.csv --size 64 --source 'our lab' --out images.nc\n"
+        "  brainguided import images stack.mat --axes y x image --table names.txt \\\n"
+        "      --source 'our lab' --out images.nc",
+    ),
+    Format(
+        "rdm",
+        read="neural_data.formats.rdm_files:read_rdm",
+        gives=("dissimilarities",),
+        options={
+            "--stimuli": {
+                "type": Path,
+                "help": _NAMES.format("stimulus") + "; not where the table has the names itself",
+            },
+            "--area": {"nargs": "+", "required": True, "help": "or one for each of several"},
+            "--measure": {"required": True, "help": "e.g. '1 - Pearson r'"},
+            "--variable": _VARIABLE,
+            "--source": _SOURCE,
+        },
+        path="a matrix, several, or all pairs: .npy, .npz, .mat, .h5, .csv, .tsv",
+        about="Import RDMs, as square matrices or lists of pairs, with the names of stimuli.",
+        example="rdm.mat --variable 'RDMs(1).RDM' --stimuli names.txt --area IT \\\n"
+        "      --measure '1 - Pearson r' --source 'Author et al. 2008' --out it.nc",
     ),
 )

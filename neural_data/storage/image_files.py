@@ -47,8 +47,8 @@ def read_image_files(images: str | os.PathLike[str]) -> dict[str, bytes]:
     elif path.suffix.lower() in (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv"):
         raise RecordingError(
             f"{path.name} holds arrays, and what their axes are is not known; expected a folder or "
-            "zip of images. Load it with load_array, put the axes in the order (image, y, x, "
-            "channel), and make a stimulus set with stimuli_from_arrays(...)."
+            "zip of images. Read it with neural_data.read_images, which takes the axes "
+            "('brainguided import images --axes')."
         )
     elif path.exists():
         refuse_pointer(path)
