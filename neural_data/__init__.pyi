@@ -13,6 +13,7 @@ from .formats import (
     load_array as load_array,
     open_brainio as open_brainio,
     open_source as open_source,
+    propose_description as propose_description,
     read_arrays as read_arrays,
     read_brainio as read_brainio,
     read_brainio_events as read_brainio_events,

@@ -34,9 +34,21 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "cite", cite, example="brainguided cite MajajHong2015.public")
     one.add_argument("name", help="a name that 'brainguided datasets' lists")
 
-    one = add_verb(verbs, "inspect", inspect, example="brainguided inspect v4.nc --plot v4.png")
+    one = add_verb(
+        verbs,
+        "inspect",
+        inspect,
+        example="brainguided inspect v4.nc --plot v4.png\n"
+        "  brainguided inspect rates.mat --toml > rates.toml",
+    )
     one.add_argument("file", type=Path, help="file or folder of any format that is read here")
-    one.add_argument("--plot", type=Path, help="figure of a recording: .png, .pdf or .svg")
+    which = one.add_mutually_exclusive_group()
+    which.add_argument("--plot", type=Path, help="figure of a recording: .png, .pdf or .svg")
+    which.add_argument(
+        "--toml",
+        action="store_true",
+        help="propose how arrays or a table may be described for 'import described'",
+    )
 
     _add_select(verbs)
     _add_pool(verbs)
@@ -144,8 +156,11 @@ def cite(arguments: argparse.Namespace) -> None:
 
 def inspect(arguments: argparse.Namespace) -> None:
     """Print what a file holds: a recording, a stimulus set, or dissimilarities."""
-    from neural_data import describe_file
+    from neural_data import describe_file, propose_description
 
+    if arguments.toml:
+        print(propose_description(arguments.file), end="")
+        return
     for name, value in describe_file(arguments.file).items():
         first, *rest = value.splitlines() or [""]
         print(f"{name:18} {first}", *(f"{'':18} {line}" for line in rest), sep="\n")

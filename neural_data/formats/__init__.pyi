@@ -25,4 +25,5 @@ from .nwb.reader import (
     read_nwb_spikes as read_nwb_spikes,
 )
 from .open_any import open_source as open_source
+from .proposal import propose_description as propose_description
 from .rdm_files import read_rdm as read_rdm

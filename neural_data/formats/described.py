@@ -278,9 +278,10 @@ def open_described(path: Path) -> tuple[str, xr.Dataset]:
 def refuse_undescribed(path: Path) -> tuple[str, xr.Dataset]:
     """Raise the error for an array or table given without a description."""
     raise RecordingError(
-        f"{path.name} does not say what its axes are. Describe it in a small .toml file "
-        "(see neural_data.read_described) and give that, or, if they are (stimulus, site) or "
-        "(stimulus, repetition, site), make a recording of it with 'brainguided import arrays'."
+        f"{path.name} does not say what its axes are. Describe it in a small .toml file, which "
+        f"'brainguided inspect {path.name} --toml' (neural_data.propose_description) proposes, and "
+        "give that, or, if they are (stimulus, site) or (stimulus, repetition, site), make a "
+        "recording of it with 'brainguided import arrays'."
     )
 
 
