@@ -193,11 +193,12 @@ def _propose_spikes(path: Path, name: str, held: Sequence[Held]) -> list[str]:
             if all(part.dtype.kind in "iuf" and part.size <= max(1, *part.shape) for part in parts):
                 cells.append(one)
     if not cells:
+        found = ", ".join(f"{one.name} ({_say(one.shape)})" for one in held) or "nothing"
         raise RecordingError(
             f"{path.name} holds no array of numbers with two axes or more, nor a cell array of "
-            "spike times: " + (", ".join(f"{o.name} ({_say(o.shape)})" for o in held) or "nothing")
-            + "."
-        )  # fmt: skip
+            f"spike times: {found}. RDMs are read by 'brainguided import rdm', one of several by "
+            "--variable 'NAME(1).RDM'."
+        )
     lists = [one for one in held if one.length]
     shown = next((one for one in lists if find_hint(one.name) == "stimulus"), None)
     onset = next((one for one in lists if find_hint(one.name) == "onset"), None)
