@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 
 from brainguided import __version__
 from brainguided.commands import (
@@ -20,12 +20,19 @@ from brainguided.commands import (
     searches,
     simulations,
 )
+from brainguided.commands.options import Printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 for what the user can mend, 130 for Ctrl-C."""
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = build_parser().parse_args(given)
+    out, err = Printable(sys.stdout), Printable(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err):
+        return _run(arguments, given)
+
+
+def _run(arguments: argparse.Namespace, given: Sequence[str]) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("brainguided").setLevel(logging.INFO)
     with suppress(ValueError):  # outside the main thread

@@ -10,7 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainguided.commands.options import add_verb, gibibytes, natural, say, whole
+from brainguided.commands.options import (
+    add_overwrite,
+    add_verb,
+    gibibytes,
+    natural,
+    refuse_existing,
+    say,
+    whole,
+)
 from brainguided.search.progress import say_time
 
 if TYPE_CHECKING:
@@ -20,6 +28,12 @@ if TYPE_CHECKING:
     from brainguided.guidance.teacher import Teacher
     from brainguided.networks.layers import Observation
     from brainguided.networks.preprocessing import Preprocessing
+
+_FILES = [
+    "correspondence.nc",
+    "correspondence.csv",
+    *(f"{name}.{ending}" for name in ("correspondence", "depth") for ending in ("png", "pdf")),
+]
 
 
 def add_verbs(verbs: Any) -> None:
@@ -41,7 +55,10 @@ def add_verbs(verbs: Any) -> None:
         help="returns a torch module, or a module and its Preprocessing; the file is run",
     )
     which.add_argument(
-        "--architecture", type=Path, metavar="WINNER.json", help="of a run folder, with winner.pt"
+        "--architecture",
+        type=Path,
+        metavar="WINNER.json",
+        help="of a run folder, with winner.pt; or finalists/finalist_K.json, with its .pt",
     )
     one.add_argument("--out", type=Path, required=True, help="folder for results and figures")
     _add_observation(one)
@@ -70,7 +87,7 @@ def add_verbs(verbs: Any) -> None:
         ("--seed", 0, "seed of all that is random"),
     ):
         one.add_argument(name, type=natural, default=number, help=f"{about} (%(default)s)")
-    one.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    add_overwrite(one)
 
 
 def _add_observation(one: argparse.ArgumentParser) -> None:
@@ -112,10 +129,7 @@ def correspond(arguments: argparse.Namespace) -> None:
     from brainguided.settings.teacher_file import load_teacher
 
     folder: Path = arguments.out
-    if (folder / "correspondence.nc").exists() and not arguments.overwrite:
-        raise FileExistsError(
-            f"{folder} holds a correspondence already. Give another folder, or --overwrite."
-        )
+    refuse_existing(arguments, *(folder / name for name in _FILES))
     inference = Inference(
         tuple(dict.fromkeys(arguments.resample)),
         arguments.draws,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from brainguided.commands.options import add_out, add_verb, say
+from brainguided.commands.options import add_out, add_overwrite, add_verb, refuse_existing, say
 from neural_data.formats.table import FORMATS, Format, find_format, find_function
 
 
@@ -32,6 +32,7 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--identifier", required=True, help="name of the assembly")
     one.add_argument("--stimulus-set", required=True, help="name of its stimulus set")
     one.add_argument("--out", type=Path, required=True, help="netCDF file in BrainIO's form")
+    add_overwrite(one)
 
 
 def _add_format(formats: Any, form: Format) -> None:
@@ -62,10 +63,11 @@ def import_data(arguments: argparse.Namespace) -> None:
     }
     form = find_format(arguments.format)
     assert form is not None
+    paths = [arguments.out, getattr(arguments, "stimuli_out", None)]
+    refuse_existing(arguments, *paths)
     chosen = {name: getattr(arguments, name) for name in arguments.options}
     read = find_function(form.read)(arguments.path, **chosen)
     parts = read if len(form.gives) > 1 else (read,)
-    paths = [arguments.out, getattr(arguments, "stimuli_out", None)]
     for kind, data, path in zip(form.gives, parts, paths, strict=False):
         say(str(data.attrs.get("history", "")))
         print(save[kind](data, path))
@@ -75,6 +77,7 @@ def export_brainio(arguments: argparse.Namespace) -> None:
     """Write a recording as a BrainIO assembly."""
     from neural_data import open_recording, write_brainio
 
+    refuse_existing(arguments, arguments.out)
     with open_recording(arguments.recording) as recording:
         print(
             write_brainio(

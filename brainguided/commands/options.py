@@ -7,9 +7,35 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from brainguided.engines.output import escape_controls
 
 Verb = Callable[[argparse.Namespace], None]
+
+
+class Printable:
+    """A stream of text whose control characters are escaped: much of it comes from files.
+
+    Parameters
+    ----------
+    stream : text file
+        A terminal, or what a shell puts there.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; it may begin with a carriage return, as bars of progress do."""
+        start = len(text) - len(text.lstrip("\r"))
+        safe = text[:start] + escape_controls(text[start:])
+        encoding = self._stream.encoding or "utf-8"
+        self._stream.write(safe.encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def add_verb(
@@ -34,6 +60,30 @@ def add_out(parser: argparse.ArgumentParser, what: str, *, stimuli: bool = False
     if stimuli:
         parser.add_argument(
             "--stimuli-out", type=Path, required=True, help="netCDF file of the images"
+        )
+    add_overwrite(parser)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Add the permission to replace files."""
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+
+
+def refuse_existing(arguments: argparse.Namespace, *paths: Path | None) -> None:
+    """Refuse to replace files that are there, before any work, unless that was asked for.
+
+    Raises
+    ------
+    FileExistsError
+        All of them are named.
+    """
+    if arguments.overwrite:
+        return
+    there = [str(path) for path in paths if path is not None and path.exists()]
+    if there:
+        raise FileExistsError(
+            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already. Give "
+            "another name, or --overwrite."
         )
 
 

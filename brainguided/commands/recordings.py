@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainguided.commands.options import add_verb, say, whole
+from brainguided.commands.options import add_overwrite, add_verb, refuse_existing, say, whole
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
@@ -49,6 +49,7 @@ def add_verbs(verbs: Any) -> None:
         action="store_true",
         help="propose how arrays or a table may be described for 'import described'",
     )
+    add_overwrite(one)
 
     _add_select(verbs)
     _add_pool(verbs)
@@ -66,6 +67,7 @@ def add_verbs(verbs: Any) -> None:
     )
     one.add_argument("--out", type=Path, required=True, help="figure: .png, .pdf or .svg")
     one.add_argument("--save", type=Path, help="netCDF file for the dissimilarities")
+    add_overwrite(one)
 
 
 def _add_select(verbs: Any) -> None:
@@ -103,6 +105,7 @@ def _add_select(verbs: Any) -> None:
     )
     one.add_argument("--splits", type=whole, default=100, help="for --reliability (%(default)s)")
     one.add_argument("--out", type=Path, required=True, help="netCDF file of the selection")
+    add_overwrite(one)
 
 
 def _add_pool(verbs: Any) -> None:
@@ -124,6 +127,7 @@ def _add_pool(verbs: Any) -> None:
         "with gaps (all), or keep each recording as an area of its own (apart)",
     )
     one.add_argument("--out", type=Path, required=True, help="netCDF file of all of them")
+    add_overwrite(one)
 
 
 def datasets(arguments: argparse.Namespace) -> None:
@@ -161,6 +165,7 @@ def inspect(arguments: argparse.Namespace) -> None:
     if arguments.toml:
         print(propose_description(arguments.file), end="")
         return
+    refuse_existing(arguments, arguments.plot)
     for name, value in describe_file(arguments.file).items():
         first, *rest = value.splitlines() or [""]
         print(f"{name:18} {first}", *(f"{'':18} {line}" for line in rest), sep="\n")
@@ -199,6 +204,7 @@ def select(arguments: argparse.Namespace) -> None:
         select_window,
     )
 
+    refuse_existing(arguments, arguments.out)
     timed = (arguments.responsive, arguments.baseline, arguments.evoked)
     if any(a is not None for a in timed) and any(a is None for a in timed):
         raise ValueError("--responsive, --baseline and --evoked go together; give all three.")
@@ -249,6 +255,7 @@ def pool(arguments: argparse.Namespace) -> None:
     )
     from neural_data.storage.netcdf import open_netcdf
 
+    refuse_existing(arguments, arguments.out)
     files: list[Path] = arguments.files
     stems = [file.stem for file in files]
     names = [f.stem if stems.count(f.stem) == 1 else str(f) for f in files]
@@ -271,6 +278,7 @@ def rdms(arguments: argparse.Namespace) -> None:
     """Draw the RDM of every area, and save the dissimilarities if asked for."""
     import matplotlib
 
+    refuse_existing(arguments, arguments.out, arguments.save)
     matplotlib.use("Agg")
     from brainguided.plot import plot_rdms
     from brainguided.rdms.compute import dissimilarities_from_rdms

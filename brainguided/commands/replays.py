@@ -8,8 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from brainguided.commands.options import add_verb, add_workers, say, whole
+from brainguided.commands.options import (
+    add_overwrite,
+    add_verb,
+    add_workers,
+    refuse_existing,
+    say,
+    whole,
+)
 from neural_data.errors import raise_problems
+
+_FILES = ("replay.nc", "replay.csv", "replay.png")
 
 
 def add_verbs(verbs: Any) -> None:
@@ -65,6 +74,7 @@ def add_verbs(verbs: Any) -> None:
         help="give architectures that the table lacks the results of the nearest one",
     )
     one.add_argument("--out", type=Path, help="folder for replay.nc, replay.csv and replay.png")
+    add_overwrite(one)
     add_workers(one)
 
 
@@ -73,6 +83,8 @@ def replay(arguments: argparse.Namespace) -> None:
     from brainguided.engines.local import local_pool
     from brainguided.replays.replay import run_replays, summarize_replays
 
+    if arguments.out is not None:
+        refuse_existing(arguments, *(arguments.out / name for name in _FILES))
     space = _make_space(arguments)
     makers = _find_makers(arguments.controller)
     tables = _load_tables(arguments, space)

@@ -43,6 +43,16 @@ def clean(text: str, longest: int = 2000) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return the end of a long text, with what no file can hold escaped."""
-    text = text if len(text) <= _LONGEST else f"[...]\n{text[-_LONGEST:]}"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return the end of a long text, with what files and terminals should not be given escaped."""
+    return escape_controls(text if len(text) <= _LONGEST else f"[...]\n{text[-_LONGEST:]}")
+
+
+def escape_controls(text: str) -> str:
+    """Return a text in which all that is neither printable nor a line's end or tab is escaped.
+
+    Escape sequences, with which a file could command the terminal that shows its text, marks that
+    turn the direction of writing, and halves of surrogate pairs are then plain to see.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from brainguided.journal._journal_file import FILE_NAME, JournalError, connect_to_read
 
+_MOMENT = 0.5  # s for which somebody may look whether the lock is taken
+
 
 def take_lock(folder: Path) -> sqlite3.Connection:
     """Take the lock of a run folder; the operating system frees it when the process dies."""
-    connection = sqlite3.connect(folder / "journal.lock", timeout=0, isolation_level=None)
+    connection = sqlite3.connect(folder / "journal.lock", timeout=_MOMENT, isolation_level=None)
     try:
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
@@ -23,6 +25,20 @@ def take_lock(folder: Path) -> sqlite3.Connection:
             "Wait for it to end, or choose another folder."
         ) from error
     return connection
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Return whether a process of this machine holds the lock; None if that cannot be known."""
+    path = folder / "journal.lock"
+    try:
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        return True if "locked" in str(error) else None
+    except sqlite3.Error:
+        return None
+    return False
 
 
 def _say_holder(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from brainguided.journal.differing_settings import find_differences
-from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.journal import FILE_NAME, Journal, JournalError
 
 
 def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> xr.Dataset:
@@ -62,16 +63,33 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
         {name: value for name, value in config_.items() if name not in shared}
         for config_ in configs
     ]
-    with Journal.open(out) as journal:
-        if journal.config is not None:
-            raise JournalError(f"{journal.path} holds a run already; choose another folder.")
-        with journal.one_transaction():
-            journal.begin(config)
-            journal.begin_session(workers=f"merged from {', '.join(str(f) for f in folders)}")
-            first = 0
-            for folder in folders:
-                first = _copy(folder, journal, first)
-        return journal.export()
+    made = [path for path in (Path(out), *Path(out).parents) if not path.exists()]
+    new = not (Path(out) / FILE_NAME).exists()
+    try:
+        with Journal.open(out) as journal:
+            if journal.config is not None:
+                raise JournalError(f"{journal.path} holds a run already; choose another folder.")
+            with journal.one_transaction():
+                journal.begin(config)
+                journal.begin_session(workers=f"merged from {', '.join(map(str, folders))}")
+                first = 0
+                for folder in folders:
+                    first = _copy(folder, journal, first)
+            new = False  # it is a run now
+            return journal.export()
+    finally:
+        if new:
+            _remove_journal(Path(out), made)
+
+
+def _remove_journal(out: Path, made: Sequence[Path]) -> None:
+    """Remove a journal that was only begun, and the folders made for it."""
+    for suffix in ("", "-wal", "-shm"):
+        (out / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
+    (out / "journal.lock").unlink(missing_ok=True)
+    with suppress(OSError):
+        for folder in made:
+            folder.rmdir()
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -86,8 +86,10 @@ def repair_journal(out: str | os.PathLike[str]) -> tuple[int, str]:
                 new.unlink(missing_ok=True)
                 raise
         os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists():  # what it holds belongs to the damaged file
+            os.replace(log, aside.with_name(f"{aside.name}-wal"))
+        path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         os.replace(new, path)
     return number, chain.problem or "a page of the file"
 

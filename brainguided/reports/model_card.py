@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 
 from brainguided import __version__
 from brainguided.architectures import Architecture
+from brainguided.engines.output import clean
 from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
 from neural_data.model.origin import is_simulated
@@ -100,14 +102,14 @@ def _write_page(
         f"| test accuracy | {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {n:,} images, "
         "tested once) |",
         f"| validation accuracy after long training | {winner['performance']:.4f} |",
-        f"| P and reward of the search | {winner['search_performance']:.4f}, "
+        f"| P and reward of the search | {_number(winner['search_performance'])}, "
         f"{winner['reward']:.4f} |",
         f"| seed of weights and image order | {winner['seed']} |",
         "",
         "![architecture](architecture.png)",
         "",
         *_list_sources(task),
-        f"- Settings of the short training: {json.dumps(task.get('training', {}))}",
+        f"- Settings of the short training: {_plain(json.dumps(task.get('training', {})))}",
         "",
         "## Cost in training images processed",
         "",
@@ -161,9 +163,9 @@ def _list_sources(task: dict[str, Any]) -> list[str]:
     lines = [
         "## Made from",
         "",
-        f"- Images: {task.get('images', {}).get('source', 'unknown')}; the tested network was "
-        "trained on training and validation images together.",
-        *(f"- Teacher {area.get('area')}: {area.get('source')}" for area in teacher),
+        f"- Images: {_plain(task.get('images', {}).get('source', 'unknown'))}; the tested network "
+        "was trained on training and validation images together.",
+        *(f"- Teacher {_plain(a.get('area'))}: {_plain(a.get('source'))}" for a in teacher),
     ]
     if is_simulated(*teacher):
         lines.append("- **The recordings are simulated. Nothing here is a finding about a brain.**")
@@ -173,9 +175,9 @@ def _list_sources(task: dict[str, Any]) -> list[str]:
 
 
 def _say_finalist(one: dict[str, Any]) -> str:
-    long = one["reason"] if one["performance"] is None else f"{one['performance']:.4f}"
+    long = _plain(one["reason"]) if one["performance"] is None else f"{one['performance']:.4f}"
     return (
-        f"| {one['candidate']} | {one['reward']:.4f} | {one['search_performance']:.4f} | "
+        f"| {one['candidate']} | {one['reward']:.4f} | {_number(one['search_performance'])} | "
         f"{long} | {one['n_parameters']:,} |"
     )
 
@@ -187,7 +189,7 @@ def _compare_maps(maps: dict[str, xr.Dataset]) -> list[str]:
     lines += ["| area | after the search | after long training |", "|---|---|---|"]
     for area in maps["long"]["area"].values.tolist():
         said = [_say_best(maps[w].sel(area=area)) if w in maps else "" for w in ("search", "long")]
-        lines.append(f"| {area} | {said[0]} | {said[1]} |")
+        lines.append(f"| {_plain(area)} | {said[0]} | {said[1]} |")
     return [
         *lines,
         "",
@@ -203,7 +205,16 @@ def _say_best(one: xr.Dataset) -> str:
     if not layer:
         return "no layer"
     low, high = one["similarity_interval"].sel(layer=layer).values
-    return f"{layer}, r = {float(one['best_similarity']):.3f} [{low:.3f}, {high:.3f}]"
+    return f"{_plain(layer)}, r = {float(one['best_similarity']):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _plain(text: Any) -> str:
+    """Return text from a file as Markdown that shows just that, in one line: no HTML, no links."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~<>&$])", r"\\\1", clean(str(text)))
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:

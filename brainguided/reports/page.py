@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from brainguided import __version__
 from brainguided.architectures import Architecture
+from brainguided.engines.output import escape_controls
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.exports import find_winner
 from brainguided.journal.journal import Journal, JournalError
@@ -69,7 +70,8 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
         ``correspondence.png`` (similarity of the winner's layers to every area) and
         ``rdms.png`` (RDMs of every area beside the winner's
         layers; only where ``winner_rdms_*.nc`` belong to the present winner, else an earlier
-        ``rdms.png`` is removed), and ``report.html``, which holds all figures.
+        ``rdms.png`` is removed), and ``report.html``, which holds all figures, and says which
+        could not be drawn and why.
 
     Raises
     ------
@@ -77,8 +79,6 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
         The folder holds no journal.
     JournalError
         The journal is damaged or holds no finished candidate.
-    RecordingError
-        A file of RDMs is damaged.
     OSError
         The folder cannot be written.
     """
@@ -91,18 +91,26 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
         )
     teacher = (config.get("task") or {}).get("teacher") or []
     winner = find_winner(results)
-    figures = {"search.png": _draw_search(run)}
+    draw: dict[str, Callable[[], Figure]] = {"search.png": lambda: _draw_search(run)}
     remarks = []
     if winner is not None:
-        figures["architecture.png"] = _draw_architecture(winner)
+        draw["architecture.png"] = lambda: _draw_architecture(winner)
     if winner is not None and winner.similarity:
-        figures["correspondence.png"] = _draw_correspondence(run, winner)
-        stored, problem = _load_winner_rdms(folder, winner)
+        draw["correspondence.png"] = lambda: _draw_correspondence(run, winner)
+        try:
+            stored, problem = _load_winner_rdms(folder, winner)
+        except (ValueError, OSError) as error:
+            stored, problem = {}, f"The winner's RDMs are not shown: {error}"
         if problem:
             remarks.append(problem)
         else:
-            figures["rdms.png"] = _draw_rdms(stored, winner, teacher)
-    drawn = {name: _to_png(figure) for name, figure in figures.items()}
+            draw["rdms.png"] = lambda: _draw_rdms(stored, winner, teacher)
+    drawn = {}
+    for name, figure in draw.items():
+        try:
+            drawn[name] = _to_png(figure())
+        except Exception as error:  # the page is written whatever a figure fails of
+            remarks.append(f"{name} could not be drawn ({type(error).__name__}: {error}).")
     page = _build_page(folder, results, run, config, drawn, remarks)
     written = [write_whole(folder / name, content) for name, content in drawn.items()]
     for name in {"rdms.png", "correspondence.png", "architecture.png"} - drawn.keys():
@@ -246,7 +254,7 @@ def _build_page(
         body.append("<p>No candidate has succeeded so far, so there is no winner.</p>")
     else:
         body.append(_describe_winner(winner))
-    body += [f'<p class="note">{escape(remark)}</p>' for remark in remarks]
+    body += [f'<p class="note">{_plain(remark)}</p>' for remark in remarks]
     body += [
         _show_figure(drawn[name], caption) for name, caption in _CAPTIONS.items() if name in drawn
     ]
@@ -357,9 +365,14 @@ def _say(value: Any) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in heads) if any(heads) else ""
     lines = [
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{_plain(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
     ]
     return f"<table>{f'<tr>{head}</tr>' if head else ''}{''.join(lines)}</table>"
+
+
+def _plain(text: str) -> str:
+    """Return text from a file as HTML that shows just that."""
+    return escape(escape_controls(text))
 
 
 def _to_png(figure: Figure) -> bytes:

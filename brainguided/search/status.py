@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections import Counter
+from pathlib import Path
 
 from brainguided.journal.chance import say_accuracy
 from brainguided.journal.journal import Journal
+from brainguided.journal.lock import is_locked
 from brainguided.search.progress import say_time
 
 _RECENT = 20  # candidates by which the pace is judged
@@ -27,10 +30,10 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     Returns
     -------
     str
-        A few lines: candidates asked for, running, waiting, done and failed (with reasons), the
-        best reward, with P of that candidate and the accuracy of guessing, the pace and when it
-        ends at that, images a second, and the share of time that the workers of each host were
-        busy since the last start.
+        A few lines: candidates asked for, running, waiting, done and failed (with reasons),
+        whether a search is running at all, the best reward, with P of that candidate and the
+        accuracy of guessing, the pace and when it ends at that, images a second, and the share of
+        time that the workers of each host were busy since the last start.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     duplicates = sum(row[4] is not None for row in summaries.values())
     failed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
     lines = [
-        f"{_describe_open(asked, asked - len(summaries), noted, now)}, "
+        f"{_describe_open(asked, asked - len(summaries), noted, now, _is_driven(out, session))}, "
         f"done {outcomes['done']}, failed {outcomes['failed']}{f' ({failed})' if failed else ''}, "
         f"duplicates {duplicates}"
     ]
@@ -95,14 +98,31 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     return "\n".join(lines)
 
 
+def _is_driven(
+    out: str | os.PathLike[str], session: tuple[float, str, str, int] | None
+) -> bool | None:
+    """Return whether a search is writing into the folder; None if that is not known here."""
+    if session is None or session[2] != platform.node():  # locks may not reach other machines
+        return None
+    return is_locked(Path(out))
+
+
 def _describe_open(
-    asked: int, n_open: int, noted: tuple[float, int, int, int, int | None] | None, now: float
+    asked: int,
+    n_open: int,
+    noted: tuple[float, int, int, int, int | None] | None,
+    now: float,
+    driven: bool | None,
 ) -> str:
     """Say how many candidates have no result yet, and what the driver said of them last."""
     if noted is None:
         return f"asked for {asked}, running or waiting {n_open}"
     at, candidates, running, waiting, workers = noted
     text = f"asked for {asked} of {candidates}"
+    if driven is False:
+        if not n_open and asked >= candidates:
+            return text
+        return f"{text}, open {n_open} (no search is running; the same command goes on)"
     if now - at > _SILENT and n_open:
         return f"{text}, open {n_open} (no sign of the search for {say_time(now - at)})"
     text += f", running {running}" + ("" if workers is None else f" of {workers} at a time")

@@ -81,12 +81,13 @@ def load_model(name: str) -> tuple[nn.Module, Preprocessing | None]:
 
 
 def load_winner(path: str | Path) -> tuple[nn.Module, Preprocessing]:
-    """Return the trained winner of a search.
+    """Return the trained winner of a search, or one of its finalists.
 
     Parameters
     ----------
     path : str or Path
-        ``winner.json`` of a run folder, with ``winner.pt`` beside it.
+        ``winner.json`` of a run folder, with ``winner.pt`` beside it, or ``finalist_K.json`` of its
+        folder ``finalists``, with ``finalist_K.pt``.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def load_winner(path: str | Path) -> tuple[nn.Module, Preprocessing]:
         If they are not what a search writes, or do not belong together.
     """
     path = Path(path)
-    weights = path.with_name("winner.pt")
+    weights = path.with_suffix(".pt")
     missing = [str(p) for p in (path, weights) if not p.is_file()]
     if missing:
         raise FileNotFoundError(
@@ -112,17 +113,20 @@ def load_winner(path: str | Path) -> tuple[nn.Module, Preprocessing]:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        architecture = Architecture.from_json(json.dumps(content["architecture"]))
+        described = content["architecture"]  # of finalists already text
+        text = described if isinstance(described, str) else json.dumps(described)
+        architecture = Architecture.from_json(text)
         state = torch.load(weights, map_location="cpu", weights_only=True)
         n_classes = int(state["classifier.bias"].shape[0])
         network = build_network(architecture, n_classes=n_classes, seed=0)
         network.load_state_dict(state)
     except Exception as cause:  # whatever a damaged or foreign file leads to
         raise ModelError(
-            f"{path} and winner.pt do not make a network ({type(cause).__name__}: {cause}). They "
-            "are expected as 'brainguided search' wrote them, from the same run."
+            f"{path} and {weights.name} do not make a network ({type(cause).__name__}: {cause}). "
+            "They are expected as 'brainguided search' wrote them, from the same run."
         ) from cause
-    return network.eval(), Preprocessing(size=_find_size(path.parent))
+    run = path.parent if path.name == "winner.json" else path.parent.parent
+    return network.eval(), Preprocessing(size=_find_size(run))
 
 
 def find_image_size(network: nn.Module) -> int | None:

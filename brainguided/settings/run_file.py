@@ -27,7 +27,7 @@ from brainguided.candidates.images import (
 from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
 from brainguided.journal.differing_settings import find_differences
-from brainguided.journal.journal import Journal
+from brainguided.journal.journal import FILE_NAME, Journal
 from brainguided.search.orders import Schedule
 from brainguided.settings._parts import make_controller, make_limits, make_schedule, make_space
 from brainguided.settings.teacher_file import check_teacher, join_teachers
@@ -208,9 +208,14 @@ def write_demo(
 ) -> Path:
     """Write the run file of the demonstration: simulated V4 and IT guide a small search.
 
-    Raises RunFileError if there is another run file of that name already.
+    Raises RunFileError if there is another run file of that name already, or the folder holds a
+    search with another one.
     """
     path = Path(path)
+    if (path.parent / FILE_NAME).exists() and not path.exists():
+        raise RunFileError(
+            f"{path.parent} holds another search. Start the demonstration in another folder."
+        )
     text = (
         "# A search guided by a simulated macaque; nothing here is a recording of a brain.\n"
         f"seed = {seed}\ncandidates = {candidates}\norder = {{batch = 8}}\n\n"

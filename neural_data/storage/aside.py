@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_OURS = re.compile(r"\..+\.([0-9a-f]{8})-(\d{1,10})\.[0-9a-f]{8}\.part")
+_cleaned: set[Path] = set()  # folders, by this process
 
 
 @contextmanager
@@ -21,9 +27,15 @@ def write_aside(path: Path) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        In the same folder, hidden.
+        In the same folder, hidden. What processes of this machine that are gone left there of
+        their writing is removed.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    folder = path.parent.absolute()
+    if folder not in _cleaned:
+        _cleaned.add(folder)
+        remove_orphans(folder)
+    mark = f"{_say_machine()}-{os.getpid()}.{secrets.token_hex(4)}"
+    aside = path.with_name(f".{path.name}.{mark}.part")
     try:
         yield aside
         os.replace(aside, path)
@@ -37,3 +49,32 @@ def write_whole(path: Path, content: bytes | str) -> Path:
     with write_aside(path) as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def remove_orphans(folder: Path) -> None:
+    """Remove half-written files whose process was on this machine and is gone."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _OURS.fullmatch(entry.name)
+            if found and found[1] == _say_machine() and not _is_alive(int(found[2])):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _say_machine() -> str:
+    """Return a few letters that stand for this machine and its numbering of processes."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")  # containers may share the name of a host
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user
+        return True
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,6 +18,8 @@ from PIL import Image
 
 import brainguided.search.run
 from brainguided.__main__ import build_parser, main
+from brainguided.commands.options import Printable
+from brainguided.journal.journal import Journal
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.recording import load_recording, recording_from_arrays, save_recording
 from neural_data.model.stimuli import load_stimuli
@@ -235,6 +238,74 @@ def test_a_mistake_is_one_readable_error_and_leaves_nothing(
     assert message in said.err
     assert "Traceback" not in said.err
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "written"),
+    [
+        ("import arrays r.npy --stimuli stimuli.txt --sites sites.txt --area IT --units Hz "
+         "--source us --out {}", "nc"),
+        ("export r.nc --identifier a --stimulus-set b --out {}", "nc"),
+        ("select r.nc --area IT --out {}", "nc"),
+        ("pool r.nc r2.nc --stimuli apart --out {}", "nc"),
+        ("rdms r.nc --out {}", "png"),
+        ("rdms r.nc --out new.png --save {}", "nc"),
+        ("inspect r.nc --plot {}", "png"),
+        ("correspond --model x.py:f --teacher t.toml --out {}/..", "png"),
+        ("replay t.csv --reward r --budget 1 --controller random --out {}/..", "png"),
+    ],
+)  # fmt: skip
+def test_no_verb_replaces_a_file_unasked(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, written: str
+) -> None:
+    """That is refused before any work: nothing of what the command names has to be there."""
+    names = {"correspond": "depth", "replay": "replay"}
+    verb = command.split()[0]
+    path = folder / f"{names.get(verb, 'mine')}.{written}"
+    path.write_text("years of work")
+    into = str(folder / "sub" if verb in names else path)
+    (folder / "sub").mkdir()
+    before = sorted(folder.rglob("*"))
+    words = command.format(into).split()
+    assert main(words) == 1
+    assert "is there already. Give another name, or --overwrite." in capsys.readouterr().err
+    assert path.read_text() == "years of work"
+    assert sorted(folder.rglob("*")) == before
+    if verb in ("select", "export", "rdms", "inspect"):
+        assert main([*words, "--overwrite"]) == 0
+        assert path.read_bytes() != b"years of work"
+
+
+def test_the_demonstration_leaves_another_search_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Journal.open("other") as journal:
+        journal.begin({})
+    before = sorted(folder.rglob("*"))
+    assert main(["demo", "--out", "other"]) == 1
+    assert "holds another search" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_what_files_say_cannot_command_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "\x1b]0;owned\x07 \u202e \ud800 V4\tIT"
+    seen = "\\x1b]0;owned\\x07 \\u202e \\ud800 V4\tIT\n"
+    monkeypatch.setattr("brainguided.search.status.describe_status", lambda out: evil)
+    assert main(["status", "run"]) == 0
+    assert capsys.readouterr().out == seen
+
+    def fail(out: Path) -> str:
+        raise ValueError(evil)
+
+    monkeypatch.setattr("brainguided.search.status.describe_status", fail)
+    assert main(["status", "run"]) == 1
+    assert capsys.readouterr().err == f"brainguided: error: {seen}"
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Printable(stream).write("é")  # a terminal that knows no accents
+    stream.flush()
+    assert stream.buffer.getvalue() == b"\\xe9"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")

@@ -10,6 +10,7 @@ from fake_task import FakeTask, few
 from brainguided.__main__ import main
 from brainguided.controllers import LocalSearch, RandomSearch
 from brainguided.engines.local import local_pool
+from brainguided.journal import merge
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.merge import merge_runs
 from brainguided.search.finalists import choose_finalists
@@ -105,3 +106,23 @@ def test_the_report_reads_a_merged_run(tmp_path):
     merge_runs([tmp_path / "0", tmp_path / "1"], tmp_path / "all")
     assert main(["report", str(tmp_path / "all")]) == 0
     assert (tmp_path / "all" / "report.html").exists()
+
+
+def test_a_merge_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        search(tmp_path / str(seed), seed)
+    copy = merge._copy
+
+    def fail_at_second(folder, journal, first):
+        if first:
+            raise JournalError("row 7 is not as it was recorded")
+        return copy(folder, journal, first)
+
+    monkeypatch.setattr(merge, "_copy", fail_at_second)
+    with pytest.raises(JournalError, match="row 7"):
+        merge_runs([tmp_path / "0", tmp_path / "1"], tmp_path / "new" / "all")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(JournalError, match="holds a run already"):
+        merge_runs([tmp_path / "0", tmp_path / "1"], tmp_path / "1")
+    with Journal.read(tmp_path / "1") as journal:
+        assert journal.n_results == 10

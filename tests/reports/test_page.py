@@ -19,7 +19,6 @@ from brainguided.reports.page import write_report
 from brainguided.search.orders import Batch, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import pnas_space, small_space
-from neural_data.errors import RecordingError
 from neural_data.model.dissimilarities import save_dissimilarities
 
 AREAS = ("V4", "IT")
@@ -215,9 +214,25 @@ def test_a_run_without_any_finished_candidate_is_refused(tmp_path: Path) -> None
         write_report(tmp_path)
 
 
-def test_a_truncated_file_of_rdms_is_one_clear_error(run_folder: Path) -> None:
+def test_a_truncated_file_of_rdms_costs_their_figure_alone(run_folder: Path) -> None:
     path = run_folder / "winner_rdms_V4.nc"
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(RecordingError, match="winner_rdms_V4"):
-        write_report(run_folder)
-    assert not (run_folder / "report.html").exists()
+    written = write_report(run_folder)
+    assert [p.name for p in written] == [name for name in FIGURES if name != "rdms.png"]
+    page = written[-1].read_text(encoding="utf-8")
+    assert "The winner&#x27;s RDMs are not shown" in page
+    assert "winner_rdms_V4" in page
+
+
+def test_a_figure_that_cannot_be_drawn_costs_itself_alone(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(winner: Any) -> None:
+        raise ZeroDivisionError("no layers \x1b[2J<b>")
+
+    monkeypatch.setattr("brainguided.reports.page._draw_architecture", fail)
+    written = write_report(run_folder)
+    assert [p.name for p in written] == [name for name in FIGURES if name != "architecture.png"]
+    page = written[-1].read_text(encoding="utf-8")
+    said = "architecture.png could not be drawn (ZeroDivisionError: no layers \\x1b[2J&lt;b&gt;)"
+    assert said in page

@@ -39,6 +39,7 @@ from brainguided.reports.model_card import wilson_interval, write_model_card
 from brainguided.search import _apart, finalists
 from brainguided.search.finalists import choose_finalists, run_finalists
 from brainguided.search.run import run_search
+from brainguided.settings.model_file import load_winner
 from brainguided.spaces import pnas_space
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.simulate import simulate_macaque
@@ -164,6 +165,39 @@ def test_the_card_says_what_was_made_and_tested(run, record):
     ):
         assert part in text
     assert {path.name for path in figures} == {"architecture.png", "correspondence.png"}
+
+
+def test_what_files_say_is_plain_text_in_the_card(run, record, monkeypatch):
+    path = run / "finalists" / "finalists.json"
+    before = path.read_text()
+    data = json.loads(before)
+    one = next(f for f in data["finalists"] if f["candidate"] != data["winner"])
+    one |= {"performance": None, "reason": "a|b\n# <script>[x](http://y)\x1b[2J"}
+    one["search_performance"] = None
+    path.write_text(json.dumps(data))
+    text = write_model_card(run)[0].read_text()
+    path.write_text(before)
+    assert r"| none | a\|b \# \<script\>\[x\]\(http://y\)\\x1b\[2J |" in text
+
+
+def test_a_finalist_can_be_compared_with_the_brain_like_a_winner(run, record):
+    one = int(record["candidate"][0])
+    network, how = load_winner(run / "finalists" / f"finalist_{one}.json")
+    assert how.size == make_task().images.image_size
+    saved = torch.load(run / "finalists" / f"finalist_{one}.pt", weights_only=True)
+    assert torch.equal(network.state_dict()["classifier.weight"], saved["classifier.weight"])
+
+
+def test_a_test_of_another_candidate_is_not_taken_for_that_of_the_winner(tmp_path):
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=2, out=tmp_path)
+    record = run_finalists(tmp_path, task, read_test, steps=1, top=2)
+    path = tmp_path / "finalists" / "test.json"
+    test = json.loads(path.read_text())
+    assert test["candidate"] == record.attrs["winner"]
+    path.write_text(json.dumps(test | {"candidate": 1 - record.attrs["winner"]}))
+    with pytest.raises(JournalError, match="is the test of candidate"):
+        run_finalists(tmp_path, task, read_test, steps=1, top=2)
 
 
 def test_the_test_is_made_once_and_last(tmp_path):
