@@ -30,6 +30,7 @@ __all__ = [
     "plot_depth",
     "record_activations",
     # What candidates learn, and whom they should resemble
+    "PaperReward",
     "Task",
     "Teacher",
     "Training",

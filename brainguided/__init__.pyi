@@ -61,8 +61,10 @@ from .engines import (
     serve_folder as serve_folder,
 )
 from .guidance import (
+    PaperReward as PaperReward,
     Target as Target,
     Teacher as Teacher,
+    WeightedReward as WeightedReward,
     best_layers as best_layers,
     compute_guidance as compute_guidance,
     compute_similarity as compute_similarity,
@@ -70,6 +72,7 @@ from .guidance import (
 from .journal import (
     Journal as Journal,
     JournalError as JournalError,
+    Measurement as Measurement,
     merge_runs as merge_runs,
     repair_journal as repair_journal,
 )

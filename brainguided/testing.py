@@ -71,6 +71,8 @@ class MadeUpTask:
 
 def make_measurement(architecture: Any, reward: float) -> SimpleNamespace:
     """Return all that is recorded of an evaluation, with numbers of numpy among them."""
+    from brainguided.journal.measurement import Measurement, Rung
+
     areas = {
         area: {
             f"layer{n}": (None if (n + shift) % 5 == 4 else reward / (n + shift))
@@ -78,14 +80,17 @@ def make_measurement(architecture: Any, reward: float) -> SimpleNamespace:
         }
         for shift, area in enumerate(("V4", "IT"))
     }
+    rungs = (
+        Rung(0, performance=0.1, similarity=areas),
+        Rung(10, performance=np.float64(reward / 2), examples=128, similarity=areas),
+    )
     return SimpleNamespace(
         outcome="done",
         reason="",
         performance=np.float64(reward / 2),
         guidance=np.float32(0.5),
         reward=reward,
-        similarity=areas,
-        history=({"step": 10, "performance": reward / 2, "guidance": float("nan")},),
+        measurement=Measurement(("V4", "IT"), rungs, {"depth": np.float64(architecture.depth)}),
         n_parameters=np.int64(architecture.depth),
         examples=128,
         seconds=0.0,

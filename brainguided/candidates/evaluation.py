@@ -1,11 +1,12 @@
-"""What one candidate earns: P, TG and the reward P + alpha * TG."""
+"""What one candidate shows after a short training, rung by rung, and the reward that earns."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,24 @@ import torch
 import xarray as xr
 
 from brainguided.architectures import Architecture
+from brainguided.candidates.accuracy import compute_performance, recompute_batch_norm
 from brainguided.candidates.images import ImageSet
 from brainguided.candidates.training import (
     DivergedError,
     Training,
-    compute_accuracy,
     free_memory,
     on_device,
     single_thread,
     train_network,
 )
-from brainguided.guidance.similarity import best_layers, compute_guidance, compute_similarity
+from brainguided.guidance.rewards import PaperReward, Reward
+from brainguided.guidance.similarity import compute_similarity
 from brainguided.guidance.target import fingerprint
 from brainguided.guidance.teacher import Teacher
+from brainguided.journal.measurement import ROUNDED, Measurement, Rung, Values
 from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
 from brainguided.networks.preprocessing import Preprocessing
+from neural_data.errors import check_type
 
 _log = logging.getLogger(__name__)
 
@@ -44,19 +48,23 @@ class Task:
         The brain; None searches for accuracy alone.
     training : Training
         Settings of the short training.
-    alpha : float
-        Weight of TG in the reward ``P + alpha * TG``; 1 in all searches of Bashivan et al.
-        (2019). With 0 the similarity is still measured, but earns nothing.
+    reward : Reward
+        What a measurement earns: ``P + alpha * TG`` with alpha 1, as in all searches of Bashivan
+        et al. (2019), or any function of a `Measurement` with a ``describe()``.
     """
 
     images: ImageSet
     teacher: Teacher | None
     training: Training = field(default_factory=Training)
-    alpha: float = 1.0
+    reward: Reward = field(default_factory=PaperReward)
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.alpha):
-            raise ValueError(f"alpha is {self.alpha}; expected a finite number, e.g. 1.0.")
+        check_type(
+            isinstance(self.reward, Reward),
+            self.reward,
+            name="The reward",
+            wanted="a reward, e.g. PaperReward(alpha=1.0)",
+        )
         object.__setattr__(self, "_recorded", self.teacher)
         if self.teacher is not None:
             object.__setattr__(self, "teacher", self.teacher.without_recordings())
@@ -101,7 +109,7 @@ class Task:
             },
             "teacher": None if self.teacher is None else self.teacher.describe(),
             "training": training,
-            "alpha": float(self.alpha),
+            "reward": self.reward.describe(),
         }
 
 
@@ -119,16 +127,13 @@ class Evaluation:
         Failed candidates have no reward of their own.
     reason : str
         Empty when done; else "nan", "memory", "build", "lost" or "error: ...".
-    performance : float or None
-        P: validation accuracy after the short training, 0 to 1.
-    guidance : float or None
-        TG, -1 to 1; None without a teacher.
+    performance, guidance : float or None
+        P, validation accuracy, 0 to 1, and TG, -1 to 1, at the last rung; TG is None without a
+        teacher.
     reward : float or None
-        ``P + alpha * TG``.
-    similarity : dict of area to dict of layer to (float or None)
-        RDM similarity (Pearson r) of every layer; None for a dead layer.
-    history : tuple of dict
-        P and TG at every checkpoint: "step", "performance", "guidance".
+        What the measurement earned; None where that is known only later, from several candidates.
+    measurement : Measurement
+        All that it showed at every rung.
     n_parameters : int
         Trainable parameters.
     examples : int
@@ -144,24 +149,28 @@ class Evaluation:
     performance: float | None = None
     guidance: float | None = None
     reward: float | None = None
-    similarity: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    history: tuple[dict[str, Any], ...] = ()
+    measurement: Measurement = field(default_factory=Measurement)
     n_parameters: int = 0
     examples: int = 0
     seconds: float = 0.0
 
     @property
+    def similarity(self) -> Mapping[str, Values]:
+        """For each area, the similarity of every layer at the last rung; None for a dead layer."""
+        return self.measurement.similarity
+
+    @property
     def best_layers(self) -> dict[str, str]:
         """For each area, the layer whose RDM resembles it most."""
-        return {} if not self.similarity else best_layers(self.correspondence())
+        return self.measurement.best_layers
 
     def correspondence(self) -> xr.DataArray:
-        """Return the similarities as a DataArray (layer, area); NaN for a dead layer."""
-        areas = list(self.similarity)
-        layers = list(self.similarity[areas[0]]) if areas else []
+        """Return the last similarities as a DataArray (layer, area); NaN for a dead layer."""
+        known = self.similarity
+        areas = list(known)
+        layers = list(known[areas[0]]) if areas else []
         values = [
-            [np.nan if (r := self.similarity[a][layer]) is None else r for a in areas]
-            for layer in layers
+            [np.nan if (r := known[a][layer]) is None else r for a in areas] for layer in layers
         ]
         return xr.DataArray(
             np.array(values, dtype=float).reshape(len(layers), len(areas)),
@@ -175,21 +184,23 @@ class Evaluation:
         """Return plain data, ready for JSON."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         data["architecture"] = self.architecture.to_json()
-        data["history"] = [dict(entry) for entry in self.history]
+        data["measurement"] = self.measurement.to_dict()
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Evaluation:
         """Return the evaluation that :meth:`to_dict` wrote."""
         architecture = Architecture.from_json(data["architecture"])
-        return cls(**{**data, "architecture": architecture, "history": tuple(data["history"])})
+        measurement = Measurement.from_dict(data["measurement"])
+        return cls(**{**data, "architecture": architecture, "measurement": measurement})
 
 
 def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation:
-    """Build a candidate, train it for a short time, and return what it earned.
+    """Build a candidate, train it for a short time, and return what it showed and earned.
 
-    ``reward = P + alpha * TG`` [1]_, P the validation accuracy and TG the similarity to the
-    teacher (see ``similarity.compute_guidance``). The result depends on the arguments alone:
+    It is measured at every rung of the training: P, the validation accuracy, and the similarity
+    of every layer to every area of the teacher. The task's reward is a function of that, by
+    default ``P + alpha * TG`` [1]_. The result depends on the arguments alone:
     torch runs on one thread and no global generator is used. On a GPU it depends on the device
     too, in the last digits: training, accuracy and RDMs are computed there.
 
@@ -257,15 +268,24 @@ def _evaluate(
 ) -> tuple[Evaluation, BlueprintNetwork | None]:
     started = time.perf_counter()
     network = None
+    measured: list[Rung] = []
+    found = Measurement(() if task.teacher is None else task.teacher.areas)
     earned: dict[str, Any] = {}
     reason = "build"
     try:
         with single_thread():
             network = build_network(architecture, n_classes=len(task.images.classes), seed=seed)
             earned["n_parameters"] = count_parameters(network)
+            found = replace(found, statistics={"parameters": float(earned["n_parameters"])})
             reason = ""
             with on_device(network, task.training.device):
-                earned |= _train_and_score(network, task, seed)
+                losses = _train_and_measure(network, task, seed, measured)
+        kept = tuple(round(loss, ROUNDED) for loss in losses.tolist())
+        found = replace(found, rungs=tuple(measured), losses=kept)
+        earned |= _summarize(found)
+        earned["reward"] = task.reward(found)
+        if not np.isfinite(earned["reward"]):
+            raise DivergedError(f"the reward is {earned['reward']}")
     except DivergedError as error:
         reason = "nan"
         made = task.training.steps if error.steps is None else error.steps
@@ -280,61 +300,72 @@ def _evaluate(
         network = None
         gc.collect()
         free_memory(task.training.device)
-    outcome = "failed" if reason else "done"
+    if reason:
+        earned["reward"] = None
     evaluation = Evaluation(
         architecture,
         seed,
-        outcome,
+        "failed" if reason else "done",
         reason,
+        measurement=replace(found, rungs=tuple(measured)),
         seconds=time.perf_counter() - started,
         **earned,
     )
     return evaluation, None if reason else network
 
 
-def _train_and_score(network: BlueprintNetwork, task: Task, seed: int) -> dict[str, Any]:
+def _summarize(measurement: Measurement) -> dict[str, Any]:
+    """Return what is said of a candidate in one number each."""
+    last = measurement.rung()
+    return {
+        "performance": last.performance,
+        "guidance": measurement.guidance(),
+        "examples": last.examples,
+    }
+
+
+def _train_and_measure(
+    network: BlueprintNetwork, task: Task, seed: int, measured: list[Rung]
+) -> np.ndarray:
+    """Train a candidate, append what it shows at each rung, and return its losses."""
     images, training = task.images, task.training
     inputs = Preprocessing(size=images.image_size)
-    history: list[dict[str, Any]] = []
-    similarity: list[xr.DataArray] = []
 
-    def measure(step: int) -> None:
-        performance = compute_accuracy(
+    def measure(step: int, losses: np.ndarray) -> None:
+        if training.batch_norm == "recomputed":
+            recompute_batch_norm(
+                network,
+                images.train_images,
+                batch_size=training.batch_size,
+                precision=training.precision,
+            )
+        performance, cross_entropy = compute_performance(
             network,
             images.validation_images,
             images.validation_labels,
             precision=training.precision,
         )
-        guidance = None
+        similarity = {}
         if task.teacher is not None:
-            table = compute_similarity(network, task.teacher, preprocessing=inputs)
-            similarity.append(table)
-            guidance = compute_guidance(table)
-        history.append({"step": step, "performance": performance, "guidance": guidance})
+            similarity = _as_dict(compute_similarity(network, task.teacher, preprocessing=inputs))
+        measured.append(
+            Rung(
+                step,
+                performance=performance,
+                cross_entropy=cross_entropy,
+                examples=step * training.batch_size,
+                similarity=similarity,
+            )
+        )
 
-    train_network(
+    return train_network(
         network,
         images.train_images,
         images.train_labels,
         training=training,
         seed=seed,
-        on_checkpoint=measure,
+        on_rung=measure,
     )
-    measure(training.steps)
-    final = history[-1]
-    reward = final["performance"]
-    if final["guidance"] is not None and task.alpha != 0:
-        reward = reward + task.alpha * final["guidance"]
-    if not np.isfinite(reward):
-        raise DivergedError(f"the reward is {reward}")
-    return {
-        "performance": final["performance"],
-        "guidance": final["guidance"],
-        "reward": reward,
-        "similarity": _as_dict(similarity[-1]) if similarity else {},
-        "history": tuple(history),
-        "examples": training.steps * training.batch_size,
-    }
 
 
 def _as_dict(table: xr.DataArray) -> dict[str, dict[str, float | None]]:

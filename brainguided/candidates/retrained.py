@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from brainguided.architectures import Architecture
+from brainguided.candidates.accuracy import compute_accuracy
 from brainguided.candidates.evaluation import Task, train_candidate
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import (
-    compute_accuracy,
     find_device_problem,
     on_device,
     single_thread,
@@ -55,7 +55,7 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     if job.validation:
         pictures = np.concatenate([pictures, images.validation_images])
         labels = np.concatenate([labels, images.validation_labels])
-    training = replace(task.training, steps=job.steps, checkpoints=())
+    training = replace(task.training, steps=job.steps, rungs=())
     with single_thread():
         network = build_network(architecture, n_classes=len(images.classes), seed=job.seed)
         with on_device(network, training.device):

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from neural_data.errors import raise_problems
 
 PRECISIONS = ("float32", "bfloat16")
+BATCH_NORMS = ("recomputed", "running")
+SCHEDULES = ("cosine", "constant")
+_WARM_UP = 10  # steps
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
@@ -27,7 +30,7 @@ class SGD:
     Attributes
     ----------
     learning_rate : float
-        Initial learning rate, which falls to 0 along a cosine.
+        Highest learning rate; see the schedule of :class:`Training`.
     weight_decay : float
         L2 penalty.
     """
@@ -42,14 +45,16 @@ class Training:
 
     The defaults are the open parameters of Bashivan et al. (2019) as closed here: SGD with
     Nesterov momentum 0.9, learning rate falling from 0.05 to 0 along a cosine, weight decay
-    1e-4, batches of 128 (the paper's, inferred from its figure 3).
+    1e-4, batches of 128 (the paper's, inferred from its figure 3). Its searches here before
+    version 0.2 had ``batch_norm="running"``.
 
     Attributes
     ----------
     steps : int
         Number of SGD steps; 0 leaves the random weights.
-    checkpoints : tuple of int
-        Steps before the last at which P and TG are measured as well.
+    rungs : tuple of int
+        Steps at which a candidate is measured, 0 for the untrained network; the last step always
+        is one, named or not.
     batch_size : int
         Images in a batch.
     sgd : SGD
@@ -65,24 +70,36 @@ class Training:
         "cuda:1"; "mps". It is looked for when a candidate is evaluated, on the machine that does
         so. Initial weights, order of images and augmentation are the same on every device;
         what sums come to differs in the last digits.
+    batch_norm : {"recomputed", "running"}
+        Statistics of batch normalisation with which a candidate is measured: those of the same
+        512 training images at every rung, the untrained one included, or the running averages
+        of training, which lag behind and at step 0 are a mean of 0 and a variance of 1.
+    schedule : {"cosine", "constant"}
+        Of the learning rate: from the highest to 0 along a cosine, or constant after 10 steps of
+        warm-up, with which rung 50 of 200 is what a search of 50 steps would measure.
     """
 
     steps: int = 200
-    checkpoints: tuple[int, ...] = ()
+    rungs: tuple[int, ...] = ()
     batch_size: int = 128
     sgd: SGD = SGD()
     augment: bool | str = True
     precision: str = "float32"
     device: str = "cpu"
+    batch_norm: str = "recomputed"
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         problems = []
         if self.steps < 0:
             problems.append(f"steps is {self.steps}; expected 0 or more")
-        if any(not 0 <= c < self.steps for c in self.checkpoints):
-            problems.append(f"checkpoints are {self.checkpoints}; expected steps before the last")
-        if list(self.checkpoints) != sorted(set(self.checkpoints)):
-            problems.append(f"checkpoints are {self.checkpoints}; expected an ascending sequence")
+        if any(not 0 <= step <= self.steps for step in self.rungs):
+            problems.append(f"rungs are {self.rungs}; expected steps from 0 to {self.steps}")
+        if list(self.rungs) != sorted(set(self.rungs)):
+            problems.append(f"rungs are {self.rungs}; expected an ascending sequence")
+        for name, known in (("batch_norm", BATCH_NORMS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                problems.append(f"{name} is {getattr(self, name)!r}; expected one of {known}")
         if self.batch_size < 2:
             problems.append(f"batch_size is {self.batch_size}; batch norm needs at least 2")
         rate, decay = self.sgd.learning_rate, self.sgd.weight_decay
@@ -101,13 +118,18 @@ class Training:
             )
         raise_problems("Unusable training settings", problems, ValueError)
 
+    @property
+    def measured_at(self) -> tuple[int, ...]:
+        """The rungs, with the last step."""
+        return tuple(dict.fromkeys((*self.rungs, self.steps)))
+
     def describe(self) -> dict[str, Any]:
         """Return the settings, ready for JSON.
 
         The device stands there if it is not the CPU, and without the number of the card: a run
         may go on on another card, not on another kind of device.
         """
-        described = {**asdict(self), "checkpoints": list(self.checkpoints)}
+        described = {**asdict(self), "rungs": list(self.measured_at)}
         described |= described.pop("sgd")
         kind = described.pop("device").partition(":")[0]
         return described if kind == "cpu" else {**described, "device": kind}
@@ -132,7 +154,7 @@ def train_network(
     *,
     training: Training,
     seed: int,
-    on_checkpoint: Callable[[int], None] | None = None,
+    on_rung: Callable[[int, np.ndarray], bool | None] | None = None,
 ) -> np.ndarray:
     """Train a network in place for a fixed number of steps.
 
@@ -149,13 +171,14 @@ def train_network(
         Settings.
     seed : int
         Seed of the order of the images and of the augmentation.
-    on_checkpoint : callable, optional
-        Called with the number of steps done at each of ``training.checkpoints``.
+    on_rung : callable, optional
+        Called at each of the rungs, the last step included, with the number of steps done and
+        the losses so far. The training ends there if it returns False.
 
     Returns
     -------
     ndarray (step,)
-        Cross-entropy of each batch before its step, in nats.
+        Cross-entropy of each batch before its step, in nats; of the steps made.
 
     Raises
     ------
@@ -172,7 +195,7 @@ def train_network(
             "lower batch_size or give more images."
         )
     with on_device(network, training.device):
-        return _train(network, images, labels, training, seed, on_checkpoint)
+        return _train(network, images, labels, training, seed, on_rung)
 
 
 def _train(
@@ -181,10 +204,10 @@ def _train(
     labels: np.ndarray,
     training: Training,
     seed: int,
-    on_checkpoint: Callable[[int], None] | None,
+    on_rung: Callable[[int, np.ndarray], bool | None] | None,
 ) -> np.ndarray:
     generator = np.random.default_rng(seed)
-    device = _find_device(network)
+    device = find_device(network)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=training.sgd.learning_rate,
@@ -195,20 +218,19 @@ def _train(
     losses = np.empty(training.steps)
     network.train()
     for step, batch in enumerate(_batches(len(images), training, generator)):
-        if step in training.checkpoints and on_checkpoint is not None:
-            on_checkpoint(step)
+        if step in training.rungs and on_rung is not None:
+            if on_rung(step, losses[:step]) is False:
+                return losses[:step]
             network.train()
         for group in optimizer.param_groups:
-            group["lr"] = (
-                training.sgd.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
-            )
+            group["lr"] = _find_rate(training, step)
         inputs = _to_inputs(
             images[batch],
             generator if training.augment else None,
             flip=training.augment != "shift",
         )
         truth = torch.from_numpy(labels[batch]).to(device)
-        with _autocast(device, training.precision):
+        with autocast(device, training.precision):
             logits = network(inputs.to(device))
         loss = nn.functional.cross_entropy(logits.float(), truth)
         losses[step] = loss.item()
@@ -219,43 +241,16 @@ def _train(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+    if on_rung is not None:
+        on_rung(training.steps, losses)
     return losses
 
 
-def compute_accuracy(
-    network: nn.Module, images: np.ndarray, labels: np.ndarray, *, precision: str = "float32"
-) -> float:
-    """Return the fraction of images that the network classifies correctly, in evaluation mode.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Classifier; images are moved to where it is.
-    images : ndarray (image, y, x, channel) of uint8
-        Images it was not trained on.
-    labels : ndarray (image,) of int
-        Their classes.
-    precision : {"float32", "bfloat16"}, optional
-        Arithmetic of the forward pass.
-
-    Raises
-    ------
-    DivergedError
-        If an output is NaN or infinite.
-    """
-    correct = 0
-    was_training = network.training
-    network.eval()
-    device = _find_device(network)
-    with torch.no_grad(), _autocast(device, precision):
-        for start in range(0, len(images), 250):
-            logits = network(_to_inputs(images[start : start + 250], None).to(device)).float()
-            if not torch.isfinite(logits).all():
-                raise DivergedError("outputs of the trained network are not finite")
-            truth = torch.from_numpy(labels[start : start + 250]).to(device)
-            correct += int((logits.argmax(1) == truth).sum())
-    network.train(was_training)
-    return correct / len(images)
+def _find_rate(training: Training, step: int) -> float:
+    """Return the learning rate of a step."""
+    if training.schedule == "constant":
+        return training.sgd.learning_rate * min(1.0, (step + 1) / _WARM_UP)
+    return training.sgd.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
 
 
 @contextmanager
@@ -288,7 +283,7 @@ def on_device(network: nn.Module, device: str) -> Iterator[None]:
     RuntimeError
         If torch does not see the device.
     """
-    wanted, before = torch.device(device), _find_device(network)
+    wanted, before = torch.device(device), find_device(network)
     if wanted.type == before.type and wanted.index in (None, before.index):
         with _exact_cudnn(wanted):
             yield
@@ -345,11 +340,13 @@ def _exact_cudnn(device: torch.device) -> AbstractContextManager[None]:
     )
 
 
-def _find_device(network: nn.Module) -> torch.device:
+def find_device(network: nn.Module) -> torch.device:
+    """Return where the weights of a network are."""
     return next((p.device for p in network.parameters()), torch.device("cpu"))
 
 
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Return the context in which forward passes have a precision."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from brainguided.engines.output import clean
+from brainguided.journal.earlier import read_earlier
+from brainguided.journal.measurement import Measurement, Repeat, Rung
 
 _LONGEST_TEXT = 10_000  # characters
 _MOST_TEXT = 2**20  # characters of one measurement
@@ -23,8 +25,11 @@ class MeasurementError(ValueError):
 def validate_measurement(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is recorded of an evaluation as plain data that JSON and SQLite can hold.
 
-    Scalars of numpy and torch become numbers; numbers that are not finite become None, which a
-    reward must not be. Nothing else is changed.
+    Scalars of numpy and torch become numbers; numbers that are not finite become None. A done
+    candidate whose reward is not finite has failed, with the reason "nan"; one without a reward
+    has to be measured at some rung, from which the search computes it. A measurement becomes what
+    `Measurement.to_dict` returns; "similarity" and "history", of before there were any, become
+    one. Nothing else is changed.
 
     Raises
     ------
@@ -40,10 +45,16 @@ def validate_measurement(values: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "outcome" not in values:
         checker.problems.append("there is no outcome")
+    earlier = {name: plain.pop(name, None) for name in _EARLIER}
     if checker.problems:
         more = len(checker.problems) - _NAMED
         text = "; ".join(checker.problems[:_NAMED])
         raise MeasurementError(f"{text}; {more} more" if more > 0 else text)
+    if values.get("reward") is not None and plain["reward"] is None:  # not finite
+        plain |= {"outcome": "failed", "reason": plain.get("reason") or "nan"}
+    if plain.get("measurement") is None and any(earlier.values()):  # of a function of before
+        found = read_earlier(plain, earlier["similarity"] or {}, earlier["history"] or ())
+        plain["measurement"] = found.to_dict()
     return plain
 
 
@@ -117,6 +128,63 @@ class _Checker:
             if self._count(name)
         ]
 
+    def measurement(self, name: str, value: Any) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        try:
+            given = Measurement.from_dict(value) if isinstance(value, Mapping) else value
+            found = Measurement(
+                tuple(self.text(f"{name}: an area", area) for area in given.areas),
+                self._rungs(name, given.rungs),
+                self._numbers(f"{name}: statistic", given.statistics),
+                tuple(self._list(f"{name}: losses", given.losses)),
+                tuple(
+                    Repeat(
+                        self.natural(f"{name}: seed", one.seed) or 0,
+                        self._rungs(name, one.rungs),
+                        tuple(self._list(f"{name}: losses", one.losses)),
+                    )
+                    for one in given.repeats
+                ),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self._refuse(name, value, "a brainguided Measurement")
+            return None
+        if list(found.steps) != sorted(set(found.steps)):
+            self.problems.append(f"{name} has rungs {list(found.steps)}; expected ascending steps")
+        return None if self.problems else found.to_dict()
+
+    def _rungs(self, name: str, rungs: Any) -> tuple[Rung, ...]:
+        return tuple(
+            Rung(
+                self.natural(f"{name}: step", rung.step) or 0,
+                self.number(f"{name}: performance", rung.performance),
+                self.number(f"{name}: cross_entropy", rung.cross_entropy),
+                self.natural(f"{name}: examples", rung.examples) or 0,
+                self.similarity(f"{name}: similarity", rung.similarity),
+                self._numbers(f"{name}: committed", rung.committed),
+                {
+                    area: {
+                        kind: self._list(f"{name}: shuffles of {area}", values)
+                        for kind, values in self._items(f"{name}: shuffles of {area}", known)
+                    }
+                    for area, known in self._items(f"{name}: shuffles", rung.shuffles)
+                },
+                self._numbers(f"{name}: heldout", rung.heldout),
+                self.number(f"{name}: guidance", rung.guidance),
+            )
+            for rung in rungs
+            if self._count(name)
+        )
+
+    def _numbers(self, name: str, values: Any) -> dict[str, float | None]:
+        return {
+            key: self.number(f"{name} {key}", value) for key, value in self._items(name, values)
+        }
+
+    def _list(self, name: str, values: Any) -> list[Any]:
+        return [self.number(name, value) for value in values if self._count(name)]
+
     def _items(self, name: str, value: Any) -> list[tuple[str, Any]]:
         """Return the items of a mapping from text."""
         if not isinstance(value, Mapping):
@@ -161,11 +229,16 @@ FIELDS: dict[str, Callable[[_Checker, str, Any], Any]] = {  # what is recorded o
     "performance": _Checker.number,
     "guidance": _Checker.number,
     "reward": _Checker.number,
+    "measurement": _Checker.measurement,
     "similarity": _Checker.similarity,
     "history": _Checker.history,
     "n_parameters": _Checker.natural,
     "examples": _Checker.natural,
 }
+
+
+_EARLIER = ("similarity", "history")
+OPTIONAL = ("measurement", *_EARLIER)
 
 
 def _unwrap(value: Any) -> Any:

@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from brainguided.architectures import Architecture
-from brainguided.engines._measurement import FIELDS, MeasurementError, validate_measurement
+from brainguided.engines._measurement import (
+    FIELDS,
+    OPTIONAL,
+    MeasurementError,
+    validate_measurement,
+)
 from brainguided.engines.output import capture_output, clean, shorten
 from brainguided.journal.attempts import Timing
+from brainguided.journal.measurement import Measurement
 
 __all__ = ["MeasurementError", "Outcome", "run_attempt"]
 
@@ -44,13 +50,20 @@ class Outcome:
 
     def __post_init__(self) -> None:
         values = validate_measurement(self.values)
-        if values["outcome"] == "done" and values.get("reward") is None:
+        measured = (values.get("measurement") or {}).get("rungs")
+        if values["outcome"] == "done" and values.get("reward") is None and not measured:
             values |= {"outcome": "failed", "reason": "nan"}
         if values["outcome"] == "failed":
             values["reward"] = None
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "log", shorten(self.log))
         _validate_timing(self.timing)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the values as fields of an `Attempt`."""
+        found = self.values.get("measurement")
+        measurement = Measurement() if found is None else Measurement.from_dict(found)
+        return {**self.values, "measurement": measurement}
 
 
 def _validate_timing(timing: Timing) -> None:
@@ -99,13 +112,13 @@ def run_attempt(
 
 def _read_fields(evaluation: Any) -> dict[str, Any]:
     """Return all that is recorded of an evaluation."""
-    missing = [name for name in FIELDS if not hasattr(evaluation, name)]
+    missing = [n for n in FIELDS if n not in OPTIONAL and not hasattr(evaluation, n)]
     if missing:
         raise MeasurementError(
             f"evaluate returned {type(evaluation).__name__} without {', '.join(missing)}; expected "
             "a brainguided.Evaluation"
         )
-    return {name: getattr(evaluation, name) for name in FIELDS}
+    return {name: getattr(evaluation, name) for name in FIELDS if hasattr(evaluation, name)}
 
 
 def _say_reason(error: BaseException) -> str:

@@ -1,3 +1,10 @@
+from .rewards import (
+    FunctionReward as FunctionReward,
+    PaperReward as PaperReward,
+    Reward as Reward,
+    WeightedReward as WeightedReward,
+    parse_reward as parse_reward,
+)
 from .similarity import (
     best_layers as best_layers,
     compute_guidance as compute_guidance,

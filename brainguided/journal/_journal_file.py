@@ -13,8 +13,9 @@ from typing import Any
 from brainguided.journal._chain import TABLE, follow
 
 FILE_NAME = "journal.db"
-FORMAT = 3
-_EARLIER = 2  # without digests; read and gone on with as it is
+FORMAT = 4
+_CHAINED = 3  # the first with digests
+_READ = (2, 3, FORMAT)  # earlier ones hold less of each candidate, and are not gone on with
 APPLICATION_ID = 0x62674A31  # "bgJ1"
 _TABLES = """
 CREATE TABLE search (
@@ -23,7 +24,7 @@ CREATE TABLE search (
 );
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('earlier', 'ask', 'tell', 'correct')),
+    kind TEXT NOT NULL CHECK (kind IN ({kinds})),
     payload TEXT NOT NULL
 );
 CREATE TABLE evaluation (
@@ -32,7 +33,7 @@ CREATE TABLE evaluation (
     outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'lost')),
     reason TEXT NOT NULL,
     performance REAL, guidance REAL, reward REAL,
-    similarity TEXT NOT NULL, history TEXT NOT NULL,
+    {measured},
     n_parameters INTEGER, examples INTEGER, duplicate_of INTEGER,
     PRIMARY KEY (candidate, attempt)
 ) WITHOUT ROWID;
@@ -57,7 +58,20 @@ CREATE TABLE IF NOT EXISTS progress (
     running INTEGER NOT NULL, waiting INTEGER NOT NULL, workers INTEGER{digest}
 );
 """
-_SCHEMA = _TABLES + TABLE + _PROGRESS.format(digest=", digest TEXT NOT NULL")
+_OF_FORMAT = {
+    3: {
+        "kinds": "'earlier', 'ask', 'tell', 'correct'",
+        "measured": "similarity TEXT NOT NULL, history TEXT NOT NULL",
+    },
+    4: {
+        "kinds": "'earlier', 'ask', 'tell', 'correct', 'frozen'",
+        "measured": "measurement TEXT NOT NULL",
+    },
+}
+_SCHEMAS = {
+    number: _TABLES.format(**parts) + TABLE + _PROGRESS.format(digest=", digest TEXT NOT NULL")
+    for number, parts in _OF_FORMAT.items()
+}
 _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
 _KNOWN = _NAMES | {"progress", "chain"}
 
@@ -88,8 +102,14 @@ def connect_to_read(address: str, path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_to_write(path: Path) -> sqlite3.Connection:
-    """Open a journal for writing, or begin one."""
+def connect_to_write(path: Path, *, new_format: int = FORMAT) -> sqlite3.Connection:
+    """Open a journal for writing, or begin one.
+
+    Raises
+    ------
+    JournalError
+        It is no journal, or one of an earlier format.
+    """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         # A driver killed in its first moment leaves an empty file
@@ -97,15 +117,20 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         new = tables == 0 and pragma(connection, "application_id") == 0
         if not new:
             _check(connection, path)
+            if (found := pragma(connection, "user_version")) != FORMAT:
+                raise JournalError(
+                    f"{path} has format {found}, which holds less of each candidate than a search "
+                    "records today, so the search cannot go on in it. It can still be reported, "
+                    "exported and replayed. To use what it found, start in another folder with "
+                    f'warm_start = "{path.parent}" under [controller].'
+                )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         if new:
             connection.executescript(
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {FORMAT}; {_SCHEMA} COMMIT;"
+                f"PRAGMA user_version = {new_format}; {_SCHEMAS[new_format]} COMMIT;"
             )
-        elif not is_chained(connection):
-            connection.execute(_PROGRESS.format(digest=""))
     except BaseException:
         connection.close()
         raise
@@ -114,7 +139,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
 
 def is_chained(connection: sqlite3.Connection) -> bool:
     """Return whether the rows of a journal carry digests."""
-    return bool(pragma(connection, "user_version") >= FORMAT)
+    return bool(pragma(connection, "user_version") >= _CHAINED)
 
 
 def begin_writing(connection: sqlite3.Connection, path: Path) -> None:
@@ -156,7 +181,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
     found = pragma(connection, "user_version")
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if found not in (_EARLIER, FORMAT) or (found == _EARLIER and "chain" in names):
+    if found not in _READ or (found < _CHAINED and "chain" in names):
         raise JournalError(
             f"{path} has format {found}, this version of brainguided knows format {FORMAT} and "
             "earlier ones. Open it with the version that wrote it (table 'session', column "
@@ -175,8 +200,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             "Let that program work on a copy. To go on here, take its tables out, with "
             f"sqlite3 {path} '{drop}{' ...' if len(foreign) > 3 else ''}'."
         )
-    if found == FORMAT:
-        if _read_schema(connection) != _EXPECTED:
+    if found >= _CHAINED:
+        if _read_schema(connection) != _EXPECTED[found]:
             raise sqlite3.DatabaseError("its tables are not those of a journal")
         if problem := follow(connection).problem:
             raise JournalError(
@@ -191,13 +216,13 @@ def _read_schema(connection: sqlite3.Connection) -> dict[str, str]:
     return {name: sql for name, sql in rows if name in _KNOWN}
 
 
-def _make_schema() -> dict[str, str]:
+def _make_schema(text: str) -> dict[str, str]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(_SCHEMA)
+        connection.executescript(text)
         return _read_schema(connection)
 
 
-_EXPECTED = _make_schema()
+_EXPECTED = {number: _make_schema(text) for number, text in _SCHEMAS.items()}
 
 
 @contextmanager

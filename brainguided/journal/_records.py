@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 from brainguided.journal._chain import digest
-from brainguided.journal._rows import COLUMNS, read_attempt
+from brainguided.journal._rows import COLUMNS, COLUMNS_EARLIER, read_attempt
 from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.earlier import read_earlier_config
 
 
 class Records:
@@ -16,12 +18,16 @@ class Records:
 
     _connection: sqlite3.Connection
     is_chained: bool  # whether rows carry digests
+    is_earlier: bool  # whether the format is one of before
 
     @property
     def config(self) -> dict[str, Any] | None:
         """Settings of the search; None in a journal that was only begun."""
         row = self._connection.execute("SELECT config FROM search").fetchone()
-        return None if row is None else json.loads(row[0])
+        if row is None:
+            return None
+        config: dict[str, Any] = json.loads(row[0])
+        return read_earlier_config(config) if self.is_earlier else config
 
     def events(self, since: int = 0) -> list[tuple[str, dict[str, Any]]]:
         """Return what was asked and told, in its order, from event number `since` on.
@@ -81,8 +87,19 @@ class Records:
 
     def results(self) -> list[Attempt]:
         """Return the final attempt of every candidate that has one, by candidate."""
-        ended = (attempt for attempt in self.attempts() if attempt.outcome != "lost")
-        return list({attempt.candidate: attempt for attempt in ended}.values())
+        return list(self.iterate_results())
+
+    def iterate_results(self) -> Iterator[Attempt]:
+        """Yield what `results` returns one by one, for searches too large to hold."""
+        final: Attempt | None = None
+        for attempt in self.iterate_attempts():
+            if attempt.outcome == "lost":
+                continue
+            if final is not None and final.candidate != attempt.candidate:
+                yield final
+            final = attempt
+        if final is not None:
+            yield final
 
     def result(self, candidate: int) -> Attempt:
         """Return the final attempt of one candidate."""
@@ -100,13 +117,17 @@ class Records:
 
     def attempts(self, since: int = 0, n: int | None = None) -> list[Attempt]:
         """Return every attempt at `n` candidates (default: all) from a candidate on, in order."""
-        names = ", ".join(COLUMNS)
+        return list(self.iterate_attempts(since, n))
+
+    def iterate_attempts(self, since: int = 0, n: int | None = None) -> Iterator[Attempt]:
+        """Yield what `attempts` returns one by one."""
+        names = ", ".join(COLUMNS_EARLIER if self.is_earlier else COLUMNS)
         rows = self._connection.execute(
             f"SELECT {names} FROM evaluation WHERE candidate >= ? AND candidate < ? "
             "ORDER BY candidate, attempt",
             (since, 2**62 if n is None else since + n),
         )
-        return [read_attempt(row) for row in rows]
+        return map(read_attempt, rows)
 
     def timings(self) -> list[Timing]:
         """Return when and where every attempt ran."""

@@ -10,16 +10,23 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from brainguided.journal.attempts import Attempt
+from brainguided.journal.earlier import read_earlier
+from brainguided.journal.measurement import Measurement
 
 COLUMNS = tuple(column.name for column in fields(Attempt))
-_AS_JSON = ("similarity", "history")
+_PLACE = COLUMNS.index("measurement")
+COLUMNS_EARLIER = (*COLUMNS[:_PLACE], "similarity", "history", *COLUMNS[_PLACE + 1 :])
 
 
 def read_attempt(row: Sequence[Any]) -> Attempt:
-    """Return the attempt that a row of the table ``evaluation`` holds."""
-    known = dict(zip(COLUMNS, row, strict=True))
-    values = known | {name: json.loads(known[name]) for name in _AS_JSON}
-    return Attempt(**values | {"history": tuple(values["history"])})
+    """Return the attempt that a row of the table ``evaluation`` holds, in any format."""
+    if len(row) == len(COLUMNS):
+        values = dict(zip(COLUMNS, row, strict=True))
+        values["measurement"] = Measurement.from_dict(json.loads(values["measurement"]))
+        return Attempt(**values)
+    values = dict(zip(COLUMNS_EARLIER, row, strict=True))
+    similarity, history = (json.loads(values.pop(name)) for name in ("similarity", "history"))
+    return Attempt(**values, measurement=read_earlier(values, similarity, history))
 
 
 def dump(data: Any) -> str:
@@ -39,7 +46,7 @@ def find_version(name: str) -> str:
 def insert_attempt(connection: sqlite3.Connection, attempt: Attempt) -> None:
     """Add the row of an attempt."""
     values = [getattr(attempt, name) for name in COLUMNS]
-    values = [dump(v) if n in _AS_JSON else v for n, v in zip(COLUMNS, values, strict=True)]
+    values[_PLACE] = dump(attempt.measurement.to_dict())
     marks = ", ".join("?" * len(COLUMNS))
     names = ", ".join(COLUMNS)
     connection.execute(f"INSERT INTO evaluation ({names}) VALUES ({marks})", values)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-Similarity = Mapping[str, Mapping[str, "float | None"]]
+from brainguided.journal.measurement import Measurement, Values
+
+NOTHING = Measurement()
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,13 @@ class Attempt:
         Canonical JSON; `key` is its SHA-256.
     outcome : {"done", "failed", "lost"}
         "lost" is an attempt whose worker died and that was tried again.
+    performance, guidance : float or None
+        P and TG of the last rung.
     reward : float or None
-        For a failed candidate the lowest reward seen by the end of its round.
-    similarity : dict of area to dict of layer to (float or None)
-        Pearson r between RDMs, layers by depth.
+        For a failed candidate the lowest reward seen by the end of its round; None for one that
+        is told later, with others.
+    measurement : Measurement
+        All that it showed; empty where nothing was measured.
     duplicate_of : int or None
         The earlier candidate with the same architecture, whose results these are.
     """
@@ -39,21 +43,20 @@ class Attempt:
     performance: float | None = None
     guidance: float | None = None
     reward: float | None = None
-    similarity: Similarity = field(default_factory=dict)
-    history: Sequence[Mapping[str, Any]] = ()
+    measurement: Measurement = NOTHING
     n_parameters: int | None = None
     examples: int | None = None
     duplicate_of: int | None = None
 
     @property
+    def similarity(self) -> Mapping[str, Values]:
+        """Similarity of every layer to each of the teacher's areas, at the last rung."""
+        return self.measurement.similarity
+
+    @property
     def best_layers(self) -> dict[str, str]:
-        """For each area, the layer whose RDM resembles it most; the shallowest of equals."""
-        best = {}
-        for area, layers in self.similarity.items():
-            known = {layer: r for layer, r in layers.items() if r is not None}
-            if known:
-                best[area] = max(known, key=lambda layer: known[layer])
-        return best
+        """For each area, the layer most similar to it; the shallowest of equals."""
+        return self.measurement.best_layers
 
 
 @dataclass(frozen=True)

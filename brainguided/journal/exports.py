@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,27 +12,33 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from brainguided.journal._arrays import Axes, floats, whole
 from brainguided.journal.attempts import Attempt
 from neural_data.model.origin import is_simulated
-from neural_data.storage.aside import write_whole
+from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
 
 
 def find_winner(results: Iterable[Attempt]) -> Attempt | None:
     """Return the done candidate with the highest reward, the earliest of equals."""
-    done = [result for result in results if result.outcome == "done"]
-    return max(done, key=lambda result: (result.reward, -result.candidate)) if done else None
+    best: Attempt | None = None
+    for result in results:
+        if result.outcome != "done" or result.reward is None:
+            continue
+        if best is None or best.reward is None or result.reward > best.reward:
+            best = result
+    return best
 
 
 def build_run(
-    results: Sequence[Attempt], *, seconds: Mapping[int, float], config: Mapping[str, Any]
+    results: Iterable[Attempt], *, seconds: Mapping[int, float], config: Mapping[str, Any]
 ) -> xr.Dataset:
     """Return the run: everything known of the candidates that are finished.
 
     Parameters
     ----------
-    results : sequence of Attempt
-        The final attempt of each finished candidate, by candidate.
+    results : iterable of Attempt
+        The final attempt of each finished candidate, by candidate. It is gone through twice.
     seconds : mapping of candidate to float
         Time that all attempts at it took; s.
     config : mapping
@@ -42,70 +47,79 @@ def build_run(
     Returns
     -------
     xarray.Dataset
-        ``reward``, ``performance``, ``guidance``, ``best_so_far`` (candidate): NaN where there is
-        none; ``similarity`` (candidate, layer, area): Pearson r, NaN beyond the depth of a
-        candidate and for dead layers; ``outcome``, ``reason``, ``architecture`` (JSON)
-        (candidate); ``duplicate_of`` (candidate), -1 for none; ``n_parameters`` (candidate), -1
-        where unknown; ``seconds``, ``seed`` (candidate). ``attrs["config"]`` holds the settings
-        as JSON, ``attrs["simulated"]`` is 1 if the recordings were simulated.
+        ``reward``, ``best_so_far`` (candidate): NaN where there is none. ``performance``,
+        ``guidance``, ``cross_entropy`` (candidate, rung): P, TG and the loss on the validation
+        images, in nats. ``similarity`` (candidate, rung, layer, target): NaN beyond the depth of
+        a candidate and for dead layers; ``committed`` (candidate, rung, target): that of layers
+        chosen on other conditions; ``shuffled``, ``shuffled_committed`` (candidate, rung, target,
+        shuffle): the best layer's and the committed similarity to permuted copies of a target.
+        ``statistics`` (candidate, statistic), e.g. "parameters". ``outcome``, ``reason``,
+        ``architecture`` (JSON) (candidate); ``duplicate_of`` (candidate), -1 for none;
+        ``n_parameters`` (candidate), -1 where unknown; ``seconds``, ``seed`` (candidate).
+        Coordinates: ``rung``, the number of training steps; ``kind`` (target), "area" or
+        "control". ``attrs["config"]`` holds the settings as JSON, ``attrs["simulated"]`` is 1 if
+        the recordings were simulated.
     """
-    areas = list(dict.fromkeys(area for result in results for area in result.similarity))
-    names = {
-        layer for result in results for layers in result.similarity.values() for layer in layers
-    }
-    layers = sorted(names, key=_natural)
-    similarity = np.full((len(results), len(layers), len(areas)), np.nan)
-    for row, result in enumerate(results):
-        for area, values in result.similarity.items():
-            for layer, r in values.items():
-                if r is not None:
-                    similarity[row, layers.index(layer), areas.index(area)] = r
-    reward = _floats(result.reward for result in results)
-    done = np.array([result.outcome == "done" for result in results], dtype=bool)
-    # fmax ignores the NaN of candidates that were not done
-    best = np.fmax.accumulate(np.where(done, reward, np.nan)) if len(results) else reward
-    teacher = _find_teacher(config)
-
-    def whole(values: Iterable[int | None]) -> np.ndarray:
-        return np.array([-1 if value is None else value for value in values], dtype=np.int64)
-
-    def words(values: Iterable[str]) -> np.ndarray:
-        return np.array(list(values), dtype=object if not results else str)
-
+    columns = _Columns()
+    axes = Axes()
+    for result in results:
+        columns.add(result)
+        axes.add(result.measurement)
+    n, teacher = len(columns.candidate), _find_teacher(config)
     run = xr.Dataset(
-        {
-            "reward": ("candidate", reward),
-            "performance": ("candidate", _floats(result.performance for result in results)),
-            "guidance": ("candidate", _floats(result.guidance for result in results)),
-            "best_so_far": ("candidate", best),
-            "similarity": (("candidate", "layer", "area"), similarity),
-            "outcome": ("candidate", words(result.outcome for result in results)),
-            "reason": ("candidate", words(result.reason for result in results)),
-            "architecture": ("candidate", words(result.architecture for result in results)),
-            "duplicate_of": ("candidate", whole(result.duplicate_of for result in results)),
-            "n_parameters": ("candidate", whole(result.n_parameters for result in results)),
-            "seconds": (
-                "candidate",
-                _floats(seconds.get(result.candidate, 0.0) for result in results),
-                {"units": "s"},
-            ),
-            "seed": ("candidate", whole(result.seed for result in results)),
-        },
-        coords={
-            "candidate": whole(result.candidate for result in results),
-            "layer": np.array(layers, dtype=str),
-            "area": np.array(areas, dtype=str),
-        },
+        columns.to_variables(seconds),
+        coords={"candidate": whole(columns.candidate), **axes.to_coords()},
         attrs={
             "source": "brainguided search",
             "config": json.dumps(config),
             "simulated": int(is_simulated(*teacher)),
         },
     )
-    run["similarity"].attrs["long_name"] = "RDM similarity (Pearson r)"
-    sources = dict.fromkeys(str(area.get("source", "")) for area in teacher)
-    run["similarity"].attrs["source"] = "; ".join(sources)
+    arrays = axes.fill(n, (result.measurement for result in results))
+    sources = "; ".join(dict.fromkeys(str(area.get("source", "")) for area in teacher))
+    for name, (dims, values, attrs) in arrays.items():
+        run[name] = (dims, values, attrs | ({"source": sources} if "target" in dims else {}))
     return run
+
+
+class _Columns:
+    """What is one number or text for each candidate."""
+
+    _KEPT = ("candidate", "reward", "outcome", "reason", "architecture", "duplicate_of",
+             "n_parameters", "seed")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.candidate: list[int] = []
+        self._known: dict[str, list[Any]] = {name: [] for name in self._KEPT}
+
+    def add(self, result: Attempt) -> None:
+        for name, values in self._known.items():
+            values.append(getattr(result, name))
+        self.candidate.append(result.candidate)
+
+    def to_variables(self, seconds: Mapping[int, float]) -> dict[str, Any]:
+        known = self._known
+        reward = floats(known["reward"])
+        done = np.array([outcome == "done" for outcome in known["outcome"]], dtype=bool)
+        # fmax ignores the NaN of candidates that were not done
+        best = np.fmax.accumulate(np.where(done, reward, np.nan)) if len(reward) else reward
+
+        def words(name: str) -> np.ndarray:
+            return np.array(known[name], dtype=str if known[name] else object)
+
+        spent = floats([seconds.get(candidate, 0.0) for candidate in self.candidate])
+        one = {"units": "1"}
+        return {
+            "reward": ("candidate", reward, {"long_name": "reward", **one}),
+            "best_so_far": ("candidate", best, {"long_name": "best reward so far", **one}),
+            "outcome": ("candidate", words("outcome")),
+            "reason": ("candidate", words("reason")),
+            "architecture": ("candidate", words("architecture")),
+            "duplicate_of": ("candidate", whole(known["duplicate_of"])),
+            "n_parameters": ("candidate", whole(known["n_parameters"])),
+            "seconds": ("candidate", spent, {"units": "s"}),
+            "seed": ("candidate", whole(known["seed"])),
+        }
 
 
 def _find_teacher(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -115,13 +129,13 @@ def _find_teacher(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [area for area in teacher or [] if isinstance(area, Mapping)]
 
 
-def export_run(results: Sequence[Attempt], run: xr.Dataset, folder: Path) -> list[Path]:
+def export_run(results: Iterable[Attempt], run: xr.Dataset, folder: Path) -> list[Path]:
     """Write run.nc, run.csv, run.jsonl and winner.json, each aside first and then renamed.
 
     Parameters
     ----------
-    results : sequence of Attempt
-        As for `build_run`.
+    results : iterable of Attempt
+        As for `build_run`; gone through several times.
     run : xarray.Dataset
         What `build_run` made of them.
     folder : path
@@ -133,12 +147,13 @@ def export_run(results: Sequence[Attempt], run: xr.Dataset, folder: Path) -> lis
         The files written; without winner.json if no candidate is done.
     """
     table = _table(results, run).to_csv(index=False, lineterminator="\n")
-    lines = "".join(json.dumps(_line(result)) + "\n" for result in results)
     written = [
         write_netcdf(run, folder / "run.nc"),
         write_whole(folder / "run.csv", table),
-        write_whole(folder / "run.jsonl", lines),
+        folder / "run.jsonl",
     ]
+    with write_aside(folder / "run.jsonl") as aside, aside.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(_line(result)) + "\n" for result in results)
     winner = find_winner(results)
     if winner is not None:
         kept = ("candidate", "reward", "performance", "guidance", "similarity")
@@ -149,30 +164,31 @@ def export_run(results: Sequence[Attempt], run: xr.Dataset, folder: Path) -> lis
     return written
 
 
-def _table(results: Sequence[Attempt], run: xr.Dataset) -> Any:
+def _table(results: Iterable[Attempt], run: xr.Dataset) -> Any:
     """Return one row a candidate, for spreadsheets: the best layer of each area, not all."""
     kept = [name for name in run.data_vars if run[name].dims == ("candidate",)]
     table = run[kept].to_dataframe().reset_index()
-    for area in map(str, run["area"].values):
-        best = [result.best_layers.get(area, "") for result in results]
-        table[f"layer_{area}"] = best
-        table[f"similarity_{area}"] = [
-            result.similarity[area][layer] if layer else math.nan
-            for result, layer in zip(results, best, strict=True)
-        ]
+    areas = [str(t) for t, kind in zip(run["target"].values, run["kind"].values, strict=True)
+             if kind == "area"]  # fmt: skip
+    found: dict[str, list[Any]] = {"performance": [], "guidance": []}
+    for area in areas:
+        found |= {f"layer_{area}": [], f"similarity_{area}": []}
+    for result in results:
+        found["performance"].append(result.performance)
+        found["guidance"].append(result.guidance)
+        known = result.similarity
+        for area in areas:
+            best = result.measurement.best(area) if area in known else None
+            found[f"layer_{area}"].append("" if best is None else best[0])
+            found[f"similarity_{area}"].append(math.nan if best is None else best[1])
+    for place, name in enumerate(("performance", "guidance"), 2):
+        table.insert(place, name, floats(found.pop(name)))
+    for name, values in found.items():
+        table[name] = values
     return table
 
 
 def _line(result: Attempt) -> dict[str, Any]:
     data = {field.name: getattr(result, field.name) for field in fields(result)}
+    data["measurement"] = result.measurement.to_dict()
     return data | {"architecture": json.loads(result.architecture)}
-
-
-def _floats(values: Iterable[float | None]) -> np.ndarray:
-    return np.array([math.nan if value is None else value for value in values], dtype=float)
-
-
-def _natural(name: str) -> tuple[str, int]:
-    """Return a key that sorts layer2 before layer10."""
-    head, tail = re.fullmatch(r"(.*?)(\d*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
-    return head, int(tail or 0)

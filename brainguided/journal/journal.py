@@ -32,6 +32,7 @@ from brainguided.journal._journal_file import (
     connect_to_write,
     is_chained,
     one_error,
+    pragma,
 )
 from brainguided.journal._records import Records
 from brainguided.journal._rows import dump, find_version, insert_attempt
@@ -59,6 +60,7 @@ class Journal(Records):
         self._connection = connection
         self._lock = lock
         self.is_chained = is_chained(connection)
+        self.is_earlier = pragma(connection, "user_version") < FORMAT
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Journal:
@@ -256,14 +258,27 @@ class Journal(Records):
 
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `journal.exports.build_run` for its variables."""
-        return build_run(self.results(), seconds=self.seconds(), config=self.config or {})
+        with self._one_moment():
+            return build_run(_Stored(self), seconds=self.seconds(), config=self.config or {})
 
     def export(self) -> xr.Dataset:
         """Write run.nc, run.csv, run.jsonl and winner.json beside the journal; return the run."""
-        results = self.results()
-        run = build_run(results, seconds=self.seconds(), config=self.config or {})
-        export_run(results, run, self.path.parent)
+        with self._one_moment():
+            run = self.to_xarray()
+            export_run(_Stored(self), run, self.path.parent)
         return run
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[None]:
+        """See the journal inside as it is at the beginning, also where a search is writing."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
 
     def _insert(self, attempt: Attempt) -> None:
         insert_attempt(self._connection, attempt)
@@ -296,3 +311,13 @@ class Journal(Records):
                 f"{self.path} cannot be written ({error}). Nothing before is lost: "
                 "make room, then start the same search again to resume it."
             ) from error
+
+
+class _Stored:
+    """Results that are read again each time they are gone through: they may not fit in memory."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return self._records.iterate_results()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
-_ROUNDED = 6  # decimals kept of losses, controls and shuffles; areas stay exact
+ROUNDED = 6  # decimals kept of losses, controls and shuffles; areas stay exact
 _LOSSES = "loss_sum"
 Values = Mapping[str, "float | None"]
 
@@ -37,6 +37,9 @@ class Rung:
         The same two numbers for copies of the area whose conditions were permuted.
     heldout : mapping of str to (float or None)
         Similarities that no reward may use.
+    guidance : float or None
+        TG where it was recorded without the similarities it is made of, as at the checkpoints
+        of journals before format 4; else None.
     """
 
     step: int
@@ -47,6 +50,7 @@ class Rung:
     committed: Values = field(default_factory=dict)
     shuffles: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
     heldout: Values = field(default_factory=dict)
+    guidance: float | None = None
 
     def best(self, target: str) -> tuple[str, float] | None:
         """Return the layer most similar to a target, the shallowest of equals, and how similar.
@@ -120,6 +124,18 @@ class Measurement:
         """Areas and controls."""
         return tuple(self.rungs[-1].similarity) if self.rungs else ()
 
+    @property
+    def similarity(self) -> dict[str, Values]:
+        """Similarity of every layer to each area, at the last rung."""
+        known = self.rungs[-1].similarity if self.rungs else {}
+        return {area: known[area] for area in self.areas if area in known}
+
+    @property
+    def best_layers(self) -> dict[str, str]:
+        """For each area, the layer most similar to it; the shallowest of equals."""
+        found = {area: self.best(area) for area in self.similarity}
+        return {area: best[0] for area, best in found.items() if best is not None}
+
     def rung(self, step: int | None = None) -> Rung:
         """Return the rung of a step; default: the last.
 
@@ -133,6 +149,28 @@ class Measurement:
                 return rung
         raise ValueError(f"Nothing was measured at step {step}, only at {list(self.steps)}.")
 
+    def up_to(self, step: int | None) -> Measurement:
+        """Return what was known at a rung: the measurement as if training had ended there.
+
+        Raises
+        ------
+        ValueError
+            It was not measured at this step.
+        """
+        if step is None:
+            return self
+        self.rung(step)
+        repeats = tuple(
+            replace(
+                one,
+                rungs=tuple(rung for rung in one.rungs if rung.step <= step),
+                losses=one.losses[:step],
+            )
+            for one in self.repeats
+        )
+        rungs = tuple(rung for rung in self.rungs if rung.step <= step)
+        return replace(self, rungs=rungs, losses=self.losses[:step], repeats=repeats)
+
     def best(self, target: str, step: int | None = None) -> tuple[str, float] | None:
         """Return the layer most similar to a target and how similar; see `Rung.best`."""
         return self.rung(step).best(target)
@@ -143,6 +181,8 @@ class Measurement:
         An area to which no layer has a defined similarity counts as 0.
         """
         rung = self.rung(step)
+        if not set(self.areas) <= rung.similarity.keys() or rung.guidance is not None:
+            return rung.guidance
         return _mean_over(self.areas, lambda area: (rung.best(area) or ("", 0.0))[1])
 
     def value(self, name: str) -> float | None:
@@ -240,7 +280,7 @@ class Measurement:
         yield "performance", at(lambda rung: rung.performance)
         yield "cross_entropy", at(lambda rung: rung.cross_entropy)
         yield _LOSSES, at(lambda rung: _add(self.losses[: rung.step]) if self.losses else None)
-        if self.areas:
+        if self.areas or last.guidance is not None:
             yield "TG", at(lambda rung: self.guidance(rung.step))
             if last.committed:
                 yield (
@@ -297,7 +337,7 @@ def _round(values: Any) -> Any:
     if isinstance(values, Mapping):
         return {name: _round(value) for name, value in values.items()}
     if isinstance(values, int | float) or values is None:
-        return None if values is None else round(float(values), _ROUNDED)
+        return None if values is None else round(float(values), ROUNDED)
     return [_round(value) for value in values]
 
 
@@ -318,6 +358,8 @@ def _pack_rung(rung: Rung, areas: Sequence[str], layers: list[str]) -> dict[str,
     }
     packed["shuffles"] = _round(rung.shuffles)
     packed["heldout"] = dict(rung.heldout)
+    if rung.guidance is not None:
+        packed["guidance"] = rung.guidance
     return packed
 
 

@@ -19,9 +19,9 @@ from brainguided.journal._chain import (
 from brainguided.journal._journal_file import (
     APPLICATION_ID,
     FILE_NAME,
-    FORMAT,
     JournalError,
     connect_to_write,
+    is_chained,
     one_error,
     pragma,
 )
@@ -63,9 +63,7 @@ def repair_journal(out: str | os.PathLike[str]) -> tuple[int, str]:
         raise FileNotFoundError(f"{folder} has no {FILE_NAME}; give the folder of a search.")
     with closing(take_lock(folder)), one_error(path):
         with closing(sqlite3.connect(path, isolation_level=None)) as damaged:
-            if pragma(damaged, "application_id") != APPLICATION_ID or (
-                pragma(damaged, "user_version") != FORMAT
-            ):
+            if pragma(damaged, "application_id") != APPLICATION_ID or not is_chained(damaged):
                 raise JournalError(
                     f"{path} carries no digests, so nothing says which of its rows are right. "
                     "Restore it from a copy."
@@ -97,7 +95,8 @@ def repair_journal(out: str | os.PathLike[str]) -> tuple[int, str]:
 def _copy(damaged: sqlite3.Connection, chain: Chain, new: Path) -> int:
     """Write the rows of a chain into a new journal; return the number of candidates."""
     candidates, told = set(), _find_told(damaged, chain)
-    with closing(connect_to_write(new)) as connection:
+    kept = pragma(damaged, "user_version")
+    with closing(connect_to_write(new, new_format=kept)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         for place in chain.places:
             table, *key = json.loads(place)

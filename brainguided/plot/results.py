@@ -27,9 +27,10 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     ----------
     run : Dataset (candidate)
         What :func:`brainguided.search.run.run_search` returns. ``performance`` is P, the validation
-        accuracy; ``guidance`` is TG, the mean over areas of the best layer's RDM similarity;
-        failed candidates (``outcome``) are crosses along the bottom. Where the settings of the
-        run say how many classes there are, a line marks the P of guessing.
+        accuracy; ``guidance`` is TG, the mean over areas of the best layer's RDM similarity, both
+        at the last rung of each candidate; failed candidates (``outcome``) are crosses along the
+        bottom. Where the settings of the run say how many classes there are, a line marks the P
+        of guessing.
     axes : Axes, optional
         Drawn into; by default a new figure.
 
@@ -48,7 +49,7 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         ("reward", "reward", "black", "o"),
     )
     for variable, name, colour, marker in series:
-        values = run[variable].to_numpy().astype(float)
+        values = _read_last(run[variable])
         shown = np.isfinite(values) & ~failed
         if shown.any():
             axes.scatter(
@@ -94,6 +95,16 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             markerscale=1.2,
         )
     return axes
+
+
+def _read_last(values: xr.DataArray) -> np.ndarray:
+    """Return the value of each candidate, the last that it has where there are rungs."""
+    if "rung" not in values.dims:
+        return values.to_numpy().astype(float)
+    found = np.full(values.sizes["candidate"], np.nan)
+    for column in values.transpose("rung", "candidate").to_numpy().astype(float):
+        found = np.where(np.isfinite(column), column, found)
+    return found
 
 
 def _mark_failures(axes: Axes, failed: np.ndarray) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from brainguided.architectures import Architecture
+from brainguided.guidance.rewards import PaperReward, Reward, WeightedReward, parse_reward
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
+from brainguided.journal.measurement import Measurement
 from brainguided.spaces import SearchSpace
 from neural_data.errors import raise_problems
 
@@ -175,11 +175,11 @@ def table_from_run(
     out: str | os.PathLike[str],
     space: SearchSpace,
     *,
-    reward: str = "P+TG",
+    reward: str | Reward = "P+TG",
     step: int | None = None,
     score: str | Mapping[int, float] = "performance",
 ) -> Table:
-    """Make a table of the candidates of a run, with any weight of the brain.
+    """Make a table of the candidates of a run, with any reward.
 
     Where score and reward are one measurement at the same step (P with "performance"), that
     reward wins by construction, and a warning says so. To ask which reward finds what is good in
@@ -193,10 +193,12 @@ def table_from_run(
         counts: like all others it then is one training, not a mean with less noise.
     space : SearchSpace
         That of the run.
-    reward : str
-        "P", "TG", "P+TG", or with any alpha, as "P+0.5*TG".
+    reward : str or Reward
+        "P", "TG", "P+TG", with any alpha, as "P+0.5*TG", and any other sum of what was measured,
+        as "P+0.3*IT@50", see `guidance.rewards.parse_reward`; or a reward, as `PaperReward()`.
     step : int, optional
-        Take P and TG of this checkpoint, and the cost up to it; default: of the end.
+        Take what was measured up to this rung, as if training had ended there, and the cost until
+        then; default: all.
     score : {"performance", "guidance", "reward", "finalists"} or mapping of int to float
         By which outcomes are judged: of the end of the short training; "finalists" for the
         validation accuracy after the long training of `run_finalists`; or a score for each
@@ -210,12 +212,12 @@ def table_from_run(
     Raises
     ------
     ValueError
-        The reward cannot be read, candidates have no TG or no such checkpoint, the run is of
-        another space, or fewer than three candidates have a score.
+        The reward cannot be read, candidates have no TG or were not measured at that step, the
+        run is of another space, or fewer than three candidates have a score.
     FileNotFoundError
         The run has no finalists.
     """
-    weights = _read_reward(reward)
+    told_by = parse_reward(reward) if isinstance(reward, str) else reward
     known = ("performance", "guidance", "reward", "finalists")
     if isinstance(score, str) and score not in known:
         raise ValueError(f"score is {score!r}; expected one of {', '.join(known)}.")
@@ -231,18 +233,13 @@ def table_from_run(
         if result.architecture in met:
             continue
         met.add(result.architecture)
-        measured, examples = _measured_at(result, step)
-        values = [
-            weight * _value(measured[name], name, result.candidate)
-            for name, weight in weights.items()
-        ]
+        told, measured = _tell(told_by, result, step)
         if isinstance(scores, Mapping):
             judged: float = scores[result.candidate]
         else:
             judged = _value(getattr(result, scores), scores, result.candidate)
-            told = sum(values) if scores == "reward" else measured[scores]
-            same |= scores in (*weights, "reward") and told == judged
-        numbers.append((sum(values), examples, judged))
+            same |= judged in _list_told(told_by, measured, scores, told)
+        numbers.append((told, measured.rung().examples, judged))
         rows.append(space.encode(Architecture.from_json(result.architecture)))
     if not rows:
         raise ValueError(f"No candidate of {out} succeeded; there is nothing to replay.")
@@ -260,18 +257,28 @@ def table_from_run(
     )
 
 
-def _measured_at(result: Attempt, step: int | None) -> tuple[dict[str, Any], float]:
-    """Return P and TG at a checkpoint, None for the end, and the training images until then."""
-    examples = float(result.examples or 0)
-    if step is None:
-        return {"performance": result.performance, "guidance": result.guidance}, examples
-    steps = [entry["step"] for entry in result.history]
-    if step not in steps or not max(steps):
-        raise ValueError(
-            f"Candidate {result.candidate} was not measured at step {step}, only at {steps}; name "
-            "one of those, or set checkpoints in the run file."
-        )
-    return dict(result.history[steps.index(step)]), examples * step / max(steps)
+def _tell(reward: Reward, result: Attempt, step: int | None) -> tuple[float, Measurement]:
+    """Return the reward of a candidate and the measurement that it is of."""
+    if not result.measurement.rungs:
+        raise ValueError(f"Candidate {result.candidate} was not measured, so it has no reward.")
+    try:
+        measured = result.measurement.up_to(step)
+        return reward(measured), measured
+    except ValueError as error:
+        raise ValueError(f"Candidate {result.candidate}: {error}") from error
+
+
+def _list_told(reward: Reward, measured: Measurement, score: str, told: float) -> list[float]:
+    """Return those numbers of a score's kind of which a reward is made."""
+    if score == "reward":
+        return [told]
+    name = {"performance": "performance", "guidance": "TG"}[score]
+    if isinstance(reward, PaperReward):
+        values = [measured.up_to(reward.rung).value(name)]
+    else:
+        terms = reward.terms if isinstance(reward, WeightedReward) else {}
+        values = [measured.value(term) for term in terms if term.partition("@")[0] == name]
+    return [value for value in values if value is not None]
 
 
 def read_scores(path: str | os.PathLike[str]) -> dict[int, float]:
@@ -349,18 +356,6 @@ def _value(value: float | None, name: str, candidate: int) -> float:
     if value is None:
         raise ValueError(f"Candidate {candidate} has no {name}; the run had no teacher.")
     return float(value)
-
-
-def _read_reward(text: str) -> dict[str, float]:
-    if text == "TG":
-        return {"guidance": 1.0}
-    match = re.fullmatch(r"P(\+((\d+\.?\d*|\.\d+)\*)?TG)?", text.replace(" ", ""))
-    if match is None:
-        raise ValueError(f"The reward {text!r} cannot be read; expected P, TG, P+TG or P+0.5*TG.")
-    weights = {"performance": 1.0}
-    if match[1]:
-        weights["guidance"] = float(match[3] or 1)
-    return weights
 
 
 def nearest_rows(actions: np.ndarray, wanted: Sequence[int]) -> np.ndarray:

@@ -96,7 +96,9 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
     if winner is not None:
         draw["architecture.png"] = lambda: _draw_architecture(winner)
     if winner is not None and winner.similarity:
-        draw["correspondence.png"] = lambda: _draw_correspondence(run, winner)
+        draw["correspondence.png"] = lambda: _draw_correspondence(
+            winner, bool(run.attrs["simulated"])
+        )
         try:
             stored, problem = _load_winner_rdms(folder, winner)
         except (ValueError, OSError) as error:
@@ -159,11 +161,19 @@ def _draw_architecture(winner: Attempt) -> Figure:
     return figure
 
 
-def _draw_correspondence(run: xr.Dataset, winner: Attempt) -> Figure:
-    similarity = run["similarity"].sel(candidate=winner.candidate)
-    similarity = similarity.sel(layer=list(next(iter(winner.similarity.values()))))
-    figure = Figure(figsize=(COLUMN, 0.75 + 0.19 * similarity.sizes["layer"]), layout="constrained")
-    plot_correspondence(similarity, axes=figure.add_subplot())
+def _draw_correspondence(winner: Attempt, simulated: bool) -> Figure:
+    similarity = winner.similarity
+    layers = list(next(iter(similarity.values())))
+    values = [[np.nan if (r := known.get(layer)) is None else r for known in similarity.values()]
+              for layer in layers]  # fmt: skip
+    table = xr.DataArray(
+        np.array(values, dtype=float),
+        dims=("layer", "area"),
+        coords={"layer": layers, "area": list(similarity)},
+        attrs={"long_name": "RDM similarity (Pearson r)", "simulated": int(simulated)},
+    )
+    figure = Figure(figsize=(COLUMN, 0.75 + 0.19 * len(layers)), layout="constrained")
+    plot_correspondence(table, axes=figure.add_subplot())
     return figure
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
+from brainguided.engines.output import clean
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.measurement import Measurement
 
 WINDOW = 40  # evaluations watched for failures
 _SNAPSHOT = 500  # candidates between two saved states of the controller
@@ -24,9 +27,15 @@ _SNAPSHOT = 500  # candidates between two saved states of the controller
 class SearchState:
     """Controller and journal, kept in agreement about what was asked and told."""
 
-    def __init__(self, controller: Controller, journal: Journal) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        journal: Journal,
+        reward: Callable[[Measurement], float] | None = None,
+    ) -> None:
         self.controller = controller
         self.journal = journal
+        self.reward = reward
         self.events = 0  # asks and tells so far
         self.asked = 0
         self.told = 0
@@ -233,6 +242,21 @@ class SearchState:
             else:
                 self.arrived[candidate] = None
         return jobs
+
+    def appraise(self, attempt: Attempt) -> Attempt:
+        """Return an attempt that was measured with its reward, where it has none yet."""
+        if attempt.outcome != "done" or attempt.reward is not None:
+            return attempt
+        try:
+            if self.reward is None:
+                raise ValueError("neither the evaluation nor the task has a reward")
+            reward = float(self.reward(attempt.measurement))
+            failed = "" if math.isfinite(reward) else "nan"
+        except Exception as error:  # of a function of the user's own, for one
+            failed = clean(f"error: {type(error).__name__}: {error}")
+        if failed:
+            return replace(attempt, outcome="failed", reason=failed)
+        return replace(attempt, reward=reward)
 
     def arrive(self, attempt: Attempt) -> None:
         """Take the result of a candidate, and with it those of its duplicates."""

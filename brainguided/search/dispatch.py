@@ -216,7 +216,7 @@ class Dispatcher:
         """Return the attempt with its results."""
         if not isinstance(outcome, Outcome):  # of an executor that mixes things up
             return self._try_again(job, f"The executor returned {type(outcome).__name__}")
-        return self._note(replace(job, **outcome.values), outcome.log, outcome.timing)
+        return self._note(replace(job, **outcome.to_fields()), outcome.log, outcome.timing)
 
     def _note(self, attempt: Attempt, text: str, timing: Timing | None = None) -> Ended:
         """Write the log of an attempt that has ended."""

@@ -112,7 +112,7 @@ def run_search(
     )
     _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
-        search = SearchState(controller, journal)
+        search = SearchState(controller, journal, getattr(task, "reward", None))
         search.take_defaults()
         search.resume(_describe(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
@@ -208,7 +208,8 @@ def _drive(
                 waiting=dispatcher.n_waiting,
                 workers=slots,
             )
-        for attempt, timing in dispatcher.wait():
+        for ended, timing in dispatcher.wait():
+            attempt = search.appraise(ended)
             search.journal.record_attempt(attempt, timing)
             if attempt.outcome != "lost":
                 search.arrive(attempt)
@@ -240,7 +241,8 @@ def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
         dispatcher.submit(job)
     left = len(jobs)
     while left:
-        for attempt, timing in dispatcher.wait():
+        for ended, timing in dispatcher.wait():
+            attempt = search.appraise(ended)
             if attempt.outcome == "failed":
                 attempt = replace(attempt, reward=told[attempt.candidate])
             search.journal.record_attempt(attempt, timing)

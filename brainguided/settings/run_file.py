@@ -30,6 +30,7 @@ from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal
 from brainguided.search.orders import Schedule
 from brainguided.settings._parts import make_controller, make_limits, make_schedule, make_space
+from brainguided.settings._reward import make_reward
 from brainguided.settings.teacher_file import check_teacher, join_teachers
 from brainguided.settings.toml import (
     RunFileError,
@@ -56,16 +57,19 @@ _TOP = {
 _RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
 _TRAINING = {
     "steps": "whole",
-    "checkpoints": "wholes",
+    "rungs": "wholes",
     "batch_size": "whole",
     "learning_rate": "number",
     "weight_decay": "number",
     "augment": "augment",
     "precision": "text",
     "device": "text",
+    "batch_norm": "text",
+    "schedule": "text",
 }
 _IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
-_TASK = {**_IMAGES, **_TRAINING, "alpha": "number"}
+_EARLIER = {"alpha": "number", "checkpoints": "wholes"}  # of [reward] and rungs today
+_TASK = {**_IMAGES, **_TRAINING, **_EARLIER}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +144,18 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             images = "objects"                   # built-in, or a path: .npz, folder of classes
             n_train = 6400
             n_validation = 640
+            rungs = [0, 50, 200]                 # steps after which candidates are measured
             steps = 200                          # and the other settings of `Training`
+            batch_norm = "recomputed"            # "running": as in version 0.1
             device = "cuda"                      # where candidates are trained and scored; "cpu"
                                                  # if it is left out, "cuda:1", "mps"
-            alpha = 1.0
+            [reward]
+            preset = "paper"                     # P + alpha * TG, also where this table is
+            alpha = 1.0                          # left out
+            rung = 200                           # the last if it is left out; or
+            # preset = "weighted"                # any sum of what was measured
+            # terms = {performance = 1.0, "V4@50" = 0.5, log_parameters = -0.05}
+            # function = "my_reward.py:score"    # a function of a `Measurement`
             [[teacher]]                          # one for each source of recordings
             recording = "v4.nc"                  # or rdm = "it.nc", or simulated = true
             stimuli = "v4_images.nc"
@@ -185,6 +197,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     controller = make_controller(tables["controller"], space, seed, limits, problems)
     earlier = _find_earlier(tables["controller"], path.parent, problems)
     training = _make_training(tables["task"], path.parent, problems)
+    reward = make_reward(tables["reward"], tables["task"].get("alpha"), path.parent, problems)
     for number, entry in enumerate(tables["teacher"], 1):
         check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
     refuse_file(path, problems)
@@ -194,7 +207,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     if limits is not None:
         size, n_classes = images.image_size, len(images.classes)
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
-    task = Task(images, teacher, training, alpha=float(tables["task"].get("alpha", 1.0)))
+    task = Task(images, teacher, training, reward=reward)
     load_test, check_test = _find_test(tables["task"], path.parent, images)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
@@ -222,7 +235,8 @@ def write_demo(
         '[space]\npreset = "small"\nmax_depth = 10\n\n'
         '[controller]\nname = "reinforce"\n\n'
         '[task]\nimages = "objects"\nn_train = 6400\nn_validation = 640\n'
-        f"steps = {steps}\nalpha = 1.0\n\n"
+        f"steps = {steps}\n\n"
+        '[reward]\npreset = "paper"\nalpha = 1.0\n\n'
         '[[teacher]]\nsimulated = true\nareas = ["V4", "IT"]\nby = "object_name"\n'
     )
     if path.exists() and path.read_text(encoding="utf-8") != text:
@@ -243,6 +257,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         "limits": {},
         "ray": {},
         "task": {},
+        "reward": None,
         "teacher": [],
     }
     top = dict(content)
@@ -259,7 +274,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
             continue
         tables[name] = given
     for name in [n for n, v in top.items() if isinstance(v, dict | list) and n not in _TOP]:
-        known = [*_TOP, "[space]", "[controller]", "[limits]", "[ray]", "[task]", "[[teacher]]"]
+        known = [*_TOP, *(f"[{name}]" for name in tables if name != "teacher"), "[[teacher]]"]
         problems.append(say_unknown("", name, known))
         del top[name]
     return {**tables, "top": top}
@@ -308,8 +323,12 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
         before.append(f"{where}images: {folder / images} does not exist")
     problems += before
     given = {key: value for key, value in table.items() if key in _TRAINING}
-    if "checkpoints" in given and isinstance(given["checkpoints"], list):
-        given["checkpoints"] = tuple(given["checkpoints"])
+    if "checkpoints" in table and "rungs" in table:
+        problems.append(f"{where}checkpoints and rungs say the same; keep rungs alone")
+    rungs = table.get("rungs", table.get("checkpoints", []))
+    if rungs and "rungs" in table and "steps" not in table:
+        given["steps"] = rungs[-1]
+    given["rungs"] = tuple(rungs) if isinstance(rungs, list) else rungs
     sgd = {key: given.pop(key) for key in ("learning_rate", "weight_decay") if key in given}
     if not before:
         try:

@@ -29,6 +29,12 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "choice": (lambda v: isinstance(v, str | dict), "a name in quotes, or a table in braces"),
     "augment": (lambda v: type(v) is bool or v == "shift", 'true, false or "shift"'),
     "table": (lambda v: isinstance(v, dict), "a table in braces"),
+    "numbers": (
+        lambda v: (
+            isinstance(v, dict) and all(type(x) in (int, float) and isfinite(x) for x in v.values())
+        ),
+        "a table of finite numbers in braces",
+    ),
     "window": (
         lambda v: isinstance(v, list) and len(v) == 2 and all(type(x) in (int, float) for x in v),
         "[start, end] in ms",

@@ -9,6 +9,7 @@ import sys
 import weakref
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from simulated_card import SimulatedCard, on_card
@@ -17,6 +18,7 @@ from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.candidates.evaluation import Evaluation, Task, evaluate, train_candidate
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.candidates.training import SGD, Training
+from brainguided.guidance.rewards import PaperReward
 from brainguided.guidance.similarity import compute_similarity
 from brainguided.guidance.teacher import Teacher
 from brainguided.networks.preprocessing import Preprocessing
@@ -46,12 +48,12 @@ def evaluation(task) -> Evaluation:
 def test_reward_is_performance_plus_alpha_times_guidance(task, evaluation) -> None:
     assert evaluation.outcome == "done"
     assert evaluation.reward == evaluation.performance + evaluation.guidance
-    half = evaluate(ARCHITECTURE, replace(task, alpha=0.5), seed=1)
+    half = evaluate(ARCHITECTURE, replace(task, reward=PaperReward(0.5)), seed=1)
     assert half.reward == evaluation.performance + 0.5 * evaluation.guidance
 
 
 def test_alpha_zero_and_no_teacher_give_performance_exactly(task, evaluation) -> None:
-    no_weight = evaluate(ARCHITECTURE, replace(task, alpha=0.0), seed=1)
+    no_weight = evaluate(ARCHITECTURE, replace(task, reward=PaperReward(0.0)), seed=1)
     assert no_weight.reward == evaluation.performance
     assert no_weight.guidance == evaluation.guidance
     alone = evaluate(ARCHITECTURE, replace(task, teacher=None), seed=1)
@@ -84,12 +86,19 @@ def test_the_trained_candidate_is_the_network_that_was_scored(task, evaluation) 
         assert table.sel(area=area).values == pytest.approx(list(layers.values()), abs=1e-6)
 
 
-def test_history_holds_every_checkpoint(task) -> None:
-    training = Training(steps=6, batch_size=64, checkpoints=(0, 3))
+def test_a_candidate_is_measured_at_every_rung(task) -> None:
+    training = Training(steps=6, batch_size=64, rungs=(0, 3))
     evaluation = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
-    assert [entry["step"] for entry in evaluation.history] == [0, 3, 6]
-    assert evaluation.history[-1]["guidance"] == evaluation.guidance
+    measured = evaluation.measurement
+    assert measured.steps == (0, 3, 6)
+    assert measured.guidance() == measured.value("TG@6") == evaluation.guidance
+    assert measured.rung().performance == evaluation.performance
+    assert [rung.examples for rung in measured.rungs] == [0, 3 * 64, 6 * 64]
     assert evaluation.examples == 6 * 64
+    assert len(measured.losses) == 6
+    assert all(set(rung.similarity) == {"V4", "IT"} for rung in measured.rungs)
+    assert measured.rung(0).similarity != measured.rung().similarity
+    assert measured.rung(0).cross_entropy == pytest.approx(np.log(8), abs=0.5)
 
 
 def test_evaluations_survive_json_and_pickle(evaluation) -> None:
@@ -136,7 +145,7 @@ def test_a_candidate_out_of_memory_leaves_nothing_behind(task, monkeypatch) -> N
 
 
 def test_an_evaluation_on_a_device_runs_there_and_earns_the_same(task, evaluation) -> None:
-    training = on_card(replace(task.training, checkpoints=(0,)))
+    training = on_card(replace(task.training, rungs=(0,)))
     with SimulatedCard() as card:
         found = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
         network = train_candidate(ARCHITECTURE, replace(task, training=training), seed=1)
@@ -165,18 +174,15 @@ def test_without_the_device_candidates_fail_and_say_what_torch_sees(task, monkey
 def test_a_gpu_gives_nearly_the_evaluation_of_the_cpu(task) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    training = replace(task.training, checkpoints=(0,))
+    training = replace(task.training, rungs=(0,))
     cpu = evaluate(ARCHITECTURE, replace(task, training=training), seed=1)
     there = replace(task, training=replace(training, device="cuda"))
     gpu, again = (evaluate(ARCHITECTURE, there, seed=1) for _ in range(2))
     assert (gpu.outcome, gpu.reason) == ("done", "")
     for k, tolerance in ((0, 1e-3), (1, 0.02)):  # before training; after it, where rounding grew
-        assert gpu.history[k]["guidance"] == pytest.approx(
-            cpu.history[k]["guidance"], abs=tolerance
-        )
-        assert gpu.history[k]["performance"] == pytest.approx(
-            cpu.history[k]["performance"], abs=0.01 + tolerance
-        )
+        for name, allowed in (("TG", tolerance), ("performance", 0.01 + tolerance)):
+            there_, here = (m.measurement.up_to(m.measurement.steps[k]) for m in (gpu, cpu))
+            assert there_.value(name) == pytest.approx(here.value(name), abs=allowed)
     assert again.reward == pytest.approx(gpu.reward, abs=0.01)
     network = train_candidate(ARCHITECTURE, there, seed=1)
     assert {value.device.type for value in network.state_dict().values()} == {"cpu"}
@@ -196,7 +202,7 @@ def test_describe_is_json_and_names_the_data(task) -> None:
     described = json.loads(json.dumps(task.describe()))
     assert described["teacher"][0]["area"] == "V4"
     assert "simulated" in described["teacher"][0]["source"]
-    assert described["alpha"] == 1.0
+    assert described["reward"] == {"preset": "paper", "alpha": 1.0}
     assert "device" not in described["training"]
     there = replace(task, training=replace(task.training, device="cuda:1"))
     assert there.describe()["training"] == {**described["training"], "device": "cuda"}

@@ -9,19 +9,25 @@ from simulated_card import SimulatedCard, on_card
 from torch import nn
 
 from brainguided.architectures import ConvLayer, PlainArchitecture
+from brainguided.candidates.accuracy import (
+    compute_accuracy,
+    compute_performance,
+    recompute_batch_norm,
+)
 from brainguided.candidates.training import (
     SGD,
     DivergedError,
     Training,
     _batches,
     _exact_cudnn,
+    _find_rate,
     _to_inputs,
-    compute_accuracy,
     on_device,
     single_thread,
     train_network,
 )
 from brainguided.networks.build import build_network
+from brainguided.networks.preprocessing import images_to_tensor
 
 TINY = PlainArchitecture((ConvLayer(3, 3, 8, stride=2), ConvLayer(3, 3, 8, stride=2)))
 
@@ -58,14 +64,14 @@ def test_same_seed_same_weights_whatever_the_global_generators() -> None:
     assert not torch.equal(results[0]["classifier.weight"], other["classifier.weight"])
 
 
-def test_checkpoints_are_called_after_their_step_and_do_not_change_the_training() -> None:
+def test_rungs_are_called_after_their_step_and_do_not_change_the_training() -> None:
     seen = []
     settings = {"steps": 6, "batch_size": 32}
     quiet, _ = train(Training(**settings))
     watched, _ = train(
-        Training(**settings, checkpoints=(0, 2, 4)), on_checkpoint=lambda step: seen.append(step)
+        Training(**settings, rungs=(0, 2, 4)), on_rung=lambda step, losses: seen.append(step)
     )
-    assert seen == [0, 2, 4]
+    assert seen == [0, 2, 4, 6]
     assert torch.equal(quiet.classifier.weight, watched.classifier.weight)
 
 
@@ -120,10 +126,60 @@ def test_impossible_settings_are_refused_all_at_once() -> None:
         "device is 'gpu'; expected 'cpu', 'cuda', one card as 'cuda:1', or 'mps'",
     ):
         assert part in str(caught.value)
-    with pytest.raises(ValueError, match=r"checkpoints are \(300,\)"):
-        Training(steps=200, checkpoints=(300,))
+    with pytest.raises(ValueError, match=r"rungs are \(300,\)"):
+        Training(steps=200, rungs=(300,))
     with pytest.raises(ValueError, match="256 training images are fewer than one batch of 300"):
         train(Training(steps=1, batch_size=300))
+
+
+def test_a_training_ends_where_a_rung_says_so() -> None:
+    settings = Training(steps=6, batch_size=32, rungs=(0, 4))
+    network, losses = train(settings, on_rung=lambda step, _: step < 4)
+    whole, _ = train(Training(steps=4, batch_size=32, schedule="constant"))
+    assert len(losses) == 4
+    assert not torch.equal(network.classifier.weight, whole.classifier.weight), "another schedule"
+
+
+def test_with_a_constant_rate_a_rung_is_what_a_shorter_training_would_reach() -> None:
+    settings = {"batch_size": 32, "schedule": "constant"}
+    reached = []
+    network = build_network(TINY, n_classes=2, seed=0)
+    train_network(
+        network, *make_task(), training=Training(steps=14, rungs=(12,), **settings), seed=0,
+        on_rung=lambda *_: reached.append(network.classifier.weight.detach().clone()),
+    )  # fmt: skip
+    shorter, _ = train(Training(steps=12, **settings))
+    assert torch.equal(reached[0], shorter.classifier.weight)
+    rates = [_find_rate(Training(schedule="constant"), step) for step in (0, 4, 9, 10, 199)]
+    assert rates == pytest.approx([0.005, 0.025, 0.05, 0.05, 0.05])
+
+
+def test_recomputed_batch_norm_is_the_mean_of_what_batches_have() -> None:
+    images, _ = make_task()
+    network, _ = train(Training(steps=3, batch_size=32))
+    before = network.state_dict()["classifier.weight"].clone()
+    norm = next(m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    seen = []
+    norm.register_forward_pre_hook(lambda _, given: seen.append(given[0].mean((0, 2, 3))))
+    momentum, network.training = norm.momentum, False
+    recompute_batch_norm(network, images, batch_size=32)
+    assert len(seen) == 256 // 32
+    assert torch.allclose(norm.running_mean, torch.stack(seen).mean(0), atol=1e-6)
+    assert (norm.momentum, network.training) == (momentum, False)
+    assert torch.equal(network.state_dict()["classifier.weight"], before)
+    found = norm.running_var.clone()
+    recompute_batch_norm(network, images, batch_size=32)
+    assert torch.equal(norm.running_var, found), "the same images each time"
+
+
+def test_cross_entropy_is_that_of_torch() -> None:
+    images, labels = make_task(seed=9)
+    network, _ = train(Training(steps=3, batch_size=32))
+    accuracy, loss = compute_performance(network, images, labels)
+    logits = network.eval()(images_to_tensor(images))
+    expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    assert accuracy == compute_accuracy(network, images, labels)
 
 
 def test_single_thread_restores_the_number_of_threads() -> None:
@@ -142,22 +198,24 @@ def test_a_device_is_checked_by_its_form_and_not_looked_for() -> None:
 
 
 def test_settings_say_their_device_only_where_it_is_not_the_cpu() -> None:
-    described = Training(checkpoints=(3, 5)).describe()
+    described = Training(rungs=(3, 5)).describe()
     assert described == {
         "steps": 200,
-        "checkpoints": [3, 5],
+        "rungs": [3, 5, 200],
         "batch_size": 128,
         "learning_rate": 0.05,
         "weight_decay": 1e-4,
         "augment": True,
         "precision": "float32",
+        "batch_norm": "recomputed",
+        "schedule": "cosine",
     }
     assert Training(device="cuda").describe()["device"] == "cuda"
     assert Training(device="cuda:1").describe() == Training(device="cuda").describe()
 
 
 def test_training_on_a_device_is_that_of_the_cpu_and_brings_the_network_back() -> None:
-    settings = Training(steps=4, batch_size=32, checkpoints=(2,))
+    settings = Training(steps=4, batch_size=32, rungs=(2,))
     expected, expected_losses = train(settings)
     places = []
     with SimulatedCard() as card:
@@ -168,12 +226,12 @@ def test_training_on_a_device_is_that_of_the_cpu_and_brings_the_network_back() -
             *make_task(),
             training=on_card(settings),
             seed=0,
-            on_checkpoint=lambda _: places.append(weight.weight.device.type),
+            on_rung=lambda *_: places.append(weight.weight.device.type),
         )
         assert compute_accuracy(network, *make_task(seed=9)) == compute_accuracy(
             expected, *make_task(seed=9)
         )
-    assert places == ["meta"]
+    assert places == ["meta", "meta"]
     assert {"aten.convolution.default", "aten.convolution_backward.default"} <= set(card.there)
     assert "aten.convolution_backward.default" not in card.here
     np.testing.assert_array_equal(losses, expected_losses)

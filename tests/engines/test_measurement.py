@@ -20,6 +20,7 @@ from brainguided.engines.folder.executor import folder_executor
 from brainguided.engines.folder.jobs import make_folder, place, read_json
 from brainguided.journal.attempts import Timing
 from brainguided.journal.journal import Journal
+from brainguided.journal.measurement import Measurement, Rung
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -76,6 +77,16 @@ NONE = {
     "another outcome": ({"outcome": "perfect"}, "outcome is 'perfect'; expected 'done' or 'f"),
     "a list for a mapping": ({"similarity": [1]}, "similarity is of type list; expected a mapping"),
     "an object": ({"history": [{"x": object()}]}, "of type object; expected numbers, text"),
+    "no measurement": ({"measurement": 3}, "measurement is an integer of 2 bits; expected a brain"),
+    "rungs in disorder": (
+        {"measurement": Measurement((), (Rung(3), Rung(0)))},
+        r"measurement has rungs \[3, 0\]; expected ascending steps",
+    ),
+    "a rung of text": (
+        {"measurement": Measurement((), (Rung(0, performance="a"),))},
+        "measurement: performance is 'a'; expected a number",
+    ),
+    "no rung": ({"measurement": {"areas": []}}, "expected a brainguided Measurement"),
     "two at once": ({"reward": "a", "examples": 0.5}, "reward is 'a'.*; examples is 0.5"),
 }
 
@@ -94,13 +105,25 @@ def attempt_with(**changes):
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_scalar_of_any_library_is_a_number(name):
     given = NUMBERS[name]
-    history = [{"step": np.int64(3), "guidance": given}]
-    outcome = attempt_with(reward=given, similarity={"IT": {"layer1": given}}, history=history)
+    rung = Rung(np.int64(3), performance=given, similarity={"IT": {"layer1": given}})
+    measurement = Measurement(("IT",), (rung,), {"depth": given}, (given,))
+    outcome = attempt_with(reward=given, measurement=measurement)
     assert outcome.values["outcome"] == "done"
     assert outcome.values["reward"] == 0.5
-    assert outcome.values["similarity"] == {"IT": {"layer1": 0.5}}
-    assert outcome.values["history"] == [{"step": 3, "guidance": 0.5}]
+    plain = Rung(3, performance=0.5, similarity={"IT": {"layer1": 0.5}})
+    expected = Measurement(("IT",), (plain,), {"depth": 0.5}, (0.5,))
+    assert outcome.to_fields()["measurement"] == expected
     assert json.loads(json.dumps(outcome.values, allow_nan=False)) == outcome.values
+
+
+def test_similarities_and_a_history_of_before_become_a_measurement():
+    history = [{"step": 0, "performance": 0.1, "guidance": 0.25}, {"step": 4, "performance": 0.3}]
+    given = {"similarity": {"IT": {"layer1": 0.5}}, "history": history, "performance": 0.3}
+    measured = attempt_with(measurement=None, guidance=0.5, **given).to_fields()["measurement"]
+    assert measured.steps == (0, 4)
+    assert measured.similarity == {"IT": {"layer1": 0.5}}
+    assert (measured.guidance(0), measured.guidance()) == (0.25, 0.5)
+    assert measured.value("performance@0") == 0.1
 
 
 @pytest.mark.parametrize("name", NONE)

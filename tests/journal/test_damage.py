@@ -133,10 +133,8 @@ def test_what_came_before_the_damage_is_recovered_and_the_search_goes_on(
     assert repair_journal(copy) == (0, "")
 
 
-def test_a_journal_without_digests_is_read_and_gone_on_with(whole, copy):
+def test_a_journal_without_digests_is_not_repaired(copy):
     with closing(sqlite3.connect(copy / "journal.db", isolation_level=None)) as file:
         file.executescript("DROP TABLE chain; DROP TABLE progress; PRAGMA user_version = 2")
-    assert read(copy)[:-1] == read(whole)[:-1]
-    go_on(copy, 25)
     with pytest.raises(JournalError, match="carries no digests"):
         repair_journal(copy)

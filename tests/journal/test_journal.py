@@ -17,6 +17,7 @@ from brainguided.journal import _journal_file
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.exports import build_run, find_winner
 from brainguided.journal.journal import APPLICATION_ID, Journal, JournalError
+from brainguided.journal.measurement import Measurement, Rung
 from brainguided.spaces import small_space
 
 CONFIG = {
@@ -45,13 +46,34 @@ FIRST = attempt(
     reward=0.7,
     performance=0.3,
     guidance=0.4,
-    similarity={"V4": {"layer2": 0.1, "layer10": 0.4}, "IT": {"layer2": None, "layer10": 0.2}},
-    history=({"step": 5, "performance": 0.1},),
+    measurement=Measurement(
+        ("V4", "IT"),
+        (
+            Rung(0, performance=0.1, similarity={"V4": {"layer2": 0.3}, "V4:pixels": {}}),
+            Rung(
+                5,
+                performance=0.3,
+                similarity={
+                    "V4": {"layer2": 0.1, "layer10": 0.4},
+                    "V4:pixels": {"layer2": 0.5, "layer10": None},
+                    "IT": {"layer2": None, "layer10": 0.2},
+                },
+                committed={"V4": 0.35, "V4:pixels": 0.25, "IT": None},
+                shuffles={"V4": {"best": [0.1, 0.2], "committed": [0.0, -0.1]}},
+            ),
+        ),
+        {"parameters": 12.0, "depth": 2.0},
+        (2.0, 1.0),
+    ),
     n_parameters=12,
     examples=640,
 )
 BROKEN = attempt(1, reason="error: ValueError: no")
-LAST = attempt(2, reward=0.7, similarity={"IT": {"layer1": 0.25}})
+LAST = attempt(
+    2,
+    reward=0.7,
+    measurement=Measurement(("IT",), (Rung(5, similarity={"IT": {"layer1": 0.25}}),)),
+)
 
 
 def fill(folder):
@@ -95,23 +117,36 @@ def test_a_plain_select_comes_in_the_order_of_candidates(tmp_path):
         assert rows == [(0, 1), (1, 1), (2, 1), (2, 2), (3, 1)]
         assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert file.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        assert file.execute("PRAGMA user_version").fetchone() == (3,)
+        assert file.execute("PRAGMA user_version").fetchone() == (4,)
     file.close()
 
 
 def test_the_run_is_a_dataset(tmp_path):
     with fill(tmp_path) as journal:
         run = journal.to_xarray()
-    assert run.sizes == {"candidate": 4, "layer": 3, "area": 2}
+    assert run.sizes == {
+        "candidate": 4, "rung": 2, "layer": 3, "target": 3, "statistic": 2, "shuffle": 2
+    }  # fmt: skip
     assert run["layer"].values.tolist() == ["layer1", "layer2", "layer10"]
-    assert run["area"].values.tolist() == ["V4", "IT"]
+    assert run["target"].values.tolist() == ["V4", "IT", "V4:pixels"]
+    assert run["kind"].values.tolist() == ["area", "area", "control"]
+    assert run["rung"].values.tolist() == [0, 5]
     np.testing.assert_allclose(run["reward"], [0.7, 0.1, 0.7, 0.7])
     np.testing.assert_allclose(run["best_so_far"], 0.7)
     assert run["duplicate_of"].values.tolist() == [-1, -1, -1, 0]
     assert run["n_parameters"].values.tolist() == [12, -1, -1, 12]
     assert run["seconds"].values.tolist() == [1.5, 1.5, 2.5, 0.0]
-    assert float(run["similarity"].sel(area="V4", layer="layer10")[0]) == 0.4
-    assert np.isnan(run["similarity"].sel(area="IT", layer="layer2")).all()
+    np.testing.assert_array_equal(run["performance"][0], [0.1, 0.3])
+    np.testing.assert_allclose(run["guidance"][0], [np.nan, 0.3])
+    similarity = run["similarity"].sel(candidate=0)
+    assert similarity.sel(target="V4", layer="layer10").values.tolist()[1] == 0.4
+    assert float(similarity.sel(target="V4:pixels", layer="layer2", rung=5)) == 0.5
+    assert np.isnan(run["similarity"].sel(target="IT", layer="layer2")).all()
+    assert float(run["committed"].sel(candidate=0, rung=5, target="V4")) == 0.35
+    found = run["shuffled_committed"].sel(candidate=0, rung=5, target="V4")
+    assert found.values.tolist() == [0.0, -0.1]
+    assert float(run["statistics"].sel(candidate=0, statistic="depth")) == 2
+    assert all({"units", "long_name"} <= set(run[name].attrs) for name in ("reward", "similarity"))
     assert run.attrs["simulated"] == 1
     assert run["similarity"].attrs["source"] == "a model"
     assert json.loads(run.attrs["config"]) == CONFIG
@@ -137,7 +172,7 @@ def test_the_exports_hold_the_run(tmp_path):
         xr.testing.assert_equal(again.load(), run)
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     assert [line["candidate"] for line in lines] == [0, 1, 2, 3]
-    assert lines[0]["similarity"] == FIRST.similarity
+    assert Measurement.from_dict(lines[0]["measurement"]) == FIRST.measurement
     table = (tmp_path / "run.csv").read_text().splitlines()
     assert len(table) == 5
     assert table[0].startswith("candidate,reward,performance,guidance,best_so_far,outcome")
@@ -160,7 +195,7 @@ def test_an_empty_journal_exports_an_empty_run(tmp_path):
     with Journal.open(tmp_path) as journal:
         journal.begin(CONFIG)
         run = journal.to_xarray()
-        assert run.sizes == {"candidate": 0, "layer": 0, "area": 0}
+        assert run.sizes["candidate"] == run.sizes["layer"] == run.sizes["target"] == 0
         journal.export()
     assert not (tmp_path / "winner.json").exists()
     with xr.open_dataset(tmp_path / "run.nc") as again:
@@ -250,8 +285,8 @@ def test_another_database_is_refused(tmp_path, opening):
 @both
 def test_a_newer_format_is_refused(tmp_path, opening):
     fill(tmp_path).close()
-    damage(tmp_path / "journal.db", "PRAGMA user_version = 4")
-    with pytest.raises(JournalError, match=r"has format 4, this version .* knows format 3 and"):
+    damage(tmp_path / "journal.db", "PRAGMA user_version = 5")
+    with pytest.raises(JournalError, match=r"has format 5, this version .* knows format 4 and"):
         opening(tmp_path)
 
 

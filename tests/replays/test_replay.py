@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from brainguided.guidance.rewards import PaperReward
 from brainguided.__main__ import main
 from brainguided.controllers import LocalSearch, RandomSearch, RegularizedEvolution
 from brainguided.plot import plot_anytime
@@ -145,19 +146,21 @@ def test_a_journal_is_replayed_with_any_weight_of_the_brain(run_folder):
     with Journal.read(run_folder) as journal:
         space = SearchSpace.from_description(journal.config["space"])
         first = journal.results()[0]
-    p, tg = first.performance, first.guidance
+    p, tg = first.performance, first.measurement.guidance()
     for reward, expected in (("P", p), ("TG", tg), ("P+TG", p + tg), ("P+0.5*TG", p + tg / 2)):
         table = table_from_run(run_folder, space, reward=reward)
         assert table.reward[0] == pytest.approx(expected)
         assert table.score[0] == pytest.approx(p)
         assert table.units == "images"
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="There is no 'P-TG' in what was measured"):
         table_from_run(run_folder, space, reward="P-TG")
-    with pytest.raises(ValueError, match=r"not measured at step 7, only at \[10\]"):
+    with pytest.raises(ValueError, match=r"at step 7, only at \[0, 10\]"):
         table_from_run(run_folder, space, step=7)
-    with pytest.raises(ValueError, match="has no guidance"):
-        table_from_run(run_folder, space, reward="TG", step=10)
     assert table_from_run(run_folder, space, reward="P", step=10).cost[0] == 128
+    early = table_from_run(run_folder, space, reward="P+V4", step=0)
+    assert early.cost.tolist() == [0] * len(early.cost)
+    assert early.reward[0] == pytest.approx(0.1 + first.measurement.value("V4@0"))
+    assert table_from_run(run_folder, space, reward=PaperReward(0)).reward[0] == p
 
 
 def test_the_command_replays_a_journal_and_writes_all(run_folder, tmp_path, capsys):

@@ -18,6 +18,7 @@ import torch
 from simulated_card import SimulatedCard, on_card
 
 from brainguided.__main__ import main
+from brainguided.candidates.accuracy import compute_accuracy
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import (
     check_test_part,
@@ -27,7 +28,7 @@ from brainguided.candidates.images import (
 )
 from brainguided.candidates.retrained import train_again
 from brainguided.candidates.retraining import Retraining
-from brainguided.candidates.training import Training, compute_accuracy, train_network
+from brainguided.candidates.training import Training, train_network
 from brainguided.controllers import RandomSearch
 from brainguided.guidance.teacher import Teacher
 from brainguided.journal.attempts import Attempt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import xarray as xr
 from fake_task import succeed
 
+from brainguided import JournalError, Measurement, PaperReward, WeightedReward
 from brainguided.controllers import Limits, RandomSearch, Reinforce
+from brainguided.journal import Rung
 from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.settings.presets import CONTROLLERS, SPACES
@@ -91,10 +94,55 @@ def test_settings_reach_what_they_are_of(tmp_path: Path) -> None:
         run.controller.space.strides,
     ) == (3, True, (1, 2))
     assert run.controller.describe()["learning_rate"] == 1
-    assert run.task.alpha == 2
-    assert run.task.training.checkpoints == (1,)
+    assert run.task.reward == PaperReward(2.0)
+    assert run.task.training.rungs == (1,)
+    assert run.task.training.measured_at == (1, 2)
     assert not run.task.training.augment
     assert run.task.training.device == "cuda:1"
+
+
+def test_rungs_without_steps_end_with_the_last(tmp_path: Path) -> None:
+    text = SMALL.replace("steps = 2\n", "rungs = [0, 3]\n")
+    training = load_run(write(tmp_path, text)).task.training
+    assert (training.steps, training.measured_at) == (3, (0, 3))
+    assert (training.batch_norm, training.schedule) == ("recomputed", "cosine")
+
+
+def test_a_reward_is_a_preset_or_a_function_of_the_users_own(tmp_path: Path) -> None:
+    table = '[reward]\npreset = "weighted"\nterms = {performance = 1, "V4@2" = 0.5}\n'
+    found = load_run(write(tmp_path, SMALL + table)).task
+    assert found.reward == WeightedReward({"performance": 1, "V4@2": 0.5})
+    assert found.describe()["reward"]["terms"] == {"performance": 1.0, "V4@2": 0.5}
+    mine = tmp_path / "mine.py"
+    mine.write_text("def score(measurement):\n    return 2 * measurement.rung().performance\n")
+    table = '[reward]\nfunction = "mine.py:score"\n'
+    task = load_run(write(tmp_path, SMALL + table)).task
+    assert pickle.loads(pickle.dumps(task.reward))(Measurement((), (Rung(2, 0.25),))) == 0.5
+    described = task.describe()["reward"]
+    assert described["function"] == "mine.py:score"
+    mine.write_text(mine.read_text().replace("2 *", "3 *"))
+    assert load_run(write(tmp_path, SMALL + table)).task.describe()["reward"] != described
+    mine.write_text("def other(measurement): ...\n")
+    with pytest.raises(RunFileError, match=r"mine.py has no function 'score'"):
+        load_run(write(tmp_path, SMALL + table))
+    mine.write_text("1 / 0\n")
+    with pytest.raises(RunFileError, match=r"\[reward\] function: ZeroDivisionError"):
+        load_run(write(tmp_path, SMALL + table))
+
+
+def test_a_search_is_not_resumed_with_another_function(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("def score(measurement):\n    return 1.0\n")
+    path = write(tmp_path, SMALL + '[reward]\nfunction = "mine.py:score"\n')
+
+    def search():
+        run = load_run(path)
+        run_search(run.controller, run.task, candidates=2, out=tmp_path / "out", evaluate=earn)
+
+    search()
+    mine.write_text(mine.read_text() + "\n")
+    with pytest.raises(JournalError, match=r"task\.reward\.sha256"):
+        search()
 
 
 def test_random_search_can_be_chosen(tmp_path: Path) -> None:
@@ -193,6 +241,20 @@ simulated = false
         (SMALL + "learning_rate = -1\n", r"\[task\] .*learning_rate is -1"),
         (SMALL + 'device = "gpu"\n', r"\[task\] .*device is 'gpu'; expected 'cpu', 'cuda'"),
         (SMALL + "alpha = nan\n", r"\[task\] alpha is nan, expected a finite number"),
+        (
+            SMALL + "alpha = 1\n[reward]\npreset = 'paper'\n",
+            "alpha and .reward. say the same; keep",
+        ),
+        (SMALL + "rungs = [1]\ncheckpoints = [1]\n", "checkpoints and rungs say the same; keep"),
+        (SMALL + "rungs = [1, 0]\n", r"\[task\] rungs are \(1, 0\); expected an ascending"),
+        (SMALL + "batch_norm = 'none'\n", "batch_norm is 'none'; expected one of"),
+        (SMALL + "[reward]\npreset = 'papr'\n", "'papr' is unknown; did you mean 'paper'"),
+        (SMALL + "[reward]\nalpha = 1\n", "has neither a preset nor a function"),
+        (SMALL + "[reward]\npreset = 'paper'\nterms = {}\n", "'terms' is unknown"),
+        (SMALL + "[reward]\npreset = 'weighted'\n", "terms"),
+        (SMALL + "[reward]\npreset = 'weighted'\nterms = {P = 'a'}\n", "table of finite numbers"),
+        (SMALL + "[reward]\nfunction = 'score'\n", "expected a file and a function in it"),
+        (SMALL + "[reward]\nfunction = 'no.py:score'\n", "no.py does not exist"),
         (SMALL + "[space]\nmax_depth = 0\n", r"\[space\] .*max_depth"),
         (SMALL + "[space]\nskips = true\n", r"\[space\] 'skips' is unknown"),
         (SMALL + "[controller]\nhidden = 0\n", r"\[controller\] .*hidden"),

@@ -1,0 +1,225 @@
+"""Rewards: pure functions of what one candidate showed.
+
+A reward is chosen before a search and can be changed on its journal afterwards, at no cost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from brainguided.journal.measurement import Measurement
+
+_NAMES = {"P": "performance"}
+_WEIGHT = r"(?:\d+\.?\d*|\.\d+)\s*\*"
+_TERM = re.compile(rf"(?P<weight>-?\s*{_WEIGHT})?\s*(?P<name>[^\W\d].*)")
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """What a search is told of a candidate: a number, higher is better."""
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return the reward of what was measured."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as plain data fit for JSON."""
+
+
+@dataclass(frozen=True)
+class PaperReward:
+    """P + alpha * TG, the reward of Bashivan et al. (2019).
+
+    P is the validation accuracy and TG the mean over areas of the best layer's similarity [1]_.
+
+    Parameters
+    ----------
+    alpha : float
+        Weight of TG; 1 in all searches of the paper. With 0 the similarity is measured but earns
+        nothing.
+    rung : int, optional
+        Training steps after which both are taken; default: the last rung.
+
+    References
+    ----------
+    .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.
+
+    Examples
+    --------
+    >>> from brainguided.journal.measurement import Measurement, Rung
+    >>> rung = Rung(50, performance=0.5, similarity={"IT": {"layer1": 0.25}})
+    >>> PaperReward(alpha=2.0)(Measurement(("IT",), (rung,)))
+    1.0
+    """
+
+    alpha: float = 1.0
+    rung: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_number("alpha", self.alpha)
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return P + alpha * TG; P alone where there is no teacher."""
+        performance = measurement.rung(self.rung).performance
+        if performance is None:
+            raise ValueError("The candidate has no performance, so it has no reward.")
+        guidance = measurement.guidance(self.rung)
+        if guidance is None or self.alpha == 0:
+            return performance
+        return performance + self.alpha * guidance
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings."""
+        described: dict[str, Any] = {"preset": "paper", "alpha": float(self.alpha)}
+        return described if self.rung is None else {**described, "rung": self.rung}
+
+
+@dataclass(frozen=True)
+class WeightedReward:
+    """A weighted sum of numbers of the measurement.
+
+    Parameters
+    ----------
+    terms : mapping of str to float
+        Weight of each number, by the names that `Measurement.value` knows: "performance", "V4@50"
+        (the best layer at the rung of step 50), "committed IT", "log_parameters". A similarity
+        that is undefined, of a dead layer, counts as 0.
+
+    Examples
+    --------
+    >>> from brainguided.journal.measurement import Measurement, Rung
+    >>> rung = Rung(50, performance=0.5, similarity={"IT": {"layer1": 0.25}})
+    >>> WeightedReward({"performance": 1.0, "IT@50": 2.0})(Measurement(("IT",), (rung,)))
+    1.0
+    """
+
+    terms: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise ValueError("terms is empty; expected a weight for each, e.g. {performance = 1}.")
+        for name, weight in self.terms.items():
+            _check_number(f"the weight of {name!r}", weight)
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return the sum."""
+        total = 0.0
+        for name, weight in self.terms.items():
+            total += weight * read_value(measurement, name)
+        return total
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings."""
+        terms = {name: float(weight) for name, weight in self.terms.items()}
+        return {"preset": "weighted", "terms": terms}
+
+
+@dataclass(frozen=True)
+class FunctionReward:
+    """A function of one's own, from a file.
+
+    Parameters
+    ----------
+    file : str
+        Name of the file, for messages.
+    name : str
+        Name of the function: it is given a `Measurement` and returns a number.
+    source : str
+        Text of the file. It is run where the reward is computed.
+    """
+
+    file: str
+    name: str
+    source: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self._load()
+
+    def _load(self) -> Any:
+        found = _run_source(self.file, self.source).get(self.name)
+        if not callable(found):
+            raise ValueError(f"{self.file} has no function {self.name!r}; define it there.")
+        return found
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return what the function returns."""
+        value = self._load()(measurement)
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise TypeError(
+                f"{self.name} of {self.file} returned {type(value).__name__}; expected a number."
+            )
+        return float(value)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the file, the function and the SHA-256 of the file."""
+        import hashlib
+
+        digest = hashlib.sha256(self.source.encode()).hexdigest()
+        return {"function": f"{self.file}:{self.name}", "sha256": digest}
+
+
+_LOADED: dict[tuple[str, str], dict[str, Any]] = {}  # what files define, once a process
+
+
+def _run_source(file: str, source: str) -> dict[str, Any]:
+    if (file, source) not in _LOADED:
+        names: dict[str, Any] = {"__name__": "brainguided_reward", "__file__": file}
+        exec(compile(source, file, "exec"), names)
+        _LOADED[file, source] = names
+    return _LOADED[file, source]
+
+
+def read_value(measurement: Measurement, name: str) -> float:
+    """Return a number of a measurement for a reward: an undefined similarity counts as 0.
+
+    Raises
+    ------
+    ValueError
+        There is no such number, or it is undefined and no similarity.
+    """
+    value = measurement.value(name)
+    if value is not None:
+        return value
+    base = name.removeprefix("committed ").removeprefix("heldout ")
+    if any(base == target or base.startswith(f"{target}@") for target in measurement.targets):
+        return 0.0
+    raise ValueError(f"{name} of the candidate is undefined, so it has no reward.")
+
+
+def parse_reward(text: str) -> Reward:
+    """Read a reward that is written as a sum.
+
+    Parameters
+    ----------
+    text : str
+        "P+0.5*TG", "P + 0.3*committed IT@50 - 0.05*log_parameters": numbers of the measurement
+        with their weights, P being "performance"; or "paper".
+
+    Raises
+    ------
+    ValueError
+        It cannot be read.
+    """
+    if text.strip() == "paper":
+        return PaperReward()
+    terms: dict[str, float] = {}
+    parts = re.sub(rf"\+?\s*-\s*(?={_WEIGHT})", "+-", text.strip()).removeprefix("+").split("+")
+    for part in parts:
+        match = _TERM.fullmatch(part.strip())
+        name = _NAMES.get(match["name"], match["name"]) if match else ""
+        if match is None or name in terms:
+            raise ValueError(
+                f"The reward {text!r} cannot be read; expected a sum of different numbers, e.g. P, "
+                "TG, P+TG, P+0.5*TG@50 or P+0.3*V4+0.3*IT."
+            )
+        terms[name] = float((match["weight"] or "1").rstrip("* ").replace(" ", ""))
+    return WeightedReward(terms)
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; expected a finite number, e.g. 1.0.")

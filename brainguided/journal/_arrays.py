@@ -1,0 +1,154 @@
+"""Measurements of many candidates as arrays, with one axis each for rungs, layers and targets."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from brainguided.journal.measurement import Measurement, Rung
+
+Variable = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]
+_NAMES = {
+    "performance": "P: validation accuracy",
+    "guidance": "TG: mean over areas of the best layer's similarity",
+    "cross_entropy": "cross-entropy on the validation images",
+    "similarity": "similarity of representations (RSA: Pearson r of RDMs)",
+    "committed": "similarity of layers chosen on other conditions",
+    "shuffled": "similarity of the best layer to a shuffled target",
+    "shuffled_committed": "committed similarity to a shuffled target",
+    "heldout": "similarity that no reward uses",
+    "statistics": "statistics of the candidates",
+}
+_RUNG = ("candidate", "rung")
+
+
+class Axes:
+    """All rungs, layers, targets and statistics met in measurements."""
+
+    def __init__(self) -> None:
+        self._steps: set[int] = set()
+        self._layers: set[str] = set()
+        self._targets: dict[str, bool] = {}  # whether it is an area
+        self._statistics: dict[str, None] = {}
+        self._heldout: dict[str, None] = {}
+        self._shuffles = 0
+
+    def add(self, measurement: Measurement) -> None:
+        """Take note of what one measurement holds."""
+        self._statistics |= dict.fromkeys(measurement.statistics)
+        for rung in measurement.rungs:
+            self._steps.add(rung.step)
+            self._heldout |= dict.fromkeys(rung.heldout)
+            for target, layers in rung.similarity.items():
+                self._targets.setdefault(target, target in measurement.areas)
+                self._layers.update(layers)
+            for known in rung.shuffles.values():
+                self._shuffles = max(self._shuffles, *(len(values) for values in known.values()))
+
+    def to_coords(self) -> dict[str, Any]:
+        """Return the coordinates: areas come before controls, layers in their natural order."""
+        targets = sorted(self._targets, key=lambda target: not self._targets[target])
+        kinds = ["area" if self._targets[target] else "control" for target in targets]
+        coords: dict[str, Any] = {
+            "rung": ("rung", whole(sorted(self._steps)), {"long_name": "training steps"}),
+            "layer": np.array(sorted(self._layers, key=_natural), dtype=str),
+            "target": np.array(targets, dtype=str),
+            "kind": ("target", np.array(kinds, dtype=str)),
+            "statistic": np.array(list(self._statistics), dtype=str),
+        }
+        if self._heldout:
+            coords["heldout_target"] = np.array(list(self._heldout), dtype=str)
+        return coords
+
+    def fill(self, n: int, measurements: Iterable[Measurement]) -> dict[str, Variable]:
+        """Return the arrays of `n` measurements: dims, values and attributes of each."""
+        coords = self.to_coords()
+        rungs = _index(coords["rung"][1].tolist())
+        layers, targets = _index(coords["layer"].tolist()), _index(coords["target"].tolist())
+        statistics, heldout = _index(self._statistics), _index(self._heldout)
+        dims: dict[str, tuple[str, ...]] = {
+            "performance": _RUNG,
+            "guidance": _RUNG,
+            "cross_entropy": _RUNG,
+            "similarity": (*_RUNG, "layer", "target"),
+            "committed": (*_RUNG, "target"),
+            "statistics": ("candidate", "statistic"),
+        }
+        if self._shuffles:
+            dims |= dict.fromkeys(("shuffled", "shuffled_committed"), (*_RUNG, "target", "shuffle"))
+        if heldout:
+            dims["heldout"] = (*_RUNG, "heldout_target")
+        sizes = {
+            "candidate": n, "rung": len(rungs), "layer": len(layers), "target": len(targets),
+            "statistic": len(statistics), "shuffle": self._shuffles,
+            "heldout_target": len(heldout),
+        }  # fmt: skip
+        arrays = {name: np.full([sizes[dim] for dim in of], np.nan) for name, of in dims.items()}
+        for row, measurement in enumerate(measurements):
+            for name, value in measurement.statistics.items():
+                arrays["statistics"][row, statistics[name]] = _float(value)
+            for rung in measurement.rungs:
+                at = (row, rungs[rung.step])
+                arrays["performance"][at] = _float(rung.performance)
+                arrays["guidance"][at] = _float(measurement.guidance(rung.step))
+                arrays["cross_entropy"][at] = _float(rung.cross_entropy)
+                _fill_targets(arrays, at, rung, layers, targets)
+                for name, value in rung.heldout.items():
+                    arrays["heldout"][(*at, heldout[name])] = _float(value)
+        return {
+            name: (of, arrays[name], {"long_name": _NAMES[name], "units": _unit(name)})
+            for name, of in dims.items()
+        }
+
+
+def _fill_targets(
+    arrays: Mapping[str, np.ndarray],
+    at: tuple[int, int],
+    rung: Rung,
+    layers: Mapping[str, int],
+    targets: Mapping[str, int],
+) -> None:
+    """Enter the similarities of one rung."""
+    for target, values in rung.similarity.items():
+        rows = [layers[layer] for layer in values]
+        arrays["similarity"][at][rows, targets[target]] = floats(values.values())
+    for target, value in rung.committed.items():
+        if target in targets:
+            arrays["committed"][(*at, targets[target])] = _float(value)
+    for target, known in rung.shuffles.items():
+        for name, of in (("shuffled", "best"), ("shuffled_committed", "committed")):
+            found = floats(known.get(of, ()))
+            if target in targets:
+                arrays[name][at][targets[target], : len(found)] = found
+
+
+def _unit(name: str) -> str:
+    return {"cross_entropy": "nat"}.get(name, "1")
+
+
+def whole(values: Iterable[int | None]) -> np.ndarray:
+    """Return whole numbers, -1 for None."""
+    return np.array([-1 if value is None else value for value in values], dtype=np.int64)
+
+
+def floats(values: Iterable[float | None]) -> np.ndarray:
+    """Return numbers, NaN for None."""
+    return np.array([_float(value) for value in values], dtype=float)
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _index(names: Iterable[Any] | Sequence[Any]) -> dict[Any, int]:
+    return {name: place for place, name in enumerate(names)}
+
+
+def _natural(name: str) -> tuple[str, int]:
+    """Return a key that sorts layer2 before layer10."""
+    head, tail = re.fullmatch(r"(.*?)(\d*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
+    return head, int(tail or 0)
