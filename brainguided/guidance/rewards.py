@@ -199,6 +199,11 @@ def parse_reward(text: str) -> Reward:
         "P+0.5*TG", "P + 0.3*committed IT@50 - 0.05*log_parameters": numbers of the measurement
         with their weights, P being "performance"; or "paper".
 
+    Returns
+    -------
+    Reward
+        A `WeightedReward`; `PaperReward` for "paper".
+
     Raises
     ------
     ValueError

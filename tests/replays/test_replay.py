@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from brainguided.guidance.rewards import PaperReward
 from brainguided.__main__ import main
 from brainguided.controllers import LocalSearch, RandomSearch, RegularizedEvolution
+from brainguided.guidance.rewards import PaperReward
 from brainguided.plot import plot_anytime
 from brainguided.replays.replay import replay_search, run_replays, summarize_replays
 from brainguided.replays.table import Table, load_table, nearest_rows, read_scores, table_from_run
