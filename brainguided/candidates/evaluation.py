@@ -33,6 +33,7 @@ from brainguided.networks.build import BlueprintNetwork, build_network, count_pa
 from brainguided.networks.preprocessing import Preprocessing
 from neural_data.errors import check_type
 
+BATCH_NORMS = ("recomputed", "running")
 _log = logging.getLogger(__name__)
 
 
@@ -51,14 +52,21 @@ class Task:
     reward : Reward
         What a measurement earns: ``P + alpha * TG`` with alpha 1, as in all searches of Bashivan
         et al. (2019), or any function of a `Measurement` with a ``describe()``.
+    batch_norm : {"recomputed", "running"}
+        Statistics of batch normalisation with which a candidate is measured: those of the same
+        512 training images at every rung, the untrained one included, or the running averages
+        of its training, which lag behind and at step 0 are a mean of 0 and a variance of 1.
     """
 
     images: ImageSet
     teacher: Teacher | None
     training: Training = field(default_factory=Training)
     reward: Reward = field(default_factory=PaperReward)
+    batch_norm: str = "recomputed"
 
     def __post_init__(self) -> None:
+        if self.batch_norm not in BATCH_NORMS:
+            raise ValueError(f"batch_norm is {self.batch_norm!r}; expected one of {BATCH_NORMS}.")
         check_type(
             isinstance(self.reward, Reward),
             self.reward,
@@ -109,6 +117,7 @@ class Task:
             },
             "teacher": None if self.teacher is None else self.teacher.describe(),
             "training": training,
+            "batch_norm": self.batch_norm,
             "reward": self.reward.describe(),
         }
 
@@ -332,7 +341,7 @@ def _train_and_measure(
     inputs = Preprocessing(size=images.image_size)
 
     def measure(step: int, losses: np.ndarray) -> None:
-        if training.batch_norm == "recomputed":
+        if task.batch_norm == "recomputed":
             recompute_batch_norm(
                 network,
                 images.train_images,

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from neural_data.errors import raise_problems
 
 PRECISIONS = ("float32", "bfloat16")
-BATCH_NORMS = ("recomputed", "running")
 SCHEDULES = ("cosine", "constant")
 _WARM_UP = 10  # steps
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
@@ -30,13 +29,17 @@ class SGD:
     Attributes
     ----------
     learning_rate : float
-        Highest learning rate; see the schedule of :class:`Training`.
+        Highest learning rate.
     weight_decay : float
         L2 penalty.
+    schedule : {"cosine", "constant"}
+        Of the learning rate: from the highest to 0 along a cosine, or constant after 10 steps of
+        warm-up, with which rung 50 of 200 is what a search of 50 steps would measure.
     """
 
     learning_rate: float = 0.05
     weight_decay: float = 1e-4
+    schedule: str = "cosine"
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,7 @@ class Training:
 
     The defaults are the open parameters of Bashivan et al. (2019) as closed here: SGD with
     Nesterov momentum 0.9, learning rate falling from 0.05 to 0 along a cosine, weight decay
-    1e-4, batches of 128 (the paper's, inferred from its figure 3). Its searches here before
-    version 0.2 had ``batch_norm="running"``.
+    1e-4, batches of 128 (the paper's, inferred from its figure 3).
 
     Attributes
     ----------
@@ -70,13 +72,6 @@ class Training:
         "cuda:1"; "mps". It is looked for when a candidate is evaluated, on the machine that does
         so. Initial weights, order of images and augmentation are the same on every device;
         what sums come to differs in the last digits.
-    batch_norm : {"recomputed", "running"}
-        Statistics of batch normalisation with which a candidate is measured: those of the same
-        512 training images at every rung, the untrained one included, or the running averages
-        of training, which lag behind and at step 0 are a mean of 0 and a variance of 1.
-    schedule : {"cosine", "constant"}
-        Of the learning rate: from the highest to 0 along a cosine, or constant after 10 steps of
-        warm-up, with which rung 50 of 200 is what a search of 50 steps would measure.
     """
 
     steps: int = 200
@@ -86,8 +81,6 @@ class Training:
     augment: bool | str = True
     precision: str = "float32"
     device: str = "cpu"
-    batch_norm: str = "recomputed"
-    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         problems = []
@@ -97,9 +90,8 @@ class Training:
             problems.append(f"rungs are {self.rungs}; expected steps from 0 to {self.steps}")
         if list(self.rungs) != sorted(set(self.rungs)):
             problems.append(f"rungs are {self.rungs}; expected an ascending sequence")
-        for name, known in (("batch_norm", BATCH_NORMS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                problems.append(f"{name} is {getattr(self, name)!r}; expected one of {known}")
+        if self.sgd.schedule not in SCHEDULES:
+            problems.append(f"schedule is {self.sgd.schedule!r}; expected one of {SCHEDULES}")
         if self.batch_size < 2:
             problems.append(f"batch_size is {self.batch_size}; batch norm needs at least 2")
         rate, decay = self.sgd.learning_rate, self.sgd.weight_decay
@@ -248,7 +240,7 @@ def _train(
 
 def _find_rate(training: Training, step: int) -> float:
     """Return the learning rate of a step."""
-    if training.schedule == "constant":
+    if training.sgd.schedule == "constant":
         return training.sgd.learning_rate * min(1.0, (step + 1) / _WARM_UP)
     return training.sgd.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
 

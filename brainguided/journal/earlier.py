@@ -60,7 +60,8 @@ def read_earlier_config(config: dict[str, Any]) -> dict[str, Any]:
     training = dict(task["training"])
     checkpoints = training.pop("checkpoints", [])
     training["rungs"] = [*checkpoints, training.get("steps", 0)]
-    training |= {"batch_norm": "running", "schedule": "cosine"}
+    training["schedule"] = "cosine"
+    task["batch_norm"] = "running"
     task["reward"] = {"preset": "paper", "alpha": task.pop("alpha")}
     return {**config, "task": {**task, "training": training}}
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from brainguided.architectures import Architecture
-from brainguided.candidates.evaluation import Task
+from brainguided.candidates.evaluation import BATCH_NORMS, Task
 from brainguided.candidates.images import (
     ImageSet,
     check_test_part,
@@ -59,17 +59,14 @@ _TRAINING = {
     "steps": "whole",
     "rungs": "wholes",
     "batch_size": "whole",
-    "learning_rate": "number",
-    "weight_decay": "number",
     "augment": "augment",
     "precision": "text",
     "device": "text",
-    "batch_norm": "text",
-    "schedule": "text",
 }
+_SGD = {"learning_rate": "number", "weight_decay": "number", "schedule": "text"}
 _IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
 _EARLIER = {"alpha": "number", "checkpoints": "wholes"}  # of [reward] and rungs today
-_TASK = {**_IMAGES, **_TRAINING, **_EARLIER}
+_TASK = {**_IMAGES, **_TRAINING, **_SGD, **_EARLIER, "batch_norm": "text"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +204,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     if limits is not None:
         size, n_classes = images.image_size, len(images.classes)
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
-    task = Task(images, teacher, training, reward=reward)
+    batch_norm = tables["task"].get("batch_norm", BATCH_NORMS[0])
+    task = Task(images, teacher, training, reward=reward, batch_norm=batch_norm)
     load_test, check_test = _find_test(tables["task"], path.parent, images)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
@@ -329,7 +327,9 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
     if rungs and "rungs" in table and "steps" not in table:
         given["steps"] = rungs[-1]
     given["rungs"] = tuple(rungs) if isinstance(rungs, list) else rungs
-    sgd = {key: given.pop(key) for key in ("learning_rate", "weight_decay") if key in given}
+    sgd = {key: table[key] for key in _SGD if key in table}
+    if (norm := table.get("batch_norm", BATCH_NORMS[0])) not in BATCH_NORMS:
+        problems.append(f"{where}batch_norm is {norm!r}; expected one of {BATCH_NORMS}")
     if not before:
         try:
             return Training(**given, sgd=SGD(**sgd))

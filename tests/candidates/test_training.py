@@ -135,13 +135,13 @@ def test_impossible_settings_are_refused_all_at_once() -> None:
 def test_a_training_ends_where_a_rung_says_so() -> None:
     settings = Training(steps=6, batch_size=32, rungs=(0, 4))
     network, losses = train(settings, on_rung=lambda step, _: step < 4)
-    whole, _ = train(Training(steps=4, batch_size=32, schedule="constant"))
+    whole, _ = train(Training(steps=4, batch_size=32, sgd=SGD(schedule="constant")))
     assert len(losses) == 4
     assert not torch.equal(network.classifier.weight, whole.classifier.weight), "another schedule"
 
 
 def test_with_a_constant_rate_a_rung_is_what_a_shorter_training_would_reach() -> None:
-    settings = {"batch_size": 32, "schedule": "constant"}
+    settings = {"batch_size": 32, "sgd": SGD(schedule="constant")}
     reached = []
     network = build_network(TINY, n_classes=2, seed=0)
     train_network(
@@ -150,7 +150,9 @@ def test_with_a_constant_rate_a_rung_is_what_a_shorter_training_would_reach() ->
     )  # fmt: skip
     shorter, _ = train(Training(steps=12, **settings))
     assert torch.equal(reached[0], shorter.classifier.weight)
-    rates = [_find_rate(Training(schedule="constant"), step) for step in (0, 4, 9, 10, 199)]
+    rates = [
+        _find_rate(Training(sgd=SGD(schedule="constant")), step) for step in (0, 4, 9, 10, 199)
+    ]
     assert rates == pytest.approx([0.005, 0.025, 0.05, 0.05, 0.05])
 
 
@@ -207,7 +209,6 @@ def test_settings_say_their_device_only_where_it_is_not_the_cpu() -> None:
         "weight_decay": 1e-4,
         "augment": True,
         "precision": "float32",
-        "batch_norm": "recomputed",
         "schedule": "cosine",
     }
     assert Training(device="cuda").describe()["device"] == "cuda"

@@ -105,7 +105,7 @@ def test_rungs_without_steps_end_with_the_last(tmp_path: Path) -> None:
     text = SMALL.replace("steps = 2\n", "rungs = [0, 3]\n")
     training = load_run(write(tmp_path, text)).task.training
     assert (training.steps, training.measured_at) == (3, (0, 3))
-    assert (training.batch_norm, training.schedule) == ("recomputed", "cosine")
+    assert training.sgd.schedule == "cosine"
 
 
 def test_a_reward_is_a_preset_or_a_function_of_the_users_own(tmp_path: Path) -> None:
