@@ -150,11 +150,13 @@ def _report_what_there_is(out: Path) -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Check all that can be known before the first candidate."""
-    from brainguided.search.check import check_search
+    from brainguided.search.check import Plan, check_search
     from brainguided.settings.run_file import load_run
 
     run = load_run(arguments.run_file, seed=arguments.seed)
-    check_search(run.task, out=arguments.out, here=is_here(arguments))
+    memory = count_bytes(arguments.memory)
+    plan = Plan(run.controller, run.candidates, run.schedule.order, memory)
+    check_search(run.task, out=arguments.out, here=is_here(arguments), plan=plan)
     print(f"{arguments.run_file}: a search of {run.candidates} candidates can begin.")
 
 

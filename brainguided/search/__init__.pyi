@@ -1,4 +1,4 @@
-from .check import check_search as check_search
+from .check import Plan as Plan, check_search as check_search
 from .dispatch import SearchError as SearchError
 from .finalists import run_finalists as run_finalists
 from .orders import (

@@ -5,20 +5,56 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.training import find_device_problem
+from brainguided.controllers.contract import Controller
+from brainguided.journal.differing_settings import find_differences
+from brainguided.journal.journal import FILE_NAME, Journal
+from brainguided.search.orders import Order, describe_search
 from neural_data.errors import raise_problems
 
 _ROOM = 100 * 2**20  # bytes that a run folder should find
 _FEW = 10  # conditions, below which an RDM says little
+_DRAWS = 2000  # architectures, of which one should be within the limits
+_LIBRARIES = 256 * 2**20  # bytes that python and torch hold in a process, at least
+_WRITTEN = ("run.nc", "run.csv", "run.jsonl", "winner.json", "winner.pt", "report.html")
 _log = logging.getLogger(__name__)
 
 
-def check_search(task: Task, *, out: str | os.PathLike[str] | None = None, here: bool) -> None:
+@dataclass(frozen=True)
+class Plan:
+    """What a search is to do, beside its task, as far as it is known.
+
+    Attributes
+    ----------
+    controller : Controller, optional
+        Whose limits should leave something to propose.
+    candidates : int, optional
+        That are asked for.
+    order : Order, optional
+        In which they are asked for and told.
+    memory : int, optional
+        Bytes of data that each process may hold.
+    """
+
+    controller: Controller | None = None
+    candidates: int | None = None
+    order: Order | None = None
+    memory: int | None = None
+
+
+def check_search(
+    task: Task,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    here: bool,
+    plan: Plan | None = None,
+) -> None:
     """Refuse a search that cannot succeed; warn of a teacher that says little.
 
     Parameters
@@ -26,16 +62,21 @@ def check_search(task: Task, *, out: str | os.PathLike[str] | None = None, here:
     task : Task
         Images, teacher and training.
     out : path, optional
-        The run folder, for which there should be room.
+        The run folder, for which there should be room, and which should hold no other search.
     here : bool
         Whether candidates are evaluated on this machine, which then needs their device.
+    plan : Plan, optional
+        What else is known of the search.
 
     Raises
     ------
     ValueError
-        The device is not there, the images do not fill a batch, classes have no images, or the
-        disk is full; every problem is listed.
+        The device is not there, the images do not fill a batch, classes have no images, no
+        architecture is within the limits or can be laid out for the images, the task does not fit
+        into the memory of a process, the folder holds another search or files of another program,
+        or the disk is full; every problem is listed.
     """
+    plan = Plan() if plan is None else plan
     images, training = task.images, task.training
     problems = []
     if here and (problem := find_device_problem(training.device)):
@@ -51,6 +92,15 @@ def check_search(task: Task, *, out: str | os.PathLike[str] | None = None, here:
             f"{len(empty)} of {len(images.classes)} classes have no training images, e.g. "
             f"{', '.join(empty[:3])}; give more images, or leave these classes out."
         )
+    if plan.controller is not None:
+        problems += _check_space(plan.controller, task)
+    if plan.memory is not None and plan.memory < (least := _count_bytes(task) + _LIBRARIES):
+        problems.append(
+            f"Processes may hold {plan.memory / 2**30:.2f} GiB, but images, teacher and libraries "
+            f"take {least / 2**30:.2f} before any training; allow more memory."
+        )
+    if out is not None:
+        problems += _check_folder(Path(out), task, plan)
     place = Path.cwd() if out is None else Path(out).absolute()
     while not place.is_dir():
         place = place.parent
@@ -67,3 +117,67 @@ def check_search(task: Task, *, out: str | os.PathLike[str] | None = None, here:
                 target.rdm.n_cond,
                 _FEW,
             )
+
+
+def _check_space(controller: Controller, task: Task) -> list[str]:
+    """Return why nothing that the space holds can be trained."""
+    space, limits = controller.space, controller.limits
+    generator, reason, n_classes = np.random.default_rng(0), "", len(task.images.classes)
+    smallest: list[int] = []
+    for _ in range(_DRAWS):
+        architecture = space.sample(generator)
+        try:
+            blueprint = architecture.to_blueprint(n_classes)
+            adds = blueprint.count_multiply_adds(task.images.image_size)
+        except (ValueError, ArithmeticError) as error:
+            reason = str(error)
+            continue
+        if limits is None or limits.admit(architecture):
+            return []
+        found = [blueprint.n_parameters, adds]
+        smallest = [min(pair) for pair in zip(smallest or found, found, strict=True)]
+    if not smallest:
+        return [
+            f"None of {_DRAWS} architectures drawn from the space {space.name!r} can be laid out "
+            f"for images of {task.images.image_size} px: {reason}"
+        ]
+    return [
+        f"None of {_DRAWS} architectures drawn from the space {space.name!r} is within the limits "
+        f"({limits}); the smallest have {smallest[0]:,} parameters and {smallest[1]:,} "
+        "multiply-adds. Allow larger ones, or take a smaller space."
+    ]
+
+
+def _count_bytes(task: Task) -> int:
+    """Return what a task takes in each process."""
+    images = task.images
+    shown = [target.stimuli["image"].nbytes for target in task.teacher or ()]
+    return int(images.train_images.nbytes + images.validation_images.nbytes + sum(shown))
+
+
+def _check_folder(out: Path, task: Task, plan: Plan) -> list[str]:
+    """Return why a search cannot begin, or go on, in a folder."""
+    if not (out / FILE_NAME).exists():
+        there = [name for name in _WRITTEN if (out / name).exists()]
+        if there:
+            return [
+                f"{out} holds {', '.join(there)} but no {FILE_NAME}: the search would replace them."
+                " Move them away, or choose another folder."
+            ]
+        return []
+    if plan.controller is None or plan.order is None or plan.candidates is None:
+        return []
+    with Journal.read(out) as journal:
+        known, asked = journal.config, journal.n_asked
+    if known is None:
+        return []
+    plan.controller.follow(known.get("controller", {}))
+    described = describe_search(plan.controller, task, plan.order)
+    if differences := find_differences(known, described, ("in the journal", "now")):
+        return [
+            f"{out} holds another search; use the same settings or another folder:"
+            + "".join(differences)
+        ]
+    if asked > plan.candidates:
+        return [f"{out} already holds {asked} candidates, {plan.candidates} were asked for."]
+    return []

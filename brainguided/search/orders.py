@@ -6,10 +6,12 @@ arrived. The driver of a search and its simulation ask the same one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from brainguided.controllers.contract import Controller
 from neural_data.errors import raise_problems
 
 
@@ -186,3 +188,16 @@ class Schedule:
             if number is not None and (type(number) is not int or number < 1):
                 problems.append(f"{name} is {number!r}; expected a whole number, at least 1")
         raise_problems("Not a schedule", problems, ValueError)
+
+
+def describe_search(controller: Controller, task: Any, order: Order) -> dict[str, Any]:
+    """Return what identifies a search, as JSON gives it back."""
+    description = {
+        "controller": controller.describe(),
+        "space": controller.space.describe(),
+        "task": task.describe(),
+        "seed": controller.seed,
+        **order.describe(),
+    }
+    found: dict[str, Any] = json.loads(json.dumps(description))
+    return found

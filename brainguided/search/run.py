@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -21,7 +20,7 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
-from brainguided.search.orders import Batch, Completion, Order, Schedule
+from brainguided.search.orders import Batch, Completion, Order, Schedule, describe_search
 from brainguided.search.progress import Progress
 
 __all__ = ["SearchError", "run_search"]
@@ -101,7 +100,7 @@ def run_search(
     order = schedule.order
     if evaluate is None:
         evaluate = _load_evaluate()
-        _check_task(task, out, executor)
+        _check_task(controller, task, out, executor)
     dispatcher = Dispatcher(
         executor,
         evaluate,
@@ -114,7 +113,7 @@ def run_search(
     with Journal.open(out) as journal:
         search = SearchState(controller, journal, getattr(task, "reward", None))
         search.take_defaults()
-        search.resume(_describe(controller, task, order), candidates)
+        search.resume(describe_search(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
         try:
             with dispatcher:
@@ -133,27 +132,18 @@ def run_search(
         return journal.export()
 
 
-def _describe(controller: Controller, task: Any, order: Order) -> dict[str, Any]:
-    """Return what identifies a search, as JSON gives it back."""
-    description = {
-        "controller": controller.describe(),
-        "space": controller.space.describe(),
-        "task": task.describe(),
-        "seed": controller.seed,
-        **order.describe(),
-    }
-    found: dict[str, Any] = json.loads(json.dumps(description))
-    return found
-
-
-def _check_task(task: Any, out: str | os.PathLike[str], executor: Executor | None) -> None:
+def _check_task(
+    controller: Controller, task: Any, out: str | os.PathLike[str], executor: Executor | None
+) -> None:
     from brainguided.candidates.evaluation import Task  # torch
-    from brainguided.search.check import check_search
+    from brainguided.search.check import Plan, check_search
 
     if not isinstance(task, Task):  # nothing is known of one that is made up
         return
     here = (LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
-    check_search(task, out=out, here=executor is None or isinstance(executor, here))
+    plan = Plan(controller if isinstance(controller, Controller) else None)
+    here_only = executor is None or isinstance(executor, here)
+    check_search(task, out=out, here=here_only, plan=plan)
 
 
 def _check_slots(order: Order, dispatcher: Dispatcher) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from brainguided.__main__ import main
 from brainguided.candidates import Task, Training, images_from_stimuli
-from brainguided.controllers import RandomSearch
-from brainguided.search import check_search, run_search
+from brainguided.controllers import Limits, RandomSearch
+from brainguided.search import Plan, check_search, run_search
+from brainguided.settings.run_file import load_run
 from brainguided.spaces import small_space
 from neural_data.simulation.objects import simulate_objects
 
@@ -62,3 +63,47 @@ def test_the_command_checks_and_stops(tmp_path, capsys):
     file.write_text("candidates = 3\n" + RUN.replace("batch_size = 64", "batch_size = 640"))
     assert main(["search", str(file), "--check"]) == 1
     assert "fewer than one batch of 640" in capsys.readouterr().err
+
+
+def test_limits_that_leave_nothing_are_said_with_the_smallest_there_is(tmp_path, images):
+    limits = Limits(max_parameters=10, n_classes=8)
+    controller = RandomSearch(small_space(max_depth=2), seed=0, limits=limits)
+    task = Task(images, None, Training(steps=1, batch_size=8))
+    with pytest.raises(ValueError, match=r"the smallest have [\d,]+ parameters and"):
+        check_search(task, here=True, plan=Plan(controller))
+    with pytest.raises(ValueError, match="is within the limits"):
+        run_search(controller, task, candidates=2, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    roomy = replace(limits, max_parameters=10**7)
+    allowed = RandomSearch(small_space(max_depth=2), seed=0, limits=roomy)
+    check_search(task, here=True, plan=Plan(allowed))
+
+
+def test_a_process_that_may_not_even_hold_the_images_is_refused(images):
+    task = Task(images, None, Training(steps=1, batch_size=8))
+    with pytest.raises(ValueError, match=r"Processes may hold 0\.10 GiB, but images, teacher"):
+        check_search(task, here=True, plan=Plan(memory=round(0.1 * 2**30)))
+    check_search(task, here=True, plan=Plan(memory=2**31))
+
+
+def test_the_command_says_what_stands_in_a_folder(tmp_path, capsys):
+    """Before the data are touched: another search, fewer candidates, files of something else."""
+    file, out = tmp_path / "RUN.toml", tmp_path / "run"
+    file.write_text("candidates = 2\n[space]\nmax_depth = 2\n" + RUN)
+    check = ["search", str(file), "--out", str(out), "--check"]
+    out.mkdir()
+    (out / "run.csv").write_text("mine")
+    assert main(check) == 1
+    assert "holds run.csv but no journal.db" in capsys.readouterr().err
+    (out / "run.csv").unlink()
+    run = load_run(file)
+    run_search(run.controller, run.task, candidates=2, out=out)
+    assert main(check) == 0
+    file.write_text(file.read_text().replace("candidates = 2", "candidates = 1"))
+    assert main(check) == 1
+    assert "already holds 2 candidates, 1 were asked for" in capsys.readouterr().err
+    file.write_text(file.read_text().replace("steps = 1", "steps = 2"))
+    assert main(check) == 1
+    said = capsys.readouterr().err
+    assert "holds another search" in said
+    assert "task.training.steps: 1 in the journal, 2 now" in said
