@@ -1,0 +1,232 @@
+"""Whether candidates resemble an area more than they resemble its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brainguided.journal.measurement import Measurement, Rung
+
+SAME = 0.01
+"""Difference of two similarities, or of two correlations, below which neither is larger."""
+SHARE = 0.95
+"""Of the shuffles that have to be exceeded."""
+FEWEST_CANDIDATES = 10
+"""Below which similarity and accuracy are not correlated."""
+FEWEST_SHUFFLES = 20
+"""Below which shuffles are no distribution."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A number of an area, beside the same number of its controls and its shuffled copies.
+
+    Attributes
+    ----------
+    value : float or None
+        Of the area; None where it is not defined.
+    controls : mapping of str to (float or None)
+        By the control's name, without the area's.
+    shuffles : tuple of float
+        One a shuffle.
+    """
+
+    value: float | None
+    controls: Mapping[str, float | None]
+    shuffles: tuple[float, ...] = ()
+
+    @property
+    def exceeded(self) -> tuple[str, ...]:
+        """Names of controls whose number is smaller."""
+        return tuple(name for name in self.controls if self._exceeds(self.controls[name]))
+
+    @property
+    def not_exceeded(self) -> tuple[str, ...]:
+        """Names of controls that do as well or better, the best first."""
+        rest = [name for name, own in self.controls.items() if not self._exceeds(own)]
+        return tuple(sorted(rest, key=lambda name: -(self.controls[name] or 0.0)))
+
+    @property
+    def share(self) -> float | None:
+        """Share of the shuffles that are exceeded; None where there are none."""
+        if self.value is None or not self.shuffles:
+            return None
+        return float(np.mean([self.value > one for one in self.shuffles]))
+
+    @property
+    def exceeds_shuffles(self) -> bool | None:
+        """Whether 95 % of the shuffles are exceeded; None where there are fewer than 20."""
+        if self.share is None or len(self.shuffles) < FEWEST_SHUFFLES:
+            return None
+        return self.share >= SHARE
+
+    def _exceeds(self, other: float | None) -> bool:
+        return self.value is not None and (other is None or self.value > other + SAME)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a search showed of one area, beside its controls.
+
+    Attributes
+    ----------
+    area : str
+    kind : {"committed", "best layer"}
+        Which similarity is compared.
+    winner : Comparison
+        The similarity of one candidate.
+    correlation : Comparison
+        Spearman correlations, over candidates, of the similarity with accuracy; with a value of
+        None where there are fewer than 10 candidates.
+    candidates : int
+        That the correlation is over.
+    """
+
+    area: str
+    kind: str
+    winner: Comparison
+    correlation: Comparison
+    candidates: int
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words."""
+        if self.winner.value is None:
+            return f"{self.area}: the winner has no similarity that is defined."
+        said = (
+            f"{self.area}: the winner's similarity ({self.winner.value:.3f}, {self.kind}) "
+            f"{_say(self.winner)}."
+        )
+        if self.correlation.value is None:
+            return said
+        return (
+            f"{said} Over {self.candidates} candidates the correlation of similarity with accuracy "
+            f"({self.correlation.value:.2f}) {_say(self.correlation)}."
+        )
+
+
+def weigh_evidence(
+    winner: Measurement, candidates: Sequence[Measurement], *, rung: int | None = None
+) -> dict[str, Evidence]:
+    """Compare the similarity to each area with that to its controls.
+
+    A control that is not exceeded explains the similarity as well as the brain does. Rank among
+    shuffles is evidence for the brain; an interval over candidates is none.
+
+    Parameters
+    ----------
+    winner : Measurement
+    candidates : sequence of Measurement
+        All that were measured at the rung, the winner among them.
+    rung : int, optional
+        The last by default.
+
+    Returns
+    -------
+    dict of area to Evidence
+        ``sentence`` puts each in words.
+
+    Raises
+    ------
+    ValueError
+        If the winner was not measured at the rung.
+    """
+    shown = winner.rung(rung)
+    rungs = [m.rung(shown.step) for m in candidates if shown.step in m.steps]
+    found = {}
+    for area in winner.areas:
+        committed = shown.committed.get(area) is not None
+        names = [name for name in shown.similarity if name.startswith(f"{area}:")]
+        key = "committed" if committed else "best"
+        correlations = {name: _correlate(rungs, name, committed) for name in (area, *names)}
+        drawn = _shuffles(shown, area, key)
+        found[area] = Evidence(
+            area,
+            "committed" if committed else "best layer",
+            Comparison(
+                _similarity(shown, area, committed),
+                {_shorten(name): _similarity(shown, name, committed) for name in names},
+                tuple(v for v in drawn if v is not None),
+            ),
+            Comparison(
+                correlations[area],
+                {_shorten(name): correlations[name] for name in names},
+                _correlate_shuffles(rungs, area, key, len(drawn)),
+            ),
+            len(rungs),
+        )
+    return found
+
+
+def _similarity(rung: Rung, target: str, committed: bool) -> float | None:
+    if committed:
+        return rung.committed.get(target)
+    best = rung.best(target) if target in rung.similarity else None
+    return None if best is None else best[1]
+
+
+def _shuffles(rung: Rung, area: str, key: str) -> Sequence[float | None]:
+    return rung.shuffles.get(area, {}).get(key, ())
+
+
+def _correlate(rungs: Sequence[Rung], target: str, committed: bool) -> float | None:
+    return _rank_correlation(
+        [rung.performance for rung in rungs],
+        [_similarity(rung, target, committed) for rung in rungs],
+    )
+
+
+def _correlate_shuffles(
+    rungs: Sequence[Rung], area: str, key: str, number: int
+) -> tuple[float, ...]:
+    performance = [rung.performance for rung in rungs]
+    found = []
+    for k in range(number):
+        values = [drawn[k] if k < len(drawn := _shuffles(r, area, key)) else None for r in rungs]
+        found.append(_rank_correlation(performance, values))
+    return tuple(r for r in found if r is not None)
+
+
+def _rank_correlation(
+    first: Sequence[float | None], second: Sequence[float | None]
+) -> float | None:
+    from scipy.stats import rankdata
+
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
+    if len(pairs) < FEWEST_CANDIDATES:
+        return None
+    ranks = rankdata(np.array(pairs), axis=0)
+    if (np.ptp(ranks, axis=0) == 0).any():
+        return None
+    return float(np.corrcoef(ranks.T)[0, 1])
+
+
+def _shorten(name: str) -> str:
+    return name.partition(":")[2]
+
+
+def _say(found: Comparison) -> str:
+    """Say what a number exceeds and what it does not."""
+    above: list[str] = []
+    below: list[str] = []
+    if found.exceeds_shuffles is not None:
+        (above if found.exceeds_shuffles else below).append(
+            f"95 % of {len(found.shuffles)} shuffles ({found.share:.0%})"
+        )
+    for names, said in ((found.exceeded, above), (found.not_exceeded, below)):
+        said += [f"{name}{_say_number(found.controls[name])}" for name in names]
+    if not above and not below:
+        return "was compared with no control"
+    parts = [f"exceeds {_join(above, 'and')}"] if above else []
+    parts += [f"does not exceed {_join(below, 'or')}"] if below else []
+    return ", but ".join(parts)
+
+
+def _say_number(value: float | None) -> str:
+    return " (undefined)" if value is None else f" ({value:.3f})"
+
+
+def _join(parts: list[str], word: str) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
