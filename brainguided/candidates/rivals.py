@@ -58,6 +58,7 @@ def count_architecture(
     Parameters
     ----------
     architecture : Architecture
+        What is counted.
     n_classes : int
         Outputs of the classifier.
     image_size : int

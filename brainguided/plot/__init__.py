@@ -22,8 +22,10 @@ from brainguided.plot.recordings import (
 )
 from brainguided.plot.results import plot_search
 from brainguided.plot.time_course import plot_similarity_over_time
+from brainguided.plot.validity import plot_alpha, plot_scores, plot_validity
 
 __all__ = [
+    "plot_alpha",
     "plot_anytime",
     "plot_architecture",
     "plot_correspondence",
@@ -35,7 +37,9 @@ __all__ = [
     "plot_reliability_over_time",
     "plot_repetitions",
     "plot_responses",
+    "plot_scores",
     "plot_search",
     "plot_similarity_over_time",
     "plot_stimulus_mds",
+    "plot_validity",
 ]

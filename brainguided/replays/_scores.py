@@ -1,0 +1,138 @@
+"""The scores of a pool: everything measured of each candidate that might predict its maturity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from brainguided.architectures.graph_counts import GRAPH_COUNTS
+from brainguided.journal.measurement import Measurement
+from brainguided.replays._out_of_fold import (
+    expand_counts,
+    predict_out_of_fold,
+    rank_columns,
+)
+from brainguided.replays.pools import Pool
+
+PERFORMANCE, GUIDANCE, PAPER, COUNTS = "P", "TG", "P + TG", "graph counts"
+_NEGATIVE = ("cross_entropy", "loss_sum")  # the lower, the better
+
+
+def read_scores(pool: Pool) -> dict[str, np.ndarray]:
+    """Return each score (rung, candidate) of a pool, NaN where it is not defined.
+
+    Undefined similarities, of dead layers, count as 0, as in a reward. Cross-entropy and the sum
+    of losses have their sign turned, so that of every score more is better. Those without rungs
+    stand at each.
+    """
+    complete = max(pool.measurements, key=lambda one: len(one.rungs))
+    scores: dict[str, np.ndarray] = {}
+    for name in complete.names():
+        values = _read(pool, name, name in complete.statistics)
+        if name in _NEGATIVE:
+            values = -values
+        if np.isfinite(values).any():
+            scores[PERFORMANCE if name == "performance" else name] = values
+    for name, column in pool.statistics.items():
+        scores.setdefault(name, np.tile(column, (len(pool.rungs), 1)))
+    if GUIDANCE in scores:
+        scores[PAPER] = scores[PERFORMANCE] + scores[GUIDANCE]
+    scores[COUNTS] = np.tile(predict_by_counts(pool), (len(pool.rungs), 1))
+    return {name: scores[name] for name in _order(pool, list(scores))}
+
+
+def _order(pool: Pool, names: list[str]) -> list[str]:
+    """Return P and TG first, then areas, controls, other scores and those without training."""
+    brain = [GUIDANCE, *pool.areas, *pool.controls]
+    first = [PERFORMANCE, PAPER, *(x for name in brain for x in (name, f"committed {name}"))]
+    free = {name for one in pool.measurements[:1] for name in one.statistics}
+    last = [name for name in names if name in free or name in pool.statistics]
+    middle = [name for name in names if name not in {*first, *last}]
+    return [name for name in dict.fromkeys([*first, *middle, *last]) if name in names]
+
+
+def predict_by_counts(pool: Pool) -> np.ndarray:
+    """Return the rank of the mature accuracy that graph counts predict, out of fold (candidate,).
+
+    By ridge regression on the five counts, their squares and their products.
+    """
+    counts = np.column_stack([pool.statistics[name] for name in GRAPH_COUNTS])
+    ranks = rank_columns(pool.mature[:, None])
+    return predict_out_of_fold(expand_counts(counts), ranks, pool.neighbours)[:, 0]
+
+
+def read_shuffles(pool: Pool) -> dict[str, np.ndarray]:
+    """Return the scores of shuffled teachers (shuffle, rung, candidate), by the real score's name.
+
+    Of each area, its best layer and the committed one, and of TG over areas: in the kth shuffle of
+    TG the kth of every area.
+    """
+    found: dict[str, np.ndarray] = {}
+    for kind, prefix in (("best", ""), ("committed", "committed ")):
+        of_areas = [_read_shuffled(pool, area, kind) for area in pool.areas]
+        if not of_areas or any(one is None for one in of_areas):
+            continue
+        known = [one for one in of_areas if one is not None]
+        number = min(len(one) for one in known)
+        known = [one[:number] for one in known]
+        found |= {f"{prefix}{area}": one for area, one in zip(pool.areas, known, strict=True)}
+        found[f"{prefix}{GUIDANCE}"] = np.mean(known, axis=0)
+    return found
+
+
+def read_profiles(pool: Pool) -> dict[str, np.ndarray]:
+    """Return the similarity of every layer of every candidate to each target, at the last rung."""
+    return {
+        target: np.array(
+            [
+                np.nan if value is None else value
+                for one in pool.measurements
+                for value in one.rungs[-1].similarity.get(target, {}).values()
+            ]
+        )
+        for target in (*pool.areas, *pool.controls)
+    }
+
+
+def _read(pool: Pool, name: str, everywhere: bool) -> np.ndarray:
+    values = np.full((len(pool.rungs), len(pool.measurements)), np.nan)
+    for column, one in enumerate(pool.measurements):
+        for row, step in enumerate(pool.rungs):
+            if everywhere:
+                found = one.statistics.get(name)
+            elif step not in one.steps:
+                continue
+            else:
+                found = one.value(f"{name}@{step}")
+                if found is None and _is_similarity(one, name):
+                    found = 0.0
+            values[row, column] = np.nan if found is None else found
+    return values
+
+
+def _is_similarity(one: Measurement, name: str) -> bool:
+    base = name.removeprefix("committed ").removeprefix("heldout ")
+    return base in one.targets or base == GUIDANCE
+
+
+def _read_shuffled(pool: Pool, area: str, kind: str) -> np.ndarray | None:
+    """Return one area's shuffles (shuffle, rung, candidate); None where there are none."""
+    values: list[list[Sequence[float | None] | None]] = []
+    for step in pool.rungs:
+        row = [
+            one.rung(step).shuffles.get(area, {}).get(kind) if step in one.steps else None
+            for one in pool.measurements
+        ]
+        values.append(list(row))
+    number = min((len(x) for row in values for x in row if x is not None), default=0)
+    if not number:
+        return None
+    filled = [
+        [
+            [np.nan] * number if x is None else [0.0 if v is None else v for v in x[:number]]
+            for x in row
+        ]
+        for row in values
+    ]
+    return np.moveaxis(np.array(filled, dtype=float), -1, 0)

@@ -1,0 +1,84 @@
+"""Sentences on what a validity study found of each area."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+SAME = 0.95
+"""Correlation over candidates and layers from which on two targets are not told apart."""
+_PARTIAL = "partial"
+
+
+def describe_validity(found: xr.Dataset) -> list[str]:
+    """Return sentences on each area: against its shuffles, against its controls.
+
+    Parameters
+    ----------
+    found : xr.Dataset
+        From `compute_validity`.
+
+    Returns
+    -------
+    list of str
+        For each area, whether it exceeds its shuffles after correction, by its partial
+        correlation; and which control it cannot be told from, by the similarity of all layers of
+        all candidates.
+    """
+    lines = []
+    if "p" not in found:
+        lines.append(
+            "There are no shuffled teachers in this run, so nothing here is evidence for the "
+            'brain; add [[control]] kind = "shuffled".'
+        )
+    else:
+        lines += [_say_shuffles(found, area) for area in _areas_of(found)]
+    if "resemblance" in found:
+        lines += [_say_controls(found, str(area)) for area in found["area"].values]
+    return lines
+
+
+def _areas_of(found: xr.Dataset) -> list[str]:
+    known = found["p"].notnull().any(("rung", "tested"))
+    names = [str(name) for name in found["score"].values[known.values]]
+    return [name for name in names if not name.startswith("committed ")]
+
+
+def _say_shuffles(found: xr.Dataset, area: str) -> str:
+    names = [n for n in (area, f"committed {area}") if n in found["score"].values]
+    tests = found[["p", "p_corrected"]].sel(score=names, tested=_PARTIAL)
+    stacked = tests.stack(test=("score", "rung")).dropna("test")
+    if not stacked.sizes["test"]:
+        return f"{area} has no partial correlation that is defined."
+    best = stacked.isel(test=int(np.argmin(stacked["p_corrected"].values)))
+    name, rung = best["test"].item()
+    p, corrected = float(best["p"]), float(best["p_corrected"])
+    value = float(found["value"].sel(score=name, rung=rung, statistic=_PARTIAL))
+    verb = "exceeds" if corrected <= 0.05 else "does not exceed"
+    number = found.sizes["shuffle"]
+    least = 1 / (number + 1)
+    more = f", the least that {number} shuffles can give" if corrected <= least + 1e-9 else ""
+    return (
+        f"{area} {verb} its shuffles: at best its partial correlation is {value:.2f} ({name}, step "
+        f"{rung}; p {p:.3f}, corrected for all areas, rungs and scores {corrected:.3f}{more})."
+    )
+
+
+def _say_controls(found: xr.Dataset, area: str) -> str:
+    alike = found["resemblance"].sel(area=area).dropna("control")
+    if not alike.sizes["control"]:
+        return f"{area} has no control with the same layers."
+    nearest = alike.isel(control=int(np.argmax(alike.values)))
+    control, r = str(nearest["control"].item()), float(nearest)
+    rung = int(found["rung"].values[-1])
+    left = found.sel(area=area, control=control, rung=rung)
+    what = (
+        f"{float(left['given']):.2f} ({float(left['given_lower']):.2f} to "
+        f"{float(left['given_upper']):.2f})"
+    )
+    if not np.isfinite(float(left["given"])):
+        what = "nothing"
+    said = f"cannot be told from {control} over candidates and layers (r {r:.2f})"
+    if r < SAME:
+        said = f"resembles none of its controls; nearest is {control} (r {r:.2f})"
+    return f"{area} {said}; given it, P, size and counts, {what} is left at step {rung}."
