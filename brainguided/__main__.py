@@ -19,6 +19,7 @@ from brainguided.commands import (
     replays,
     searches,
     simulations,
+    validity,
 )
 from brainguided.commands.options import Printable
 
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     searches.add_verbs(verbs)
     simulations.add_verbs(verbs)
     replays.add_verbs(verbs)
+    validity.add_verbs(verbs)
     imports.add_verbs(verbs)
     recordings.add_verbs(verbs)
     correspondences.add_verbs(verbs)

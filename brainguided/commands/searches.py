@@ -56,7 +56,13 @@ def add_verbs(verbs: Any) -> None:
         example="brainguided finalists runs/first --top 10 --steps 5000",
     )
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
-    one.add_argument("--top", type=whole, default=10, help="candidates (%(default)s)")
+    one.add_argument("--top", type=whole, help="candidates with the highest rewards (10)")
+    one.add_argument(
+        "--random",
+        type=whole,
+        metavar="N",
+        help="in place of --top: drawn without choosing, for 'brainguided validity'",
+    )
     one.add_argument("--steps", type=whole, required=True, help="SGD steps of the long training")
     one.add_argument("--run", type=Path, help="run file, if it is no longer where it was")
     _add_retry(one, "finalists")
@@ -213,8 +219,11 @@ def report(arguments: argparse.Namespace) -> None:
 def finalists(arguments: argparse.Namespace) -> None:
     """Train the best candidates longer, choose on validation, test the winner once."""
     from brainguided.reports.model_card import write_model_card
+    from brainguided.search.choice import Drawn
     from brainguided.search.finalists import run_finalists
 
+    if arguments.top is not None and arguments.random is not None:
+        raise ValueError("--top chooses and --random does not: give one of them.")
     check_engine(arguments)
     run_file = arguments.run or find_run_file(arguments.out)
     with open_engine(arguments, run_file, "Training finalists") as (run, executor):
@@ -224,7 +233,7 @@ def finalists(arguments: argparse.Namespace) -> None:
             run.task,
             run.load_test,
             steps=arguments.steps,
-            top=arguments.top,
+            top=(arguments.top or 10) if arguments.random is None else Drawn(arguments.random),
             retry_failed=arguments.retry_failed,
             executor=executor,
         )

@@ -196,6 +196,7 @@ def _draw_lines(axes: Axes, found: xr.Dataset, area: str, statistic: str) -> Non
         value = one["value"].values
         if not np.isfinite(value).any():
             continue
+        drawn: dict[str, Any] = {"markersize": 3, "linewidth": 1.0, **style}
         bars = np.stack([value - one["lower"].values, one["upper"].values - value])
         axes.errorbar(
             place + 0.05 * (k - len(series) / 2),
@@ -203,7 +204,7 @@ def _draw_lines(axes: Axes, found: xr.Dataset, area: str, statistic: str) -> Non
             yerr=None if name in own else np.clip(bars, 0, None),
             label=label,
             elinewidth=0.6,
-            **{"markersize": 3, "linewidth": 1.0, **style},
+            **drawn,
         )
     axes.axhline(0, color="black", linewidth=0.5)
     axes.set_xticks(place, [str(rung) for rung in found["rung"].values])

@@ -1,3 +1,9 @@
+from .fitted_weights import (
+    FittedWeights as FittedWeights,
+    fit_weights as fit_weights,
+    save_weights as save_weights,
+)
+from .pools import Pool as Pool, load_pool as load_pool
 from .replay import (
     replay_search as replay_search,
     run_replays as run_replays,
@@ -8,6 +14,8 @@ from .table import (
     load_table as load_table,
     table_from_run as table_from_run,
 )
+from .validity import compute_validity as compute_validity
+from .validity_sentences import describe_validity as describe_validity
 from .virtual_clock import (
     Faults as Faults,
     Machines as Machines,

@@ -1,4 +1,5 @@
 from .check import Plan as Plan, check_search as check_search
+from .choice import Drawn as Drawn
 from .dispatch import SearchError as SearchError
 from .finalists import run_finalists as run_finalists
 from .orders import (

@@ -33,6 +33,7 @@ from brainguided.networks.export import export_network
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.search._apart import train_apart
 from brainguided.search._finalist import Finalist, read_trained
+from brainguided.search.choice import Drawn, choose_finalists
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
 
@@ -52,7 +53,7 @@ def run_finalists(
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
     *,
     steps: int,
-    top: int = 10,
+    top: int | Drawn = 10,
     executor: Executor | None = None,
     retry_failed: bool = False,
 ) -> xr.Dataset:
@@ -74,8 +75,9 @@ def run_finalists(
         task's classes; called once, last.
     steps : int
         SGD steps of the long training, with the other settings of the run.
-    top : int
-        Number of finalists.
+    top : int or Drawn
+        Number of finalists; ``Drawn(100)`` draws as many without choosing by the reward, so that
+        their accuracies can tell what predicts them.
     executor : concurrent.futures.Executor, optional
         Where networks are trained, for instance where the search ran; default: in this process, one
         by one. The winner is tested and compared with the teacher in this process, on the CPU
@@ -112,7 +114,7 @@ def run_finalists(
     ----------
     .. [1] Bashivan, Tensen & DiCarlo 2019, ICCV, section 4.3.
     """
-    for name, number in (("steps", steps), ("top", top)):
+    for name, number in (("steps", steps), ("top", 1 if isinstance(top, Drawn) else top)):
         if type(number) is not int or number < 1:
             raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
     with Journal.read(out) as journal:
@@ -124,7 +126,7 @@ def run_finalists(
         raise RuntimeError(f"No candidate of {out} succeeded; there are no finalists.")
     folder.mkdir(parents=True, exist_ok=True)
     with closing(take_lock(folder)):
-        _claim(folder, {"steps": steps, "candidates": [result.candidate for result in chosen]})
+        _claim(folder, _describe(steps, chosen, top))
         work = _Work(task, steps, folder, executor)
         finalists = _train_all(chosen, work, retry_failed)
         winner, test = _find_and_test_winner(finalists, work, load_test)
@@ -171,19 +173,9 @@ def _find_and_test_winner(
     return winner, test
 
 
-def choose_finalists(results: list[Attempt], top: int) -> list[Attempt]:
-    """Return the done candidates with the highest rewards, of isomorphic ones the first."""
-    done = [
-        (-r.reward, r.candidate, r) for r in results if r.outcome == "done" and r.reward is not None
-    ]
-    met: set[str] = set()
-    chosen = []
-    for _, _, result in sorted(done, key=lambda one: one[:2]):
-        key = Architecture.from_json(result.architecture).canonical_key
-        if key not in met:
-            met.add(key)
-            chosen.append(result)
-    return chosen[:top]
+def _describe(steps: int, chosen: list[Attempt], top: int | Drawn) -> dict[str, Any]:
+    settings = {"steps": steps, "candidates": [result.candidate for result in chosen]}
+    return {**settings, "random": asdict(top)} if isinstance(top, Drawn) else settings
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:

@@ -38,7 +38,8 @@ from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import images_to_tensor
 from brainguided.reports.model_card import wilson_interval, write_model_card
 from brainguided.search import _apart, finalists
-from brainguided.search.finalists import choose_finalists, run_finalists
+from brainguided.search.choice import Drawn, choose_finalists
+from brainguided.search.finalists import run_finalists
 from brainguided.search.run import run_search
 from brainguided.settings.model_file import load_winner
 from brainguided.spaces import pnas_space
@@ -399,7 +400,7 @@ def test_finalists_that_failed_are_trained_again_where_that_may_help(tmp_path, m
     """Lack of memory passes by itself, twice; other causes once they were mended."""
     run_search(RandomSearch(SPACE, seed=1), make_task(), candidates=3, out=tmp_path / "run")
     with Journal.read(tmp_path / "run") as journal:
-        chosen = finalists.choose_finalists(journal.results(), 3)
+        chosen = choose_finalists(journal.results(), 3)
     assert len(chosen) == 3
     fails = {chosen[0].architecture: MemoryError("none left"), chosen[1].architecture: RuntimeError}
     made = []
@@ -439,3 +440,21 @@ def test_two_trainings_of_finalists_at_once_are_refused(tmp_path):
         pytest.raises(JournalError, match="writing into"),
     ):
         run_finalists(tmp_path, make_task(), lambda: None, steps=1, top=1)
+
+
+def test_finalists_drawn_at_random_do_not_depend_on_their_rewards() -> None:
+    texts = [SPACE.sample(np.random.default_rng(k)).to_json() for k in range(9)]
+    results = [
+        Attempt(k, 1, text, text, k, "done", reward=k / 10, performance=k / 10)
+        for k, text in enumerate(texts)
+    ]
+    turned = [replace(result, reward=-float(result.reward or 0)) for result in results]
+    drawn = [{r.candidate for r in choose_finalists(x, Drawn(4))} for x in (results, turned)]
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) == 4
+    others = {
+        frozenset(r.candidate for r in choose_finalists(results, Drawn(4, s))) for s in (1, 2, 3)
+    }
+    assert len(others) > 1
+    with pytest.raises(ValueError, match="number is 0"):
+        Drawn(0)
