@@ -18,10 +18,12 @@ from brainguided.commands import (
     recordings,
     replays,
     searches,
+    selections,
     simulations,
     validity,
 )
 from brainguided.commands.options import Printable
+from brainguided.commands.wording import say_as_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,15 +76,16 @@ def build_parser() -> argparse.ArgumentParser:
     validity.add_verbs(verbs)
     imports.add_verbs(verbs)
     recordings.add_verbs(verbs)
+    selections.add_verbs(verbs)
     correspondences.add_verbs(verbs)
     return parser
 
 
 def _describe(error: Exception) -> str:
-    """Return the message of an error; of one from the operating system, with the file."""
+    """Return the message of an error in words of the command line, with the file it is about."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return str(error) or type(error).__name__
+    return say_as_options(str(error)) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import xarray as xr
 
 from neural_data.errors import RecordingError
 from neural_data.formats.open_any import open_source
+from neural_data.model.selection import select_shown
 from neural_data.model.spikes import validate_spikes
 from neural_data.reliability.estimates import compute_rdm_reliability, compute_site_reliability
 from neural_data.reliability.facts import RecordingFacts, gather_facts
@@ -205,6 +206,7 @@ def _describe_given(facts: RecordingFacts) -> dict[str, str]:
 
 def _describe_area(recording: xr.Dataset, area: str) -> dict[str, str]:
     try:
+        recording = select_shown(recording)
         sites = compute_site_reliability(recording, splits=SPLITS)
     except ValueError as cause:
         return {f"reliability {area}": f"not defined: {_last_line(cause)}"}

@@ -14,6 +14,7 @@ from brainguided.rdms.compute import build_rdms, compute_rdms, condition_index, 
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.labels import check_alignment, condition_labels
 from neural_data.errors import AlignmentError, RecordingError
+from neural_data.model.areas import group_areas
 from neural_data.model.patterns import as_recording, zscore_sites
 from neural_data.model.recording import check_structure, select_recording
 from neural_data.model.stimuli import align_stimuli, validate_stimuli
@@ -51,7 +52,7 @@ def targets_from_recording(
     found = list(dict.fromkeys(recording["area"].values.tolist()))
     chosen = found if areas is None else [areas] if isinstance(areas, str) else list(areas)
     targets = []
-    for part in _split_by_stimuli(recording, chosen):
+    for part in group_areas(recording, chosen):
         own = list(dict.fromkeys(part["area"].values.astype(str).tolist()))
         rdms = compute_rdms(part, by=by, measure=measure, noise=noise)
         shown = images
@@ -82,22 +83,6 @@ def _share_conditions(
     elif by != "stimulus" and by not in images.coords and by in recording.coords:
         images = images.assign_coords({by: ("stimulus", recording[by].values)})
     return recording, images
-
-
-def _split_by_stimuli(recording: xr.Dataset, areas: list[str]) -> list[xr.Dataset]:
-    """Return the areas together if each was shown all stimuli, else those shown the same ones."""
-    part = select_recording(recording, area=areas)
-    missing = part["response"].isnull()
-    labels = part["area"].values.astype(str)
-    dims = [dim for dim in missing.dims if dim != "stimulus"]
-    groups: dict[bytes, tuple[np.ndarray, list[str]]] = {}
-    for area in areas:
-        shown = ~missing.isel(site=labels == area).all(dims).values
-        groups.setdefault(shown.tobytes(), (shown, []))[1].append(area)
-    if len(groups) == 1 and next(iter(groups.values()))[0].all():
-        return [part]
-    names = part["stimulus"].values
-    return [select_recording(part, area=own, stimulus=names[s]) for s, own in groups.values()]
 
 
 def targets_from_rdms(

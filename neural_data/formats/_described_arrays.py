@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -86,9 +87,7 @@ def read_files(description: Description) -> xr.Dataset:
     raise_problems(f"{description.path.name} does not describe a recording", listed[:5] + more)
     pool = description.top.get("pool", "same")
     if not of_sites:
-        return (
-            pool_recordings(named, stimuli=pool) if len(named) > 1 else next(iter(named.values()))
-        )
+        return pool_files(named, pool)
     recording = _join_sites(named, pool)
     labels = Labels(description)
     labels.coords = {"site": (("site",), recording["site"].values)}
@@ -98,14 +97,29 @@ def read_files(description: Description) -> xr.Dataset:
     return recording.drop_vars("area").assign_coords(with_text(labels.coords))
 
 
+def pool_files(named: dict[str, xr.Dataset], pool: Any) -> xr.Dataset:
+    """Pool the recordings of several files; what is refused is said in words of a description.
+
+    Raises
+    ------
+    RecordingError
+        See `pool_recordings`.
+    """
+    if len(named) == 1:
+        return next(iter(named.values()))
+    try:
+        return pool_recordings(named, stimuli=pool)
+    except RecordingError as cause:
+        raise RecordingError(str(cause).replace("stimuli='", "pool = '")) from cause
+
+
 def _join_sites(named: dict[str, xr.Dataset], pool: str) -> xr.Dataset:
     """Put recordings of one site each side by side; repetitions keep their places."""
     first = next(iter(named.values()))
     names = first["stimulus"].values.tolist()
     same = all(set(one["stimulus"].values.tolist()) == set(names) for one in named.values())
     if pool != "same":
-        pooled = pool_recordings(named, stimuli=pool)  # type: ignore[arg-type]
-        return pooled.drop_vars("session")
+        return pool_files(named, pool).drop_vars("session", errors="ignore")
     if not same:
         every = dict.fromkeys(n for one in named.values() for n in one["stimulus"].values.tolist())
         lacking = [name for name, one in named.items() if one.sizes["stimulus"] < len(every)]

@@ -102,7 +102,7 @@ def _list_arrays(path: Path) -> list[Held]:
         if is_mat(path):
             found = list_mat(path)
             return [one for name in found for one in _list_variable(path, name, *found[name])]
-    except (ValueError, OSError, RuntimeError, zipfile.BadZipFile) as cause:
+    except (KeyError, ValueError, OSError, RuntimeError, zipfile.BadZipFile) as cause:
         if isinstance(cause, RecordingError):
             raise
         raise RecordingError(

@@ -9,14 +9,13 @@ import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
-from neural_data.formats._described_arrays import read_array, read_files
+from neural_data.formats._described_arrays import pool_files, read_array, read_files
 from neural_data.formats._described_build import build
 from neural_data.formats._described_labels import OURS, Coords, Labels, with_text
 from neural_data.formats._described_spikes import read_spikes
 from neural_data.formats._described_tables import read_long_table, read_wide_table
 from neural_data.formats.array_files import load_array
 from neural_data.formats.described_toml import Description, read_description, read_names
-from neural_data.model.pooling import pool_recordings
 from neural_data.model.recording import add_step, recording_from_arrays, validate_recording
 
 
@@ -329,9 +328,7 @@ def _read_wide(description: Description) -> xr.Dataset:
 def _read_sessions(description: Description) -> xr.Dataset:
     """Read a table of each of several sessions, and pool them."""
     named = {path.stem: _read_table(description.of_file(path)) for path in description.files}
-    if len(named) == 1:
-        return next(iter(named.values()))
-    return pool_recordings(named, stimuli=description.top.get("pool", "same"))
+    return pool_files(named, description.top.get("pool", "same"))
 
 
 def _read_table(description: Description) -> xr.Dataset:

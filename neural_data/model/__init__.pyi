@@ -1,4 +1,5 @@
 from .areas import (
+    group_areas as group_areas,
     name_areas as name_areas,
     split_areas as split_areas,
 )
@@ -30,6 +31,7 @@ from .selection import (
     compute_responsiveness as compute_responsiveness,
     select_complete as select_complete,
     select_responsive_sites as select_responsive_sites,
+    select_shown as select_shown,
 )
 from .spikes import (
     bin_spikes as bin_spikes,

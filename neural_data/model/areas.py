@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
 from neural_data.errors import RecordingError, format_names
+from neural_data.model.recording import select_recording
 from neural_data.model.schema import add_step
 from neural_data.model.validation import check_structure
 
@@ -57,6 +60,42 @@ def name_areas(recording: xr.Dataset, *, by: str = "subregion") -> xr.Dataset:
     """
     names = _find_groups(recording, by)
     return add_step(recording.assign_coords(area=("site", names)), f"name_areas(by={by!r})")
+
+
+def group_areas(recording: xr.Dataset, areas: Sequence[str] | None = None) -> list[xr.Dataset]:
+    """Split a recording into parts whose areas were shown the same stimuli.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+        For instance of animals that were pooled with ``stimuli="apart"``.
+    areas : sequence of str, optional
+        Only these, in this order; by default all.
+
+    Returns
+    -------
+    list of xarray.Dataset
+        One recording, if each area was shown all stimuli; else one for each set of stimuli that
+        some area was shown, without the other stimuli.
+
+    Raises
+    ------
+    RecordingError
+        An area is unknown.
+    """
+    chosen = list(dict.fromkeys(recording["area"].values.tolist())) if areas is None else areas
+    part = select_recording(recording, area=list(chosen))
+    missing = part["response"].isnull()
+    labels = part["area"].values.astype(str)
+    dims = [dim for dim in missing.dims if dim != "stimulus"]
+    groups: dict[bytes, tuple[np.ndarray, list[str]]] = {}
+    for area in chosen:
+        shown = ~missing.isel(site=labels == area).all(dims).values
+        groups.setdefault(shown.tobytes(), (shown, []))[1].append(area)
+    if len(groups) == 1 and next(iter(groups.values()))[0].all():
+        return [part]
+    names = part["stimulus"].values
+    return [select_recording(part, area=own, stimulus=names[s]) for s, own in groups.values()]
 
 
 def _find_groups(recording: xr.Dataset, by: str) -> np.ndarray:

@@ -79,6 +79,41 @@ def select_complete(
     return take(recording, kept_sites, kept_stimuli, step=f"select_complete(keep={keep!r})")
 
 
+def select_shown(recording: xr.Dataset) -> xr.Dataset:
+    """Leave out the stimuli that no site was shown.
+
+    Of sites chosen from animals or sessions that were pooled, some stimuli were shown to others
+    only; a recording without responses to a stimulus is none.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+        Read once, block by block.
+
+    Returns
+    -------
+    xarray.Dataset
+        The recording itself if every stimulus was shown to some site; otherwise a recording, lazily
+        backed if the given one is, whose history names the number of stimuli left.
+
+    Raises
+    ------
+    RecordingError
+        The recording does not follow the schema, or nothing was shown.
+    """
+    check_structure(recording)
+    shown = np.zeros(recording.sizes["stimulus"], dtype=bool)
+    for _, block in iterate_sites(recording):
+        for rows, values in iterate_rows(block):
+            shown[rows] |= ~np.isnan(values).reshape(len(values), -1).all(axis=1)
+    if shown.all():
+        return recording
+    if not shown.any():
+        raise RecordingError("No stimulus was shown to any of these sites: choose others.")
+    sites = np.arange(recording.sizes["site"])
+    return take(recording, sites, np.flatnonzero(shown), step="select_shown()")
+
+
 def compute_responsiveness(
     recording: xr.Dataset, *, baseline: tuple[float, float], window: tuple[float, float]
 ) -> xr.DataArray:
