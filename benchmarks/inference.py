@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/inference.py --out ROWS.csv [--simulations 1000]
     python benchmarks/inference.py --out ROWS.csv --table        # what is in ROWS.csv, as markdown
 
-A row is written as soon as it is done; rows that are there are not made again. Stimuli are points
-in a latent space; a site or unit is a rectified random projection of it.
+A row is written as soon as it is done; rows that are there are not made again. What is simulated
+is in `inference_worlds.py`; ceilings, animals and time in `inference_recordings.py`.
 
 `interval`: 95 % intervals of the similarity of one layer; the truth is the similarity that very
 many stimuli of the same design give, for these sites or ("over site") for very many of them.
@@ -19,15 +19,25 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from inference_recordings import list_recordings
+from inference_worlds import (
+    LATENT,
+    WORLDS,
+    Design,
+    add_noise,
+    draw_points,
+    find_truth,
+    make_pair,
+    make_world,
+)
 
 from brainguided.correspondence import Inference, compare_layers
-from brainguided.correspondence._area_map import SiteResponses, draw_similarity
+from brainguided.correspondence._intervals import SiteResponses, draw_similarity
 from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
@@ -37,31 +47,8 @@ from brainguided.correspondence.permutation import exceed_maximum, permute_vecto
 from brainguided.correspondence.standard_errors import measure_spread
 from brainguided.rdms.halves import draw_halves
 from brainguided.rdms.measures import pattern_distances
-from brainguided.rdms.units import Units
 
-LATENT, GROUP, WORLDS = 12, 8, 10
 FIELDS = ("what", "design", "stimuli", "units", "detail", "truth", "mean", "rate", "simulations")
-
-
-@dataclass(frozen=True)
-class Design:
-    """What is sampled: `kind` of stimuli, their number, repetitions, measure and comparison."""
-
-    kind: str = "independent"
-    stimuli: int = 64
-    shared: float = 0.9
-    repetitions: int = 4
-    measure: str = "correlation"
-    method: str = "pearson"
-
-    @property
-    def grouped(self) -> bool:
-        return self.kind in ("8 x 8 objects", "8 sessions")
-
-    @property
-    def units(self) -> Units:
-        index = np.arange(self.stimuli) // (GROUP if self.grouped else 1)
-        return Units(self.kind, (index,))
 
 
 def main() -> None:
@@ -69,7 +56,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--simulations", type=int, default=1000)
-    parser.add_argument("--only", default="", help="cells whose name holds this text")
+    parser.add_argument(
+        "--only", default="", help="cells whose name holds one of these texts, e.g. a|b"
+    )
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     done = read_rows(arguments.out)
@@ -77,10 +66,14 @@ def main() -> None:
         print(format_rows(done))
         return
     names = {(row["what"], row["design"], row["stimuli"], row["detail"]) for row in done}
+    seen = set()
     for what, design, detail, make in list_cells():
         key = (what, design.kind, str(design.stimuli), detail)
-        if key in names or arguments.only not in " ".join(key):
+        if key in names | seen or not any(
+            text in " ".join(key) for text in arguments.only.split("|")
+        ):
             continue
+        seen.add(key)
         truth, mean, rate = make(arguments.simulations)
         row = dict(
             zip(
@@ -135,29 +128,11 @@ def list_cells() -> list[tuple[str, Design, str, Callable[[int], tuple[str, str,
                     Design(kind, shared=shared, measure="squared euclidean", method=method),
                     f"{said}, squared euclidean, {method}",
                 )
-    return cells
-
-
-def draw_points(generator: np.random.Generator, design: Design, number: int) -> np.ndarray:
-    """Return stimuli as points (stimulus, latent)."""
-    if design.kind == "heavy tails":
-        return generator.standard_t(3, (number, LATENT)) / np.sqrt(3)
-    points = generator.normal(size=(number, LATENT))
-    if design.kind == "8 x 8 objects":
-        centres = generator.normal(size=(number // GROUP, LATENT))
-        points = 0.9 * np.repeat(centres, GROUP, axis=0) + 0.45 * points
-    return points
-
-
-def add_noise(
-    generator: np.random.Generator, rates: np.ndarray, design: Design, size: float = 1.4
-) -> np.ndarray:
-    """Return mean responses of so many repetitions; sessions add a response of their own."""
-    noisy = rates + generator.normal(0, size / np.sqrt(design.repetitions), rates.shape)
-    if design.kind == "8 sessions":
-        own = generator.normal(0, 1.5, (len(rates) // GROUP, rates.shape[1]))
-        noisy += np.repeat(own, GROUP, axis=0)
-    return noisy
+    for kind in ("independent", "8 sessions", "8 x 8 objects"):
+        for repetitions in (2, 7):
+            add(Design(kind, repetitions=repetitions), f"alike, {repetitions} repetitions")
+    add(Design("heavy tails", shared=0.9, method="spearman"), "alike, spearman")
+    return [*cells, *list_recordings()]
 
 
 def cover(design: Design, simulations: int) -> tuple[str, str, str]:
@@ -199,90 +174,18 @@ def cover_sites(
             r = compare_vectors(np.array(vectors), layer, design.method)
             if "stimulus" not in resample:
                 truth = float(np.mean(r[1:]))
-            _, interval = draw_similarity(
+            interval = draw_similarity(
                 [layer],
                 vectors[0],
                 Inference(resample, draws=300),
                 units=design.units,
                 responses=SiteResponses(of_sites[0], np.full(40, ""), design.measure),
                 seed=k,
-            )
+            ).interval
             held.append(interval[0, 0] <= truth <= interval[0, 1])
             found.append(r[0])
             truths.append(truth)
     return f"{np.mean(truths):.3f}", f"{np.mean(found):.3f}", f"{np.mean(held):.3f}"
-
-
-def make_world(
-    number: int, shared: float, sample: tuple[int, ...] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return projections (latent, unit) of a layer and of a sample of sites of an area.
-
-    They look at different latent dimensions (`shared` below 0), at all of them by random mixtures
-    (0), or at the same ones (1).
-    """
-    generator = np.random.default_rng([9, number])
-    layer = generator.normal(size=(LATENT, 100))
-    mixed = generator.normal(0, LATENT**-0.5, (LATENT, LATENT))
-    features = shared * np.eye(LATENT) + (1 - shared) * mixed
-    if shared < 0:
-        layer[: LATENT // 2] = 0
-        features = np.diag(np.arange(LATENT) < LATENT // 2).astype(float)
-    if sample is not None:
-        generator = np.random.default_rng([10, number, *sample])
-    return layer, features @ generator.normal(size=(LATENT, 40))
-
-
-def make_pair(
-    generator: np.random.Generator,
-    design: Design,
-    world: tuple[np.ndarray, np.ndarray],
-    number: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the dissimilarities (pair,) of a layer and of an area."""
-    points = draw_points(generator, design, number)
-    layer, sites = (np.maximum(points @ side, 0) for side in world)
-    sites = add_noise(generator, sites, design)
-    return pattern_distances(layer, design.measure), pattern_distances(sites, design.measure)
-
-
-def find_truth(
-    design: Design,
-    world: tuple[np.ndarray, np.ndarray],
-    number: int,
-    size: tuple[int, int] = (1600, 3),
-) -> float:
-    """Return the similarity of very many stimuli, with as many pairs within units as designed.
-
-    Of samples of `size`: number of stimuli, and of samples.
-    """
-    generator = np.random.default_rng([7, number])
-    many, part = size[0], (GROUP - 1) / (design.stimuli - 1) if design.grouped else 0.0
-    index = np.arange(many) // GROUP
-    rows, columns = np.triu_indices(many, 1)
-    same = index[rows] == index[columns]
-    moments = []
-    for _ in range(size[1]):
-        x, y = make_pair(generator, design, world, many)
-        weights = np.ones(len(x))
-        if part:
-            weights = np.where(same, part / same.mean(), (1 - part) / (1 - same.mean()))
-        if design.method == "spearman":
-            x, y = (rank(v, weights) for v in (x, y))
-        both = np.array([x, y, x * x, y * y, x * y])
-        moments.append(both @ weights / weights.sum())
-    x, y, xx, yy, xy = np.mean(moments, axis=0)
-    if design.method != "cosine":
-        xx, yy, xy = xx - x * x, yy - y * y, xy - x * y
-    return float(xy / np.sqrt(xx * yy))
-
-
-def rank(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return weighted ranks, from 0 to 1."""
-    order = np.argsort(values)
-    ranks = np.empty(len(values))
-    ranks[order] = np.cumsum(weights[order]) - weights[order] / 2
-    return ranks / weights.sum()
 
 
 def differ(design: Design, layers: int, simulations: int) -> tuple[str, str, str]:
@@ -305,7 +208,7 @@ def differ(design: Design, layers: int, simulations: int) -> tuple[str, str, str
         area = pattern_distances(area, "correlation")
         vectors = [pattern_distances(p, "correlation") for p in turned[1]]
         how = Inference(draws=400)
-        draws, _ = draw_similarity(vectors, area, how, units=design.units, seed=seed)
+        draws = draw_similarity(vectors, area, how, units=design.units, seed=seed).draws
         similarity = compare_vectors(np.array(vectors), area, "pearson")
         tested = compare_layers(
             xr.Dataset(
@@ -316,7 +219,7 @@ def differ(design: Design, layers: int, simulations: int) -> tuple[str, str, str
                 coords={
                     "layer": [f"layer{k}" for k in range(layers)],
                     "area": ["IT"],
-                    "unit_count": ("area", [design.units.number]),
+                    "degrees_of_freedom": ("area", [design.units.number - 1]),
                 },
             )
         )
@@ -361,12 +264,16 @@ def commit(design: Design, layers: int, simulations: int) -> tuple[str, str, str
         generator = np.random.default_rng([4, seed, design.stimuli])
         vectors, area = make_unrelated(generator, design, layers)
         halves = compare_halves(
-            list(vectors), area, draw_halves(design.units, 10, seed), method="pearson"
+            list(vectors),
+            area,
+            draw_halves(design.units, 10, seed),
+            method="pearson",
+            units=design.units,
         )
         chosen = commit_layer(halves)
         assert chosen is not None
         committed.append(chosen.similarity)
-        one.append(halves.mean())
+        one.append(compare_vectors(vectors, area, "pearson").mean())
     difference = np.array(committed) - one
     error = difference.std() / np.sqrt(simulations)
     return (
@@ -396,6 +303,8 @@ def write_row(path: Path, row: dict[str, object]) -> None:
 
 TABLES = {
     "interval": ("true similarity", "mean estimate", "intervals that hold the truth"),
+    "ceiling": ("true ceiling", "mean estimate", "intervals that hold the truth"),
+    "corrected": ("true similarity", "mean estimate", "intervals that hold the truth"),
     "layers": ("", "mean similarity", "samples with a significant difference"),
     "best layer": ("", "mean best similarity", "samples with a significant layer"),
     "committed": ("mean similarity", "of committed layers", "difference ± standard error"),

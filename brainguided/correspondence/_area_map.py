@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
-from brainguided.correspondence.bootstrap import (
-    bootstrap_sites,
-    draw_times,
-    refuse_undrawn,
-    share_of_sum,
-    weigh_similarity,
+from brainguided.correspondence._area_ceiling import AreaCeiling, ceil_area, describe_ceiling
+from brainguided.correspondence._intervals import (
+    Settings,
+    SiteResponses,
+    correct_interval,
+    draw_similarity,
 )
-from brainguided.correspondence.ceilings import compute_ceiling
 from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
@@ -28,13 +25,11 @@ from brainguided.correspondence.population_ceilings import (
     compute_animal_ceiling,
     compute_site_ceiling,
 )
-from brainguided.correspondence.standard_errors import LARGEST, measure_spread
 from brainguided.rdms.compute import compute_rdms
-from brainguided.rdms.conditions import average_conditions, stimulus_coords
+from brainguided.rdms.conditions import average_conditions, condition_index
 from brainguided.rdms.crossnobis import select_noise
-from brainguided.rdms.distances import count_conditions
 from brainguided.rdms.halves import draw_halves
-from brainguided.rdms.units import FEWEST_UNITS, UnitName, Units
+from brainguided.rdms.units import FEWEST_UNITS, Units
 from neural_data.errors import RecordingError
 from neural_data.model.recording import average_repetitions, select_recording
 
@@ -44,43 +39,6 @@ if TYPE_CHECKING:
 
 SITE_SPLITS = 20
 """Random halves of the sites, at most."""
-
-
-class Settings(Protocol):
-    """Settings that `correspondence.Inference` provides."""
-
-    @property
-    def resample(self) -> tuple[str, ...]: ...
-    @property
-    def draws(self) -> int: ...
-    @property
-    def permutations(self) -> int: ...
-    @property
-    def splits(self) -> int: ...
-    @property
-    def unit(self) -> UnitName: ...
-
-
-@dataclass(frozen=True, eq=False)
-class SiteResponses:
-    """Mean responses of an area, for drawing its sites.
-
-    Attributes
-    ----------
-    patterns : ndarray (condition, site)
-    animals : ndarray of str (site,)
-        Whose sites they are.
-    measure : str
-        Of the area's RDM.
-    """
-
-    patterns: np.ndarray
-    animals: np.ndarray
-    measure: str = "correlation"
-
-    def count(self, resample: tuple[str, ...]) -> int:
-        """Return how many animals there are where those are drawn, and else how many sites."""
-        return len(np.unique(self.animals)) if "animal" in resample else len(self.animals)
 
 
 @dataclass
@@ -115,24 +73,22 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     result: dict[str, Any] = {"layer": data.layers, "similarity": similarity}
     result |= {"unit": units.name, "unit_count": units.number}
 
+    ceiling = _ceil(target, method, how, units, seed)
+    result["degrees_of_freedom"] = units.number - 1
     draws, interval = np.full((how.draws, n_layers), np.nan), np.full((n_layers, 2), np.nan)
+    corrected = interval.copy()
     if how.draws and alive.size and (units.enough or "stimulus" not in how.resample):
-        draws[:, alive], interval[alive] = draw_similarity(
-            vectors,
-            area,
-            how,
-            units=units,
-            responses=_get_responses(target, how),
-            method=method,
-            seed=seed,
+        responses = _get_responses(target, how)
+        drawn = draw_similarity(
+            vectors, area, how, units=units, responses=responses, method=method, seed=seed
         )
+        draws[:, alive], interval[alive] = drawn.draws, drawn.interval
+        result["degrees_of_freedom"] = drawn.freedom
+        corrected[alive] = correct_interval(similarity[alive], drawn, ceiling)
     result["similarity_draws"], result["similarity_interval"] = draws, interval
-
-    ceiling = _ceil(target, method, how, seed)
-    result |= ceiling | _ceil_population(target, method, how, seed)
-    divisor = ceiling["ceiling"] if ceiling["ceiling_usable"] else np.nan
-    result["corrected_similarity"] = similarity / divisor
-    result["corrected_interval"] = interval / divisor
+    result |= describe_ceiling(ceiling) | _ceil_population(target, method, how, seed)
+    result["corrected_similarity"] = similarity / (ceiling.ceiling if ceiling.usable else np.nan)
+    result["corrected_interval"] = corrected
 
     p, null_best = np.full(n_layers, np.nan), np.nan
     if how.permutations and able:
@@ -151,7 +107,7 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     halves = np.full((2, how.splits, n_layers), np.nan)
     if how.splits and able:
         first = draw_halves(units, how.splits, seed)
-        halves[:, :, alive] = compare_halves(vectors, area, first, method=method)
+        halves[:, :, alive] = compare_halves(vectors, area, first, method=method, units=units)
     committed = commit_layer(halves)
     result["committed_layer"] = "" if committed is None else data.layers[committed.layer]
     result["committed_share"] = np.nan if committed is None else committed.share
@@ -161,102 +117,6 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     )
     result["by_animal"] = _compare_animals(data, method)
     return result
-
-
-def draw_similarity(
-    vectors: list[np.ndarray],
-    area: np.ndarray,
-    how: Settings,
-    *,
-    units: Units | None = None,
-    responses: SiteResponses | None = None,
-    method: str = "pearson",
-    seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return draws of similarities about their estimates, and 95 % intervals.
-
-    Parameters
-    ----------
-    vectors : list of ndarray (pair,)
-        Dissimilarities of each layer.
-    area : ndarray (pair,)
-        Dissimilarities of the area.
-    how : Inference
-        What is drawn (`resample`), and how often (`draws`).
-    units : Units, optional
-        Of the stimuli; by default single conditions.
-    responses : SiteResponses, optional
-        Mean responses of the area, where sites or animals are drawn.
-    method : str
-        Of the comparison.
-    seed : int
-
-    Returns
-    -------
-    draws : ndarray (draw, layer)
-    interval : ndarray (layer, bound)
-    """
-    refuse_undrawn(method)
-    if units is None:
-        units = Units("condition", (np.arange(count_conditions(area.size)),))
-    spread = None
-    if "stimulus" in how.resample:
-        spread = measure_spread(vectors, area, units, method=method)
-        over_stimuli = spread.draw(how.draws, [seed, 0])
-    if responses is None:
-        assert spread is not None  # sites are drawn from responses
-        return over_stimuli, spread.interval()
-    patterns, measure = responses.patterns, responses.measure
-    sites = draw_sites(responses, how.resample, how.draws, seed)
-    over_sites = bootstrap_sites(vectors, patterns, sites, measure=measure, method=method)
-    estimate = compare_vectors(np.stack(vectors), area, method)
-    centre = np.arctanh(np.clip(estimate, -LARGEST, LARGEST))
-    moved = np.arctanh(np.clip(over_sites, -LARGEST, LARGEST))
-    moved = (moved - moved.mean(0)) * widen_few(responses.count(how.resample))
-    if spread is not None:
-        times = draw_times(units.number, how.draws, [seed, 5])
-        alone = weigh_similarity(vectors, [area], times, method=method, units=units)[:, :, 0]
-        both = bootstrap_sites(
-            vectors, patterns, sites, times, units=units, measure=measure, method=method
-        )
-        variance = (spread.error * (1 - estimate**2)) ** 2
-        share = share_of_sum(alone, over_sites, both, variance)
-        moved = np.sqrt(share) * (
-            moved + np.arctanh(np.clip(over_stimuli, -LARGEST, LARGEST)) - centre
-        )
-    draws = np.tanh(centre + moved)
-    return draws, np.quantile(draws, [0.025, 0.975], axis=0).T
-
-
-def widen_few(number: int) -> float:
-    """Return by how much draws of sites, or animals, widen as their spread comes from few of them.
-
-    By the root of n / (n - 1), and by Student's t in the place of the normal distribution.
-    """
-    from scipy.stats import norm, t
-
-    if number < 2:
-        return 1.0
-    return float(np.sqrt(number / (number - 1)) * t.ppf(0.975, number - 1) / norm.ppf(0.975))
-
-
-def draw_sites(
-    responses: SiteResponses, resample: tuple[str, ...], draws: int, seed: int
-) -> np.ndarray:
-    """Return how often each site came up: (draw, site).
-
-    Animals are drawn first, with all their sites; sites are then drawn within each animal.
-    """
-    animals = responses.animals
-    if "animal" not in resample:
-        return draw_times(len(animals), draws, [seed, 1])
-    names, index = np.unique(animals, return_inverse=True)
-    times = draw_times(len(names), draws, [seed, 6])[:, index]
-    if "site" in resample:
-        for k in range(len(names)):
-            members = np.flatnonzero(index == k)
-            times[:, members] *= draw_times(len(members), draws, [seed, 7, k])
-    return times
 
 
 def _get_responses(target: Target, how: Settings) -> SiteResponses | None:
@@ -301,39 +161,15 @@ def _find_units(target: Target, how: Settings) -> Units:
     return units
 
 
-def _ceil(target: Target, method: str, how: Settings, seed: int) -> dict[str, Any]:
-    unknown = {
-        "ceiling": np.nan,
-        "ceiling_interval": np.full(2, np.nan),
-        "ceiling_usable": False,
-        "ceiling_unbiased": False,
-        "ceiling_stimuli": 0,
-    }
+def _ceil(target: Target, method: str, how: Settings, units: Units, seed: int) -> AreaCeiling:
     if target.recording is None or not how.splits:
-        return unknown
-    found = compute_ceiling(
-        _label_stimuli(target.recording, target.stimuli),
-        by=target.by,
-        measure=target.measure,
-        noise=target.noise,
-        method=method,
-        splits=how.splits,
-        draws=how.draws,
-        unit=how.unit,
-        seed=seed,
+        return AreaCeiling()
+    place = {label: k for k, label in enumerate(target.conditions)}
+    order = [place[label] for label in condition_index(target.recording, target.by)[1]]
+    rdm = {"by": target.by, "measure": target.measure, "noise": target.noise}
+    return ceil_area(
+        target.recording, rdm, method, units.select(order), splits=how.splits, seed=seed
     )
-    return {name: found[name].values[0] for name in unknown}
-
-
-def _label_stimuli(recording: xr.Dataset, stimuli: xr.Dataset) -> xr.Dataset:
-    """Return a recording with the labels that only the images have, such as their categories."""
-    same = stimuli.sel(stimulus=recording["stimulus"].values)
-    own = {
-        name: ("stimulus", values)
-        for name, values in stimulus_coords(same).items()
-        if name not in recording.coords
-    }
-    return recording.assign_coords(own)
 
 
 def _ceil_population(target: Target, method: str, how: Settings, seed: int) -> dict[str, Any]:
@@ -345,14 +181,19 @@ def _ceil_population(target: Target, method: str, how: Settings, seed: int) -> d
         "by": target.by, "measure": target.measure, "noise": target.noise, "method": method,
     }  # fmt: skip
     # An RDM may be undefined for a part of the sites, such as one silent stimulus, and not for all
+    refused = "{} has no ceiling over other {}: {}"
     if how.splits:
-        with suppress(ValueError):
+        try:
             splits = min(how.splits, SITE_SPLITS)
             ceiling = compute_site_ceiling(target.recording, splits=splits, seed=seed, **rdm)
             found["site_ceiling"] = float(ceiling[0])
+        except ValueError as cause:
+            warnings.warn(refused.format(target.area, "sites", cause), stacklevel=2)
     if "animal" in target.recording.coords:
-        with suppress(ValueError):
+        try:
             found["animal_ceiling"] = compute_animal_ceiling(target.recording, **rdm).values[0]
+        except ValueError as cause:
+            warnings.warn(refused.format(target.area, "animals", cause), stacklevel=2)
     return found
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brainguided.correspondence.bootstrap import PairSums
-from brainguided.rdms.distances import square_matrix, upper_triangle
+from brainguided.rdms.distances import upper_triangle
 from brainguided.rdms.measures import find_measure
 
-LEAST_SIGNAL = 0.2
+LEAST_SIGNAL = 0.1
 """Least signal of a condition, in units of the mean over conditions, that is reckoned with."""
+MOST_WEAK = 0.1
+"""Part of the conditions that may have less before the bias by noise does not count as removed."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class NoiseEffect:
         ``E[d] = offset + gain * truth`` of the RDM of one half of the repetitions.
     offset_full, gain_full : ndarray (pair,) or float
         The same of the RDM of all repetitions.
+    certain : bool
+        Whether nearly all conditions have enough signal to say so.
     """
 
     offset_half: np.ndarray | float
     gain_half: np.ndarray | float
     offset_full: np.ndarray | float
     gain_full: np.ndarray | float
+    certain: bool = True
 
     def remove(self, half: np.ndarray) -> np.ndarray:
         """Return an estimate of the dissimilarities without noise from those of a half."""
@@ -88,79 +92,59 @@ def estimate_effect(
     signal = _estimate_signal((patterns / size[:, None]) ** 2, full, dimensions)
     if signal is None:
         return None
+    least = LEAST_SIGNAL * signal.mean()
+    certain = bool(np.mean(signal < least) <= MOST_WEAK)
+    signal = np.maximum(signal, least)
     gains = [np.sqrt(_pairs(np.multiply, signal / (signal + w))) for w in (half, full)]
-    return NoiseEffect(1 - gains[0], gains[0], 1 - gains[1], gains[1])
-
-
-@dataclass(frozen=True)
-class RdmProducts:
-    """Matrices (condition, condition) of which a ceiling is made, averaged over splits.
-
-    Attributes
-    ----------
-    truth, expected, measured : ndarray
-        Estimates of the RDM without noise and of the one to be expected, and the measured one.
-    truth_squared, product : ndarray
-        Products of the estimate from one half with that from the other half, of the RDM without
-        noise, and of the RDM to be expected.
-    """
-
-    truth: np.ndarray
-    expected: np.ndarray
-    measured: np.ndarray
-    truth_squared: np.ndarray
-    product: np.ndarray
+    return NoiseEffect(1 - gains[0], gains[0], 1 - gains[1], gains[1], certain)
 
 
 def multiply_halves(
     halves: list[tuple[np.ndarray, np.ndarray]], measured: np.ndarray, effect: NoiseEffect
-) -> RdmProducts:
-    """Average over splits what a ceiling is made of; halves and `measured` are vectors (pair,)."""
+) -> np.ndarray:
+    """Return what a ceiling is made of, averaged over splits: six vectors (6, pair).
+
+    Estimates of the RDM without noise and of the one to be expected; products of the estimates
+    from one half with those from the other, of the RDM without noise with itself and with the one
+    to be expected; the measured RDM and its square. Halves and `measured` are vectors (pair,).
+    """
     total = np.zeros((4, measured.size))
     for half in halves:
         a, b = (effect.remove(d) for d in half)
         c, d = effect.add(a), effect.add(b)
         total += (a + b) / 2, (c + d) / 2, a * b, (a * d + b * c) / 2
-    truth, expected, squared, product = (square_matrix(v) for v in total / len(halves))
-    return RdmProducts(truth, expected, square_matrix(measured), squared, product)
+    return np.concatenate([total / len(halves), [measured, measured**2]])
 
 
-def correlate_with_truth(
-    products: RdmProducts, times: np.ndarray, index: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the expected correlation of the measured RDM with that without noise, in each draw.
+def correlate_with_truth(means: np.ndarray, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the expected similarity of the measured RDM and the one without noise.
 
     ``cov(measured, truth) / sqrt(var(truth) var(measured))``; covariances are of estimates from
-    different halves, the noise of which is independent.
+    different halves, the noise of which is independent. Mean products take their place where the
+    comparison does not centre.
 
     Parameters
     ----------
-    products : RdmProducts
-    times : ndarray (draw, unit)
-        How often each unit counts.
-    index : ndarray of int (condition,)
-        Unit of each condition.
+    means : ndarray (6, ...)
+        Means over pairs of the vectors of `multiply_halves`.
+    centred : bool
+        Whether means over pairs are subtracted.
 
     Returns
     -------
-    correlation : ndarray (draw,)
-        0 to 1; 0 where the variance of the RDM without noise is not above 0, or no pair is left.
-    variance : ndarray (draw,)
+    similarity : ndarray (...)
+        0 where the variance of the RDM without noise is not above 0. May be above 1 by chance.
+    variance : ndarray (...)
         That variance.
     """
-    sums = PairSums(index, times.astype(float))
-    pairs = np.maximum(sums(1 - np.eye(len(index))), 1)  # of one condition, drawn alone, are none
-
-    def average(matrix: np.ndarray) -> np.ndarray:
-        return np.asarray(sums(matrix) / pairs)
-
-    truth, measured = average(products.truth), average(products.measured)
-    variance = average(products.truth_squared) - truth**2
-    covariance = average(products.product) - truth * average(products.expected)
-    spread = average(products.measured**2) - measured**2
+    truth, expected, variance, covariance, measured, spread = means
+    if centred:
+        variance = variance - truth**2
+        covariance = covariance - truth * expected
+        spread = spread - measured**2
     defined = (variance > 0) & (spread > 0)
     scale = np.sqrt(np.where(defined, variance * spread, 1.0))
-    return np.where(defined, np.clip(covariance / scale, 0, 1), 0.0), variance
+    return np.where(defined, covariance / scale, 0.0), variance
 
 
 def _estimate_noise(residuals: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float]:
@@ -187,7 +171,7 @@ def _estimate_signal(
     if signal.mean() <= 0:
         return None
     chance = np.mean(4 * signal.mean() * noise + 2 * noise**2) / dimensions
-    return np.asarray(np.maximum(_shrink(signal, chance), LEAST_SIGNAL * signal.mean()))
+    return _shrink(signal, chance)
 
 
 def _shrink(values: np.ndarray, chance: float) -> np.ndarray:

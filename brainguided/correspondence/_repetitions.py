@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from brainguided.rdms.compute import compute_rdms
+from brainguided.rdms.conditions import average_conditions
+from brainguided.rdms.measures import find_measure
 from neural_data.reliability.split_halves import draw_halves
-
-if TYPE_CHECKING:
-    from rsatoolbox.rdm import RDMs
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,11 @@ def gather_repetitions(recording: xr.Dataset, fewest: int) -> Repetitions | None
 
 def halve(
     repetitions: Repetitions, generator: np.random.Generator, rdm: dict[str, Any]
-) -> tuple[RDMs, RDMs]:
-    """Return the RDMs of two random halves of the repetitions of each stimulus at each site."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the dissimilarities (pair,) of two random halves of the repetitions.
+
+    Of each stimulus at each site, whose repetitions are halved whatever their number is.
+    """
     response, counts = repetitions.recording["response"], repetitions.counts
     values = response.values
     priorities = generator.random((1, values.shape[1]))
@@ -63,9 +65,22 @@ def halve(
     for n in np.unique(counts).tolist():
         for mask, half in zip(masks, draw_halves(priorities, n), strict=True):
             mask[:, :n] |= half[0][None, :, None] & (counts == n)[:, None]
-    rdms = []
-    for mask in masks:
-        half = np.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 3)), values, np.nan)
-        part = repetitions.recording.assign(response=response.copy(data=half))
-        rdms.append(compute_rdms(part, **rdm))
-    return rdms[0], rdms[1]
+    masks = masks.reshape(*masks.shape, *[1] * (values.ndim - 3))
+    first, second = (_compute_half(repetitions.recording, mask, rdm) for mask in masks)
+    return first, second
+
+
+def _compute_half(recording: xr.Dataset, mask: np.ndarray, rdm: dict[str, Any]) -> np.ndarray:
+    """Return the dissimilarities (pair,) of the repetitions that a mask leaves."""
+    response = recording["response"]
+    kind = find_measure(rdm["measure"])
+    if kind.distances is not None:
+        total = np.where(mask, response.values, 0.0).sum(1, dtype=float)
+        mean = response.isel(repetition=0).copy(data=total / mask.sum(1))
+        mean = mean.isel(time_bin=0, drop=True, missing_dims="ignore")
+        patterns = average_conditions(mean, rdm["by"]).values
+        if kind.undefined is None or not kind.undefined(patterns)[0].any():
+            return kind.distances(patterns)
+    half = np.where(mask, response.values, np.nan)
+    part = recording.assign(response=response.copy(data=half))
+    return np.asarray(compute_rdms(part, **rdm).dissimilarities[0])

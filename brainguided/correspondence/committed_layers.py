@@ -14,6 +14,7 @@ import numpy as np
 from brainguided.correspondence.bootstrap import weigh_similarity
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.halves import score_committed
+from brainguided.rdms.units import Units
 from neural_data.rounding import is_flat
 
 
@@ -37,19 +38,45 @@ class CommittedLayer:
 
 
 def compare_halves(
-    layers: list[np.ndarray], area: np.ndarray, first: np.ndarray, *, method: str
+    layers: list[np.ndarray],
+    area: np.ndarray,
+    first: np.ndarray,
+    *,
+    method: str,
+    units: Units | None = None,
 ) -> np.ndarray:
-    """Return similarities (half, split, layer) over the pairs of conditions within each half."""
-    if find_comparison(method).draws == "weights":
-        weights = np.concatenate([first, ~first]).astype(float)
-        found = weigh_similarity(layers, [area], weights, method=method)[:, :, 0]
-        return found.reshape(2, len(first), len(layers))
-    return np.array(
-        [
-            [_compare_part(layers, area, members, method) for members in half]
-            for half in (first, ~first)
-        ]
-    )
+    """Return similarities (half, split, layer) over the pairs of conditions within each half.
+
+    Half of the units have half of the pairs within units, but a quarter of those between them.
+    Pairs between units therefore count more, so that both have the share that they have among all
+    units; without this, what conditions of one unit have in common would make halves more similar
+    than the whole. Comparisons that take no weights do without.
+
+    Parameters
+    ----------
+    layers : list of ndarray (pair,)
+    area : ndarray (pair,)
+    first : ndarray of bool (split, condition)
+        The first half of each split, as from `draw_halves`.
+    method : str
+        As for ``compare_rdms``.
+    units : Units, optional
+        By default single conditions.
+    """
+    if find_comparison(method).draws != "weights":
+        return np.array(
+            [
+                [_compare_part(layers, area, members, method) for members in half]
+                for half in (first, ~first)
+            ]
+        )
+    members = np.concatenate([first, ~first]).astype(float)
+    if units is not None:
+        one = np.unique(units.index, return_index=True)[1]
+        members = members[:, one]
+        members *= (units.number - 1) / np.maximum(members.sum(1, keepdims=True) - 1, 1)
+    found = weigh_similarity(layers, [area], members, method=method, units=units)[:, :, 0]
+    return found.reshape(2, len(first), len(layers))
 
 
 def compare_vectors(layers: np.ndarray, area: np.ndarray, method: str) -> np.ndarray:

@@ -40,7 +40,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "best_layer": ("area",), "best_similarity": ("area",), "null_best": ("area",),
     "best_above_null": ("area",), "committed_layer": ("area",), "committed_share": ("area",),
     "committed_similarity": ("area",), "committed_interval": ("area", "bound"),
-    "unit_count": ("area",),
+    "unit_count": ("area",), "degrees_of_freedom": ("area",),
 }  # fmt: skip
 """What a correspondence says of each area, and the dims of it."""
 
@@ -151,8 +151,10 @@ def compute_correspondence(
         `committed_share`, `committed_similarity` (area), `committed_interval` (area, bound):
         that of the similarity of the committed layer; `similarity_by_animal` (layer, area,
         animal) where a recording has two animals or more; `unit_count` (area): how many units
-        were sampled, named by ``attrs["unit"]``. Of fewer than 6 units intervals, p-values and
-        committed layers are NaN (or ""). Coordinate ``depth`` (layer) runs from 0 to 1.
+        were sampled, named by ``attrs["unit"]``; `degrees_of_freedom` (area) of the standard
+        errors of draws, one less than the fewest of the units, sites or animals drawn. Of fewer
+        than 6 units intervals, p-values and committed layers are NaN (or ""). Coordinate
+        ``depth`` (layer) runs from 0 to 1.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from brainguided.rdms.units import FEWEST_UNITS
 from neural_data.errors import raise_problems
 from neural_data.rounding import TOLERANCE
 
@@ -36,7 +37,8 @@ def compare_layers(correspondence: xr.Dataset) -> xr.Dataset:
     -------
     xr.Dataset (area, layer, other_layer, bound)
         `difference`: similarity of ``layer`` minus that of ``other_layer``; `interval` (bound) of
-        95 %; `p_value`; `corrected_p_value`.
+        95 %; `p_value`; `corrected_p_value`. NaN in areas of fewer than 6 units, which have no
+        draws.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def compare_networks(
     ------
     ValueError
         If there are fewer than two networks, they were not compared with the same areas in the
-        same way, one has no draws, or a layer is unknown.
+        same way, one has no draws, or a layer is unknown, as the committed one is of too few units.
     """
     names = list(correspondences)
     if len(names) < 2:
@@ -94,7 +96,7 @@ def compare_networks(
     first = correspondences[names[0]]
     areas = [str(a) for a in first["area"].values]
     for name, one in correspondences.items():
-        _refuse_undrawn(one)
+        _refuse_undrawn(one, name)
         other = [k for k in SHARED if one.attrs.get(k) != first.attrs.get(k)]
         if [str(a) for a in one["area"].values] != areas or other:
             raise ValueError(
@@ -111,7 +113,10 @@ def compare_networks(
     ]
     lacking = [
         f"{name!r} has no layer {row[k]!r}"
-        for row in chosen
+        if row[k]
+        else f"{name!r} has no committed layer in {area}, as with splits=0 or fewer than "
+        f"{FEWEST_UNITS} units: name one with layers="
+        for area, row in zip(areas, chosen, strict=True)
         for k, (name, one) in enumerate(correspondences.items())
         if row[k] not in one["layer"].values
     ]
@@ -136,10 +141,13 @@ def compare_networks(
     return result.assign_attrs({k: first.attrs[k] for k in SHARED if k in first.attrs})
 
 
-def _refuse_undrawn(correspondence: xr.Dataset) -> None:
+def _refuse_undrawn(correspondence: xr.Dataset, name: str = "") -> None:
+    """Raise ValueError where no area has draws."""
+    of = f" of {name!r}" if name else ""
     if "similarity_draws" not in correspondence or not correspondence.sizes.get("bootstrap"):
         raise ValueError(
-            "The correspondence holds no bootstrap draws; compute it with draws of 100 or more."
+            f"The correspondence{of} holds no bootstrap draws; compute it with draws of 100 or "
+            "more."
         )
 
 
@@ -149,14 +157,15 @@ def _tabulate(
     """Return differences of similarities (area, thing), by their draws (area, draw, thing)."""
     dim = next(name for name in coords if name != "area")
     shape = (*estimate.shape, estimate.shape[1])
-    difference, p, corrected = (np.full(shape, np.nan) for _ in range(3))
+    p, corrected = np.full(shape, np.nan), np.full(shape, np.nan)
+    difference = estimate[:, :, None] - estimate[:, None, :]
     interval = np.full((*shape, 2), np.nan)
     for k, (r, drawn) in enumerate(zip(estimate, draws, strict=True)):
-        difference[k] = r[:, None] - r[None, :]
         p[k], corrected[k] = _test_pairs(r, drawn, freedom[k])
         about = drawn - drawn.mean(0)
-        bounds = np.quantile(about[:, :, None] - about[:, None, :], [0.025, 0.975], axis=0)
-        interval[k] = np.moveaxis(difference[k] + bounds, 0, -1)
+        for n in range(len(r)):  # all pairs at once would take the square of the layers' memory
+            bounds = np.quantile(about[:, n : n + 1] - about, [0.025, 0.975], axis=0)
+            interval[k, n] = (difference[k, n] + bounds).T
     dims = ("area", dim, f"other_{dim}")
     return xr.Dataset(
         {
@@ -171,9 +180,8 @@ def _tabulate(
 
 def _find_freedom(correspondence: xr.Dataset) -> list[int]:
     """Return the degrees of freedom of the standard errors of each area."""
-    drawn = str(correspondence.attrs.get("resampled", "stimulus"))
-    if "unit_count" in correspondence and "stimulus" in drawn:
-        return [int(n) - 1 for n in correspondence["unit_count"].values]
+    if "degrees_of_freedom" in correspondence:
+        return [int(n) for n in correspondence["degrees_of_freedom"].values]
     return [MANY] * correspondence.sizes["area"]
 
 
@@ -196,14 +204,15 @@ def _test_pairs(
     z = np.arctanh(np.clip(similarity, -limit, limit))
     about = np.arctanh(np.clip(draws, -limit, limit))
     about = about - about.mean(0)
-    reach = np.quantile(np.abs(about[:, :, None] - about[:, None, :]), 0.95, axis=0)
+    reach = np.stack([np.quantile(np.abs(about - row[:, None]), 0.95, axis=0) for row in about.T])
     error = reach / t.ppf(0.975, freedom)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.abs(z[:, None] - z[None, :]) / error
     alone = np.isfinite(ratio) & (error > 1e-9)  # two layers may be the same but for rounding
     p = 2 * t.sf(ratio, freedom)
-    largest = _draw_largest(np.cov(about, rowvar=False), alone, len(draws), freedom)
-    corrected = (1 + (largest[:, None, None] >= ratio).sum(0)) / (1 + len(draws))
+    largest = np.sort(_draw_largest(np.cov(about, rowvar=False), alone, len(draws), freedom))
+    exceeded = len(largest) - np.searchsorted(largest, ratio)
+    corrected = (1 + exceeded) / (1 + len(draws))
     return np.where(alone, p, np.nan), np.where(alone, np.maximum(p, corrected), np.nan)
 
 

@@ -109,7 +109,7 @@ def measure_spread(
     rests, seconds = np.zeros((number, number)), 0.0
     kind = find_comparison(method)
     y = _scale(area, method)
-    kept = _Sums(units)
+    kept = SumsWithout(units)
     sums_y = (kept(y), kept(y**2))
     for k, layer in enumerate(layers):
         x = _scale(layer, method)
@@ -124,8 +124,7 @@ def measure_spread(
             deviations[:, k] = firsts[:, k]
         else:
             left = _correlate_rest(kept, x, y, sums_y, centred=kind.centres)
-            left = np.arctanh(np.clip(left, -LARGEST, LARGEST))
-            deviations[:, k] = np.sqrt((number - 1) / number) * (left.mean() - left)
+            deviations[:, k] = deviate(np.arctanh(np.clip(left, -LARGEST, LARGEST)))
         rests += rest / many
         second = _sum_pairs(rest)
         seconds += second
@@ -140,6 +139,16 @@ def measure_spread(
         _shrink(firsts - mean, of_others, number, IN_DRAWS),
     )
     return Spread(centre, deviations, error, factors)
+
+
+def deviate(left: np.ndarray) -> np.ndarray:
+    """Return deviations (unit,) that units bring about, from values without each of them.
+
+    Their sum of squares is the squared standard error of the jackknife.
+    """
+    number = len(left)
+    found: np.ndarray = np.sqrt((number - 1) / number) * (left.mean() - left)
+    return found
 
 
 def _shrink(first: np.ndarray, second: float, number: int, units: int) -> float:
@@ -159,7 +168,7 @@ def _sum_pairs(rest: np.ndarray) -> float:
     return float((rest**2).sum() / 2 * (number - 1) / (number - 3))
 
 
-class _Sums:
+class SumsWithout:
     """Sums over the pairs that are left when one unit is left out, for each unit."""
 
     def __init__(self, units: Units) -> None:
@@ -178,7 +187,7 @@ class _Sums:
 
 
 def _correlate_rest(
-    kept: _Sums,
+    kept: SumsWithout,
     x: np.ndarray,
     y: np.ndarray,
     sums_y: tuple[np.ndarray, np.ndarray],

@@ -1,12 +1,14 @@
 """Noise ceilings: known truth, rsatoolbox, and the reliability of real RDMs."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
 import xarray as xr
 from rsatoolbox.inference.noise_ceiling import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs
+from scipy.stats import t
 
 from brainguided.correspondence.ceilings import DEFAULTS, compute_ceiling, compute_noise_ceiling
 from brainguided.correspondence.compute import Inference, correspondence_from_rdms
@@ -55,7 +57,7 @@ def test_the_ceiling_is_the_similarity_of_the_rdm_without_noise(measure) -> None
     for seed in range(8):
         recording, truth = make_recording(seed, signal=0.7)
         ceiling = compute_ceiling(
-            recording, measure=measure, noise="identity", splits=10, draws=50, seed=seed
+            recording, measure=measure, noise="identity", splits=10, seed=seed
         )
         assert bool(ceiling["ceiling_usable"][0])
         plain = "squared euclidean" if measure == "crossnobis" else measure
@@ -73,7 +75,7 @@ def test_the_ceiling_is_that_of_all_repetitions_also_of_an_odd_number(measure, r
     for seed in range(8):
         recording, truth = make_recording(seed, signal=1.2, repetitions=repetitions)
         settings = {"measure": measure, "noise": "diagonal"}
-        ceiling = compute_ceiling(recording, splits=10, draws=0, seed=seed, **settings)
+        ceiling = compute_ceiling(recording, splits=10, seed=seed, **settings)
         found.append(float(ceiling["ceiling"][0]))
         noise = {"IT": compute_noise_precision(recording, method="diagonal")}
         true = compute_rdms(truth, measure=measure, noise=noise)
@@ -108,7 +110,7 @@ def test_noise_that_differs_between_stimuli_is_not_counted_as_signal(measure, ki
     for seed in range(6):
         recording, truth = make_unequal(seed, kind)
         settings = {"measure": measure, "noise": "identity"}
-        ceiling = compute_ceiling(recording, splits=10, draws=0, seed=seed, **settings)
+        ceiling = compute_ceiling(recording, splits=10, seed=seed, **settings)
         assert ceiling["ceiling_unbiased"].all()
         found.append(float(ceiling["ceiling"][0]))
         replicated.append(float(ceiling["reliability"][0]) ** 0.5)
@@ -120,10 +122,29 @@ def test_noise_that_differs_between_stimuli_is_not_counted_as_signal(measure, ki
         assert np.mean(replicated) > np.mean(reached) + 0.03
 
 
+@pytest.mark.parametrize("measure", ["correlation", "squared euclidean", "mahalanobis"])
+def test_what_noise_adds_to_all_distances_is_no_signal_by_cosine(measure) -> None:
+    found, reached, replicated = [], [], []
+    for seed in range(6):
+        recording, truth = make_recording(seed, signal=0.7, repetitions=4)
+        settings = {"measure": measure, "noise": "diagonal"}
+        ceiling = compute_ceiling(recording, splits=10, method="cosine", **settings)
+        assert ceiling["ceiling_unbiased"].all()
+        found.append(float(ceiling["ceiling"][0]))
+        replicated.append(float(ceiling["reliability"][0]) ** 0.5)
+        noise = {"IT": compute_noise_precision(recording, method="diagonal")}
+        true = compute_rdms(truth, measure=measure, noise=noise)
+        measured = compute_rdms(recording, **settings)
+        reached.append(compare_rdms(measured, true, method="cosine")[0, 0])
+    assert np.mean(found) == pytest.approx(np.mean(reached), abs=0.003)
+    if measure == "mahalanobis":
+        assert np.mean(replicated) > np.mean(reached) + 0.01
+
+
 def test_a_ceiling_that_may_count_noise_as_signal_says_so() -> None:
     recording, _ = make_unequal(0, "rate")
     for settings in ({"measure": "poisson"}, {"measure": "euclidean"}, {"method": "spearman"}):
-        ceiling = compute_ceiling(recording, splits=5, draws=0, **settings)
+        ceiling = compute_ceiling(recording, splits=5, **settings)
         assert not ceiling["ceiling_unbiased"].any()
         np.testing.assert_allclose(ceiling["ceiling"], ceiling["reliability"] ** 0.5)
 
@@ -136,7 +157,7 @@ def test_the_ceiling_of_objects_is_that_of_their_mean_patterns(measure) -> None:
         names = [f"o{k % 15}" for k in range(60)]
         recording, truth = (r.assign_coords(object_name=("stimulus", names)) for r in recordings)
         settings = {"measure": measure, "noise": "diagonal", "by": "object_name"}
-        ceiling = compute_ceiling(recording, splits=10, draws=0, seed=seed, **settings)
+        ceiling = compute_ceiling(recording, splits=10, seed=seed, **settings)
         found.append(float(ceiling["ceiling"][0]))
         noise = {"IT": compute_noise_precision(recording, method="diagonal")}
         true = compute_rdms(truth, measure=measure, by="object_name", noise=noise)
@@ -150,7 +171,7 @@ def test_intervals_of_ceilings_hold_the_truth() -> None:
         reached, bounds = [], []
         for seed in range(20):
             recording, truth = make_unequal(seed, kind)
-            found = compute_ceiling(recording, splits=5, draws=100, seed=seed)
+            found = compute_ceiling(recording, splits=5, seed=seed)
             bounds.append(found["ceiling_interval"].values[0])
             reached.append(compare_rdms(compute_rdms(recording), compute_rdms(truth))[0, 0])
         lower, upper = np.array(bounds).T
@@ -171,8 +192,8 @@ def pool_apart(recording):
 def test_sessions_whose_repetitions_have_other_numbers_have_the_same_ceiling() -> None:
     recording, _ = make_recording(0, signal=0.7, repetitions=5)
     apart = pool_apart(recording)
-    expected = compute_ceiling(recording, splits=10, draws=50)
-    found = compute_ceiling(apart, splits=10, draws=50)
+    expected = compute_ceiling(recording, splits=10)
+    found = compute_ceiling(apart, splits=10)
     # the same data; random numbers of twice as many repetitions make other splits
     np.testing.assert_allclose(found["reliability"], expected["reliability"], atol=0.02)
     assert found["ceiling_usable"].all()
@@ -185,10 +206,10 @@ def test_stimuli_shown_once_do_not_cost_the_ceiling_of_the_others() -> None:
     values[[3, 8], 1:] = np.nan
     values[20, 2:, :5] = np.nan
     some = recording.assign(response=recording["response"].copy(data=values))
-    found = compute_ceiling(some, splits=10, draws=0)
+    found = compute_ceiling(some, splits=10)
     assert found["ceiling_stimuli"].values.tolist() == [58]
     rest = [f"im{k}" for k in range(60) if k not in (3, 8)]
-    expected = compute_ceiling(select_recording(some, stimulus=rest), splits=10, draws=0)
+    expected = compute_ceiling(select_recording(some, stimulus=rest), splits=10)
     np.testing.assert_allclose(found["reliability"], expected["reliability"])
     once = np.full(values.shape, np.nan)
     once[:, 0], once[:2] = values[:, 0], values[:2]
@@ -201,7 +222,7 @@ def test_a_given_noise_is_that_of_the_halves_too() -> None:
     recording, _ = make_recording(2, signal=0.5, repetitions=4)
     scale = np.diag(np.geomspace(1e-3, 1e3, 25))
     found = [
-        compute_ceiling(recording, measure="mahalanobis", noise=noise, splits=5, draws=0)
+        compute_ceiling(recording, measure="mahalanobis", noise=noise, splits=5)
         for noise in ("identity", {"IT": scale})
     ]
     assert abs(float(found[0]["reliability"][0] - found[1]["reliability"][0])) > 0.05
@@ -211,7 +232,7 @@ def test_an_rdm_of_noise_has_no_ceiling_that_may_be_divided_by() -> None:
     usable = []
     for seed in range(6):
         recording, _ = make_recording(seed, signal=0.0, repetitions=4, n=30)
-        ceiling = compute_ceiling(recording, splits=10, draws=100, seed=seed)
+        ceiling = compute_ceiling(recording, splits=10, seed=seed)
         usable.append(bool(ceiling["ceiling_usable"][0]))
     assert sum(usable) <= 1
     single = make_recording(0, signal=1.0)[0].isel(repetition=[0])
@@ -223,7 +244,7 @@ def test_an_rdm_of_noise_has_no_ceiling_that_may_be_divided_by() -> None:
 def test_conditions_are_averaged_within_repetitions() -> None:
     recording, _ = make_recording(0, signal=0.5)
     recording = recording.assign_coords(object_name=("stimulus", [f"o{k % 12}" for k in range(60)]))
-    grouped = compute_ceiling(recording, by="object_name", splits=20, draws=20)
+    grouped = compute_ceiling(recording, by="object_name", splits=20)
     response = recording["response"].transpose("stimulus", "repetition", "site").values
     means = np.stack([response[k::12].mean(0) for k in range(12)])
     by_hand = recording_from_arrays(
@@ -234,7 +255,7 @@ def test_conditions_are_averaged_within_repetitions() -> None:
         units="spikes/s",
         source="made up",
     )
-    expected = compute_ceiling(by_hand, splits=20, draws=20)
+    expected = compute_ceiling(by_hand, splits=20)
     np.testing.assert_allclose(grouped["reliability"], expected["reliability"], atol=1e-12)
 
 
@@ -255,7 +276,7 @@ def make_rates(seed: int = 0):
 
 def test_inspection_reliability_and_ceiling_say_one_number_of_a_recording() -> None:
     recording = make_rates()
-    ceiling = compute_ceiling(recording, draws=0)["reliability"].item()
+    ceiling = compute_ceiling(recording)["reliability"].item()
     assert compute_rdm_reliability(recording).item() == pytest.approx(ceiling, abs=0.01)
     said = describe_recording(recording)["reliability V4"]
     assert float(said.split("RDM ")[1]) == pytest.approx(ceiling, abs=0.03)
@@ -265,8 +286,8 @@ def test_a_ceiling_takes_the_settings_of_rdms_with_their_defaults_and_no_others(
     known = list(inspect.signature(compute_rdms).parameters.values())[1:]
     assert {one.name: one.default for one in known} == DEFAULTS
     recording, _ = make_recording(0, signal=0.5)
-    asked = compute_ceiling(recording, splits=5, draws=0, **DEFAULTS)
-    xr.testing.assert_identical(asked, compute_ceiling(recording, splits=5, draws=0))
+    asked = compute_ceiling(recording, splits=5, **DEFAULTS)
+    xr.testing.assert_identical(asked, compute_ceiling(recording, splits=5))
     with pytest.raises(TypeError, match="got nonsense; of the RDM it takes by, measure, noise"):
         compute_ceiling(recording, nonsense="cosine")
 
@@ -283,10 +304,10 @@ def test_sites_are_z_scored_in_all_if_asked_for_and_in_none_else() -> None:
     rdm = compute_rdms(recording, zscore=True)
     np.testing.assert_allclose(rdm.dissimilarities[0], 1 - np.corrcoef(oracle)[pairs], atol=1e-10)
     assert "zscore_sites: 100 sites" in rdm.descriptors["history"]
-    asked = compute_ceiling(recording, zscore=True, splits=20, draws=0)
-    by_hand = compute_ceiling(scored, splits=20, draws=0)
+    asked = compute_ceiling(recording, zscore=True, splits=20)
+    by_hand = compute_ceiling(scored, splits=20)
     np.testing.assert_allclose(asked["ceiling"], by_hand["ceiling"])
-    bare = compute_ceiling(recording, splits=20, draws=0)
+    bare = compute_ceiling(recording, splits=20)
     assert asked["reliability"].item() < bare["reliability"].item() - 0.1
     reliability = compute_rdm_reliability(recording, zscore=True, splits=20).item()
     assert asked["reliability"].item() == pytest.approx(reliability, abs=0.03)
@@ -306,7 +327,7 @@ def test_sites_are_z_scored_in_all_if_asked_for_and_in_none_else() -> None:
 
 def test_reliability_agrees_with_that_of_the_recordings_wing() -> None:
     recording, _ = make_recording(1, signal=0.5)
-    ours = compute_ceiling(recording, splits=60, draws=0)["reliability"].item()
+    ours = compute_ceiling(recording, splits=60)["reliability"].item()
     theirs = compute_rdm_reliability(recording, splits=60, zscore=False).item()
     assert ours == pytest.approx(theirs, abs=0.02)
 
@@ -388,10 +409,11 @@ def test_the_it_of_monkey_and_man_is_as_similar_as_is_known(shared_data) -> None
     assert compare_rdms(*rdms)[0, 0] == pytest.approx(0.49, abs=0.005)
 
 
-def make_categories(seed: int, *, categories: int = 8, each: int = 6):
+def make_categories(seed: int, *, categories: int = 8, each: int = 6, shape: float = 20.0):
     """A recording of categories that differ in how well they are told apart, and the truth."""
     generator = np.random.default_rng([5, seed])
-    centres = generator.normal(size=(categories, 6)) * generator.gamma(2, 0.5, (categories, 1))
+    strength = generator.gamma(shape, 1 / shape, (categories, 1))
+    centres = generator.normal(size=(categories, 6)) * strength
     points = np.repeat(centres, each, axis=0)
     points = points + 0.3 * generator.normal(size=points.shape)
     signal = (points @ np.random.default_rng(1).normal(size=(6, 40)))[:, None]
@@ -406,27 +428,78 @@ def make_categories(seed: int, *, categories: int = 8, each: int = 6):
 
 
 @pytest.mark.filterwarnings("ignore:Conditions are grouped")
-def test_intervals_of_ceilings_over_categories_are_wider_than_those_over_single_stimuli() -> None:
-    reached, bounds = [], {None: [], "stimulus": []}
-    for seed in range(20):
-        recording, truth = make_categories(seed)
-        reached.append(compare_rdms(compute_rdms(recording), compute_rdms(truth))[0, 0])
+def test_intervals_of_ceilings_over_eight_categories_hold_the_truth() -> None:
+    truth, bounds = [], {None: [], "stimulus": []}
+    for seed in range(40):
+        recording, noiseless = make_categories(seed)
+        truth.append(compare_rdms(compute_rdms(recording), compute_rdms(noiseless))[0, 0])
         for unit, found in bounds.items():
-            one = compute_ceiling(recording, splits=5, draws=100, seed=seed, unit=unit)
+            one = compute_ceiling(recording, splits=4, seed=seed, unit=unit)
             assert one.attrs["unit"] == (unit or "category")
             found.append(one["ceiling_interval"].values[0])
     held = {}
     for unit, found in bounds.items():
         lower, upper = np.array(found).T
-        held[unit] = np.mean((lower < np.mean(reached)) & (np.mean(reached) < upper))
-    assert held[None] >= max(0.7, held["stimulus"] + 0.2)
+        held[unit] = np.mean((lower < np.mean(truth)) & (np.mean(truth) < upper))
+    assert held[None] >= 0.9 > held["stimulus"]
+
+
+def test_the_ceiling_of_categories_of_very_little_signal_says_that_it_may_be_biased() -> None:
+    alike, differing = (
+        compute_ceiling(make_categories(0, shape=shape)[0], splits=2) for shape in (20.0, 0.5)
+    )
+    assert alike["ceiling_unbiased"].all()
+    assert not differing["ceiling_unbiased"].any()
+    plain = compute_ceiling(make_categories(0, shape=0.5)[0], splits=2, measure="squared euclidean")
+    assert plain["ceiling_unbiased"].all()
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_the_interval_of_a_ceiling_is_a_jackknife_over_units(method) -> None:
+    recording = make_categories(3, each=4)[0]
+    ceiling = compute_ceiling(recording, splits=6, method=method)
+    left = []
+    for category in np.unique(recording["category"]):
+        rest = recording["stimulus"].values[recording["category"].values != category]
+        part = select_recording(recording, stimulus=rest.tolist())
+        left.append(float(compute_ceiling(part, splits=6, method=method)["ceiling"][0]))
+    reach = t.ppf(0.975, 7) * np.sqrt(7 / 8 * np.sum((np.array(left) - np.mean(left)) ** 2))
+    lower, upper = ceiling["ceiling_interval"].values[0]
+    # noise is estimated anew from fewer stimuli here
+    assert upper - lower == pytest.approx(2 * reach, rel=0.2) or upper == 1
+    assert float(ceiling["ceiling"][0]) - lower == pytest.approx(reach, rel=0.3)
+
+
+def test_corrected_intervals_hold_the_similarity_to_the_rdm_without_noise() -> None:
+    weights = np.random.default_rng(2).normal(size=(40, 12))
+    truth, bounds, naive = [], [], []
+    for seed in range(40):
+        recording, noiseless = make_categories(seed)
+        patterns = noiseless["response"].values[:, 0] @ weights
+        layer = compute_rdms(
+            xr.DataArray(
+                patterns,
+                dims=("stimulus", "unit"),
+                coords={"stimulus": recording["stimulus"].values},
+            )
+        )
+        truth.append(compare_rdms(layer, compute_rdms(noiseless))[0, 0])
+        how = Inference(draws=2, permutations=0, splits=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = correspondence_from_rdms(layer, make_teacher(recording), inference=how)
+        bounds.append(found["corrected_interval"].values[0, 0])
+        naive.append(found["similarity_interval"].values[0, 0] / found["ceiling"].values)
+    lower, upper = np.array(bounds).T
+    assert np.mean((lower < np.mean(truth)) & (np.mean(truth) < upper)) >= 0.85
+    assert not np.allclose(bounds, naive, atol=0.01)
 
 
 @pytest.mark.parametrize("method", ["pearson", "cosine"])
 def test_units_of_one_condition_are_drawn_as_conditions(method) -> None:
     recording = make_categories(0, categories=20, each=1)[0]
     found = [
-        compute_ceiling(recording, splits=3, draws=50, method=method, unit=unit)
+        compute_ceiling(recording, splits=3, method=method, unit=unit)
         for unit in ("category", "stimulus")
     ]
     np.testing.assert_allclose(found[0]["ceiling_interval"], found[1]["ceiling_interval"])
@@ -435,21 +508,28 @@ def test_units_of_one_condition_are_drawn_as_conditions(method) -> None:
 @pytest.mark.parametrize("method", ["pearson", "cosine"])
 def test_a_ceiling_of_few_units_has_no_interval_and_is_usable(method) -> None:
     recording = make_categories(1, categories=4, each=8)[0]
-    found = compute_ceiling(recording, splits=5, draws=100, method=method)
+    found = compute_ceiling(recording, splits=5, method=method)
     assert np.isnan(found["ceiling_interval"]).all()
     assert found["ceiling_usable"].all()
     with pytest.raises(ValueError, match="4 groups of 32"):
-        compute_ceiling(recording, splits=5, draws=100, unit="category")
+        compute_ceiling(recording, splits=5, unit="category")
+
+
+def make_teacher(recording) -> Teacher:
+    """A teacher whose categories only the images name."""
+    number = recording.sizes["stimulus"]
+    pixels = np.random.default_rng(0).integers(0, 256, (number, 4, 4, 3)).astype("uint8")
+    images = stimuli_from_arrays(
+        pixels, stimulus=recording["stimulus"].values.tolist(), source="made up"
+    ).assign_coords(category=recording["category"])
+    return Teacher.from_recording(recording.drop_vars("category"), images)
 
 
 def test_the_ceiling_of_a_correspondence_takes_the_units_that_only_the_images_name() -> None:
     recording = make_categories(0)[0]
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 4, 4, 3)).astype("uint8")
-    images = stimuli_from_arrays(
-        pixels, stimulus=recording["stimulus"].values.tolist(), source="made up"
-    ).assign_coords(category=recording["category"])
-    teacher = Teacher.from_recording(recording.drop_vars("category"), images)
     how = Inference(draws=40, permutations=0, splits=4)
-    found = correspondence_from_rdms(compute_rdms(recording), teacher, inference=how)
-    expected = compute_ceiling(recording, splits=4, draws=40)
+    found = correspondence_from_rdms(
+        compute_rdms(recording), make_teacher(recording), inference=how
+    )
+    expected = compute_ceiling(recording, splits=4)
     np.testing.assert_allclose(found["ceiling_interval"], expected["ceiling_interval"])

@@ -11,8 +11,8 @@ from torch import nn
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.commands.correspondences import describe_correspondence
-from brainguided.correspondence import compare_layers, compute_hierarchy
-from brainguided.correspondence._area_map import SiteResponses, draw_similarity, draw_sites
+from brainguided.correspondence import compare_layers, compare_networks, compute_hierarchy
+from brainguided.correspondence._intervals import SiteResponses, draw_similarity, draw_sites
 from brainguided.correspondence.ceilings import compute_ceiling
 from brainguided.correspondence.committed_layers import (
     commit_layer,
@@ -136,6 +136,8 @@ def test_of_too_few_units_no_interval_test_or_committed_layer_is_given(macaque, 
     assert np.isnan(order["index_interval"]).all()
     assert np.isnan(order["positive_share"]).all()
     assert np.isnan(compare_layers(found)["corrected_p_value"]).all()
+    with pytest.raises(ValueError, match=r"no committed layer in V4, as with .*fewer than 6 units"):
+        compare_networks({"one": found, "other": found})
     assert "other units of: session" in describe_correspondence(found)
     with pytest.warns(UserWarning, match="2 units"):
         sites = correspondence_from_rdms(
@@ -237,7 +239,7 @@ def test_intervals_over_three_animals_hold_the_similarity_of_other_animals() -> 
         patterns = record(np.random.default_rng([2, k]))
         area = pattern_distances(patterns, "correlation")
         responses, how = SiteResponses(patterns, animals), Inference(("animal",), draws=200)
-        _, interval = draw_similarity([layer], area, how, responses=responses, seed=k)
+        interval = draw_similarity([layer], area, how, responses=responses, seed=k).interval
         held.append(interval[0, 0] < truth < interval[0, 1])
     assert np.mean(held) >= 0.9
 
@@ -264,6 +266,29 @@ def test_dead_layers_are_undefined_and_never_chosen(macaque) -> None:
     assert np.isnan(found["similarity_interval"].sel(layer="2")).all()
     assert set(found["best_layer"].values.tolist()) == {"0"}
     assert set(found["committed_layer"].values.tolist()) == {"0"}
+
+
+@pytest.mark.parametrize("method", ["pearson", "cosine"])
+def test_a_single_layer_is_as_similar_in_halves_of_categories_as_in_all(method) -> None:
+    """Pairs within a category are twice as large a part of the pairs of a half."""
+    generator = np.random.default_rng(0)
+    units = Units("category", (np.repeat(np.arange(8), 8),))
+    first = draw_halves(units, 10, 0)
+    found, plain, whole = [], [], []
+    for _ in range(30):
+        area, layer = (
+            pattern_distances(
+                generator.normal(size=(8, 40))[units.index] + 2 * generator.normal(size=(64, 40)),
+                "correlation",
+            )
+            for _ in range(2)
+        )
+        found.append(compare_halves([layer], area, first, method=method, units=units).mean())
+        plain.append(compare_halves([layer], area, first, method=method).mean())
+        whole.append(compare_vectors(layer[None], area, method)[0])
+    assert np.mean(found) == pytest.approx(np.mean(whole), abs=0.01)
+    if method == "pearson":
+        assert np.mean(plain) > np.mean(whole) + 0.03
 
 
 def test_a_layer_chosen_and_scored_on_the_same_half_would_be_too_good() -> None:
@@ -326,9 +351,9 @@ def test_the_ceiling_of_a_correspondence_has_the_noise_of_its_teacher(macaque, n
     teacher = Teacher.from_recording(recording, stimuli, measure="mahalanobis", noise=noise)
     few = Inference(draws=0, permutations=0, splits=5)
     found = compute_correspondence(network, teacher, inference=few)
-    expected = compute_ceiling(recording, measure="mahalanobis", noise=noise, splits=5, draws=0)
+    expected = compute_ceiling(recording, measure="mahalanobis", noise=noise, splits=5)
     np.testing.assert_allclose(found["ceiling"], expected["ceiling"].sel(area=found["area"]))
-    other = compute_ceiling(recording, measure="mahalanobis", splits=5, draws=0)
+    other = compute_ceiling(recording, measure="mahalanobis", splits=5)
     assert not np.allclose(expected["ceiling"], other["ceiling"], atol=0.01)
     assert found["ceiling_stimuli"].values.tolist() == [stimuli.sizes["stimulus"]] * 2
     animal = recording["animal"].values[recording["area"].values == "V4"] == "A"

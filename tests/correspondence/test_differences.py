@@ -30,7 +30,7 @@ def correspondence_of(layers, area, draws: int, seed: int, units=None) -> xr.Dat
                 spread.draw(draws, seed)[:, :, None],
             ),
         },
-        coords={"layer": names, "area": ["IT"], "unit_count": ("area", [spread.freedom + 1])},
+        coords={"layer": names, "area": ["IT"], "degrees_of_freedom": ("area", [spread.freedom])},
     )
 
 
