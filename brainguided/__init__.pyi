@@ -62,6 +62,7 @@ from .engines import (
 )
 from .guidance import (
     PaperReward as PaperReward,
+    RobustReward as RobustReward,
     Target as Target,
     Teacher as Teacher,
     WeightedReward as WeightedReward,

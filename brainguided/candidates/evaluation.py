@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 import xarray as xr
 
 from brainguided.architectures import Architecture
-from brainguided.candidates.accuracy import compute_performance, recompute_batch_norm
 from brainguided.candidates.images import ImageSet
+from brainguided.candidates.rivals import check_rivals, compute_statistics
+from brainguided.candidates.rungs import measure_rung
 from brainguided.candidates.training import (
     DivergedError,
     Training,
@@ -24,13 +26,13 @@ from brainguided.candidates.training import (
     single_thread,
     train_network,
 )
+from brainguided.guidance.controls import Measured, describe_controls
 from brainguided.guidance.rewards import PaperReward, Reward
-from brainguided.guidance.similarity import compute_similarity
+from brainguided.guidance.scoring import Scorer
 from brainguided.guidance.target import fingerprint
 from brainguided.guidance.teacher import Teacher
 from brainguided.journal.measurement import ROUNDED, Measurement, Rung, Values
 from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
-from brainguided.networks.preprocessing import Preprocessing
 from neural_data.errors import check_type
 
 BATCH_NORMS = ("recomputed", "running")
@@ -56,6 +58,10 @@ class Task:
         Statistics of batch normalisation with which a candidate is measured: those of the same
         512 training images at every rung, the untrained one included, or the running averages
         of its training, which lag behind and at step 0 are a mean of 0 and a variance of 1.
+    controls : sequence of Target, Shuffles or Copies
+        What is measured beside the areas and earns nothing, see `guidance.controls.make_controls`.
+    rivals : sequence of str
+        Scores of the untrained network that need no teacher, of `candidates.rivals.RIVALS`.
     """
 
     images: ImageSet
@@ -63,8 +69,13 @@ class Task:
     training: Training = field(default_factory=Training)
     reward: Reward = field(default_factory=PaperReward)
     batch_norm: str = "recomputed"
+    controls: Sequence[Measured] = ()
+    rivals: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rivals", check_rivals(self.rivals))
+        if self.controls and self.teacher is None:
+            raise ValueError("Controls belong to areas; give a teacher, or leave them out.")
         if self.batch_norm not in BATCH_NORMS:
             raise ValueError(f"batch_norm is {self.batch_norm!r}; expected one of {BATCH_NORMS}.")
         check_type(
@@ -79,7 +90,13 @@ class Task:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what workers are sent: no recordings."""
-        return {**vars(self), "_recorded": self.teacher}
+        kept = {name: value for name, value in vars(self).items() if name != "scorer"}
+        return {**kept, "_recorded": self.teacher}
+
+    @cached_property
+    def scorer(self) -> Scorer | None:
+        """What compares networks with areas and controls; made once in each process."""
+        return None if self.teacher is None else Scorer(self.teacher, self.controls)
 
     @property
     def recorded_teacher(self) -> Teacher | None:
@@ -119,6 +136,8 @@ class Task:
             "training": training,
             "batch_norm": self.batch_norm,
             "reward": self.reward.describe(),
+            **({"controls": describe_controls(self.controls)} if self.controls else {}),
+            **({"rivals": list(self.rivals)} if self.rivals else {}),
         }
 
 
@@ -285,16 +304,18 @@ def _evaluate(
         with single_thread():
             network = build_network(architecture, n_classes=len(task.images.classes), seed=seed)
             earned["n_parameters"] = count_parameters(network)
-            found = replace(found, statistics={"parameters": float(earned["n_parameters"])})
             reason = ""
+            statistics = compute_statistics(network, architecture, task.images, names=task.rivals)
+            found = replace(found, statistics=statistics)
             with on_device(network, task.training.device):
                 losses = _train_and_measure(network, task, seed, measured)
         kept = tuple(round(loss, ROUNDED) for loss in losses.tolist())
         found = replace(found, rungs=tuple(measured), losses=kept)
         earned |= _summarize(found)
-        earned["reward"] = task.reward(found)
-        if not np.isfinite(earned["reward"]):
-            raise DivergedError(f"the reward is {earned['reward']}")
+        if not getattr(task.reward, "phase", 0):  # else it is known from several candidates only
+            earned["reward"] = task.reward(found)
+            if not np.isfinite(earned["reward"]):
+                raise DivergedError(f"the reward is {earned['reward']}")
     except DivergedError as error:
         reason = "nan"
         made = task.training.steps if error.steps is None else error.steps
@@ -337,54 +358,19 @@ def _train_and_measure(
     network: BlueprintNetwork, task: Task, seed: int, measured: list[Rung]
 ) -> np.ndarray:
     """Train a candidate, append what it shows at each rung, and return its losses."""
-    images, training = task.images, task.training
-    inputs = Preprocessing(size=images.image_size)
+    images = task.images
 
     def measure(step: int, losses: np.ndarray) -> None:
-        if task.batch_norm == "recomputed":
-            recompute_batch_norm(
-                network,
-                images.train_images,
-                batch_size=training.batch_size,
-                precision=training.precision,
-            )
-        performance, cross_entropy = compute_performance(
-            network,
-            images.validation_images,
-            images.validation_labels,
-            precision=training.precision,
-        )
-        similarity = {}
-        if task.teacher is not None:
-            similarity = _as_dict(compute_similarity(network, task.teacher, preprocessing=inputs))
-        measured.append(
-            Rung(
-                step,
-                performance=performance,
-                cross_entropy=cross_entropy,
-                examples=step * training.batch_size,
-                similarity=similarity,
-            )
-        )
+        measured.append(measure_rung(network, task, step))
 
     return train_network(
         network,
         images.train_images,
         images.train_labels,
-        training=training,
+        training=task.training,
         seed=seed,
         on_rung=measure,
     )
-
-
-def _as_dict(table: xr.DataArray) -> dict[str, dict[str, float | None]]:
-    return {
-        str(area): {
-            str(layer): None if np.isnan(r) else float(r)
-            for layer, r in zip(table["layer"].values, column, strict=True)
-        }
-        for area, column in zip(table["area"].values, table.values.T, strict=True)
-    }
 
 
 def _is_memory(error: Exception) -> bool:

@@ -41,7 +41,8 @@ def add_verbs(verbs: Any) -> None:
         metavar="COL",
         nargs="+",
         required=True,
-        help="column that searches are told; of a run: P, TG, P+TG, P+0.5*TG; several compare",
+        help="column that searches are told; of a run: P, TG, P+0.5*TG, any sum of what was "
+        "measured as P+0.3*IT@50, paper, robust; several compare",
     )
     one.add_argument("--cost", metavar="COL", help="column of the cost of an evaluation")
     one.add_argument(
@@ -57,7 +58,7 @@ def add_verbs(verbs: Any) -> None:
         help="of a run: CSV file with the columns candidate and score, in place of --score",
     )
     one.add_argument("--units", default="s", help="of the cost (%(default)s)")
-    one.add_argument("--step", type=whole, help="of a run: the checkpoint of P and TG")
+    one.add_argument("--step", type=whole, help="of a run: the rung, default the last")
     one.add_argument("--budget", type=float, required=True, help="cost that a search may spend")
     one.add_argument("--controller", metavar="NAME", nargs="+", required=True)
     one.add_argument("--seeds", type=whole, default=100, help="searches of each (%(default)s)")

@@ -46,8 +46,19 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "repair", repair, example="brainguided repair runs/first")
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
 
-    one = add_verb(verbs, "report", report, example="brainguided report runs/first")
+    one = add_verb(
+        verbs,
+        "report",
+        report,
+        example='brainguided report runs/first --reward "P+0.5*IT@50"',
+    )
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
+    one.add_argument(
+        "--reward",
+        metavar="SUM",
+        help="another than that of the search: any sum of what was measured, paper or robust; the "
+        "report is written into DIR/another_reward",
+    )
 
     one = add_verb(
         verbs,
@@ -210,10 +221,12 @@ def repair(arguments: argparse.Namespace) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """Write the figures and the page of a run."""
-    from brainguided.reports.page import describe_winner, write_report
+    from brainguided.reports.page import write_report
+    from brainguided.reports.summary import describe_winner
 
-    written = write_report(arguments.out)
-    print(describe_winner(arguments.out), *written, sep="\n")
+    reward = getattr(arguments, "reward", None)  # of the verb report alone
+    written = write_report(arguments.out, reward=reward)
+    print(describe_winner(arguments.out, reward=reward), *written, sep="\n")
 
 
 def finalists(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@ from .rewards import (
     FunctionReward as FunctionReward,
     PaperReward as PaperReward,
     Reward as Reward,
+    RobustReward as RobustReward,
     WeightedReward as WeightedReward,
     parse_reward as parse_reward,
 )

@@ -6,14 +6,27 @@ A reward is chosen before a search and can be changed on its journal afterwards,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from brainguided.guidance.robust import RobustReward
+from brainguided.journal.attempts import Attempt
 from brainguided.journal.measurement import Measurement
 
+__all__ = [
+    "FunctionReward",
+    "PaperReward",
+    "Reward",
+    "RobustReward",
+    "WeightedReward",
+    "parse_reward",
+    "read_value",
+    "reward_anew",
+    "settle_reward",
+]
 _NAMES = {"P": "performance"}
 _WEIGHT = r"(?:\d+\.?\d*|\.\d+)\s*\*"
 _TERM = re.compile(rf"(?P<weight>-?\s*{_WEIGHT})?\s*(?P<name>[^\W\d].*)")
@@ -197,20 +210,20 @@ def parse_reward(text: str) -> Reward:
     ----------
     text : str
         "P+0.5*TG", "P + 0.3*committed IT@50 - 0.05*log_parameters": numbers of the measurement
-        with their weights, P being "performance"; or "paper".
+        with their weights, P being "performance"; or "paper" or "robust".
 
     Returns
     -------
     Reward
-        A `WeightedReward`; `PaperReward` for "paper".
+        A `WeightedReward`, or that of the name.
 
     Raises
     ------
     ValueError
         It cannot be read.
     """
-    if text.strip() == "paper":
-        return PaperReward()
+    if text.strip() in _PRESETS:
+        return _PRESETS[text.strip()]()
     terms: dict[str, float] = {}
     parts = re.sub(rf"\+?\s*-\s*(?={_WEIGHT})", "+-", text.strip()).removeprefix("+").split("+")
     for part in parts:
@@ -223,6 +236,72 @@ def parse_reward(text: str) -> Reward:
             )
         terms[name] = float((match["weight"] or "1").rstrip("* ").replace(" ", ""))
     return WeightedReward(terms)
+
+
+_PRESETS: dict[str, Callable[[], Reward]] = {"paper": PaperReward, "robust": RobustReward}
+
+
+def settle_reward(reward: Reward, results: Iterable[Attempt]) -> Reward:
+    """Return a reward that can be computed: one that standardises, by the first candidates.
+
+    Parameters
+    ----------
+    reward : Reward
+    results : iterable of Attempt
+        Of a search, by candidate; not looked at where nothing is standardised.
+
+    Returns
+    -------
+    Reward
+
+    Raises
+    ------
+    ValueError
+        Too little was measured.
+    """
+    if not isinstance(reward, RobustReward) or not reward.phase:
+        return reward
+    first = [
+        result.measurement
+        for result in results
+        if result.candidate < reward.phase
+        and result.outcome == "done"
+        and result.duplicate_of is None
+    ]
+    return reward.freeze(first)
+
+
+def reward_anew(results: Sequence[Attempt], reward: Reward) -> list[Attempt]:
+    """Return the results of a search with what another reward gives for the same measurements.
+
+    Parameters
+    ----------
+    results : sequence of Attempt
+        By candidate.
+    reward : Reward
+
+    Returns
+    -------
+    list of Attempt
+        Failed candidates have the lowest reward so far, None before there is one.
+
+    Raises
+    ------
+    ValueError
+        A candidate was not measured as the reward asks for.
+    """
+    reward, lowest = settle_reward(reward, results), None
+    found = []
+    for result in results:
+        value = lowest
+        if result.outcome == "done":
+            try:
+                value = reward(result.measurement)
+            except ValueError as error:
+                raise ValueError(f"Candidate {result.candidate}: {error}") from error
+            lowest = value if lowest is None else min(lowest, value)
+        found.append(replace(result, reward=value))
+    return found
 
 
 def _check_number(name: str, value: Any) -> None:

@@ -34,7 +34,8 @@ class Records:
 
         An "ask" holds ``first_candidate`` and ``architectures`` (JSON), a "tell" ``candidates``
         and ``rewards``, and so does a "correct": those that had failed when they were told. An
-        "earlier" holds ``architectures`` and ``rewards`` of an earlier search.
+        "earlier" holds ``architectures`` and ``rewards`` of an earlier search, a "frozen" the
+        ``terms`` by which a reward standardises from then on.
         """
         return [
             (kind, json.loads(payload))

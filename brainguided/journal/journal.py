@@ -206,7 +206,7 @@ class Journal(Records):
         duplicates: Sequence[Attempt],
         state: dict[str, Any] | None = None,
     ) -> None:
-        """Record as event `seq` what was told: duplicates, rewards of failures, all at once.
+        """Record as event `seq` what was told: duplicates, rewards not known before, all at once.
 
         `state`, of the search after it, replaces the one kept before.
         """
@@ -215,8 +215,8 @@ class Journal(Records):
                 self._insert(duplicate)
             for candidate, reward in rewards.items():
                 changed = self._connection.execute(
-                    "UPDATE evaluation SET reward = ? WHERE candidate = ? AND outcome = 'failed' "
-                    "RETURNING attempt",
+                    "UPDATE evaluation SET reward = ? WHERE candidate = ? AND (outcome = 'failed' "
+                    "OR outcome = 'done' AND reward IS NULL) RETURNING attempt",
                     (reward, candidate),
                 ).fetchall()
                 for (attempt,) in changed:
@@ -231,6 +231,15 @@ class Journal(Records):
                     "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)", (seq + 1, dump(state))
                 )
                 self._chain("snapshot", 1)
+
+    def record_frozen(self, seq: int, terms: Mapping[str, Sequence[float]]) -> None:
+        """Record as event `seq` the values by which a reward standardises from then on."""
+        payload = {"terms": {name: list(values) for name, values in terms.items()}}
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO event VALUES (?, 'frozen', ?)", (seq, dump(payload))
+            )
+            self._chain("event", seq)
 
     def record_correction(
         self, seq: int, rewards: Mapping[int, float], duplicates: Sequence[Attempt]

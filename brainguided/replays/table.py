@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 
 from brainguided.architectures import Architecture
-from brainguided.guidance.rewards import PaperReward, Reward, WeightedReward, parse_reward
+from brainguided.guidance.rewards import (
+    PaperReward,
+    Reward,
+    WeightedReward,
+    parse_reward,
+    settle_reward,
+)
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement
@@ -224,6 +230,7 @@ def table_from_run(
     with Journal.read(out) as journal:
         results = journal.results()
     results = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
+    told_by = settle_reward(told_by, [replace(r, measurement=_cut(r, step)) for r in results])
     scores = _read_finalists(out) if score == "finalists" else score
     if isinstance(scores, Mapping):
         results = _choose_scored(results, scores, out)
@@ -259,11 +266,19 @@ def table_from_run(
 
 def _tell(reward: Reward, result: Attempt, step: int | None) -> tuple[float, Measurement]:
     """Return the reward of a candidate and the measurement that it is of."""
+    measured = _cut(result, step)
+    try:
+        return reward(measured), measured
+    except ValueError as error:
+        raise ValueError(f"Candidate {result.candidate}: {error}") from error
+
+
+def _cut(result: Attempt, step: int | None) -> Measurement:
+    """Return what was measured up to a rung."""
     if not result.measurement.rungs:
         raise ValueError(f"Candidate {result.candidate} was not measured, so it has no reward.")
     try:
-        measured = result.measurement.up_to(step)
-        return reward(measured), measured
+        return result.measurement.up_to(step)
     except ValueError as error:
         raise ValueError(f"Candidate {result.candidate}: {error}") from error
 

@@ -20,13 +20,15 @@ from matplotlib.figure import Figure
 from brainguided import __version__
 from brainguided.architectures import Architecture
 from brainguided.engines.output import escape_controls
+from brainguided.guidance.rewards import Reward
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.exports import find_winner
-from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.journal import JournalError
 from brainguided.plot import plot_architecture, plot_correspondence, plot_rdms, plot_search
 from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
+from brainguided.reports._rewarded import read_rewarded
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.origin import is_simulated
 from neural_data.storage.aside import write_whole
@@ -52,7 +54,7 @@ code{background:#f2f2f2;padding:.1rem .25rem} figure{margin:1rem 0} figcaption{f
 """
 
 
-def write_report(out: str | os.PathLike[str]) -> list[Path]:
+def write_report(out: str | os.PathLike[str], *, reward: str | Reward | None = None) -> list[Path]:
     """Write the figures and the page of a run, finished or not.
 
     Reads the journal without disturbing a search that is running. Nothing but the run folder is
@@ -62,6 +64,9 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
     ----------
     out : path
         The run folder.
+    reward : str or Reward, optional
+        In place of that of the search, for what was measured: "P+0.5*IT@50", see `parse_reward`.
+        The report is then written into the folder ``another_reward`` in the run folder.
 
     Returns
     -------
@@ -79,12 +84,13 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
         The folder holds no journal.
     JournalError
         The journal is damaged or holds no finished candidate.
+    ValueError
+        The reward cannot be read, or asks for what was not measured.
     OSError
         The folder cannot be written.
     """
     folder = Path(out)
-    with Journal.read(folder) as journal:
-        results, config, run = journal.results(), journal.config or {}, journal.to_xarray()
+    results, config, run, said = read_rewarded(folder, reward)
     if not results:
         raise JournalError(
             f"{folder} holds no finished candidate yet. Start the same search again, then report."
@@ -92,7 +98,7 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
     teacher = (config.get("task") or {}).get("teacher") or []
     winner = find_winner(results)
     draw: dict[str, Callable[[], Figure]] = {"search.png": lambda: _draw_search(run)}
-    remarks = []
+    remarks = [said] if said else []
     if winner is not None:
         draw["architecture.png"] = lambda: _draw_architecture(winner)
     if winner is not None and winner.similarity:
@@ -114,35 +120,12 @@ def write_report(out: str | os.PathLike[str]) -> list[Path]:
         except Exception as error:  # the page is written whatever a figure fails of
             remarks.append(f"{name} could not be drawn ({type(error).__name__}: {error}).")
     page = _build_page(folder, results, run, config, drawn, remarks)
-    written = [write_whole(folder / name, content) for name, content in drawn.items()]
+    place = folder if reward is None else folder / "another_reward"
+    place.mkdir(exist_ok=True)
+    written = [write_whole(place / name, content) for name, content in drawn.items()]
     for name in {"rdms.png", "correspondence.png", "architecture.png"} - drawn.keys():
-        (folder / name).unlink(missing_ok=True)
-    return [*written, write_whole(folder / "report.html", page)]
-
-
-def describe_winner(out: str | os.PathLike[str]) -> str:
-    """Say in a few lines what won a run, and that its teacher was simulated if it was.
-
-    Raises
-    ------
-    FileNotFoundError
-        The folder holds no journal.
-    JournalError
-        The journal is damaged.
-    """
-    with Journal.read(out) as journal:
-        winner, config = find_winner(journal.results()), journal.config or {}
-    if winner is None:
-        return "No candidate has succeeded so far."
-    lines = [f"winner: candidate {winner.candidate}, reward {winner.reward:.4f}"]
-    lines.append(f"  P (validation accuracy) {winner.performance:.4f}")
-    if winner.guidance is not None:
-        simulated = is_simulated(*((config.get("task") or {}).get("teacher") or []))
-        kind = " of simulated areas" if simulated else ""
-        lines.append(f"  TG (RDM similarity{kind}) {winner.guidance:.4f}")
-    for area, layer in winner.best_layers.items():
-        lines.append(f"  {area}: {layer}, r = {winner.similarity[area][layer]:.4f}")
-    return "\n".join(lines)
+        (place / name).unlink(missing_ok=True)
+    return [*written, write_whole(place / "report.html", page)]
 
 
 def _draw_search(run: xr.Dataset) -> Figure:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -14,11 +13,11 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
-from brainguided.engines.output import clean
+from brainguided.guidance.rewards import Reward
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import Journal, JournalError
-from brainguided.journal.measurement import Measurement
+from brainguided.search._first_phase import FirstPhase
 
 WINDOW = 40  # evaluations watched for failures
 _SNAPSHOT = 500  # candidates between two saved states of the controller
@@ -31,11 +30,11 @@ class SearchState:
         self,
         controller: Controller,
         journal: Journal,
-        reward: Callable[[Measurement], float] | None = None,
+        reward: Reward | None = None,
     ) -> None:
         self.controller = controller
         self.journal = journal
-        self.reward = reward
+        self.first = FirstPhase(controller, reward)
         self.events = 0  # asks and tells so far
         self.asked = 0
         self.told = 0
@@ -73,17 +72,18 @@ class SearchState:
             self.asked, self.told, self._saved = state["asked"], state["told"], state["told"]
             for candidate, text in state["open"]:
                 self.open[candidate] = Architecture.from_json(text)
+        for frozen in self.journal.payloads("frozen"):
+            self.first.thaw(frozen)
         for kind, payload in self.journal.events(self.events):
             if kind == "ask":
                 self._replay_ask(payload)
-            elif kind == "earlier":
-                pass  # learned at the first ask
+            elif kind in ("earlier", "frozen"):
+                pass  # learned at the first ask; known already
             elif kind == "correct":
                 self._correct(payload["candidates"], payload["rewards"])
             else:
                 told = [self.open.pop(candidate) for candidate in payload["candidates"]]
-                self.controller.tell(told, payload["rewards"])
-                self.told += len(told)
+                self._tell(told, payload["rewards"])
             self.events += 1
         summaries = self.journal.summaries()
         for candidate, (key, *_) in summaries.items():
@@ -177,10 +177,18 @@ class SearchState:
         for result in results:
             self._remember("done", result.reward)
 
+    def _tell(self, told: Sequence[Architecture], rewards: Sequence[float | None]) -> None:
+        """Tell the controller, or let it begin with what was drawn at random before it."""
+        if self.told < self.first.size:
+            self.first.begin_controller(told, rewards)
+        else:
+            self.controller.tell(told, rewards)
+        self.told += len(told)
+
     def _replay_ask(self, payload: dict[str, Any]) -> None:
         """Ask again for what the journal says was proposed."""
         texts = payload["architectures"]
-        proposals = self.controller.ask(payload.get("wanted", len(texts)))
+        proposals = self._ask(payload.get("wanted", len(texts)))
         for text, proposal in zip_longest(texts, proposals):
             if proposal is None or proposal.to_json() != text:
                 raise JournalError(
@@ -219,7 +227,7 @@ class SearchState:
 
     def propose(self, n: int) -> list[Attempt]:
         """Ask for `n` candidates; return the attempts to make, none of duplicates."""
-        proposals = self.controller.ask(n)
+        proposals = self._ask(n)
         if len(proposals) < n:
             self.closed = (
                 "the space is used up: nothing new was found among 2000 architectures drawn "
@@ -243,20 +251,8 @@ class SearchState:
                 self.arrived[candidate] = None
         return jobs
 
-    def appraise(self, attempt: Attempt) -> Attempt:
-        """Return an attempt that was measured with its reward, where it has none yet."""
-        if attempt.outcome != "done" or attempt.reward is not None:
-            return attempt
-        try:
-            if self.reward is None:
-                raise ValueError("neither the evaluation nor the task has a reward")
-            reward = float(self.reward(attempt.measurement))
-            failed = "" if math.isfinite(reward) else "nan"
-        except Exception as error:  # of a function of the user's own, for one
-            failed = clean(f"error: {type(error).__name__}: {error}")
-        if failed:
-            return replace(attempt, outcome="failed", reason=failed)
-        return replace(attempt, reward=reward)
+    def _ask(self, n: int) -> list[Architecture]:
+        return self.controller.ask(n) if self.asked >= self.first.size else self.first.draw(n)
 
     def arrive(self, attempt: Attempt) -> None:
         """Take the result of a candidate, and with it those of its duplicates."""
@@ -268,6 +264,11 @@ class SearchState:
         """Answer duplicates, give failures their reward, log and tell these candidates."""
         found: dict[int, Attempt] = {}
         duplicates: list[Attempt] = []
+        if self.first.is_open:
+            frozen = self.first.freeze([self._results[c] for c in sorted(self._results)])
+            self.journal.record_frozen(self.events, frozen)
+            self.events += 1
+            self._results = {c: self.first.appraise(r) for c, r in self._results.items()}
         for candidate in group:
             owner = self._owner[self.open[candidate].key]
             result = self._results.get(owner) or found.get(owner) or self.journal.result(owner)
@@ -288,11 +289,10 @@ class SearchState:
             for candidate, result in found.items()
         }
         told = [self.open.pop(candidate) for candidate in group]
-        self.controller.tell(told, list(rewards.values()))
+        self._tell(told, list(rewards.values()))
         for candidate in group:
             del self.arrived[candidate]
             self._results.pop(candidate, None)
-        self.told += len(group)
         state = None
         if self.told - self._saved >= _SNAPSHOT:
             state, self._saved = self._save(), self.told

@@ -93,6 +93,9 @@ def run_search(
     lowest reward seen by the end of its round; before there is one, nothing is learned from it.
     An evaluation whose worker dies, or that raises `concurrent.futures.BrokenExecutor`, is tried
     again, at most twice.
+
+    A reward that standardises (`RobustReward`) is known from 24 candidates only: they are drawn at
+    random and told together, and the controller begins with what they earned.
     """
     if type(candidates) is not int or candidates < 1:
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
@@ -112,6 +115,7 @@ def run_search(
     _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
         search = SearchState(controller, journal, getattr(task, "reward", None))
+        search.first.check(candidates)
         search.take_defaults()
         search.resume(describe_search(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
@@ -199,7 +203,7 @@ def _drive(
                 workers=slots,
             )
         for ended, timing in dispatcher.wait():
-            attempt = search.appraise(ended)
+            attempt = search.first.appraise(ended)
             search.journal.record_attempt(attempt, timing)
             if attempt.outcome != "lost":
                 search.arrive(attempt)
@@ -232,7 +236,7 @@ def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
     left = len(jobs)
     while left:
         for ended, timing in dispatcher.wait():
-            attempt = search.appraise(ended)
+            attempt = search.first.appraise(ended)
             if attempt.outcome == "failed":
                 attempt = replace(attempt, reward=told[attempt.candidate])
             search.journal.record_attempt(attempt, timing)
@@ -251,6 +255,14 @@ def _advance(
     while search.told < candidates and _count_failures(search.recent) <= WINDOW // 2:
         if schedule.examples is not None and search.examples >= schedule.examples:
             search.closed = f"{search.examples} training images were processed"
+        if search.told < search.first.size:
+            if search.asked < search.first.size:
+                jobs += search.propose(search.first.size - search.asked)
+            elif len(search.arrived) < search.first.size:
+                break
+            else:
+                search.conclude(sorted(search.arrived))
+            continue
         wanted = order.count_to_ask(
             asked=search.asked,
             told=search.told,

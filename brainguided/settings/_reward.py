@@ -6,12 +6,19 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from brainguided.guidance.rewards import FunctionReward, PaperReward, Reward, WeightedReward
-from brainguided.settings.toml import check_keys, nest_problems, say_unknown
+from brainguided.guidance.rewards import (
+    FunctionReward,
+    PaperReward,
+    Reward,
+    RobustReward,
+    WeightedReward,
+)
+from brainguided.settings.toml import KINDS, check_keys, nest_problems, read_toml, say_unknown
 
 PRESETS: dict[str, tuple[Any, dict[str, str]]] = {  # what makes each, and its settings
     "paper": (PaperReward, {"alpha": "number", "rung": "whole"}),
     "weighted": (WeightedReward, {"terms": "numbers"}),
+    "robust": (RobustReward, {"weights": "weights"}),
 }
 _WHERE = "[reward] "
 
@@ -49,8 +56,27 @@ def make_reward(
     make, settings = PRESETS[name]
     given = {key: value for key, value in table.items() if key != "preset"}
     before = check_keys(_WHERE, given, settings)
+    if not before and isinstance(given.get("weights"), str):
+        given["weights"] = _read_weights(given["weights"], folder, before)
     problems += before
     return PaperReward() if before else _try(make, given, problems)
+
+
+def _read_weights(name: str, folder: Path, problems: list[str]) -> dict[str, float] | None:
+    """Return the weights of a TOML file, its table [weights]; None for "default"."""
+    if name == "default":
+        return None
+    try:
+        weights = read_toml(folder / name, "file of weights").get("weights")
+    except (FileNotFoundError, ValueError) as cause:
+        problems.append(f"{_WHERE}weights: {cause}")
+        return None
+    if not isinstance(weights, dict) or not KINDS["numbers"][0](weights):
+        problems.append(
+            f'{_WHERE}weights: {name} has no table [weights] of numbers, as "V4@50" = 1'
+        )
+        return None
+    return weights
 
 
 def _try(make: Any, given: dict[str, Any], problems: list[str]) -> Reward:

@@ -24,11 +24,14 @@ from brainguided.candidates.images import (
     load_images,
     load_test_images,
 )
+from brainguided.candidates.rivals import check_rivals
 from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
+from brainguided.guidance.rewards import RobustReward
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal
 from brainguided.search.orders import Schedule
+from brainguided.settings._controls import add_shuffles, check_controls, load_controls
 from brainguided.settings._parts import make_controller, make_limits, make_schedule, make_space
 from brainguided.settings._reward import make_reward
 from brainguided.settings.teacher_file import check_teacher, join_teachers
@@ -54,6 +57,7 @@ _TOP = {
     "lag": "whole",
     "timeout": "number",
 }
+_LISTS = ("teacher", "control")
 _RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
 _TRAINING = {
     "steps": "whole",
@@ -66,7 +70,7 @@ _TRAINING = {
 _SGD = {"learning_rate": "number", "weight_decay": "number", "schedule": "text"}
 _IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
 _EARLIER = {"alpha": "number", "checkpoints": "wholes"}  # of [reward] and rungs today
-_TASK = {**_IMAGES, **_TRAINING, **_SGD, **_EARLIER, "batch_norm": "text"}
+_TASK = {**_IMAGES, **_TRAINING, **_SGD, **_EARLIER, "batch_norm": "text", "rivals": "texts"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +147,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             n_validation = 640
             rungs = [0, 50, 200]                 # steps after which candidates are measured
             steps = 200                          # and the other settings of `Training`
-            batch_norm = "recomputed"            # "running": as in version 0.1
+            batch_norm = "recomputed"            # "running": averages of the training
+            rivals = ["synflow"]                 # scores without a teacher, see `rivals`
             device = "cuda"                      # where candidates are trained and scored; "cpu"
                                                  # if it is left out, "cuda:1", "mps"
             [reward]
@@ -152,12 +157,16 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             rung = 200                           # the last if it is left out; or
             # preset = "weighted"                # any sum of what was measured
             # terms = {performance = 1.0, "V4@50" = 0.5, log_parameters = -0.05}
+            # preset = "robust"                  # see `RobustReward`
             # function = "my_reward.py:score"    # a function of a `Measurement`
             [[teacher]]                          # one for each source of recordings
             recording = "v4.nc"                  # or rdm = "it.nc", or simulated = true
             stimuli = "v4_images.nc"
             areas = ["V4"]
             by = "stimulus"                      # or e.g. "object_name"
+            [[control]]                          # measured for each area, not rewarded: pixels,
+            kind = "shuffled"                    # gabor, categories, blocks, gaussian, untrained,
+            number = 20                          # network, sites, animal, session, partial
     seed : int, optional
         In place of the file's, e.g. for one search of several that differ in it alone.
 
@@ -197,6 +206,9 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     reward = make_reward(tables["reward"], tables["task"].get("alpha"), path.parent, problems)
     for number, entry in enumerate(tables["teacher"], 1):
         check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
+    if isinstance(reward, RobustReward) and tables["teacher"]:
+        add_shuffles(tables["control"])
+    check_controls(tables["control"], path.parent, problems, guided=bool(tables["teacher"]))
     refuse_file(path, problems)
     assert controller is not None
     teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
@@ -205,7 +217,15 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         size, n_classes = images.image_size, len(images.classes)
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
     batch_norm = tables["task"].get("batch_norm", BATCH_NORMS[0])
-    task = Task(images, teacher, training, reward=reward, batch_norm=batch_norm)
+    task = Task(
+        images,
+        teacher,
+        training,
+        reward=reward,
+        batch_norm=batch_norm,
+        controls=load_controls(tables["control"], teacher, path.parent),
+        rivals=tables["task"].get("rivals", ()),
+    )
     load_test, check_test = _find_test(tables["task"], path.parent, images)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
@@ -257,22 +277,23 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         "task": {},
         "reward": None,
         "teacher": [],
+        "control": [],
     }
     top = dict(content)
     for name in tables:
         if name not in top:
             continue
         given = top.pop(name)
-        if name == "teacher":
+        if name in _LISTS:
             if not isinstance(given, list) or not all(isinstance(t, dict) for t in given):
-                problems.append("teacher: expected tables, each begun by a line [[teacher]]")
+                problems.append(f"{name}: expected tables, each begun by a line [[{name}]]")
                 continue
         elif not isinstance(given, dict):
             problems.append(f"{name}: expected a table, begun by a line [{name}]")
             continue
         tables[name] = given
     for name in [n for n, v in top.items() if isinstance(v, dict | list) and n not in _TOP]:
-        known = [*_TOP, *(f"[{name}]" for name in tables if name != "teacher"), "[[teacher]]"]
+        known = [*_TOP, *(f"[[{t}]]" if t in _LISTS else f"[{t}]" for t in tables)]
         problems.append(say_unknown("", name, known))
         del top[name]
     return {**tables, "top": top}
@@ -330,6 +351,10 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
     sgd = {key: table[key] for key in _SGD if key in table}
     if (norm := table.get("batch_norm", BATCH_NORMS[0])) not in BATCH_NORMS:
         problems.append(f"{where}batch_norm is {norm!r}; expected one of {BATCH_NORMS}")
+    try:
+        check_rivals(table.get("rivals", ()) if not before else ())
+    except ValueError as cause:
+        problems += nest_problems(where, cause)
     if not before:
         try:
             return Training(**given, sgd=SGD(**sgd))

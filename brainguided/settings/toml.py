@@ -35,6 +35,10 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         ),
         "a table of finite numbers in braces",
     ),
+    "weights": (
+        lambda v: isinstance(v, str) or (isinstance(v, dict) and KINDS["numbers"][0](v)),
+        '"default", the name of a TOML file in quotes, or a table of numbers in braces',
+    ),
     "window": (
         lambda v: isinstance(v, list) and len(v) == 2 and all(type(x) in (int, float) for x in v),
         "[start, end] in ms",

@@ -154,7 +154,8 @@ def test_an_evaluation_on_a_device_runs_there_and_earns_the_same(task, evaluatio
     assert found.guidance == pytest.approx(evaluation.guidance, abs=1e-6)
     products = {"aten.convolution.default", "aten.addmm.default", "aten.mm.default"}
     assert products <= set(card.there)
-    assert not products & set(card.here)
+    # The scores' own small products are those of the CPU everywhere
+    assert not (products - {"aten.mm.default"}) & set(card.here)
     assert {value.device.type for value in network.state_dict().values()} == {"cpu"}
 
 

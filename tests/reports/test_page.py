@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+from brainguided.__main__ import main
 from brainguided.controllers.random_search import RandomSearch
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.reports.page import write_report
@@ -148,6 +149,22 @@ def test_the_page_says_what_won_and_that_the_recordings_are_simulated(run_folder
     assert "(best)" in page
     assert "1 nan" in page or "2 nan" in page or "3 nan" in page
     assert "brainguided search RUN.toml --out" in page
+
+
+def test_another_reward_is_reported_beside_that_of_the_search(run_folder: Path, capsys) -> None:
+    first = write_report(run_folder)[-1].read_text(encoding="utf-8")
+    assert main(["report", str(run_folder), "--reward", "P-2*V4"]) == 0
+    said = capsys.readouterr().out
+    assert "Rewards here are P-2*V4. The search itself was told" in said
+    with Journal.read(run_folder) as journal:
+        done = [r for r in journal.results() if r.outcome == "done"]
+    best = max(done, key=lambda r: r.performance - 2 * r.measurement.value("V4"))
+    assert f"winner: candidate {best.candidate}, reward" in said
+    page = run_folder / "another_reward" / "report.html"
+    assert "Rewards here are P-2*V4" in page.read_text(encoding="utf-8")
+    assert (run_folder / "report.html").read_text(encoding="utf-8") == first
+    assert main(["report", str(run_folder), "--reward", "P+V1"]) == 1
+    assert "There is no 'V1' in what was measured" in capsys.readouterr().err
 
 
 def test_text_from_files_is_escaped(run_folder: Path) -> None:

@@ -10,14 +10,15 @@ import pytest
 import xarray as xr
 from fake_task import succeed
 
-from brainguided import JournalError, Measurement, PaperReward, WeightedReward
+from brainguided import JournalError, Measurement, PaperReward, WeightedReward, evaluate
 from brainguided.controllers import Limits, RandomSearch, Reinforce
+from brainguided.guidance.rewards import RobustReward
 from brainguided.journal import Rung
 from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.run_file import RunFileError, load_run, write_demo
-from brainguided.spaces import pnas_space
+from brainguided.spaces import pnas_space, small_space
 from neural_data.errors import AlignmentError, RecordingError
 from neural_data.model.dissimilarities import save_dissimilarities
 from neural_data.model.recording import recording_from_arrays, save_recording
@@ -128,6 +129,40 @@ def test_a_reward_is_a_preset_or_a_function_of_the_users_own(tmp_path: Path) -> 
     mine.write_text("1 / 0\n")
     with pytest.raises(RunFileError, match=r"\[reward\] function: ZeroDivisionError"):
         load_run(write(tmp_path, SMALL + table))
+
+
+def test_controls_and_rivals_are_measured_beside_the_areas(tmp_path: Path) -> None:
+    text = SMALL.replace(
+        "steps = 2\n", 'steps = 2\nbatch_size = 32\nrungs = [0]\nrivals = ["synflow"]\n'
+    ) + (
+        '[[teacher]]\nsimulated = true\nareas = ["IT"]\nby = "object_name"\n'
+        '[[control]]\nkind = "pixels"\n[[control]]\nkind = "shuffled"\nnumber = 3\n'
+    )
+    task = load_run(write(tmp_path, text)).task
+    assert [entry["name"] for entry in task.describe()["controls"]] == ["IT:pixels", "IT"]
+    assert task.describe()["rivals"] == ["synflow"]
+    measured = evaluate(small_space(2).sample(0), task, seed=0).measurement
+    assert measured.steps == (0, 2)
+    assert measured.targets == ("IT", "IT:pixels")
+    assert measured.areas == ("IT",)
+    assert {"parameters", "depth", "synflow"} <= set(measured.statistics)
+    assert len(measured.rung(0).shuffles["IT"]["committed"]) == 3
+    assert measured.rung().committed.keys() == {"IT", "IT:pixels"}
+
+
+def test_the_robust_reward_brings_the_shuffles_it_needs(tmp_path: Path) -> None:
+    text = SMALL + (
+        '[[teacher]]\nsimulated = true\nareas = ["IT"]\nby = "object_name"\n'
+        '[reward]\npreset = "robust"\nweights = {"IT@2" = 1.0}\n'
+    )
+    task = load_run(write(tmp_path, text)).task
+    assert task.reward == RobustReward({"IT@2": 1.0})
+    assert [entry["shuffles"] for entry in task.describe()["controls"]] == [20]
+    (tmp_path / "weights.toml").write_text('[weights]\n"IT@2" = 0.5\n')
+    text = text.replace('{"IT@2" = 1.0}', '"weights.toml"')
+    assert load_run(write(tmp_path, text)).task.reward == RobustReward({"IT@2": 0.5})
+    with pytest.raises(RunFileError, match="no file of weights"):
+        load_run(write(tmp_path, text.replace("weights.toml", "none.toml")))
 
 
 def test_a_search_is_not_resumed_with_another_function(tmp_path: Path) -> None:
@@ -255,6 +290,12 @@ simulated = false
         (SMALL + "[reward]\npreset = 'weighted'\nterms = {P = 'a'}\n", "table of finite numbers"),
         (SMALL + "[reward]\nfunction = 'score'\n", "expected a file and a function in it"),
         (SMALL + "[reward]\nfunction = 'no.py:score'\n", "no.py does not exist"),
+        (SMALL + "rivals = ['depth']\n", "'depth' is free and always measured"),
+        (SMALL + "[[control]]\narea = 'V4'\n", r"\[\[control\]\] 1: kind is missing"),
+        (SMALL + "[[control]]\nkind = 'pixel'\n", "'pixel' is unknown; did you mean 'pixels'"),
+        (SMALL + "[[control]]\nkind = 'pixels'\nseed = 1\n", "'seed' is unknown"),
+        (SMALL + "[[control]]\nkind = 'animal'\n", "1: animal is missing"),
+        (SMALL + "[[control]]\nkind = 'pixels'\n", r"needs a \[\[teacher\]\]"),
         (SMALL + "[space]\nmax_depth = 0\n", r"\[space\] .*max_depth"),
         (SMALL + "[space]\nskips = true\n", r"\[space\] 'skips' is unknown"),
         (SMALL + "[controller]\nhidden = 0\n", r"\[controller\] .*hidden"),

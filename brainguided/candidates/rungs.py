@@ -1,0 +1,63 @@
+"""What a network shows at one rung of its training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from brainguided.candidates.accuracy import compute_performance, recompute_batch_norm
+from brainguided.journal.measurement import Rung
+from brainguided.networks.build import BlueprintNetwork
+from brainguided.networks.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from brainguided.candidates.evaluation import Task
+
+
+def measure_rung(network: BlueprintNetwork, task: Task, step: int) -> Rung:
+    """Return accuracy, loss and the similarity of every layer to every target.
+
+    Parameters
+    ----------
+    network : BlueprintNetwork
+        Trained for `step` steps. Statistics of its batch normalisation are computed anew where
+        the task says so.
+    task : Task
+        Images, teacher and controls.
+    step : int
+
+    Returns
+    -------
+    Rung
+
+    Raises
+    ------
+    DivergedError
+        If an output is NaN or infinite.
+    """
+    images, training = task.images, task.training
+    if task.batch_norm == "recomputed":
+        recompute_batch_norm(
+            network,
+            images.train_images,
+            batch_size=training.batch_size,
+            precision=training.precision,
+        )
+    performance, cross_entropy = compute_performance(
+        network,
+        images.validation_images,
+        images.validation_labels,
+        precision=training.precision,
+    )
+    rung = Rung(step, performance, cross_entropy, examples=step * training.batch_size)
+    if task.scorer is None:
+        return rung
+    scores = task.scorer.score(network, preprocessing=Preprocessing(size=images.image_size))
+    return Rung(
+        step,
+        performance,
+        cross_entropy,
+        rung.examples,
+        scores.similarity,
+        scores.committed,
+        scores.shuffles,
+    )

@@ -1,0 +1,48 @@
+"""What won a run, in a few lines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from brainguided.guidance.rewards import Reward
+from brainguided.journal.exports import find_winner
+from brainguided.reports._rewarded import read_rewarded
+from neural_data.model.origin import is_simulated
+
+
+def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None = None) -> str:
+    """Say in a few lines what won a run, and that its teacher was simulated if it was.
+
+    Parameters
+    ----------
+    out : path
+        The run folder.
+    reward : str or Reward, optional
+        As of `write_report`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder holds no journal.
+    JournalError
+        The journal is damaged.
+    """
+    results, config, _, said = read_rewarded(Path(out), reward)
+    winner = find_winner(results)
+    if winner is None:
+        return "No candidate has succeeded so far."
+    lines = [said] if said else []
+    lines.append(f"winner: candidate {winner.candidate}, reward {winner.reward:.4f}")
+    lines.append(f"  P (validation accuracy) {winner.performance:.4f}")
+    if winner.guidance is not None:
+        simulated = is_simulated(*((config.get("task") or {}).get("teacher") or []))
+        kind = " of simulated areas" if simulated else ""
+        lines.append(f"  TG (RDM similarity{kind}) {winner.guidance:.4f}")
+    for area, layer in winner.best_layers.items():
+        lines.append(f"  {area}: {layer}, r = {winner.similarity[area][layer]:.4f}")
+    return "\n".join(lines)

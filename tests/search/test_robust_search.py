@@ -1,0 +1,191 @@
+"""A reward that standardises: known from 24 random candidates, told together, then frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brainguided.controllers import RegularizedEvolution
+from brainguided.guidance.rewards import RobustReward, reward_anew
+from brainguided.journal import Journal, Measurement, Rung
+from brainguided.replays.table import table_from_run
+from brainguided.search.orders import Batch, Index, Schedule
+from brainguided.search.run import run_search
+from brainguided.spaces import small_space
+
+ROUNDS = Batch(5)
+
+
+@dataclass(frozen=True)
+class RobustTask:
+    reward: RobustReward = field(default_factory=RobustReward)
+
+    def describe(self) -> dict[str, Any]:
+        return {"reward": self.reward.describe()}
+
+
+def measure(number: int, steps=(0, 5), *, brain: float = 1.0) -> Measurement:
+    """Return a measurement whose areas follow P by a factor, and whose shuffles follow nothing."""
+    rng = np.random.default_rng(number)
+    depth, p = rng.normal(size=2)
+    rungs = []
+    for step in steps:
+        noise = rng.normal(size=(2, 21)) * 0.1
+        rungs.append(
+            Rung(
+                step,
+                performance=0.5 + 0.1 * p,
+                similarity={area: {"a": depth} for area in ("V4", "IT")},
+                committed={a: brain * 0.1 * p + noise[k, 20] for k, a in enumerate(("V4", "IT"))},
+                shuffles={
+                    area: {"best": noise[k, :20].tolist(), "committed": noise[k, :20].tolist()}
+                    for k, area in enumerate(("V4", "IT"))
+                },
+            )
+        )
+    return Measurement(("V4", "IT"), tuple(rungs))
+
+
+def evaluate(architecture, task, *, seed):
+    number = int(architecture.key[:8], 16)
+    if number % 11 == 0:
+        raise ValueError("too deep")
+    measured = measure(number)
+    return SimpleNamespace(
+        outcome="done", reason="", performance=measured.rung().performance, guidance=None,
+        reward=None, measurement=measured, n_parameters=1, examples=10,
+    )  # fmt: skip
+
+
+def stop_at(number):
+    calls = []
+
+    def some(*arguments, seed):
+        calls.append(seed)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, seed=seed)
+
+    return some
+
+
+def search(out, *, order=ROUNDS, candidates=40, evaluate=evaluate, controller=None):
+    controller = controller or RegularizedEvolution(small_space(4), seed=2, population=8, sample=3)
+    schedule = Schedule(order)
+    return run_search(
+        controller, RobustTask(), candidates=candidates, out=out, schedule=schedule,
+        evaluate=evaluate,
+    )  # fmt: skip
+
+
+def read(folder):
+    with Journal.read(folder) as journal:
+        return journal.events(), journal.results(), journal.config
+
+
+@pytest.mark.parametrize("order", [Batch(5), Index(3)])
+def test_the_first_candidates_are_told_together_and_a_stopped_search_ends_the_same(tmp_path, order):
+    run = search(tmp_path / "whole", order=order)
+    events, results, _ = read(tmp_path / "whole")
+    kinds = [kind for kind, _ in events]
+    assert kinds[:3] == ["ask", "frozen", "tell"]
+    assert events[2][1]["candidates"] == list(range(24))
+    assert np.isfinite(run["reward"]).all()
+    for stop in (7, 24, 30):
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / f"{stop}", order=order, evaluate=stop_at(stop))
+        if stop == 7:
+            assert all(r.reward is None for r in read(tmp_path / "7")[1])
+        search(tmp_path / f"{stop}", order=order)
+        assert read(tmp_path / f"{stop}")[:2] == (events, results)
+    told = {}
+    for kind, payload in events:
+        if kind == "tell":
+            told |= dict(zip(payload["candidates"], payload["rewards"], strict=True))
+    assert told == {result.candidate: result.reward for result in results}
+
+
+def test_the_same_rewards_come_from_the_journal_and_by_hand(tmp_path):
+    search(tmp_path)
+    events, results, _ = read(tmp_path)
+    again = reward_anew(results, RobustReward())
+    done = [r for r in results if r.outcome == "done"]
+    assert [r.reward for r in again if r.outcome == "done"] == [r.reward for r in done]
+    table = table_from_run(tmp_path, small_space(4), reward=RobustReward())
+    assert table.reward.tolist() == [r.reward for r in done if r.duplicate_of is None]
+
+    first = [r.measurement for r in done if r.candidate < 24]
+    expected = np.zeros(len(done))
+    names = ["performance", *(f"committed {a}@{s}" for a in ("V4", "IT") for s in (0, 5))]
+    for name in names:
+        known = np.array([m.value(name) for m in first])
+        weight = 1.0
+        if name != "performance":
+            area, step = name.removeprefix("committed ").split("@")
+            shuffled = np.array([m.rung(int(step)).shuffles[area]["committed"] for m in first])
+            weight = max(0, 1 - shuffled.var(0).mean() / known.var()) / 4
+        spread = 1.4826 * np.median(abs(known - np.median(known)))
+        values = np.array([r.measurement.value(name) for r in done])
+        expected += weight * (values - np.median(known)) / spread
+    np.testing.assert_allclose([r.reward for r in done], expected)
+    (frozen,) = [payload for kind, payload in events if kind == "frozen"]
+    assert list(frozen["terms"]) == names
+
+
+def test_a_teacher_like_its_shuffles_weighs_next_to_nothing():
+    shares = []
+    for seed in range(20):
+        null = [measure(100 * seed + k, brain=0.0) for k in range(24)]
+        frozen = RobustReward().freeze(null).frozen
+        shares += [term.weight * 4 for name, term in frozen.items() if name != "performance"]
+    real = RobustReward().freeze([measure(k, brain=3.0) for k in range(24)]).frozen
+    assert np.mean(shares) < 0.2
+    assert min(real["committed V4@5"].weight, real["committed IT@0"].weight) * 4 > 0.7
+
+
+def test_the_spread_between_seeds_is_the_least_that_scores_are_divided_by():
+    from dataclasses import replace
+
+    from brainguided.journal import Repeat
+
+    flat = [measure(k) for k in range(24)]
+    noisy = [
+        replace(m, repeats=(Repeat(1, measure(2 * k + 100).rungs), Repeat(2, m.rungs)))
+        for k, m in enumerate(flat)
+    ]
+    between = [np.var([r.rungs[-1].performance for r in m.repeats], ddof=1) for m in noisy]
+    before = RobustReward().freeze(flat).frozen["performance"].spread
+    after = RobustReward().freeze(noisy).frozen["performance"].spread
+    assert after == pytest.approx(max(before, np.sqrt(np.mean(between))))
+
+
+def test_what_cannot_be_standardised_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"candidates is 24, but .* by the first 24"):
+        search(tmp_path / "few", candidates=24)
+    warm = RegularizedEvolution(small_space(4), seed=2)
+    warm.warm_start([small_space(4).sample(0)], [0.5])
+    with pytest.raises(ValueError, match="on another scale"):
+        search(tmp_path / "warm", controller=warm)
+    with pytest.raises(ValueError, match="has fewer than the 24 architectures"):
+        search(tmp_path / "tiny", controller=RegularizedEvolution(few_space(), seed=2))
+    with pytest.raises(ValueError, match="is standardised by 24 candidates; call freeze"):
+        RobustReward()(measure(0))
+    bare = Measurement(("V4",), (Rung(0, 0.5, committed={"V4": 0.1}),))
+    with pytest.raises(ValueError, match=r"0 shuffles of V4 .* number = 20"):
+        RobustReward().freeze([bare] * 24)
+    with pytest.raises(ValueError, match="11 of the first 24 candidates succeeded"):
+        RobustReward().freeze([measure(k) for k in range(11)])
+    with pytest.raises(ValueError, match="expected 0 or more"):
+        RobustReward({"V4@0": -1.0})
+    with pytest.raises(ValueError, match=r"weights name \['V1@0'\]; there are"):
+        RobustReward({"V1@0": 1.0}).freeze([measure(k) for k in range(24)])
+
+
+def few_space():
+    from brainguided.testing import few
+
+    return few()
