@@ -12,6 +12,7 @@ from .ppo import (
     PPO as PPO,
     nasnet_ppo as nasnet_ppo,
 )
+from .predictor import PredictorSearch as PredictorSearch
 from .random_search import RandomSearch as RandomSearch
 from .reinforce import (
     Reinforce as Reinforce,

@@ -12,6 +12,7 @@ from brainguided.controllers import (
     Controller,
     ListSearch,
     LocalSearch,
+    PredictorSearch,
     RandomSearch,
     RegularizedEvolution,
     Reinforce,
@@ -52,5 +53,6 @@ CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "tpe": tpe,
     "evolution": RegularizedEvolution,
     "local": LocalSearch,
+    "predictor": PredictorSearch,
     "list": ListSearch,
 }

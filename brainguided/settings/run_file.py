@@ -124,9 +124,10 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             max_depth = 10                       # nasbench201, residual, recurrent; with the
                                                  # settings of their functions
             [controller]
-            name = "reinforce"                   # ppo, tpe, evolution, local, random, list (goes
-                                                 # through a space or list, learns nothing), and
-                                                 # the papers' settings: zoph2017, nasnet
+            name = "reinforce"                   # ppo, tpe, evolution, local, predictor, random,
+                                                 # list (goes through a space or list, learns
+                                                 # nothing), and the papers' settings: zoph2017,
+                                                 # nasnet
             learning_rate = 0.01                 # or another of its settings
             unique = false                       # allows what was proposed before
             warm_start = "runs/first"            # folder of an earlier run of the same space;

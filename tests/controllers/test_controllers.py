@@ -17,6 +17,7 @@ from brainguided.controllers import (
     Limits,
     LocalSearch,
     OptunaSearch,
+    PredictorSearch,
     RandomSearch,
     RegularizedEvolution,
     Reinforce,
@@ -50,6 +51,7 @@ CONTROLLERS = {
     "nasnet ppo": nasnet_ppo,
     "evolution": RegularizedEvolution,
     "local": LocalSearch,
+    "predictor": PredictorSearch,
     "tpe": tpe,
     "optuna random": optuna_random,
 }

@@ -1,0 +1,64 @@
+"""The predictor: what it is told it can predict, and it climbs faster than chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from brainguided.controllers import PredictorSearch, RandomSearch
+from brainguided.spaces import nasbench201_space, small_space
+
+SPACE = nasbench201_space(n_cells=1, filters=4)
+
+
+def planted(architecture):
+    """Depth by the longest path, less for every pooling."""
+    return architecture.operations.count("nor_conv_3x3") - 0.5 * architecture.operations.count(
+        "avg_pool_3x3"
+    )
+
+
+def best_of(controller, n=30):
+    found = []
+    while len(found) < n:
+        proposals = controller.ask(5)
+        controller.tell(proposals, [planted(a) for a in proposals])
+        found += [planted(a) for a in proposals]
+    return max(found)
+
+
+def test_it_finds_a_planted_best_cell_that_random_search_misses() -> None:
+    assert best_of(PredictorSearch(SPACE, seed=0)) == 6
+    assert np.mean([best_of(RandomSearch(SPACE, seed=s)) for s in range(5)]) < 5
+
+
+def test_open_proposals_and_portions_never_repeat_one_another() -> None:
+    controller = PredictorSearch(SPACE, seed=1, initial=4)
+    first = controller.ask(4)
+    controller.tell(first, [planted(a) for a in first])
+    waiting = controller.ask(6) + controller.ask(6)
+    assert len({a.canonical_key for a in waiting}) == 12
+
+
+def test_rewards_that_are_all_equal_say_nothing_and_stop_nothing() -> None:
+    controller = PredictorSearch(small_space(3), seed=0, initial=3)
+    for _ in range(3):
+        proposals = controller.ask(3)
+        controller.tell(proposals, [0.5] * 3)
+    assert len(controller.ask(2)) == 2
+
+
+def test_a_saved_state_goes_on_with_the_same_proposals() -> None:
+    controller, again = PredictorSearch(SPACE, seed=2), PredictorSearch(SPACE, seed=2)
+    for _ in range(3):
+        proposals = controller.ask(5)
+        controller.tell(proposals, [planted(a) for a in proposals])
+    again.restore_state(controller.save_state())
+    assert again.ask(3) == controller.ask(3)
+
+
+@pytest.mark.parametrize("setting", [{"initial": 1}, {"parents": 0}, {"drawn": 1.5}])
+def test_settings_out_of_range_are_refused(setting) -> None:
+    (name,) = setting
+    with pytest.raises(ValueError, match=f"{name} is .*expected a whole number, at least"):
+        PredictorSearch(SPACE, **setting)
