@@ -10,6 +10,8 @@ TOLERANCE = 1e-12
 Relative, so that no result depends on the unit of the data. Ten thousand times the spacing of
 double precision: sums over ten thousand sites or stimuli stay below it.
 """
+SINGLE = 1e-6
+"""The same part for numbers of files, which others may have computed in single precision."""
 
 
 def centre(values: np.ndarray, *, axis: int = -1) -> np.ndarray:

@@ -160,11 +160,11 @@ def weigh_similarity(
     form = PairSums(index, weights)
     count = form(np.ones((len(index), len(index))) - np.eye(len(index)))
     ys = [square_matrix(prepare_vector(area, method)) for area in areas]
-    sums = [(form(y), form(y**2)) for y in ys]
+    sums = [(form(y), form(y * y)) for y in ys]
     result = np.empty((len(weights), len(layers), len(areas)))
     for k, layer in enumerate(layers):
         x = square_matrix(prepare_vector(layer, method))
-        sum_x, sum_xx = form(x), form(x**2)
+        sum_x, sum_xx = form(x), form(x * x)
         for n, (y, (sum_y, sum_yy)) in enumerate(zip(ys, sums, strict=True)):
             sum_xy = form(x * y)
             result[:, k, n] = _correlate(
@@ -270,7 +270,7 @@ class PairSums:
     """Sums over pairs of conditions, for each row of weights of their units."""
 
     def __init__(self, index: np.ndarray, weights: np.ndarray) -> None:
-        self.weights, self.extra = weights, weights - weights**2
+        self.weights, self.extra = np.ascontiguousarray(weights), weights / 2 - weights**2
         number = weights.shape[1]
         self.members: np.ndarray | None = None
         if len(index) > number:
@@ -278,11 +278,15 @@ class PairSums:
             self.members[np.arange(len(index)), index] = 1.0
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
-        """Return half the sum of all entries: (draw,)."""
+        """Return half the sum of all entries of a symmetric matrix: (draw,)."""
+        from scipy.linalg.blas import dtrmm
+
         if self.members is not None:
             matrix = self.members.T @ matrix @ self.members
-        products = np.einsum("ij,ij->i", self.weights @ matrix, self.weights)
-        sums: np.ndarray = (products + self.extra @ np.diag(matrix)) / 2
+        # BLAS counts columns first: what is its lower triangle is our upper one.
+        above = dtrmm(1.0, np.ascontiguousarray(matrix).T, self.weights.T, lower=1).T
+        products = np.einsum("ij,ij->i", above, self.weights)
+        sums: np.ndarray = products + self.extra @ np.diag(matrix)
         return sums
 
 

@@ -7,7 +7,7 @@ the comparison is asked of its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,17 +16,13 @@ import numpy as np
 
 from brainguided.rdms.distances import count_conditions
 from brainguided.rdms.ranks import rank_rows
-from brainguided.rdms.whitening import (
-    BLOCK,
-    add_sums,
-    condition_sums,
-    split_conditions,
-    whitened_products,
-)
+from brainguided.rdms.whitening import condition_sums, whitened_products
 from neural_data.rounding import centre
 
 NARROW = 1e-4
 """Variance of an RDM, as a part of its squared mean, below which four digits would cancel."""
+FEW, FEW_TILE, MANY_TILE = 3, (4, 1 << 14), (50, 1 << 12)
+"""RDMs up to which the first tile (rdm, pair) of others stays in the cache beside them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +76,12 @@ class Comparison:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or self.name)
+
+    @property
+    def correlates(self) -> bool:
+        """Whether it is the Pearson correlation of vectors, of which others can be partialled."""
+        plain = self.function is None and self.divisor is None and not self.whitens
+        return plain and self.centres
 
     @property
     def averages(self) -> bool:
@@ -141,29 +143,18 @@ def multiply(
         return products.T, (own_a, own_b)
     n_pairs = a.shape[1]
     mean_a = a.mean(1, dtype=float, keepdims=True) * centred
-    n = count_conditions(n_pairs)
-    products, sums_b = np.zeros((len(a) + 1, len(b))), np.zeros((len(b), n if whiten else 0))
-    own_a, own_b = np.zeros(len(a)), np.zeros(len(b))
-    room = np.ones((len(a) + 1, max(BLOCK, n)))
-    for first, pairs, starts in split_conditions(n) if whiten else _split_pairs(n_pairs):
-        y = b[:, pairs].astype(float, copy=False)
-        x = room[:, : y.shape[1]]
-        np.subtract(a[:, pairs], mean_a, out=x[:-1])
-        products += x @ y.T
-        own_a += np.einsum("ij,ij->i", x[:-1], x[:-1])
-        own_b += np.matmul(y[:, np.newaxis], y[:, :, np.newaxis])[:, 0, 0]
-        if whiten:
-            add_sums(sums_b, y, first, starts)
+    products, own_a, own_b = _multiply_tiles(a, b, mean_a)
     mean_b = products[-1][:, np.newaxis] / n_pairs * centred
     own_b -= n_pairs * mean_b[:, 0] ** 2
     sides = ((own_a, mean_a), (own_b, mean_b))
     narrow = [own < NARROW * n_pairs * mean[:, 0] ** 2 for own, mean in sides]
     if any(one.any() for one in narrow):
-        a, b = (np.where(n[:, None], centre(x), x) for n, x in zip(narrow, (a, b), strict=True))
+        a, b = (np.where(k[:, None], centre(x), x) for k, x in zip(narrow, (a, b), strict=True))
         return multiply(a, b, centred=centred, whiten=whiten)
     products = products[:-1]
     if whiten:
-        sums_a, sums_b = condition_sums(a) - mean_a * (n - 1), sums_b - mean_b * (n - 1)
+        n = count_conditions(n_pairs)
+        sums_a, sums_b = (condition_sums(v) - m * (n - 1) for v, m in ((a, mean_a), (b, mean_b)))
         products = whitened_products(products, sums_a, sums_b)
         own_a, own_b = (
             np.where(o == 0, 0.0, o - (s * s).sum(1) / n + s.sum(1) ** 2 / (2 * n * n))
@@ -172,10 +163,32 @@ def multiply(
     return products, (own_a, own_b)
 
 
-def _split_pairs(n_pairs: int) -> Iterator[tuple[int, slice, np.ndarray]]:
-    """Split vectors that need not be those of pairs, as `split_conditions` does."""
-    for start in range(0, n_pairs, BLOCK):
-        yield 0, slice(start, start + BLOCK), np.zeros(1, dtype=int)
+def _multiply_tiles(
+    a: np.ndarray, b: np.ndarray, mean_a: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return products of `a` less its mean and of ones, last, with `b`; and of each with itself.
+
+    `b` is read from memory once: its tiles are squared first, and are then in the cache.
+    """
+    height, width = FEW_TILE if len(a) <= FEW else MANY_TILE
+    room = np.ones((len(a) + 1, width))
+    products, own_a, own_b = np.zeros((len(b), len(room))), np.zeros(len(a)), np.zeros(len(b))
+    part, own = np.empty_like(products), np.empty((len(b), 1, 1))
+    tiles = [slice(k, k + height) for k in range(0, len(b), height)]
+    parts = [(rows, part[rows], own[rows]) for rows in tiles]
+    for start in range(0, a.shape[1], width):
+        pairs = slice(start, start + width)
+        x = room[:, : a.shape[1] - start]
+        np.subtract(a[:, pairs], mean_a, out=x[:-1])
+        own_a += np.matmul(x[:-1, None], x[:-1, :, None])[:, 0, 0]
+        across = x.T
+        for rows, result, squares in parts:
+            y = b[rows, pairs].astype(float, copy=False)
+            np.matmul(y[:, None], y[:, :, None], out=squares)
+            np.matmul(y, across, out=result)
+        products += part
+        own_b += own[:, 0, 0]
+    return products.T, own_a, own_b
 
 
 def kendall(a: np.ndarray, b: np.ndarray, *, ties: bool) -> np.ndarray:

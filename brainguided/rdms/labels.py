@@ -49,10 +49,10 @@ def condition_labels(rdms: RDMs, *, name: str = "The RDMs") -> list[str]:
             "pair the wrong stimuli unseen."
         )
     labels = [str(v) for v in descriptors[key]]
-    twice = repeated(labels)
-    if twice:
+    if len(set(labels)) < len(labels):
         raise AlignmentError(
-            f"{name} have repeated condition labels, e.g. {twice[:3]}; labels must be unique."
+            f"{name} have repeated condition labels, e.g. {repeated(labels)[:3]}; labels must be "
+            "unique."
         )
     return labels
 

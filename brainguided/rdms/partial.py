@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from brainguided.rdms.comparisons import find_comparison
+from brainguided.rdms.comparisons import find_comparison, list_comparisons
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.ranks import rank_rows
 from brainguided.rdms.units import UnitName, find_rdm_units
@@ -16,7 +16,6 @@ from neural_data.rounding import TOLERANCE, is_flat
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
-METHODS = ("pearson", "spearman")
 SINGULAR = 1e-10
 """Share of the variance of a control below which the others explain all of it."""
 
@@ -214,8 +213,10 @@ def partition_variance(a: RDMs, b: RDMs, given: RDMs, *, method: str = "pearson"
 
 def _read(method: str, **sides: RDMs) -> list[np.ndarray]:
     """Return the vectors (rdm, pair) of each side, ranked where asked for."""
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; it is one of {', '.join(map(repr, METHODS))}.")
+    kind = find_comparison(method)
+    if not kind.correlates:
+        known = list_comparisons(lambda row: row.correlates)
+        raise ValueError(f"method is {method!r}; partial similarities are by one of {known}.")
     labels = {
         name: condition_labels(rdms, name=f"The RDMs {name!r}") for name, rdms in sides.items()
     }
@@ -230,7 +231,7 @@ def _read(method: str, **sides: RDMs) -> list[np.ndarray]:
                 f"{int((~np.isfinite(vectors)).sum())} entries of {name!r} are missing or "
                 "infinite; expected RDMs without gaps: leave out the conditions concerned."
             )
-        found.append(rank_rows(vectors) if find_comparison(method).ranks else vectors)
+        found.append(rank_rows(vectors) if kind.ranks else vectors)
     return found
 
 

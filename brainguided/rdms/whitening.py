@@ -17,53 +17,34 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from brainguided.rdms.distances import count_conditions, square_matrix
 from neural_data.rounding import TOLERANCE
 
-BLOCK = 1 << 12
-"""Pairs at a time: a block of fifty RDMs stays in the processor's cache."""
-
 
 def condition_sums(vectors: np.ndarray) -> np.ndarray:
-    """Return the sum of the dissimilarities of each condition: (rdm, condition)."""
+    """Return the sum of the dissimilarities of each condition: (rdm, condition).
+
+    An upper triangle without its diagonal is, to BLAS, the packed symmetric matrix M of all
+    conditions but the last (rows) with all but the first (columns). M times 1 sums the pairs of a
+    condition with later ones and those of the next condition with earlier ones, of which the pair
+    of the two is counted once; its triangle, transposed, times 1 gives the former.
+    """
+    from scipy.linalg.blas import dspmv, dtpmv
+
     n = count_conditions(vectors.shape[1])
     sums = np.zeros((len(vectors), n))
-    for first, pairs, starts in split_conditions(n):
-        add_sums(sums, vectors[:, pairs], first, starts)
+    if n < 2:
+        return sums
+    ones, next_pairs = np.ones(n - 1), np.concatenate([[0], np.cumsum(np.arange(n - 1, 1, -1))])
+    for vector, own in zip(vectors, sums, strict=True):
+        pairs = np.asarray(vector, dtype=float)
+        both = dspmv(n - 1, 1.0, pairs, ones, lower=1)
+        later = dtpmv(n - 1, pairs, ones, lower=1, trans=1)
+        own[1:] = both - later + pairs[next_pairs]
+        own[:-1] += later
     return sums
-
-
-def split_conditions(n: int) -> Iterator[tuple[int, slice, np.ndarray]]:
-    """Split the pairs of `n` conditions into blocks that stay in the processor's cache.
-
-    Yields
-    ------
-    first : int
-        Condition that the first pairs are of.
-    pairs : slice
-        Those of some conditions with all later ones.
-    starts : ndarray of int (condition,)
-        Where in the block each condition's pairs begin.
-    """
-    starts = np.concatenate([[0], np.cumsum(np.arange(n - 1, 0, -1))])
-    first = 0
-    while first < n - 1:
-        last = int(np.searchsorted(starts, starts[first] + BLOCK, side="right")) - 1
-        last = min(max(last, first + 1), n - 1)
-        yield first, slice(starts[first], starts[last]), starts[first:last] - starts[first]
-        first = last
-
-
-def add_sums(sums: np.ndarray, block: np.ndarray, first: int, starts: np.ndarray) -> None:
-    """Add a block (rdm, pair) as of `split_conditions` to the sums (rdm, condition), in place."""
-    sums[:, first : first + len(starts)] += np.add.reduceat(block, starts, axis=1, dtype=float)
-    ends = [*starts[1:].tolist(), block.shape[1]]
-    for other, (start, end) in enumerate(zip(starts.tolist(), ends, strict=True), first + 1):
-        sums[:, other:] += block[:, start:end]
 
 
 def whitened_products(products: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ import xarray as xr
 
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.model.schema import check_labels, check_savable, check_source, describe_wrong_dims
+from neural_data.rounding import SINGLE
 from neural_data.storage.netcdf import open_netcdf, write_netcdf
 
 DIMS = ("area", "stimulus", "other_stimulus")
-TOLERANCE = 1e-6  # of the largest dissimilarity, or of 1 where that is less
 
 
 def validate_dissimilarities(
@@ -148,7 +148,7 @@ def _check_values(variable: xr.DataArray) -> list[str]:
             "such stimuli"
         )
     clean = np.where(finite, values, 0.0)
-    allowed = TOLERANCE * np.maximum(1.0, np.abs(clean).max(axis=(1, 2)))
+    allowed = SINGLE * np.abs(clean).max(axis=(1, 2))
     skewed = np.abs(clean - np.swapaxes(clean, 1, 2)).max(axis=(1, 2)) > allowed
     if skewed.any():
         problems.append(f"'dissimilarity' is not symmetric in {format_names(areas[skewed])}")

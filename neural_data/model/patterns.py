@@ -9,6 +9,7 @@ from neural_data.errors import RecordingError
 from neural_data.model.schema import add_step
 from neural_data.model.site_blocks import average_block
 from neural_data.model.validation import say_no_recording, validate_recording
+from neural_data.rounding import TOLERANCE
 
 
 def as_recording(data: xr.Dataset | xr.DataArray, *, name: str = "recording") -> xr.Dataset:
@@ -111,7 +112,7 @@ def zscore_sites(recording: xr.Dataset) -> xr.Dataset:
     mean = average_block(values)[0]
     centre = np.nanmean(mean, axis=0)
     spread = np.nanstd(mean, axis=0)
-    varies = spread > 1e-12 * np.nanmax(np.abs(mean), axis=0, initial=0.0)
+    varies = spread > TOLERANCE * np.nanmax(np.abs(mean), axis=0, initial=0.0)
     scaled = (values - centre) / np.where(varies, spread, np.inf)
     attrs = {**response.attrs, "units": "z"}
     scored = recording.assign(response=(response.dims, scaled, attrs))

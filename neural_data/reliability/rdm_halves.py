@@ -159,7 +159,7 @@ def _find_scale(
         mean = whole.mean(axis=1)
         length = np.sqrt(np.square(whole - mean[:, np.newaxis]).sum(axis=1))
         size = np.abs(groups[0].mean) + np.abs(mean)
-        varies = length > 1e-12 * np.sqrt(length**2 + n_stimuli * size**2)
+        varies = length > TOLERANCE * np.sqrt(length**2 + n_stimuli * size**2)
         inverse = np.where(varies, 1 / np.where(varies, length, 1.0), 0.0)
         centre[:, members, 0] = mean.reshape(len(members), n_bins).T
         scale[:, members, 0] = inverse.reshape(len(members), n_bins).T

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neural_data.rounding import SINGLE
 from neural_data.simulation._network import load_network, run_network
 from neural_data.simulation.area import STAGES, USUAL_STAGE, Stage
 from neural_data.simulation.macaque import (
@@ -161,10 +162,11 @@ def _solve_gain(
     mean = float(response.mean(dtype=np.float64))
     spread = float(response.var(dtype=np.float64))
     signal = float(response.var(dtype=np.float64, ddof=1)) if response.size > 1 else 0.0
+    varies = signal > SINGLE**2 * (mean**2 + spread)
     if reliability == 0:
         return 0.0, 1.0
     limit = square * (mean**2 + spread)
-    highest = repetitions * signal / (repetitions * signal + limit) if signal > 1e-12 else 0.0
+    highest = repetitions * signal / (repetitions * signal + limit) if varies else 0.0
     odds = reliability / (1 - reliability)
     a = repetitions * signal - odds * limit
     if highest == 0 or a <= 0:

@@ -93,11 +93,12 @@ def test_invalid_dissimilarities_are_never_written(dissimilarities, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_rounding_of_large_dissimilarities_is_no_asymmetry(dissimilarities):
-    """Squared distances of 1e8, from a program that computed both triangles in single precision."""
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_rounding_is_no_asymmetry_in_any_unit(dissimilarities, scale):
+    """Squared distances from a program that computed both triangles in single precision."""
     large = dissimilarities.copy(deep=True)
     large["dissimilarity"].attrs["units"] = "spikes^2/s^2"
-    large["dissimilarity"] *= 1e8
+    large["dissimilarity"] *= scale
     large["dissimilarity"][0, 0, 1] *= 1 + 1e-7
     assert validate_dissimilarities(large) is large
     large["dissimilarity"][0, 0, 1] *= 1 + 1e-5

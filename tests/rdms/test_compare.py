@@ -8,6 +8,8 @@ from rsatoolbox.rdm import RDMs, compare
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
 from brainguided.rdms.comparisons import COMPARISONS
 from brainguided.rdms.compute import compute_rdms
+from brainguided.rdms.distances import square_matrix
+from brainguided.rdms.whitening import condition_sums
 from neural_data.errors import AlignmentError
 
 THEIRS = {
@@ -41,6 +43,28 @@ def test_every_comparison_equals_rsatoolbox(seed, method) -> None:
     np.testing.assert_allclose(compare_rdms(a, b, method=method), theirs, atol=1e-10)
     once = prepare_rdms(a, method=method)
     np.testing.assert_allclose(compare_rdms(once, b, method=method), theirs, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["pearson", "cosine", "whitened pearson", "whitened cosine"])
+@pytest.mark.parametrize("number", [1, 4])
+@pytest.mark.parametrize("dtype", [np.float32, float])
+def test_rdms_of_more_than_one_tile_equal_rsatoolbox(method, number, dtype) -> None:
+    generator = np.random.default_rng(number)
+    a, b = (make_rdms(generator, k, 190, ties=False) for k in (number, 9))
+    for rdms in (a, b):
+        rdms.dissimilarities = rdms.dissimilarities.astype(dtype)
+    theirs = compare(a, b, method=THEIRS[method])
+    digits = 1e-10 if dtype is float else 1e-5
+    np.testing.assert_allclose(compare_rdms(a, b, method=method), theirs, atol=digits)
+    np.testing.assert_allclose(compare_rdms(b, a, method=method), theirs.T, atol=digits)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 50])
+def test_sums_over_the_pairs_of_a_condition_are_those_of_the_square_matrix(n) -> None:
+    vectors = np.random.default_rng(n).normal(size=(3, n * (n - 1) // 2))
+    squares = [square_matrix(vector).sum(0) for vector in vectors]
+    np.testing.assert_allclose(condition_sums(vectors), squares, atol=1e-12)
+    np.testing.assert_allclose(condition_sums(vectors[:, ::-1])[:, ::-1].sum(1), np.sum(squares, 1))
 
 
 @pytest.mark.parametrize("method", ["whitened pearson", "whitened cosine"])
