@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,9 +65,17 @@ def make_control(
 
 
 def replace_vector(
-    target: Target, vector: np.ndarray, *, measure: str | None = None, source: str = ""
+    target: Target,
+    vector: np.ndarray,
+    *,
+    measure: str | None = None,
+    source: str = "",
+    conditions: dict[str, list[Any]] | None = None,
 ) -> RDMs:
-    """Return a target's RDM with other dissimilarities, and another measure and source if given."""
+    """Return a target's RDM with other dissimilarities (pair,).
+
+    The measure, the source and the labels of the conditions are the target's unless given.
+    """
     from rsatoolbox.rdm import RDMs
 
     old = target.rdm
@@ -82,7 +90,7 @@ def replace_vector(
         dissimilarity_measure=measure or old.dissimilarity_measure,
         descriptors=descriptors,
         rdm_descriptors=dict(old.rdm_descriptors),
-        pattern_descriptors=dict(old.pattern_descriptors),
+        pattern_descriptors=dict(conditions or old.pattern_descriptors),
     )
 
 
