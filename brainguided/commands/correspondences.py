@@ -46,7 +46,10 @@ def add_verbs(verbs: Any) -> None:
         "      --model brainguided.pretrained:efficientnet_lite0 --out lite0",
     )
     one.add_argument(
-        "--teacher", type=Path, required=True, help="TOML file with [[teacher]] tables, or RUN.toml"
+        "--teacher",
+        type=Path,
+        required=True,
+        help="TOML file with [[teacher]] tables, or RUN.toml; [[control]] tables are mapped too",
     )
     which = one.add_mutually_exclusive_group(required=True)
     which.add_argument(
@@ -126,7 +129,7 @@ def correspond(arguments: argparse.Namespace) -> None:
     from brainguided.correspondence.compute import Inference, compute_correspondence
     from brainguided.networks.layers import Observation
     from brainguided.networks.preprocessing import Preprocessing
-    from brainguided.settings.teacher_file import load_teacher
+    from brainguided.settings.teacher_file import load_controlled_teacher
 
     folder: Path = arguments.out
     refuse_existing(arguments, *(folder / name for name in _FILES))
@@ -141,7 +144,7 @@ def correspond(arguments: argparse.Namespace) -> None:
     if how is None and arguments.image_size:
         how = Preprocessing(size=arguments.image_size)
     say("Loading the recordings.")
-    teacher = load_teacher(arguments.teacher)
+    teacher = load_controlled_teacher(arguments.teacher)
     observation = Observation(
         [*(arguments.layers or []), *(f"!{pattern}" for pattern in arguments.exclude)],
         tokens=arguments.tokens,

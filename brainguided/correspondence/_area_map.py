@@ -29,6 +29,7 @@ from brainguided.rdms.compute import compute_rdms
 from brainguided.rdms.conditions import average_conditions, condition_index
 from brainguided.rdms.crossnobis import select_noise
 from brainguided.rdms.halves import draw_halves
+from brainguided.rdms.partial import leave_residuals, span_controls
 from brainguided.rdms.units import FEWEST_UNITS, Units
 from neural_data.errors import RecordingError
 from neural_data.model.recording import average_repetitions, select_recording
@@ -64,9 +65,12 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     """Return the correspondence of all layers to one area, by name of variable."""
     target = data.target
     area = np.asarray(target.rdm.dissimilarities[0], dtype=float)
-    similarity = compare_vectors(data.vectors, area, method)
+    rows = data.vectors
+    if target.given is not None:
+        area, rows = _leave_controls(target, rows, method)
+    similarity = compare_vectors(rows, area, method)
     alive = np.flatnonzero(np.isfinite(similarity))
-    vectors = [data.vectors[k] for k in alive]
+    vectors = [rows[k] for k in alive]
     n_layers = len(data.layers)
     units = _find_units(target, how)
     able = bool(units.enough and alive.size)
@@ -117,6 +121,20 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     )
     result["by_animal"] = _compare_animals(data, method)
     return result
+
+
+def _leave_controls(
+    target: Target, rows: np.ndarray, method: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what controls leave of the area's RDM (pair,) and of the layers' (layer, pair)."""
+    if method != "pearson" or target.given is None:
+        raise ValueError(
+            f"{target.area} is a partial correlation given controls; method is {method!r}, and "
+            "there it is 'pearson'."
+        )
+    basis = span_controls(target.given)
+    area = leave_residuals(np.asarray(target.rdm.dissimilarities, dtype=float), basis)[0]
+    return area, leave_residuals(np.asarray(rows, dtype=float), basis)
 
 
 def _get_responses(target: Target, how: Settings) -> SiteResponses | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from brainguided.guidance._control_parts import estimate_reliability, find_area
+from brainguided.guidance._control_parts import estimate_reliability, find_area, replace_vector
 from brainguided.guidance._controls_of_images import (
     gabor_control,
     network_control,
@@ -34,12 +34,14 @@ from brainguided.guidance._matching import DRAWS, match_noise
 from brainguided.guidance.scoring import Copies, Shuffles
 from brainguided.guidance.target import Target, fingerprint
 from brainguided.guidance.teacher import Teacher, describe_similarity
+from brainguided.rdms.measures import network_measure
 from neural_data.errors import raise_problems
 
 __all__ = [
     "CONTROLS",
     "Control",
     "Measured",
+    "add_controls",
     "animal_control",
     "blocks_control",
     "categories_control",
@@ -52,6 +54,7 @@ __all__ = [
     "network_control",
     "partial_control",
     "pixels_control",
+    "replace_areas",
     "session_control",
     "shuffled_control",
     "sites_control",
@@ -241,6 +244,83 @@ def match_control(
 
 def _count_sites(target: Target) -> int | None:
     return None if target.recording is None else int(target.recording.sizes["site"])
+
+
+def add_controls(teacher: Teacher, controls: Sequence[Measured]) -> Teacher:
+    """Return a teacher with its controls as further areas, to be mapped beside them.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    controls : sequence of Target, Shuffles or Copies
+        As from `make_controls`. Shuffles are left out, since p-values are of permutations; noisy
+        copies are represented by the first.
+
+    Returns
+    -------
+    Teacher
+    """
+    return Teacher((*teacher.targets, *_as_targets(controls)))
+
+
+def replace_areas(
+    teacher: Teacher, kind: str, settings: Mapping[str, Any] | None = None
+) -> Teacher:
+    """Return a teacher whose areas are controls of those of another one.
+
+    Parameters
+    ----------
+    teacher : Teacher
+        With its recordings.
+    kind : str
+        A row of `CONTROLS`; of "shuffled" there is one order of the conditions.
+    settings : mapping, optional
+        As in a table of `make_controls`.
+
+    Returns
+    -------
+    Teacher
+        With areas named "V4:pixels" and so on.
+
+    Raises
+    ------
+    ValueError
+        As `make_controls`.
+    """
+    given = dict(settings or {})
+    if kind == "shuffled":
+        given["number"] = 1
+    made = make_controls(teacher, [{**given, "kind": kind}])
+    shuffled = [
+        _shuffle_target(find_area(teacher, s.target), s) for s in made if isinstance(s, Shuffles)
+    ]
+    return Teacher((*shuffled, *_as_targets(made)))
+
+
+def _shuffle_target(target: Target, shuffles: Shuffles) -> Target:
+    """Return a target with its conditions in the first of several orders."""
+    order = shuffles.orders[0]
+    rows, columns = np.triu_indices(len(order), 1)
+    vector = target.rdm.get_matrices()[0][order[rows], order[columns]]
+    source = f"shuffled conditions of {target.source}"
+    patterns = None if target.patterns is None else target.patterns[order]
+    kind = shuffles.name.partition(":")[2] or "shuffled"
+    rdm = replace_vector(target, vector, measure=network_measure(target.measure), source=source)
+    name = f"{target.area}:{kind}"
+    rdm.rdm_descriptors["area"] = [name]
+    return replace(target, area=name, rdm=rdm, recording=None, noise="shrinkage", patterns=patterns)
+
+
+def _as_targets(controls: Sequence[Measured]) -> list[Target]:
+    found = []
+    for one in controls:
+        if isinstance(one, Copies):
+            first = one.targets[0]
+            first.rdm.rdm_descriptors["area"] = [one.name]
+            found.append(replace(first, area=one.name))
+        elif isinstance(one, Target):
+            found.append(one)
+    return found
 
 
 def describe_controls(controls: Sequence[Measured]) -> list[dict[str, Any]]:

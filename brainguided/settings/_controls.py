@@ -56,14 +56,14 @@ def load_controls(
     """
     if teacher is None:
         return ()
-    made = [_load_parts(table, folder) for table in tables]
+    made = [load_parts(table, folder) for table in tables]
     try:
         return make_controls(teacher, made)
     except ValueError as error:
         raise RunFileError(str(error)) from error
 
 
-def _load_parts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+def load_parts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a table with the network or architecture that it names in the place of its name."""
     from brainguided.settings.model_file import load_model
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import xarray as xr
 
+from brainguided.guidance.controls import add_controls, replace_areas
+from brainguided.guidance.similarities import SIMILARITIES
 from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.compute import rdms_from_dissimilarities
 from brainguided.rdms.measures import DEFAULT, MEASURES
+from brainguided.settings._controls import check_controls, load_controls, load_parts
 from brainguided.settings.toml import RunFileError, check_keys, read_toml, refuse_file
 from neural_data.errors import RecordingError, format_names
 from neural_data.model.areas import name_areas, split_areas
@@ -36,6 +39,8 @@ KEYS = {
     "by": "text",
     "measure": "text",
     "zscore": "truth",
+    "similarity": "text",
+    "kind": "choice",
 }
 
 
@@ -57,6 +62,10 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
             name = "V4 (WE)"             # of the only area; its own by default
             area_from = "subregion"      # a coordinate of the sites that names their areas
             window = [70, 170]           # ms, of a recording with time bins: see average_window
+            similarity = "cka"           # "pearson" of RDMs by default; or another comparison,
+                                         # "ridge": see Teacher.with_similarity
+            kind = "pixels"              # a control in the place of the areas, or with settings
+                                         # {name = "sites", number = 30}: see guidance.controls
 
             [[teacher]]                  # several animals or sessions, see pool_recordings
             recording = ["a.nc", "b.nc"]
@@ -64,7 +73,8 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
             pool = "shared"              # "same" by default, or "all", "apart"
             split = "animal"             # areas of their own, of the sites of each animal
 
-        Other tables, those of a run file, are not looked at.
+        Other tables, those of a run file, are not looked at; for ``[[control]]`` see
+        `load_controlled_teacher`.
 
     Returns
     -------
@@ -97,6 +107,36 @@ def load_teacher(path: str | os.PathLike[str]) -> Teacher:
         check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
     refuse_file(path, problems)
     return join_teachers(tables, path.parent)
+
+
+def load_controlled_teacher(path: str | os.PathLike[str]) -> Teacher:
+    """Read a teacher file with the controls that it names, as further areas of the teacher.
+
+    Parameters
+    ----------
+    path : path
+        As for `load_teacher`, with any number of tables ``[[control]]``, such as
+        ``kind = "categories"``; see ``guidance.controls``.
+
+    Returns
+    -------
+    Teacher
+        Areas, then controls, named "V4:categories" and so on.
+
+    Raises
+    ------
+    FileNotFoundError, RunFileError, RecordingError, AlignmentError, ValueError
+        As `load_teacher`.
+    """
+    teacher = load_teacher(path)
+    tables = read_toml(path, "teacher file").get("control", [])
+    problems: list[str] = []
+    if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+        problems.append("control: expected tables, each begun by a line [[control]]")
+    else:
+        check_controls(tables, Path(path).parent, problems, guided=True)
+    refuse_file(path, problems)
+    return add_controls(teacher, load_controls(tables, teacher, Path(path).parent))
 
 
 def _is_netcdf(path: Path) -> bool:
@@ -133,6 +173,13 @@ def check_teacher(where: str, entry: dict[str, Any], folder: Path, problems: lis
             problems.append(f"{where}measure is {measure!r}; it is one of {known}")
         if "rdm" in entry:
             problems.append(f"{where}measure is given, but an RDM was made by its own already")
+    if isinstance(named := entry.get("similarity"), str):
+        if named not in SIMILARITIES:
+            known = ", ".join(map(repr, SIMILARITIES))
+            problems.append(f"{where}similarity is {named!r}; it is one of {known}")
+        elif "rdm" in entry and SIMILARITIES[named].target != "rdm":
+            problems.append(f"{where}similarity {named!r} needs responses, not an RDM alone")
+    problems += _check_kind(where, entry.get("kind"), folder)
     if "zscore" in entry and "rdm" in entry:
         problems.append(f"{where}zscore is given, but an RDM has no sites any more")
     if isinstance(pool := entry.get("pool"), str) and pool not in KEPT:
@@ -159,8 +206,31 @@ def _list_files(value: Any) -> list[str]:
     return [file for file in listed if isinstance(file, str)]
 
 
+def _read_kind(kind: Any) -> dict[str, Any]:
+    """Return the kind of control that takes the place of the areas as a table [[control]]."""
+    if not isinstance(kind, dict):
+        return {"kind": kind}
+    return {"kind": kind.get("name"), **{k: v for k, v in kind.items() if k != "name"}}
+
+
+def _check_kind(where: str, kind: Any, folder: Path) -> list[str]:
+    if not isinstance(kind, str | dict):
+        return []
+    problems: list[str] = []
+    table = _read_kind(kind)
+    check_controls([table], folder, problems, guided=True)
+    problems += [f"{key} is no setting of a teacher" for key in ("area", "match") if key in table]
+    return [where + problem.replace("[[control]] 1: ", "kind: ") for problem in problems]
+
+
 def _load_teacher(entry: dict[str, Any], folder: Path) -> Teacher:
     teacher = _load_areas(entry, folder)
+    if "similarity" in entry:
+        teacher = teacher.with_similarity(entry["similarity"])
+    if "kind" in entry:
+        table = load_parts(_read_kind(entry["kind"]), folder)
+        kind = table.pop("kind")
+        teacher = replace_areas(teacher, kind, table)
     if "name" not in entry:
         return teacher
     if len(teacher.areas) > 1:

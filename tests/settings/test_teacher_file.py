@@ -10,10 +10,10 @@ import pytest
 import xarray as xr
 from torch import nn
 
-from brainguided import Inference, Teacher, compute_correspondence
+from brainguided import Inference, Teacher, compute_correspondence, compute_similarity
 from brainguided.__main__ import main
 from brainguided.rdms.compute import compute_rdms
-from brainguided.settings.teacher_file import load_teacher
+from brainguided.settings.teacher_file import load_controlled_teacher, load_teacher
 from brainguided.settings.toml import RunFileError
 from neural_data import (
     Macaque,
@@ -202,3 +202,52 @@ def test_teachers_of_one_recording_may_have_a_window_of_time_each(tmp_path) -> N
         load_teacher(write(tmp_path, f"{table}window = [50]\n"))
     with pytest.raises(RunFileError, match="only a recording has time bins"):
         load_teacher(write(tmp_path, "[[teacher]]\nsimulated = true\nwindow = [0, 50]\n"))
+
+
+LAB = '[[teacher]]\nrecording = "we.nc"\nstimuli = "we_images.nc"\nby = "object_name"\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "area"),
+    [
+        ('"categories"', "V4:categories"),
+        ('"shuffled"', "V4:shuffled"),
+        ('{name = "sites", number = 8}', "V4:sites-8"),
+        ('{name = "partial", of = ["categories", "pixels"]}', "V4:partial-categories+pixels"),
+    ],
+)
+def test_a_control_takes_the_place_of_the_areas(folder, kind, area) -> None:
+    teacher = load_teacher(write(folder, LAB + f"kind = {kind}\n"))
+    assert teacher.areas == (area,)
+
+
+def test_controls_are_further_areas_of_a_correspondence(folder) -> None:
+    tables = '[[control]]\nkind = "pixels"\n[[control]]\nkind = "partial"\nof = ["categories"]\n'
+    teacher = load_controlled_teacher(write(folder, LAB + tables))
+    assert teacher.areas == ("V4", "V4:pixels", "V4:partial-categories")
+    network = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.ReLU(), nn.Conv2d(4, 4, 3)).eval()
+    few = Inference(draws=4, permutations=4, splits=4)
+    found = compute_correspondence(network, teacher, inference=few)
+    table = compute_similarity(network, teacher)
+    np.testing.assert_allclose(
+        found["similarity"].sel(area=list(teacher.areas)).values, table.values, atol=1e-5
+    )
+    assert np.isfinite(found["committed_similarity"].values).all()
+    with pytest.raises(ValueError, match="there it is 'pearson'"):
+        compute_correspondence(network, teacher, inference=few, method="spearman")
+
+
+def test_another_similarity_is_named_in_the_file(folder) -> None:
+    teacher = load_teacher(write(folder, LAB + 'similarity = "cka"\n'))
+    assert teacher.targets[0].similarity == "cka"
+    assert teacher.describe()[0]["similarity"] == "cka"
+
+
+def test_all_that_is_wrong_with_controls_of_a_file_is_said(folder) -> None:
+    bad = 'kind = {name = "sites", numbers = 3, area = "V4"}\nsimilarity = "cca"\n'
+    with pytest.raises(RunFileError) as caught:
+        load_teacher(write(folder, LAB + bad))
+    for part in ("'numbers' is unknown", "area is no setting of a teacher", "similarity is 'cca'"):
+        assert part in str(caught.value)
+    with pytest.raises(RunFileError, match="did you mean 'pixels'"):
+        load_controlled_teacher(write(folder, LAB + '[[control]]\nkind = "pixel"\n'))
