@@ -1,6 +1,6 @@
 """Is the committed similarity free of the bias that grows with depth? Shuffled teachers tell.
 
-    python benchmarks/null_teachers.py [--networks 200] [--shuffles 20] [--steps 50]
+    python benchmarks/null_teachers.py [--networks 200] [--shuffles 20] [--steps 50] [--images 5]
 
 Random plain networks of depth 1 to 10 are trained for a short time. TG, whose layer is chosen and
 scored on the same conditions, and committed TG are measured for the simulated macaque and for
@@ -105,11 +105,12 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=200)
     parser.add_argument("--shuffles", type=int, default=20)
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--images", type=int, default=5, help="of each of 64 objects")
     parser.add_argument("--macaques", type=int, default=100)
     parser.add_argument("--out", type=Path, help="JSON lines, one a network, as they are done")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    recording, stimuli = simulate_macaque(simulate_objects(5, seed=0), seed=0)
+    recording, stimuli = simulate_macaque(simulate_objects(options.images, seed=0), seed=0)
     teacher = Teacher.from_recording(recording, stimuli)
     controls = [shuffled_control(teacher, a, number=options.shuffles) for a in teacher.areas]
     scorer = Scorer(teacher, controls)

@@ -123,9 +123,7 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     return result
 
 
-def _leave_controls(
-    target: Target, rows: np.ndarray, method: str
-) -> tuple[np.ndarray, np.ndarray]:
+def _leave_controls(target: Target, rows: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
     """Return what controls leave of the area's RDM (pair,) and of the layers' (layer, pair)."""
     if method != "pearson" or target.given is None:
         raise ValueError(
