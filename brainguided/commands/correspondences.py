@@ -141,7 +141,12 @@ def correspond(arguments: argparse.Namespace) -> None:
         _name_unit(arguments.unit),
     )
     network, how = _load_network(arguments)
-    if how is None and arguments.image_size:
+    if how is not None and arguments.image_size:
+        raise ValueError(
+            f"--image-size {arguments.image_size} is given, but the model says itself how its "
+            f"images are shown ({how.describe()}): leave it out, or change its Preprocessing."
+        )
+    if arguments.image_size:
         how = Preprocessing(size=arguments.image_size)
     say("Loading the recordings.")
     teacher = load_controlled_teacher(arguments.teacher)
@@ -220,36 +225,37 @@ def _name_unit(names: list[str] | None) -> str | tuple[str, ...] | None:
 
 
 def describe_correspondence(result: xr.Dataset) -> str:
-    """Return a table, one row an area: its layers, and how similar they are."""
-    from brainguided.commands.recordings import format_table
-
-    rows = []
+    """Return a few lines for each area: its ceiling, its best and its committed layer."""
+    lines = []
     for area in result["area"].values.tolist():
         one = result.sel(area=area)
-        best = str(one["best_layer"].values)
-        bounds = one["similarity_interval"].sel(layer=best).values if best else (float("nan"),) * 2
         usable = bool(one["ceiling_usable"])
-        rows.append(
-            {
-                "area": area,
-                "committed layer": f"{one['committed_layer'].values} "
-                f"({float(one['committed_share']):.0%})"
-                if str(one["committed_layer"].values)
-                else "none",
-                "similarity": f"{float(one['committed_similarity']):.3f}",
-                "best layer": best,
-                "its similarity": f"{float(one['best_similarity']):.3f}",
-                "95 %": f"{bounds[0]:.3f} to {bounds[1]:.3f}",
-                "p": f"{float(one['p_value'].sel(layer=best)):.2g}" if best else "",
-                "ceiling": f"{float(one['ceiling']):.3f}" if usable else "none",
-                "of ceiling": f"{float(one['corrected_similarity'].sel(layer=best)):.3f}"
-                if usable and best
-                else "",
-            }
-        )
+        ceiling = f"{float(one['ceiling']):.3f}" if usable else "none"
+        lines.append(f"{area} (noise ceiling {ceiling})")
+        best, committed = str(one["best_layer"].values), str(one["committed_layer"].values)
+        if best:
+            low, high = one["similarity_interval"].sel(layer=best).values
+            said = f"similarity {float(one['best_similarity']):.3f}"
+            if low == low:
+                said += f", 95 % {low:.3f} to {high:.3f}"
+            p_value = float(one["p_value"].sel(layer=best))
+            said += f", p = {p_value:.2g}" if p_value == p_value else ""
+            if usable:
+                share = float(one["corrected_similarity"].sel(layer=best))
+                said += f", {share:.0%} of the ceiling"
+            lines.append(f"  best layer       {best}: {said}")
+        if committed:
+            lines.append(
+                f"  committed layer  {committed}: similarity "
+                f"{float(one['committed_similarity']):.3f}, the best in "
+                f"{float(one['committed_share']):.0%} of the halves"
+            )
+        else:
+            lines.append("  committed layer  none")
     unit = result.attrs.get("unit")
-    said = f"\nIntervals and p-values speak of other units of: {unit}" if unit else ""
-    return format_table(rows) + said
+    if unit:
+        lines.append(f"Intervals and p-values speak of other units of: {unit}")
+    return "\n".join(lines)
 
 
 def _load_network(arguments: argparse.Namespace) -> tuple[nn.Module, Preprocessing | None]:
@@ -315,6 +321,10 @@ def _save(result: xr.Dataset, folder: Path) -> list[Path]:
     for bound in ("lower", "upper"):
         columns[bound] = result["similarity_interval"].sel(bound=bound, drop=True)
     frame = columns.to_dataframe().reset_index()
+    for name in ("ceiling", "ceiling_usable", "committed_layer"):
+        frame[name] = result[name].sel(area=frame["area"].values).values
+    frame["committed"] = frame["layer"] == frame.pop("committed_layer")
+    frame["unit"] = result.attrs.get("unit", "")
     frame.to_csv(table, index=False)
     stored = result.copy()
     stored["ceiling_usable"] = stored["ceiling_usable"].astype("int8")

@@ -99,6 +99,21 @@ def test_a_model_of_ones_own_is_mapped_drawn_and_saved(lab, tmp_path, capsys) ->
     assert found.attrs["preprocessing"].startswith("resized to 24 px")
     table = np.genfromtxt(out / "correspondence.csv", delimiter=",", names=True, dtype=None)
     assert len(table) == 4
+    assert table["unit"].tolist() == ["category"] * 4
+    committed = {(a, l) for a, l, c in table[["area", "layer", "committed"]].tolist() if c}
+    areas = found["area"].values.tolist()
+    assert committed == {
+        (area, int(layer))
+        for area, layer in zip(areas, found["committed_layer"].values, strict=True)
+    }
+    np.testing.assert_allclose(
+        table["ceiling"].reshape(2, 2), np.tile(found["ceiling"].values, (2, 1))
+    )
+    assert "noise ceiling" in said.out
+    assert run(lab, "--model", model, "--out", str(tmp_path / "x"), "--image-size", "48") == 1
+    assert (
+        "the model says itself how its images are shown (resized to 24" in capsys.readouterr().err
+    )
     np.testing.assert_allclose(table["similarity"], found["similarity"].values.ravel())
     assert run(lab, "--model", model, "--out", str(out)) == 1
     assert "--overwrite" in capsys.readouterr().err
