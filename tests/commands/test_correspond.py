@@ -100,7 +100,7 @@ def test_a_model_of_ones_own_is_mapped_drawn_and_saved(lab, tmp_path, capsys) ->
     table = np.genfromtxt(out / "correspondence.csv", delimiter=",", names=True, dtype=None)
     assert len(table) == 4
     assert table["unit"].tolist() == ["category"] * 4
-    committed = {(a, l) for a, l, c in table[["area", "layer", "committed"]].tolist() if c}
+    committed = {(a, layer) for a, layer, c in table[["area", "layer", "committed"]].tolist() if c}
     areas = found["area"].values.tolist()
     assert committed == {
         (area, int(layer))
