@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,43 +97,66 @@ def read_hdf5(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
                 names = list(item) if isinstance(item, h5py.Group) else []
                 raise KeyError([key for key in names if not key.startswith("#")])
             item = item[part]
-        return _read(item, file, 0, {})
+        return _read(item, file, 0, _Taken())
 
 
-def _read(
-    item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int, known: dict[int, Any]
-) -> Any:
+@dataclass
+class _Taken:
+    """What was read of a file so far, by address, and how much of it, in sum."""
+
+    known: dict[int, Any] = field(default_factory=dict)
+    cells: int = 0
+    claimed: int = 0
+    stored: int = 0
+
+    def check_size(self, item: h5py.Dataset) -> None:
+        """Refuse datasets that say they are far larger, in sum, than what is stored of them."""
+        stored = item.id.get_storage_size()
+        self.stored += stored
+        self.claimed += item.nbytes
+        if self.claimed > MAX_RATIO * self.stored + (FREE if stored else 0):
+            raise ValueError(
+                f"its shape is {item.shape}, {item.nbytes} bytes, of which {stored} are stored "
+                f"(with what it refers to {self.claimed} and {self.stored})"
+            )
+
+    def check_cells(self, item: h5py.Dataset) -> None:
+        """Refuse more cells, in sum, than any laboratory has."""
+        self.cells += item.size
+        if self.cells > MAX_CELLS:
+            raise ValueError(f"it holds {self.cells} cells; expected at most {MAX_CELLS}")
+
+
+def _read(item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int, taken: _Taken) -> Any:
     """Read what is not yet known by its address: many links may lead to one group."""
     import h5py
 
     if depth > MAX_DEPTH:
         raise ValueError(f"groups or cells are nested more than {MAX_DEPTH} deep")
     address = h5py.h5o.get_info(item.id).addr
-    if address not in known:
-        known[address] = _read_anew(item, file, depth, known)
-    return known[address]
+    if address not in taken.known:
+        taken.known[address] = _read_anew(item, file, depth, taken)
+    return taken.known[address]
 
 
-def _read_anew(
-    item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int, known: dict[int, Any]
-) -> Any:
+def _read_anew(item: h5py.Group | h5py.Dataset, file: h5py.File, depth: int, taken: _Taken) -> Any:
     import h5py
 
     matlab = _matlab_class(item)
     if matlab:
         refuse_class(matlab)
     if isinstance(item, h5py.Group) and "MATLAB_sparse" in item.attrs:
-        return _read_sparse(item)
+        return _read_sparse(item, taken)
     if isinstance(item, h5py.Group):
-        return {key: _read(item[key], file, depth + 1, known) for key in item}
+        return {key: _read(item[key], file, depth + 1, taken) for key in item}
     if not isinstance(item, h5py.Dataset):
         raise ValueError(f"it holds a {type(item).__name__}; expected an array")
     refuse_outside(item)
     if item.shape is None or "MATLAB_empty" in item.attrs:
         return np.array([""]) if matlab == "char" else np.empty((0, 0))
-    _check_size(item)
+    taken.check_size(item)
     if item.dtype.kind == "O" and h5py.check_ref_dtype(item.dtype) is not None:
-        return _read_cells(item, file, depth, known)
+        return _read_cells(item, file, depth, taken)
     if h5py.check_string_dtype(item.dtype) is not None:
         texts = np.asarray(item.asstr()[()], dtype=object)
         return np.array([str(text) for text in texts.flat]).reshape(texts.shape)
@@ -147,21 +171,18 @@ def _read_anew(
     return values.astype(bool) if matlab == "logical" else values
 
 
-def _read_cells(
-    item: h5py.Dataset, file: h5py.File, depth: int, known: dict[int, Any]
-) -> np.ndarray:
-    if item.size > MAX_CELLS:
-        raise ValueError(f"it holds {item.size} cells; expected at most {MAX_CELLS}")
+def _read_cells(item: h5py.Dataset, file: h5py.File, depth: int, taken: _Taken) -> np.ndarray:
+    taken.check_cells(item)
     references = np.asarray(item[()]).reshape(item.shape)
     cells = np.empty(references.shape, dtype=object)
     for k, reference in enumerate(references.flat):
         if not reference:
             raise ValueError(f"cell {k} points nowhere")
-        cells.flat[k] = _read(file[reference], file, depth + 1, known)
+        cells.flat[k] = _read(file[reference], file, depth + 1, taken)
     return cells.T if _matlab_class(item) else cells
 
 
-def _read_sparse(group: h5py.Group) -> np.ndarray:
+def _read_sparse(group: h5py.Group, taken: _Taken) -> np.ndarray:
     from scipy.sparse import csc_array
 
     rows = int(group.attrs["MATLAB_sparse"])
@@ -169,7 +190,7 @@ def _read_sparse(group: h5py.Group) -> np.ndarray:
     if "data" not in group:
         return np.zeros((rows, len(starts) - 1))
     for part in group.values():
-        _check_size(part)
+        taken.check_size(part)
     parts = (np.asarray(group["data"]), np.asarray(group["ir"]), starts)
     return fill_sparse(csc_array(parts, shape=(rows, len(starts) - 1)))
 
@@ -186,11 +207,3 @@ def _matlab_class(item: h5py.Dataset | h5py.Group) -> str | None:
     if given is None:
         return None
     return given.decode("ascii") if isinstance(given, bytes) else str(given)
-
-
-def _check_size(item: h5py.Dataset) -> None:
-    stored = item.id.get_storage_size()
-    if item.nbytes > MAX_RATIO * stored + (FREE if stored else 0):
-        raise ValueError(
-            f"its shape is {item.shape}, {item.nbytes} bytes, of which {stored} are stored"
-        )

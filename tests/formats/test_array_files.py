@@ -536,7 +536,7 @@ def test_intact_files_of_another_kind_are_not_called_damaged(tmp_path: Path) -> 
         (read_images, "g.zip", "pointer of Git LFS"),
         (read_images, "images", "h.png is a pointer of Git LFS"),
         (load_array, "i.npy", "pointer of git-annex"),
-        (read_images, "j.npz", "holds arrays.*stimuli_from_arrays"),
+        (read_images, "j.npz", "holds arrays.*read_images"),
     ]
     for read, name, message in cases:
         with pytest.raises(RecordingError, match=message) as told:
@@ -553,3 +553,30 @@ def test_semicolons_between_the_columns_are_said_to_be_so(tmp_path, text) -> Non
     (tmp_path / "r.csv").write_text(text)
     with pytest.raises(RecordingError, match="between semicolons instead of commas"):
         load_array(tmp_path / "r.csv")
+
+
+def test_cells_and_claims_of_one_hdf5_file_are_bounded_in_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells of cells, each within bounds, and small datasets that all say they are large."""
+    import h5py
+
+    from neural_data.formats import _hdf5_arrays
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        inner = file.create_group("inner")
+        for k in range(4):
+            cells = inner.create_dataset(f"c{k}", (30,), dtype=h5py.ref_dtype)
+            value = inner.create_dataset(f"v{k}", data=np.zeros(1000), compression="gzip")
+            cells[:] = [value.ref] * 30
+        outer = file.create_dataset("outer", (4,), dtype=h5py.ref_dtype)
+        outer[:] = [inner[f"c{k}"].ref for k in range(4)]
+    assert len(_hdf5_arrays.read_hdf5(tmp_path / "a.h5", "outer")) == 4
+    monkeypatch.setattr(_hdf5_arrays, "MAX_CELLS", 100)
+    with pytest.raises(RecordingError, match="it holds 124 cells; expected at most 100"):
+        load_array(tmp_path / "a.h5", variable="outer")
+    monkeypatch.setattr(_hdf5_arrays, "MAX_CELLS", 1000)
+    monkeypatch.setattr(_hdf5_arrays, "MAX_RATIO", 1)
+    monkeypatch.setattr(_hdf5_arrays, "FREE", 20_000)
+    with pytest.raises(RecordingError, match=r"of which \d+ are stored \(with what it refers to"):
+        load_array(tmp_path / "a.h5", variable="outer")
