@@ -18,3 +18,4 @@ from .reinforce import (
     Reinforce as Reinforce,
     zoph2017_reinforce as zoph2017_reinforce,
 )
+from .screen import Screen as Screen

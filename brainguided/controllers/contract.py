@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import math
 from abc import ABC, abstractmethod
@@ -15,6 +14,7 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.controllers.limits import Limits
+from brainguided.controllers.screen import Screen
 from brainguided.spaces import SearchSpace
 from neural_data.errors import raise_problems
 
@@ -66,6 +66,7 @@ class Controller(ABC):
         self.seed = seed
         self.unique = unique
         self.limits = limits
+        self.screen: Screen | None = None  # chooses among proposals
         self._generator = np.random.default_rng(seed)
         self._open: list[Proposal] = []
         self._seen: set[str] = set()
@@ -104,6 +105,18 @@ class Controller(ABC):
         if n < 1:
             raise ValueError(f"ask({n}): expected at least one architecture to ask for.")
         self._begin_warm()
+        found = self._find(n if self.screen is None else n * self.screen.number)
+        if self.screen is not None:
+            chosen = self.screen.choose([proposal.architecture for proposal in found], n)
+            for k in set(range(len(found))).difference(chosen):
+                self._reject(found[k])
+                self._seen.discard(_shorten_key(found[k].architecture))
+            found = [found[k] for k in chosen]
+        self._open += found
+        return [proposal.architecture for proposal in found]
+
+    def _find(self, n: int) -> list[Proposal]:
+        """Return `n` proposals that may be made, fewer where there are no more."""
         found: list[Proposal] = []
         tries = 0
         while len(found) < n and tries <= _TRIES * n:
@@ -122,8 +135,7 @@ class Controller(ABC):
         if drawn:
             self._hear_drawn(len(drawn))
             found += drawn
-        self._open += found
-        return [proposal.architecture for proposal in found]
+        return found
 
     def _admit(self, architecture: Architecture) -> bool:
         """Return whether an architecture may be proposed, and remember that it was."""
@@ -203,7 +215,7 @@ class Controller(ABC):
             else:
                 results.append((proposal, counted))
         if results:
-            self._learn(results)
+            self._hear(results)
 
     def correct(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
         """Learn the rewards of architectures whose failure was told before.
@@ -215,12 +227,17 @@ class Controller(ABC):
             Finite.
         """
         self._lowest = min(rewards) if self._lowest is None else min(self._lowest, *rewards)
-        self._learn(
+        self._hear(
             [
                 (Proposal(architecture), float(reward))
                 for architecture, reward in zip(architectures, rewards, strict=True)
             ]
         )
+
+    def _hear(self, results: Sequence[tuple[Proposal, float]]) -> None:
+        self._learn(results)
+        if self.screen is not None:
+            self.screen.learn((proposal.architecture, reward) for proposal, reward in results)
 
     def warm_start(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
         """Learn from an earlier search of the same space before the first `ask`.
@@ -282,6 +299,8 @@ class Controller(ABC):
         if rewards:
             self._lowest = min(rewards)
             self._recall(architectures, rewards)
+            if self.screen is not None:
+                self.screen.learn(zip(architectures, rewards, strict=True))
 
     def _digest_earlier(self) -> str:
         digest = hashlib.sha256(b"")
@@ -303,6 +322,8 @@ class Controller(ABC):
             common["unique"] = self.unique
         if self.limits is not None:
             common["limits"] = self.limits.describe()
+        if self.screen is not None:
+            common["screen"] = self.screen.describe()
         if self.earlier:
             common["warm_start"] = self._digest_earlier()
         return {**common, **settings}
@@ -331,6 +352,7 @@ class Controller(ABC):
             "open": [[p.architecture.to_json(), p.memo] for p in self._open],
             "seen": sorted(self._seen),
             "lowest": self._lowest,
+            **({} if self.screen is None else {"screen": self.screen.save_state()}),
         }
 
     def restore_state(self, state: dict[str, Any]) -> None:
@@ -340,6 +362,8 @@ class Controller(ABC):
         self._seen = set(state["seen"])
         self._lowest = state["lowest"]
         self._asked = True
+        if self.screen is not None:
+            self.screen.restore_state(state["screen"])
         self._restore(state["own"])
 
     def _save(self) -> dict[str, Any] | None:
@@ -369,15 +393,3 @@ def check_seed(seed: Any) -> None:
     """Refuse a seed that numpy and torch would not both take."""
     if type(seed) is not int or not 0 <= seed < 2**63:
         raise ValueError(f"seed is {seed!r}; expected a whole number, 0 or larger.")
-
-
-def pack(array: np.ndarray) -> dict[str, Any]:
-    """Return an array as plain data fit for JSON, every bit of it."""
-    text = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "base64": text}
-
-
-def unpack(data: dict[str, Any]) -> np.ndarray:
-    """Return the array that `pack` packed."""
-    raw = base64.b64decode(data["base64"])
-    return np.frombuffer(raw, dtype=data["dtype"]).reshape(data["shape"]).copy()

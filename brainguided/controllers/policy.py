@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from brainguided.controllers.contract import pack, unpack
+from brainguided.controllers._packed import pack, unpack
 from brainguided.spaces import SearchSpace
 
 _MOST = 3.0  # deviations that an advantage is at most

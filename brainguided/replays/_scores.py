@@ -7,12 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
+from brainguided.candidates.ridge import expand_counts, rank_columns
 from brainguided.journal.measurement import Measurement
-from brainguided.replays._out_of_fold import (
-    expand_counts,
-    predict_out_of_fold,
-    rank_columns,
-)
+from brainguided.replays._out_of_fold import predict_out_of_fold
 from brainguided.replays.pools import Pool
 
 PERFORMANCE, GUIDANCE, PAPER, COUNTS = "P", "TG", "P + TG", "graph counts"

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
-from brainguided.replays._out_of_fold import PENALTIES, group_equal
+from brainguided.candidates.ridge import PENALTIES
+from brainguided.replays._out_of_fold import group_equal
 from brainguided.replays._scores import PERFORMANCE, read_scores, read_shuffles
 from brainguided.replays.pools import Pool
 from neural_data.storage.aside import write_whole

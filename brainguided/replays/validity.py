@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
+from brainguided.candidates.ridge import expand_counts, rank_columns
 from brainguided.candidates.rivals import FREE
 from brainguided.replays._association import (
     concord,
@@ -17,11 +18,7 @@ from brainguided.replays._association import (
     find_regret,
     rank_among,
 )
-from brainguided.replays._out_of_fold import (
-    expand_counts,
-    predict_out_of_fold,
-    rank_columns,
-)
+from brainguided.replays._out_of_fold import predict_out_of_fold
 from brainguided.replays._scores import (
     COUNTS,
     GUIDANCE,

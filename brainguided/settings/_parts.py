@@ -6,9 +6,12 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from brainguided.candidates.images import ImageSet
+from brainguided.candidates.rivals import RIVALS
 from brainguided.controllers.contract import Controller
 from brainguided.controllers.limits import Limits
 from brainguided.controllers.policy_search import Learning
+from brainguided.controllers.screen import COUNTS, Screen
 from brainguided.search.orders import Batch, Completion, Index, Order, Schedule
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import check_keys, nest_problems, say_unknown
@@ -145,6 +148,26 @@ def make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
     except ValueError as cause:
         problems += nest_problems("[limits] ", cause)
     return None
+
+
+def check_screen(table: dict[str, Any], problems: list[str]) -> None:
+    """Note what is wrong with a [screen] table."""
+    before = check_keys("[screen] ", table, {"statistic": "text", "of": "whole"})
+    problems += before
+    statistic = table.get("statistic", COUNTS)
+    try:
+        if not before:  # images are not loaded yet
+            Screen(COUNTS if statistic in RIVALS else statistic, of=table.get("of", 10))
+    except ValueError as cause:
+        problems += nest_problems("[screen] ", cause)
+
+
+def make_screen(table: dict[str, Any], images: ImageSet) -> Screen | None:
+    """Return the screen of a [screen] table that was checked; None if there is none."""
+    if not table:
+        return None
+    n_classes, size = len(images.classes), images.image_size
+    return Screen(**table, n_classes=n_classes, image_size=size, images=images)
 
 
 def make_controller(

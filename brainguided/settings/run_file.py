@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import BATCH_NORMS, Task
-from brainguided.candidates.images import (
-    ImageSet,
-    check_test_part,
-    images_from_stimuli,
-    load_images,
-    load_test_images,
-)
 from brainguided.candidates.rivals import check_rivals
 from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
@@ -32,8 +24,16 @@ from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal
 from brainguided.search.orders import Schedule
 from brainguided.settings._controls import add_shuffles, check_controls, load_controls
-from brainguided.settings._parts import make_controller, make_limits, make_schedule, make_space
+from brainguided.settings._parts import (
+    check_screen,
+    make_controller,
+    make_limits,
+    make_schedule,
+    make_screen,
+    make_space,
+)
 from brainguided.settings._reward import make_reward
+from brainguided.settings._task_images import IMAGES, OBJECTS, find_test, load_task_images
 from brainguided.settings.teacher_file import check_teacher, join_teachers
 from brainguided.settings.toml import (
     RunFileError,
@@ -43,11 +43,6 @@ from brainguided.settings.toml import (
     refuse_file,
     say_unknown,
 )
-from neural_data.simulation.objects import simulate_objects
-
-_OBJECTS = 64  # in the built-in images
-_TRAIN_SEED, _VALIDATION_SEED, _TEST_SEED = 1, 2, 3
-_DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
 
 _TOP = {
     "seed": "whole",
@@ -68,9 +63,8 @@ _TRAINING = {
     "device": "text",
 }
 _SGD = {"learning_rate": "number", "weight_decay": "number", "schedule": "text"}
-_IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
 _EARLIER = {"alpha": "number", "checkpoints": "wholes"}  # of [reward] and rungs today
-_TASK = {**_IMAGES, **_TRAINING, **_SGD, **_EARLIER, "batch_norm": "text", "rivals": "texts"}
+_TASK = {**IMAGES, **_TRAINING, **_SGD, **_EARLIER, "batch_norm": "text", "rivals": "texts"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +131,9 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             max_multiply_adds = 20000000         # for one image
             hours = 12                           # since the start, or
             examples = 100000000                 # training images, after which a search ends
+            [screen]                             # of ten proposals one is evaluated, the best by
+            statistic = "graph_counts"           # prediction from the graph, or e.g. "parameters",
+            of = 10                              # "synflow"; see `Screen`
             [ray]                                # with --ray: what a candidate takes
             cpus = 1
             gpus = 0.25                          # of use with device = "cuda" in [task]
@@ -201,6 +198,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     seed = tables["top"].get("seed", 0) if seed is None else seed
     limits = make_limits(tables["limits"], problems)
     problems += check_keys("[ray] ", tables["ray"], _RAY)
+    check_screen(tables["screen"], problems)
     controller = make_controller(tables["controller"], space, seed, limits, problems)
     earlier = _find_earlier(tables["controller"], path.parent, problems)
     training = _make_training(tables["task"], path.parent, problems)
@@ -213,10 +211,11 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     refuse_file(path, problems)
     assert controller is not None
     teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
-    images = _load_task_images(tables["task"], path.parent)
+    images = load_task_images(tables["task"], path.parent)
     if limits is not None:
         size, n_classes = images.image_size, len(images.classes)
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
+    controller.screen = make_screen(tables["screen"], images)
     batch_norm = tables["task"].get("batch_norm", BATCH_NORMS[0])
     task = Task(
         images,
@@ -227,7 +226,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         controls=load_controls(tables["control"], teacher, path.parent),
         rivals=tables["task"].get("rivals", ()),
     )
-    load_test, check_test = _find_test(tables["task"], path.parent, images)
+    load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
         _warm_start(controller, earlier, None if anyway else task)
@@ -274,6 +273,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         "space": {},
         "controller": {},
         "limits": {},
+        "screen": {},
         "ray": {},
         "task": {},
         "reward": None,
@@ -333,10 +333,10 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
     images = table.get("images", "objects")
     if images == "objects":
         for key in ("n_train", "n_validation"):
-            number = table.get(key, _OBJECTS)
-            if type(number) is int and (number < 1 or number % _OBJECTS):
+            number = table.get(key, OBJECTS)
+            if type(number) is int and (number < 1 or number % OBJECTS):
                 before.append(
-                    f"{where}{key} is {number}; of the built-in objects, a multiple of {_OBJECTS} "
+                    f"{where}{key} is {number}; of the built-in objects, a multiple of {OBJECTS} "
                     "(one image of every object) is expected"
                 )
     elif isinstance(images, str) and not (folder / images).exists():
@@ -362,35 +362,3 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
         except ValueError as cause:
             problems += nest_problems(where, cause)
     return Training()
-
-
-def _load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:
-    given: dict[str, Any] = {k: v for k, v in table.items() if k in _IMAGES and k != "images"}
-    images = table.get("images", "objects")
-    if images != "objects":
-        return load_images(folder / images, **given)
-    size, parts = given.get("image_size", 32), []
-    for key, seed in (("n_train", _TRAIN_SEED), ("n_validation", _VALIDATION_SEED)):
-        number = given.get(key, _DEFAULTS[key]) // _OBJECTS
-        parts.append(simulate_objects(number, size=size, seed=seed))
-    return images_from_stimuli(*parts)
-
-
-def _find_test(
-    table: dict[str, Any], folder: Path, images: ImageSet
-) -> tuple[Callable[[], tuple[np.ndarray, np.ndarray]], Callable[[], None]]:
-    """Return what reads the test images and what checks that there are some."""
-    given = table.get("images", "objects")
-    if given != "objects":
-        path, size = folder / given, images.image_size
-        read = partial(load_test_images, path, classes=images.classes, image_size=size)
-        return read, partial(check_test_part, path)
-    number = table.get("n_validation", _DEFAULTS["n_validation"]) // _OBJECTS
-    return partial(_draw_test_objects, number, images), lambda: None
-
-
-def _draw_test_objects(number: int, images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
-    stimuli = simulate_objects(number, size=images.image_size, seed=_TEST_SEED)
-    index = {name: k for k, name in enumerate(images.classes)}
-    labels = [index[str(name)] for name in stimuli["category"].values]
-    return stimuli["image"].values, np.array(labels, dtype=np.int64)

@@ -8,6 +8,7 @@ from scipy.stats import kendalltau, pearsonr, rankdata
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from brainguided.candidates.ridge import PENALTIES, expand_counts, fit_ridge, rank_columns
 from brainguided.replays._association import (
     concord,
     correlate,
@@ -16,15 +17,7 @@ from brainguided.replays._association import (
     find_regret,
     rank_among,
 )
-from brainguided.replays._out_of_fold import (
-    PENALTIES,
-    expand_counts,
-    find_neighbours,
-    fit_ridge,
-    group_equal,
-    predict_out_of_fold,
-    rank_columns,
-)
+from brainguided.replays._out_of_fold import find_neighbours, group_equal, predict_out_of_fold
 
 
 @pytest.fixture

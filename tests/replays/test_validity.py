@@ -10,8 +10,8 @@ from scipy.stats import kendalltau, pearsonr, rankdata
 from sklearn.linear_model import Ridge
 
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
+from brainguided.candidates.ridge import PENALTIES
 from brainguided.replays._association import draw_weights
-from brainguided.replays._out_of_fold import PENALTIES
 from brainguided.replays.pools import Pool
 from brainguided.replays.validity import compute_validity
 from brainguided.replays.validity_sentences import describe_validity
