@@ -12,6 +12,7 @@ from rsatoolbox.rdm import RDMs
 from torch import nn
 
 import brainguided.correspondence as c
+import brainguided.rdms as rdms
 import neural_data.reliability as reliability
 from brainguided import Inference, Teacher, compute_similarity
 from brainguided.rdms import compare_rdms, compute_noise_precision, compute_rdms
@@ -136,6 +137,14 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
     "CKA": lambda s: c.compute_cka(make_mean(s, 1), make_mean(s * s, 2)),
     "debiased CKA": lambda s: c.compute_cka(make_mean(s, 1), make_mean(1.0, 2), debiased=True),
     "Procrustes": lambda s: c.compute_procrustes(make_mean(s, 1), make_mean(1.0, 2)),
+    "soft matching": lambda s: c.compute_soft_matching(make_mean(s, 1), make_mean(1.0, 2)),
+    "permuted responses": lambda s: c.permute_responses(
+        c.compute_procrustes, make_mean(s, 1), make_mean(1.0, 2), permutations=9
+    ),
+    "coupling of layers": lambda s: c.couple_layers(correspond(s)["similarity"]),
+    "predictivity of a network": lambda s: c.compute_layer_predictivity(
+        make_network(s), make_images(), make_recording(s), folds=4
+    ),
     "dimensionality": lambda s: c.compute_dimensionality(make_mean(s)),
     "dimensionality of areas": lambda s: c.compute_area_dimensionality(make_recording(s), splits=4),
     "ridge": lambda s: c.compute_predictivity(make_mean(s, units=40), make_recording(s), folds=4),
@@ -208,6 +217,8 @@ def read_numbers(found: Any) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", STATISTICS)
 def test_no_statistic_depends_on_the_unit(name) -> None:
+    if name == "soft matching":
+        pytest.importorskip("ot", reason="POT is an extra")
     expected = read_numbers(STATISTICS[name](1.0))
     assert any(np.isfinite(v).any() for v in expected.values() if v.dtype.kind == "f")
     # Networks compute in single precision; the heaviest penalties of predictivity leave
@@ -264,8 +275,8 @@ def test_a_precision_that_is_not_symmetric_is_refused_in_any_unit(scale) -> None
 def test_whatever_the_rooms_of_statistics_offer_is_tested_here() -> None:
     public = {name for name in dir(c) if not name.startswith("_")} | set(reliability.__all__)
     source = __import__("pathlib").Path(__file__).read_text(encoding="utf-8")
-    without = {  # classes, a formula, one that POT is needed for, and what others here are made of
-        "Inference", "spearman_brown", "compute_soft_matching", "permute_responses",
-        "compute_layer_predictivity", "couple_layers", "draw_folds",
-    }  # fmt: skip
+    without = {"Inference", "spearman_brown", "draw_folds"}  # settings, a formula, numbers of folds
     assert {name for name in public - without if f".{name}(" not in source} == set()
+    statistics = ("compare_", "compute_", "partition_", "permute_")
+    of_rdms = {name for name in dir(rdms) if name.startswith(statistics)}
+    assert {name for name in of_rdms if f" {name}(" not in source} == set()

@@ -20,7 +20,7 @@ from brainguided.correspondence.committed_layers import (
     compare_halves,
     compare_vectors,
 )
-from brainguided.correspondence.permutation import exceed_maximum, permute_vectors
+from brainguided.correspondence.permutation import exceed_maximum, find_largest, permute_vectors
 from brainguided.correspondence.population_ceilings import (
     compute_animal_ceiling,
     compute_site_ceiling,
@@ -100,7 +100,9 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
             np.stack(vectors), area, how.permutations, method=method, seed=seed, units=units
         )
         p[alive] = exceed_maximum(similarity[alive], null)
-        null_best = float(np.nanmax(null, axis=1).mean())
+        largest = find_largest(null)
+        if np.isfinite(largest).any():
+            null_best = float(np.nanmean(largest))
     best = int(np.nanargmax(similarity)) if alive.size else None
     result["p_value"] = p
     result["best_layer"] = "" if best is None else data.layers[best]

@@ -21,7 +21,7 @@ from brainguided.rdms.comparisons import Comparison, find_comparison, list_compa
 from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.measures import find_measure, pattern_distances
-from brainguided.rdms.units import UnitName, Units, find_rdm_units
+from brainguided.rdms.units import UnitName, Units, find_rdm_units, refuse_few
 from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def bootstrap_similarity(
         The comparison. The first two are exact quadratic forms, all draws at once; ranks are
         taken anew in every draw, which is some hundred times slower.
     unit : str or tuple of str, optional
-        Descriptor of the areas' conditions whose values were sampled, and are drawn; by default
+        Descriptor of the conditions whose values were sampled, and are drawn; by default
         the coarsest of ``session``, ``category`` and ``object_name``: see ``Inference``.
     seed : int, optional
         The same seed gives the same draws.
@@ -79,7 +79,7 @@ def bootstrap_similarity(
     check_alignment(condition_labels(layer_rdms), labels, names=("The layers", "the areas"))
     refuse_missing(np.asarray(layer_rdms.dissimilarities), "layers'")
     refuse_missing(np.asarray(area_rdms.dissimilarities), "areas'")
-    units = find_rdm_units(area_rdms, unit)
+    units = refuse_few(find_rdm_units(area_rdms, layer_rdms, unit=unit))
     times = draw_times(units.number, draws, seed)
     values = weigh_similarity(
         list(layer_rdms.dissimilarities),

@@ -69,7 +69,11 @@ def couple_layers(similarity: xr.DataArray) -> xr.Dataset:
         )
     coupling = transport(values)
     place = np.linspace(0, 1, len(values)) if len(values) > 1 else np.zeros(1)
-    coords = {name: c for name, c in similarity.coords.items() if set(c.dims) <= {"layer", "area"}}
+    coords = {
+        name: c
+        for name, c in similarity.coords.items()
+        if set(c.dims) <= {"layer", "area"} and name != "depth"  # of layers; here, of areas
+    }
     return xr.Dataset(
         {
             "coupling": (("layer", "area"), coupling),
@@ -110,15 +114,16 @@ def permute_coupling(
     Returns
     -------
     xarray.Dataset
-        As `couple_layers`; also `null_score` (permutation) and `p_value`: one-sided, (1 + number
-        at least as large) / (1 + permutations).
+        As `couple_layers`; also `null_score` (permutation), NaN where a similarity is not defined,
+        which counts as large, and `p_value`: one-sided, (1 + number at least as large) / (1 +
+        permutations).
 
     Raises
     ------
     AlignmentError
         If the conditions of layers and areas differ.
     ValueError
-        If there are fewer than 6 units.
+        If there are fewer than 6 units, or permutations is no positive number.
     """
     labels = condition_labels(layer_rdms)
     for target in teacher:
@@ -140,10 +145,17 @@ def permute_coupling(
         )
         for k, (v, target) in enumerate(zip(vectors, teacher, strict=True))
     ]
-    null = np.array([float((transport(r) * r).sum()) for r in np.stack(columns, axis=2)])
+    null = np.array([_score(r) for r in np.stack(columns, axis=2)])
     score = found["score"].item()
-    p = (1 + int((null >= score - TOLERANCE).sum())) / (1 + permutations)
+    p = (1 + int((~(null < score - TOLERANCE)).sum())) / (1 + permutations)
     return found.assign(null_score=("permutation", null), p_value=p).assign_attrs(seed=seed)
+
+
+def _score(similarity: np.ndarray) -> float:
+    """Return the mean similarity (layer, area) under the best coupling; NaN if one is missing."""
+    if not np.isfinite(similarity).all():
+        return np.nan
+    return float((transport(similarity) * similarity).sum())
 
 
 def transport(similarity: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ SHARED = ("method", "measure", "by", "resampled", "unit", "draws", "seed", "sour
 """Attributes that correspondences have in common if their draws are the same."""
 MANY = 10**6
 """Degrees of freedom of standard errors that are known."""
+FEWEST_FREE = 5
+"""Degrees of freedom from which the standard deviation of draws says more than their quantile."""
 BLOCK = 1 << 21
 """Numbers that are drawn at a time."""
 
@@ -204,8 +206,12 @@ def _test_pairs(
     z = np.arctanh(np.clip(similarity, -limit, limit))
     about = np.arctanh(np.clip(draws, -limit, limit))
     about = about - about.mean(0)
-    reach = np.stack([np.quantile(np.abs(about - row[:, None]), 0.95, axis=0) for row in about.T])
-    error = reach / t.ppf(0.975, freedom)
+    if freedom >= FEWEST_FREE:
+        spread = np.stack([(about - row[:, None]).std(0) for row in about.T])
+        error = spread * np.sqrt((freedom - 2) / freedom)
+    else:  # the variance of Student's t is hardly defined
+        rows = [np.quantile(np.abs(about - row[:, None]), 0.95, axis=0) for row in about.T]
+        error = np.stack(rows) / t.ppf(0.975, freedom)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.abs(z[:, None] - z[None, :]) / error
     alone = np.isfinite(ratio) & (error > 1e-9)  # two layers may be the same but for rounding

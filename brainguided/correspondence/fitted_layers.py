@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import nnls
 
-from brainguided.rdms.labels import check_alignment, condition_labels, read_labels
+from brainguided.rdms.labels import check_alignment, condition_labels
+from brainguided.rdms.units import UnitName, Units, find_rdm_units
 from neural_data.errors import raise_problems
 from neural_data.rounding import is_flat
 
@@ -24,7 +24,7 @@ def fit_layers(
     layer_rdms: RDMs,
     area_rdm: RDMs,
     *,
-    groups: Sequence[str] | None = None,
+    unit: UnitName = None,
     folds: int = 5,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -43,8 +43,10 @@ def fit_layers(
         squared distances of standardised patterns) for the combination to be an RDM.
     area_rdm : rsatoolbox.rdm.RDMs
         One RDM over the same conditions in the same order.
-    groups : sequence of str, optional
-        Object or category of each condition: conditions of a group stay in one fold.
+    unit : str or tuple of str, optional
+        Descriptor of the conditions whose groups stay in one fold, such as "object_name"; by
+        default the coarsest of ``session``, ``category`` and ``object_name``, ``"stimulus"`` for
+        single conditions.
     folds : int
         Of at least four conditions each.
     seed : int
@@ -63,8 +65,8 @@ def fit_layers(
     AlignmentError
         If the conditions differ in number, name or order.
     ValueError
-        If an RDM has gaps or does not vary, if `area_rdm` is not a single RDM, or if conditions or
-        groups are too few for the folds.
+        If an RDM has gaps or does not vary, if `area_rdm` is not a single RDM, if conditions or
+        units are too few for the folds, or the unit is unknown.
 
     References
     ----------
@@ -81,15 +83,13 @@ def fit_layers(
         problems.append(f"area_rdm holds {len(area)} RDMs; expected one")
     if not (np.isfinite(layers).all() and np.isfinite(area).all()):
         problems.append("some dissimilarities are missing or infinite; leave those conditions out")
-    if groups is not None and len(groups) != len(labels):
-        problems.append(f"groups has {len(groups)} labels for {len(labels)} conditions")
     raise_problems("Layers cannot be fitted", problems, ValueError)
     spread = layers.std(axis=1)
     if is_flat(layers).any() or is_flat(area).any():
         raise ValueError("A layer or the area has an RDM that does not vary; leave it out.")
     layers = layers / spread[:, None]
-    together = labels if groups is None else read_labels(groups, "groups")
-    fold_of = _assign_folds(together, folds, seed)
+    units = find_rdm_units(area_rdm, layer_rdms, unit=unit)
+    fold_of = _assign_folds(units, folds, seed)
     rows, columns = np.triu_indices(len(labels), 1)
     fitted, single, best = np.zeros(folds), np.zeros(folds), np.zeros(folds, dtype=int)
     for k in range(folds):
@@ -115,22 +115,22 @@ def fit_layers(
         attrs={
             "folds": folds,
             "seed": seed,
-            "grouped": "no" if groups is None else "yes: groups of conditions stay in one fold",
+            "unit": units.name,
         },
     )
 
 
-def _assign_folds(groups: list[str], folds: int, seed: int) -> np.ndarray:
-    """Return the fold of every condition: whole groups, as equal in size as they allow."""
-    names, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    if folds < 2 or len(names) < folds:
+def _assign_folds(units: Units, folds: int, seed: int) -> np.ndarray:
+    """Return the fold of every condition: whole units, as equal in size as they allow."""
+    counts = np.bincount(units.index)
+    if folds < 2 or units.number < folds:
         raise ValueError(
-            f"{len(names)} conditions or groups cannot be divided into {folds} folds; give 2 to "
-            f"{len(names)}."
+            f"{units.number} units ({units.name}) cannot be divided into {folds} folds; give 2 to "
+            f"{units.number}, or name a finer unit."
         )
-    order = np.random.default_rng([seed, 13]).permutation(len(names))
+    order = np.random.default_rng([seed, 13]).permutation(units.number)
     order = order[np.argsort(-counts[order], kind="stable")]
-    sizes, fold = np.zeros(folds, dtype=int), np.zeros(len(names), dtype=int)
+    sizes, fold = np.zeros(folds, dtype=int), np.zeros(units.number, dtype=int)
     for group in order:
         fold[group] = int(sizes.argmin())
         sizes[fold[group]] += counts[group]
@@ -139,7 +139,7 @@ def _assign_folds(groups: list[str], folds: int, seed: int) -> np.ndarray:
             f"The smallest of {folds} folds would hold {sizes.min()} conditions; at least {FEWEST} "
             "are needed: give fewer folds."
         )
-    return fold[index]
+    return np.asarray(fold[units.index])
 
 
 def _fit(layers: np.ndarray, area: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.conditions import average_conditions
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances
-from brainguided.rdms.units import UnitName, refuse_few
+from brainguided.rdms.units import UnitName, check_permutations, refuse_few
 from neural_data.model.recording import average_repetitions
 from neural_data.rounding import TOLERANCE
 
@@ -127,7 +127,8 @@ def permute_hierarchy(
     Returns
     -------
     xr.Dataset (kind, permutation)
-        `index` (kind), `null_index` (kind, permutation), `p_value` (kind): one-sided.
+        `index` (kind), `null_index` (kind, permutation), NaN where an area has no similarity to any
+        layer, which counts as large, `p_value` (kind): one-sided.
         ``attrs["exchanged"]`` says what was permuted: "sites" or "conditions".
 
     Raises
@@ -135,9 +136,10 @@ def permute_hierarchy(
     AlignmentError
         If the conditions of layers and areas differ.
     ValueError
-        If there are fewer than two areas, one is unknown, or conditions are permuted and have
-        fewer than 6 units.
+        If there are fewer than two areas, one is unknown, permutations is no positive number, or
+        conditions are permuted and have fewer than 6 units.
     """
+    check_permutations(permutations)
     order = _check_areas(areas, list(teacher.areas))
     targets = [next(t for t in teacher if t.area == area) for area in order]
     labels = condition_labels(layer_rdms)
@@ -163,7 +165,8 @@ def permute_hierarchy(
         ]
         null = np.stack(columns, axis=2)
     null_index = np.diff(find_depths(null), axis=-1).mean(-1)
-    p = (1 + (null_index >= index[:, None] - TOLERANCE).sum(1)) / (1 + permutations)
+    null_index[:, ~np.isfinite(null).any(1).all(1)] = np.nan  # an area is like no layer
+    p = (1 + (~(null_index < index[:, None] - TOLERANCE)).sum(1)) / (1 + permutations)
     return xr.Dataset(
         {
             "index": ("kind", index),

@@ -12,7 +12,13 @@ from brainguided.rdms.compare import prepare_vector, refuse_missing
 from brainguided.rdms.comparisons import find_comparison, list_comparisons
 from brainguided.rdms.distances import count_conditions, square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
-from brainguided.rdms.units import UnitName, Units, find_rdm_units
+from brainguided.rdms.units import (
+    UnitName,
+    Units,
+    check_permutations,
+    find_rdm_units,
+    refuse_few,
+)
 from brainguided.rdms.whitening import condition_sums, whitened_products
 from neural_data.rounding import TOLERANCE
 
@@ -49,7 +55,7 @@ def permute_similarity(
     method : {"pearson", "cosine", "spearman", "rho-a", "whitened pearson", "whitened cosine"}
         Kendall's taus would take hours.
     unit : str or tuple of str, optional
-        Descriptor of the areas' conditions whose values were sampled; by default the coarsest of
+        Descriptor of the conditions whose values were sampled; by default the coarsest of
         ``session``, ``category`` and ``object_name``. ``"stimulus"`` permutes all conditions.
         Where units differ in size, a part of the larger one takes the place of the smaller, and
         the test is conservative.
@@ -70,7 +76,8 @@ def permute_similarity(
     AlignmentError
         If the conditions differ.
     ValueError
-        If the method is another one, or there are fewer than 6 units.
+        If the method is another one, permutations is no positive number, or there are fewer than 6
+        units.
 
     References
     ----------
@@ -80,7 +87,7 @@ def permute_similarity(
     check_alignment(condition_labels(layer_rdms), labels, names=("The layers", "the areas"))
     refuse_missing(np.asarray(layer_rdms.dissimilarities), "layers'")
     refuse_missing(np.asarray(area_rdms.dissimilarities), "areas'")
-    units = find_rdm_units(area_rdms, unit)
+    units = refuse_few(find_rdm_units(area_rdms, layer_rdms, unit=unit))
     values = np.stack(
         [
             permute_vectors(
@@ -126,6 +133,7 @@ def permute_vectors(
     if not find_comparison(method).permutes:
         known = list_comparisons(lambda row: row.permutes)
         raise ValueError(f"Permutations of {method!r} would take hours; use one of {known}.")
+    check_permutations(permutations)
     number = count_conditions(area.size)
     who = Units("condition", (np.arange(number),)) if units is None else units
     generator = np.random.default_rng([seed, 2])
@@ -195,14 +203,26 @@ def _permute_some(
     return np.where(np.isfinite(result), result, np.nan)
 
 
+def find_largest(null: np.ndarray) -> np.ndarray:
+    """Return the largest of all layers under each permutation (permutation,).
+
+    NaN where the similarity of a layer is not defined, as that to a part of an area may be.
+    """
+    undefined = np.isnan(null).any(1)
+    largest: np.ndarray = np.where(undefined, np.nan, np.where(undefined[:, None], 0, null).max(1))
+    return largest
+
+
 def exceed_maximum(similarity: np.ndarray, null: np.ndarray) -> np.ndarray:
     """Return p-values of similarities, corrected for the number of layers.
 
     The probability that the best of all layers is at least as similar to the permuted area [1]_.
+    A permutation that is not defined for a layer counts as one that is: it proves nothing.
 
     Parameters
     ----------
     similarity : ndarray (layer,)
+        NaN for layers that are not defined, which are left out.
     null : ndarray (permutation, layer)
         As from `permute_vectors`.
 
@@ -210,6 +230,10 @@ def exceed_maximum(similarity: np.ndarray, null: np.ndarray) -> np.ndarray:
     ----------
     .. [1] Nichols & Holmes (2002), Human Brain Mapping 15, 1-25.
     """
-    best = np.nanmax(null, axis=1)
-    p = (1 + (best[:, None] >= similarity[None, :] - TOLERANCE).sum(0)) / (1 + len(null))
-    return np.where(np.isfinite(similarity), p, np.nan)
+    defined = np.isfinite(similarity)
+    if not defined.any():
+        return np.full(len(similarity), np.nan)
+    best = find_largest(null[:, defined])
+    below = best[:, None] < similarity[None, :] - TOLERANCE
+    p = (1 + (~below).sum(0)) / (1 + len(null))
+    return np.where(defined, p, np.nan)

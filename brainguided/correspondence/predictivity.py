@@ -184,7 +184,7 @@ def compute_layer_predictivity(
 
 
 def draw_folds(
-    labelled: xr.Dataset | xr.DataArray, number: int = 10, *, by: str | None = None, seed: int = 0
+    labelled: xr.Dataset | xr.DataArray, number: int = 10, *, unit: str | None = None, seed: int = 0
 ) -> np.ndarray:
     """Divide stimuli into folds at random, those of one object or other group together.
 
@@ -194,9 +194,10 @@ def draw_folds(
         A recording, or anything with labelled stimuli.
     number : int, optional
         Of folds.
-    by : str, optional
-        Coordinate over stimuli whose groups are kept together; "stimulus" for none. By default
-        "object_name" where there is one.
+    unit : str, optional
+        Coordinate over stimuli whose groups are kept together; "stimulus" for none, "category" to
+        predict other categories. By default "object_name" where there is one: each object is
+        predicted from others.
     seed : int, optional
         The same seed gives the same folds.
 
@@ -212,10 +213,10 @@ def draw_folds(
     RecordingError
         There is no such coordinate.
     """
-    by = _choose_groups(labelled, number) if by is None else by
-    index, groups = condition_index(labelled, by)
+    unit = _choose_groups(labelled, number) if unit is None else unit
+    index, groups = condition_index(labelled, unit)
     if number < 2 or len(groups) < number or len(index) < 3 * number:
-        of = "" if by == "stimulus" else f" of {len(groups)} groups ({by})"
+        of = "" if unit == "stimulus" else f" of {len(groups)} groups ({unit})"
         most = min(len(groups), len(index) // 3)
         raise ValueError(
             f"{len(index)} stimuli{of} cannot be divided into {number} folds of 3 or more: give "
@@ -228,8 +229,8 @@ def draw_folds(
     folds = np.asarray(fold_of_group[index])
     if (smallest := int(np.bincount(folds).min())) < 3:
         raise ValueError(
-            f"Groups ({by}) differ so much in size that a fold holds {smallest} of {len(index)} "
-            "stimuli; 3 are needed for a correlation. Give fewer folds, another seed or by=."
+            f"Groups ({unit}) differ so much in size that a fold holds {smallest} of {len(index)} "
+            "stimuli; 3 are needed for a correlation. Give fewer folds, another seed or unit=."
         )
     return folds
 
@@ -246,7 +247,7 @@ def _find_folds(
     """Return the fold of each stimulus, and what is said of it in the result."""
     if isinstance(folds, int | np.integer):
         by = _choose_groups(recording, int(folds))
-        drawn = draw_folds(recording, int(folds), by=by, seed=seed)
+        drawn = draw_folds(recording, int(folds), unit=by, seed=seed)
         return drawn, {"folds": int(folds), "kept_together": by, "seed": seed}
     drawn = np.asarray(folds)
     n = recording.sizes["stimulus"]

@@ -9,7 +9,7 @@ import xarray as xr
 
 from brainguided.rdms.conditions import order_patterns, refuse_undefined, stimulus_coords
 from brainguided.rdms.labels import check_alignment
-from brainguided.rdms.units import UnitName, find_units, refuse_few
+from brainguided.rdms.units import UnitName, check_permutations, find_units, join_labels, refuse_few
 from neural_data.rounding import TOLERANCE
 
 Measure = Callable[[xr.DataArray, xr.DataArray], float]
@@ -128,8 +128,8 @@ def permute_responses(
     """Test a similarity of two sets of responses against permutations of the stimuli.
 
     Under the null hypothesis the units of stimuli of one side are exchangeable, and within them
-    what is nested in them: any category may go with any other of the same size, any of its stimuli
-    with any of the other's.
+    what is nested in them: any category may go with any other, any of its stimuli with any of the
+    other's. Where units differ in size, a part of the larger one takes the place of the smaller.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def permute_responses(
     permutations : int
         Random orders of the stimuli of `b`.
     unit : str or tuple of str, optional
-        Coordinate of the stimuli of `b` whose values were sampled; by default the coarsest of
+        Coordinate of the stimuli whose values were sampled; by default the coarsest of
         ``session``, ``category`` and ``object_name``. ``"stimulus"``: any stimulus may go with any
         other.
     seed : int
@@ -156,19 +156,20 @@ def permute_responses(
     Raises
     ------
     ValueError
-        If there are fewer than 6 units, most differ in size, permutations is no positive number,
-        or the measure is not finite, as CKA is of responses that do not vary.
+        If there are fewer than 6 units, permutations is no positive number, or the measure is not
+        finite, as CKA is of responses that do not vary.
     """
-    if permutations < 1:
-        raise ValueError(f"permutations is {permutations}; expected 1 or more.")
-    labels = {k: v for k, v in stimulus_coords(b).items() if k != "stimulus"}
+    check_permutations(permutations)
+    labels = join_labels(stimulus_coords(b), stimulus_coords(a))
+    labels = {k: v for k, v in labels.items() if k != "stimulus"}
     units = refuse_few(find_units(labels, b.sizes["stimulus"], unit=unit))
     generator = np.random.default_rng([seed, 11])
     observed = measure(a, b)
     null = np.empty(permutations)
     for k in range(permutations):
-        order = units.shuffle(generator)
-        null[k] = measure(a, b.isel(stimulus=order).assign_coords(stimulus=b["stimulus"].values))
+        places, taken = units.permute(generator)
+        one, other = a.isel(stimulus=places), b.isel(stimulus=taken)
+        null[k] = measure(one, other.assign_coords(stimulus=one["stimulus"].values))
     undefined = int((~np.isfinite([observed, *null])).sum())
     if undefined:
         raise ValueError(

@@ -71,10 +71,13 @@ class Spread:
 
         Each unit's deviations are multiplied by a normal deviate, the same for all layers, and a
         draw as a whole by that of Student's t: differences of layers thus have the spread that
-        they have over samples of units.
+        they have over samples of units. Where there are many more draws than units, the deviates
+        are made to have no more or less spread than they should by chance.
         """
         generator = np.random.default_rng(seed)
         deviates = generator.normal(size=(draws, len(self.deviations)))
+        if draws >= 2 * len(self.deviations):
+            deviates = np.sqrt(draws) * np.linalg.qr(deviates - deviates.mean(0))[0]
         chi = generator.chisquare(self.freedom, size=(draws, 1)) / self.freedom
         mean = self.deviations.mean(1, keepdims=True)
         of_mean, of_others = self.factors

@@ -10,7 +10,7 @@ import xarray as xr
 from brainguided.rdms.comparisons import find_comparison, list_comparisons
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.ranks import rank_rows
-from brainguided.rdms.units import UnitName, find_rdm_units
+from brainguided.rdms.units import UnitName, check_permutations, find_rdm_units, refuse_few
 from neural_data.rounding import TOLERANCE, is_flat
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def permute_partial(
     permutations : int
         Random orders of the conditions.
     unit : str or tuple of str, optional
-        Descriptor of the conditions of `b` whose values were sampled; by default the coarsest of
+        Descriptor of the conditions whose values were sampled; by default the coarsest of
         ``session``, ``category`` and ``object_name``.
     seed : int
         Of the permutations.
@@ -123,9 +123,8 @@ def permute_partial(
     """
     first, second, controls = _read(method, a=a, b=b, given=given)
     n = b.n_cond
-    units = find_rdm_units(b, unit)
-    if permutations < 1:
-        raise ValueError(f"permutations is {permutations}; expected 1 or more.")
+    units = refuse_few(find_rdm_units(b, a, given, unit=unit))
+    check_permutations(permutations)
     basis = span_controls(controls)
     fixed, rest = leave_residuals(first, basis), leave_residuals(second, basis)
     observed = np.clip(fixed @ rest.T, -1.0, 1.0)

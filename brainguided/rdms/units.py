@@ -278,19 +278,46 @@ def find_target_units(
     return find_units(labels, len(names), by=by, unit=unit)
 
 
-def find_rdm_units(rdms: RDMs, unit: UnitName) -> Units:
-    """Return what was sampled among the conditions of RDMs, by their descriptors.
+def find_rdm_units(*sides: RDMs, unit: UnitName = None) -> Units:
+    """Return what was sampled among the conditions of RDMs, by the descriptors of all of them.
 
     Raises
     ------
     ValueError
-        If there are fewer than 6 units; see also `find_units`.
+        If two sides label the conditions otherwise; see also `find_units`.
     """
-    labels = {k: v for k, v in rdms.pattern_descriptors.items() if k != "index"}
-    by = str(rdms.descriptors.get("conditions", "stimulus"))
-    by = by if by in labels else next(iter(labels), by)
-    units = find_units({k: v for k, v in labels.items() if k != by}, rdms.n_cond, by=by, unit=unit)
-    return refuse_few(units)
+    first = sides[0]
+    known = [k for k in first.pattern_descriptors if k != "index"]
+    by = str(first.descriptors.get("conditions", "stimulus"))
+    by = by if by in known else next(iter(known), by)
+    labels = join_labels(*(side.pattern_descriptors for side in sides))
+    names = {k: v for k, v in labels.items() if k not in ("index", by)}
+    return find_units(names, first.n_cond, by=by, unit=unit)
+
+
+def join_labels(*sides: Mapping[str, Sequence[Any] | np.ndarray]) -> dict[str, Any]:
+    """Return the labels of the same conditions on several sides.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate that may name units has other labels on another side.
+    """
+    joined: dict[str, Any] = {}
+    other = []
+    for side in sides:
+        for name, values in side.items():
+            before = joined.setdefault(name, values)
+            if name in GROUPINGS and list(map(str, before)) != list(map(str, values)):
+                other.append(f"{name!r} has other labels on one side than on the other")
+    raise_problems("What was sampled is not clear", list(dict.fromkeys(other)), ValueError)
+    return joined
+
+
+def check_permutations(number: int) -> None:
+    """Raise ValueError unless there are permutations: of none no p-value can be made."""
+    if number < 1:
+        raise ValueError(f"permutations is {number}; expected 1 or more.")
 
 
 def refuse_few(units: Units) -> Units:

@@ -73,6 +73,33 @@ def test_the_score_is_calibrated_under_the_null_and_finds_planted_areas() -> Non
     assert found["coupling"].sel(area="IT").values[3] == 0.25
 
 
+def test_permutations_without_a_similarity_count_as_large(monkeypatch) -> None:
+    generator = np.random.default_rng(2)
+    rows = np.stack([pattern_distances(generator.normal(size=(12, 9)), "correlation")] * 2)
+    names = [f"i{k}" for k in range(12)]
+    images = stimuli_from_arrays(
+        generator.integers(0, 256, (12, 4, 4, 3), dtype=np.uint8), stimulus=names, source="noise"
+    )
+
+    def label(vectors: np.ndarray, kind: str) -> RDMs:
+        return RDMs(
+            vectors, dissimilarity_measure="correlation",
+            rdm_descriptors={kind: [f"{kind}{k}" for k in range(len(vectors))]},
+            pattern_descriptors={"stimulus": list(names)},
+        )  # fmt: skip
+
+    teacher = Teacher.from_rdms(label(rows, "area"), images)
+    assert permute_coupling(label(rows, "layer"), teacher, permutations=19)["p_value"] == 0.05
+    null = np.zeros((19, 2))
+    null[:4, 1] = np.nan
+    monkeypatch.setattr(
+        "brainguided.correspondence.coupling.permute_vectors", lambda *_, **__: null
+    )
+    found = permute_coupling(label(rows, "layer"), teacher, permutations=19)
+    assert found["p_value"] == 0.25
+    assert np.isnan(found["null_score"]).sum() == 4
+
+
 def test_missing_similarities_are_refused() -> None:
     with pytest.raises(ValueError, match="1 of 4 similarities are missing"):
         couple_layers(table([[0.3, np.nan], [0.1, 0.2]]))

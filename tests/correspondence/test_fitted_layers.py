@@ -55,26 +55,32 @@ def test_unrelated_layers_predict_nothing_on_conditions_left_out() -> None:
     generator = np.random.default_rng(2)
     found = [
         fit_layers(as_rdms(make_layers(generator, 12)), as_rdms(make_layers(generator, 1)))
-        for _ in range(60)
+        for _ in range(160)
     ]
     for name in ("similarity", "best_layer_similarity"):
         values = np.array([f[name].item() for f in found])
-        assert abs(values.mean()) < 3 * values.std() / np.sqrt(60) + 0.005
+        assert abs(values.mean()) < 3 * values.std() / np.sqrt(160) + 0.005
 
 
 def test_conditions_of_a_group_stay_in_one_fold() -> None:
     generator = np.random.default_rng(3)
     layers, area = as_rdms(make_layers(generator)), as_rdms(make_layers(generator, 1))
     groups = np.repeat([f"category{k}" for k in range(8)], 5)
-    found = fit_layers(layers, area, groups=groups, folds=4)
-    assert found.attrs["grouped"].startswith("yes")
+    single = fit_layers(layers, area, folds=4)
+    assert single.attrs["unit"] == "stimulus"
+    layers.pattern_descriptors["category"] = groups.tolist()  # on one side alone
+    found = fit_layers(layers, area, folds=4)
+    assert found.attrs["unit"] == "category"
     folds = found["fold_of"].groupby(xr.DataArray(groups, dims="condition", name="group"))
     assert (folds.max() == folds.min()).all()
     assert np.bincount(found["fold_of"]).tolist() == [10, 10, 10, 10]
-    with pytest.raises(ValueError, match="8 conditions or groups cannot be divided into 9 folds"):
-        fit_layers(layers, area, groups=groups, folds=9)
+    with pytest.raises(ValueError, match=r"8 units \(category\) cannot be divided into 9 folds"):
+        fit_layers(layers, area, folds=9)
+    with pytest.warns(UserWarning, match="grouped by 'category'"):
+        again = fit_layers(layers, area, folds=4, unit="stimulus")
+    assert again["similarity"].item() == single["similarity"].item()
     with pytest.raises(ValueError, match="at least 4 are needed"):
-        fit_layers(layers, area, folds=12)
+        fit_layers(*(as_rdms(make_layers(generator, 1)) for _ in range(2)), folds=12)
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:

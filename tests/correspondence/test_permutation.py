@@ -6,6 +6,7 @@ from rsatoolbox.rdm import RDMs
 
 from brainguided.correspondence.permutation import (
     exceed_maximum,
+    find_largest,
     permute_similarity,
     permute_vectors,
 )
@@ -109,6 +110,38 @@ def test_units_of_other_sizes_are_exchanged_for_a_part_of_the_larger_one(method)
         other = square_matrix(area)[np.ix_(conditions, conditions)][None]
         sides = [RDMs(np.stack(m), pattern_descriptors=dict(labels)) for m in (one, other)]
         np.testing.assert_allclose(found[k], compare_rdms(*sides, method=method)[:, 0], atol=1e-10)
+
+
+def test_permutations_that_are_not_defined_prove_nothing() -> None:
+    similarity, null = np.array([0.9, 0.2, np.nan]), np.zeros((19, 3))
+    null[:, 2] = np.nan  # a dead layer is left out
+    np.testing.assert_array_equal(exceed_maximum(similarity, null), [0.05, 0.05, np.nan])
+    null[:4, 0] = np.nan
+    np.testing.assert_array_equal(exceed_maximum(similarity, null), [0.25, 0.25, np.nan])
+    assert np.isnan(find_largest(null)).all()
+    assert np.isnan(find_largest(null[:, :2])).sum() == 4
+    assert np.isnan(exceed_maximum(np.full(3, np.nan), null)).all()
+
+
+def test_no_permutations_are_refused() -> None:
+    layers = make_vectors(np.random.default_rng(0), 2, 9)
+    with pytest.raises(ValueError, match="permutations is 0; expected 1 or more"):
+        permute_vectors(layers, layers[0], 0)
+
+
+def test_units_are_those_that_either_side_names_and_both_agree_on() -> None:
+    generator = np.random.default_rng(0)
+    names = [f"im{k}" for k in range(64)]
+    sides = [
+        RDMs(make_vectors(generator, 1, 64), pattern_descriptors={"stimulus": list(names)})
+        for _ in range(2)
+    ]
+    sides[0].pattern_descriptors["category"] = [f"c{k}" for k in EIGHT.index]
+    assert permute_similarity(*sides, permutations=2).attrs["unit"] == "category"
+    assert permute_similarity(*sides[::-1], permutations=2).attrs["unit"] == "category"
+    sides[1].pattern_descriptors["category"] = [f"c{k}" for k in EIGHT.index[::-1]]
+    with pytest.raises(ValueError, match="'category' has other labels on one side"):
+        permute_similarity(*sides, permutations=2)
 
 
 def test_the_unit_is_that_of_the_descriptors_and_is_said() -> None:

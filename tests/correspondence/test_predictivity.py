@@ -97,12 +97,12 @@ def test_images_of_an_object_are_left_out_together() -> None:
         apart = compute_predictivity(x, recording, method=method, folds=8)
         assert apart.attrs["kept_together"] == "object_name"
         assert abs(float(apart["correlation"].mean())) < 0.3
-        mixed = draw_folds(recording, 8, by="stimulus")
+        mixed = draw_folds(recording, 8, unit="stimulus")
         leaking = compute_predictivity(x, recording, method=method, folds=mixed)
         assert leaking.attrs["kept_together"] == "as given"
         assert float(leaking["correlation"].mean()) > 0.8
     with pytest.raises(ValueError, match=r"120 stimuli of 24 groups \(object_name\).* 2 to 24"):
-        draw_folds(recording, 30, by="object_name")
+        draw_folds(recording, 30, unit="object_name")
     with pytest.raises(ValueError, match=r"folds has shape \(3,\)"):
         compute_predictivity(x, recording, folds=[0, 1, 2])
 

@@ -142,3 +142,21 @@ def test_a_measure_that_is_not_finite_has_no_p_value() -> None:
     x = make(generator.normal(size=(12, 4)))
     with pytest.raises(ValueError, match=r"not finite for 20 of 20 orders.*do not vary"):
         permute_responses(compute_cka, x, make(np.ones((12, 4))), permutations=19)
+
+
+def test_units_of_other_sizes_are_exchanged_for_a_part_of_the_larger_one() -> None:
+    generator = np.random.default_rng(5)
+    category = np.repeat(np.arange(7), [3, 4, 5, 6, 7, 8, 9]).astype(str)
+    labels = {"category": ("stimulus", category)}
+    seen = []
+
+    def compare(a: xr.DataArray, b: xr.DataArray) -> float:
+        seen.append((a["category"].values, b["category"].values))
+        return compute_procrustes(a, b)
+
+    a, b = (make(generator.normal(size=(42, 4))) for _ in range(2))
+    found = permute_responses(compare, a.assign_coords(labels), b.assign_coords(labels),
+                              permutations=19)  # fmt: skip
+    assert np.isfinite(found["null"]).all()
+    for first, second in seen[1:]:
+        assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == 7  # kept together
