@@ -56,12 +56,15 @@ class Dataset:
     Attributes
     ----------
     name, title, reference, licence, bibtex : str
-    access : {"public", "credentials"}
-        Of the responses.
+    access : {"public", "credentials", "elsewhere"}
+        Of the responses; "elsewhere" is what is not fetched.
     format : str
-        "brainio", "cowley2023", "kriegeskorte2008", or "other", which is no recording.
+        "brainio", "cowley2023", "kriegeskorte2008"; "other", which is no recording; or "described",
+        which is not fetched and has no reader here: see `page`.
     files : tuple of PublishedFile
         The responses first.
+    page : str
+        Where a data set that is not fetched is found.
     areas, animals : tuple of str
     sites : dict of str to int
         By area.
@@ -84,6 +87,7 @@ class Dataset:
     access: str
     format: str
     files: tuple[PublishedFile, ...]
+    page: str = ""
     areas: tuple[str, ...] = ()
     animals: tuple[str, ...] = ()
     sites: dict[str, int] = field(default_factory=dict)
@@ -130,6 +134,7 @@ def _make_dataset(name: str, datasets: dict[str, Any], stimuli: dict[str, Any]) 
         access=values["access"],
         format=values["format"],
         files=tuple(files),
+        page=entry.get("page", ""),
         areas=tuple(values.get("areas", ())),
         animals=tuple(values.get("animals", ())),
         sites=dict(values.get("sites", {})),
@@ -188,6 +193,15 @@ def find_dataset(name: str) -> Dataset:
     return dataset
 
 
+def say_elsewhere(dataset: Dataset) -> str:
+    """Say what to do about a data set that is not fetched and has no reader."""
+    return (
+        f"Get its files from {dataset.page}; then describe them in a small .toml file, which "
+        "'brainguided inspect FILE --toml' proposes, with the area of the sites, and import that: "
+        f"'brainguided import described'. {' '.join(dataset.oddities)}"
+    )
+
+
 def describe_datasets() -> list[dict[str, str]]:
     """Describe every data set of the catalogue in one row of a table.
 
@@ -244,13 +258,16 @@ def describe_dataset(name: str) -> dict[str, Any]:
     sizes = [file.size for file in files]
     known = [size for size in sizes if size is not None]
     access = "public"
-    if dataset.access != "public":
+    if dataset.page:
+        access = f"not fetched: see {dataset.page}"
+    elif dataset.access != "public":
         access = "needs credentials"
     elif any(file.access != "public" for file in files):
         access = "public; stimuli need credentials"
     n_images = dataset.images
     if n_images is None and dataset.sessions:
         n_images = sum(session["images"] for session in dataset.sessions.values())
+    of_all = "all" if checked == len(files) else f"{checked} of {len(files)} files"
     return {
         "name": dataset.name,
         "title": dataset.title,
@@ -259,8 +276,12 @@ def describe_dataset(name: str) -> dict[str, Any]:
         "images": "unknown" if n_images is None else str(n_images),
         "repetitions": dataset.repetitions or "unknown",
         "time bins": dataset.time_bins or "unknown",
-        "size": format_size(sum(known)) if len(known) == len(sizes) else "unknown",
-        "checksums": "all" if checked == len(files) else f"{checked} of {len(files)} files",
+        "size": format_size(sum(known)) if files and len(known) == len(sizes) else "unknown",
+        "checksums": "none"
+        if not files
+        else "all"
+        if checked == len(files)
+        else f"{checked} of {len(files)} files",
         "access": access,
         "reference": dataset.reference,
         "licence": dataset.licence,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_data.catalog._downloads import check_room, copy_part, download_part, remove_part
-from neural_data.catalog.entries import Dataset, PublishedFile, find_dataset
+from neural_data.catalog.entries import Dataset, PublishedFile, find_dataset, say_elsewhere
 from neural_data.errors import RecordingError, format_names, raise_problems
 from neural_data.storage.aside import write_whole
 
@@ -146,6 +146,8 @@ def fetch_dataset(
         The server cannot be reached or the connection is lost; the disk is or would be full.
     """
     dataset = find_dataset(name)
+    if dataset.page:
+        raise RecordingError(f"{dataset.name} is not fetched. {say_elsewhere(dataset)}")
     wanted = _select_files(dataset, files)
     folder = Path.cwd() / dataset.name if to is None else Path(to)
     if folder.exists() and not folder.is_dir():

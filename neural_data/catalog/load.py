@@ -8,7 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from neural_data.catalog.entries import Dataset, find_dataset
+from neural_data.catalog.entries import Dataset, find_dataset, say_elsewhere
 from neural_data.errors import RecordingError, format_names
 from neural_data.formats.table import Fetched, Format, find_format, find_function
 
@@ -91,6 +91,8 @@ def open_dataset(name: str, folder: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def _find_format(dataset: Dataset) -> Format:
+    if dataset.page:
+        raise RecordingError(f"{dataset.name} has no reader. {say_elsewhere(dataset)}")
     form = find_format(dataset.format)
     if form is None or not form.load:
         raise RecordingError(f"{dataset.name} is no recording. {' '.join(dataset.oddities)}")

@@ -21,7 +21,7 @@ from neural_data.catalog.entries import (
     read_catalog,
     tomllib,
 )
-from neural_data.catalog.fetch import hash_file
+from neural_data.catalog.fetch import fetch_dataset, hash_file
 from neural_data.catalog.load import load_dataset, open_dataset
 from neural_data.errors import RecordingError
 from neural_data.formats.cowley2023 import ANIMALS
@@ -38,6 +38,7 @@ SETS = (
     "Li2026", "Li2026.temporal", "BashivanKar2019.naturalistic", "BashivanKar2019.synthetic",
     "Igustibagus2024", "Rajalingham2020", "Seibert2019", "Cadena2017",
     "cowley2023", "kriegeskorte2008",
+    "ChangTsao2017", "Jiang2021", "Cadena2024", "Allen2022", "Hebart2023",
 )  # fmt: skip
 
 
@@ -48,9 +49,12 @@ def test_the_sets_that_a_user_will_ask_for_are_there():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_entry_is_complete_and_its_files_are_well_formed(name):
     dataset = find_dataset(name)
-    assert all((dataset.title, dataset.reference, dataset.licence, dataset.files))
-    assert dataset.format in ("brainio", "cowley2023", "kriegeskorte2008", "other")
-    assert dataset.access in ("public", "credentials")
+    assert all((dataset.title, dataset.reference, dataset.licence, dataset.bibtex))
+    assert bool(dataset.files) != bool(dataset.page)
+    assert dataset.format in ("brainio", "cowley2023", "kriegeskorte2008", "other", "described")
+    assert dataset.access in ("public", "credentials", "elsewhere")
+    assert bool(dataset.page) == (dataset.access == "elsewhere") == (dataset.format == "described")
+    assert not dataset.page or re.fullmatch(r"https://[^\s{}]+", dataset.page)
     assert set(dataset.sites) <= set(dataset.areas) != set()
     assert dataset.oddities
     for file in dataset.files:
@@ -85,7 +89,7 @@ def test_the_file_has_no_keys_that_nobody_reads():
     keys = {
         "title", "reference", "format", "access", "licence", "bibtex", "areas", "animals",
         "sites", "images", "repetitions", "time_bins", "units", "oddities", "stimuli", "like",
-        "files", "files_of_sessions", "sessions", "checksums",
+        "files", "files_of_sessions", "sessions", "checksums", "page",
     }  # fmt: skip
     for name, entry in contents["datasets"].items():
         assert set(entry) <= keys, name
@@ -302,3 +306,18 @@ def test_real_files_load_and_have_the_checksums_of_the_catalogue(shared_data):
 
 def describe_count(name: str) -> int:
     return int(describe_dataset(name)["images"])
+
+
+def test_what_is_not_fetched_says_where_it_is_and_what_to_do(tmp_path):
+    for name in ("ChangTsao2017", "Jiang2021", "Cadena2024", "Allen2022", "Hebart2023"):
+        page = find_dataset(name).page
+        for ask in (
+            lambda name=name: fetch_dataset(name, to=tmp_path / "data"),
+            lambda name=name: load_dataset(name, tmp_path),
+        ):
+            with pytest.raises(RecordingError, match=re.escape(page)) as told:
+                ask()
+            assert "inspect FILE --toml" in str(told.value)
+        assert page in describe_dataset(name)["access"]
+        assert cite(name).startswith("@article{")
+    assert not (tmp_path / "data").exists()
