@@ -277,11 +277,7 @@ def describe_dataset(name: str) -> dict[str, Any]:
         "repetitions": dataset.repetitions or "unknown",
         "time bins": dataset.time_bins or "unknown",
         "size": format_size(sum(known)) if files and len(known) == len(sizes) else "unknown",
-        "checksums": "none"
-        if not files
-        else "all"
-        if checked == len(files)
-        else f"{checked} of {len(files)} files",
+        "checksums": of_all if files else "none",
         "access": access,
         "reference": dataset.reference,
         "licence": dataset.licence,
