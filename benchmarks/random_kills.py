@@ -1,0 +1,262 @@
+"""Does a search survive that its processes are killed at random instants?
+
+    python benchmarks/random_kills.py driver --kills 100
+    python benchmarks/random_kills.py worker --kills 100
+    python benchmarks/random_kills.py folder --kills 100
+    python benchmarks/random_kills.py raylet --kills 100
+
+SIGKILL goes to the driver of a search on `local_pool`; to one of its workers; to the driver or the
+worker of a search by way of a folder; or to a raylet, with which a node of a Ray cluster of three
+is lost (and another one joins). What was killed is started again, and each search that ends is
+compared with one that nobody disturbed: settings, events, and every candidate's result. After the
+death of a driver its workers have to be gone within 5 s. Prints what was counted. Needs /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from killed_drivers import is_alive, list_family
+
+from brainguided.controllers import LocalSearch
+from brainguided.engines.folder.executor import folder_executor
+from brainguided.engines.folder.worker import serve_folder
+from brainguided.engines.local import local_pool
+from brainguided.journal.journal import Journal
+from brainguided.search.orders import Batch, Schedule
+from brainguided.search.run import run_search
+from brainguided.spaces import small_space
+from brainguided.testing import MadeUpTask, evaluate
+
+CANDIDATES = 100
+TASK = MadeUpTask(seconds=0.4, failing=10)
+
+
+def search(out: Path, executor: Executor | None) -> None:
+    # It learns, and needs no torch, which every process would have to import
+    controller = LocalSearch(small_space(3), seed=3, initial=5)
+    task = TASK if executor else MadeUpTask(failing=10)
+    run_search(
+        controller,
+        task,
+        candidates=CANDIDATES,
+        out=out,
+        schedule=Schedule(Batch(8)),
+        executor=executor,
+        evaluate=evaluate,
+    )
+
+
+def read(out: Path) -> Any:
+    """Return all that has to be the same, whoever was killed."""
+    with Journal.read(out) as journal:
+        results = [replace(result, attempt=0) for result in journal.results()]
+        return journal.config, journal.events(), results
+
+
+def count(out: Path) -> int:
+    try:
+        with Journal.read(out) as journal:
+            return journal.n_results
+    except (OSError, ValueError):
+        return 0
+
+
+def start(role: str, out: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, __file__, role, "--out", str(out)])
+
+
+class Count:
+    """What was seen."""
+
+    def __init__(self, target: str, kills: int, right: Any) -> None:
+        self.target, self.wanted, self.right = target, kills, right
+        self.kills = self.searches = self.different = self.unreadable = self.orphans = 0
+        self.lost = 0
+
+    def end_search(self, out: Path) -> None:
+        self.searches += 1
+        self.different += read(out) != self.right
+        with Journal.read(out) as journal:
+            self.lost += sum(attempt.outcome == "lost" for attempt in journal.attempts())
+
+    def look(self, out: Path) -> None:
+        """See whether the journal is whole, whatever was killed."""
+        if not (out / "journal.db").exists():
+            return
+        try:
+            with Journal.read(out):
+                pass
+        except (OSError, ValueError) as error:
+            self.unreadable += 1
+            print(error, flush=True)
+
+    def say(self) -> None:
+        print(
+            f"{self.target}: {self.kills} kills in {self.searches} searches that ended; "
+            f"{self.different} of these differ, {self.unreadable} journals unreadable, "
+            f"{self.orphans} drivers outlived by a worker for 5 s, {self.lost} attempts lost and "
+            "made again",
+            flush=True,
+        )
+
+
+def pause(out: Path, chance: random.Random, driver: subprocess.Popen[bytes]) -> None:
+    """Wait for a random instant: at the start, or when some more candidates have ended."""
+    wanted = count(out) + (0 if chance.random() < 0.2 else chance.randrange(1, 9))
+    until = time.monotonic() + 60
+    while count(out) < wanted and driver.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(chance.random() * (4 if wanted == count(out) else 0.5))
+
+
+def kill(process: subprocess.Popen[bytes], counted: Count) -> None:
+    family = list_family(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    counted.kills += 1
+    until = time.monotonic() + 5
+    while any(map(is_alive, family)) and time.monotonic() < until:
+        time.sleep(0.02)
+    counted.orphans += any(map(is_alive, family))
+
+
+def kill_drivers(folder: Path, counted: Count, chance: random.Random) -> None:
+    while counted.kills < counted.wanted:
+        out = folder / str(counted.searches)
+        driver = start("drive", out)
+        pause(out, chance, driver)
+        if driver.poll() is None:
+            kill(driver, counted)
+            counted.look(out)
+        if count(out) >= CANDIDATES:
+            subprocess.run([sys.executable, __file__, "drive", "--out", str(out)], check=True)
+            counted.end_search(out)
+
+
+def kill_workers(folder: Path, counted: Count, chance: random.Random) -> None:
+    while counted.kills < counted.wanted:
+        out = folder / str(counted.searches)
+        driver = start("drive", out)
+        while driver.poll() is None and counted.kills < counted.wanted:
+            time.sleep(0.3 + 3 * chance.random())
+            workers = [pid for pid in list_family(driver.pid) if is_worker(pid)]
+            if driver.poll() is None and workers:
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                counted.kills += 1
+        driver.wait()
+        counted.end_search(out)
+
+
+def is_worker(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"spawn_main" in command and is_alive(pid)
+
+
+def kill_by_folder(folder: Path, counted: Count, chance: random.Random) -> None:
+    roles = ("drive-folder", "serve-folder")
+    while counted.kills < counted.wanted:
+        out = folder / str(counted.searches)
+        running = {role: start(role, out) for role in roles}
+        while count(out) < CANDIDATES and counted.kills < counted.wanted:
+            pause(out, chance, running["drive-folder"])
+            role = chance.choice(roles)
+            if running[role].poll() is None and count(out) < CANDIDATES:
+                kill(running[role], counted)
+                counted.look(out)
+            for other in roles:
+                if running[other].poll() is not None:
+                    running[other] = start(other, out)
+        running["drive-folder"].wait()
+        if count(out) < CANDIDATES:
+            raise RuntimeError(f"the search in {out} did not end")
+        subprocess.run([sys.executable, __file__, "drive-folder", "--out", str(out)], check=True)
+        running["serve-folder"].terminate()
+        running["serve-folder"].wait()
+        counted.end_search(out)
+
+
+def kill_raylets(folder: Path, counted: Count, chance: random.Random) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
+    os.environ["RAY_ADDRESS"] = cluster.address
+    try:
+        while counted.kills < counted.wanted:
+            out = folder / str(counted.searches)
+            driver = start("drive-ray", out)
+            while driver.poll() is None:
+                time.sleep(1 + 8 * chance.random())
+                if driver.poll() is None and counted.kills < counted.wanted:
+                    lost = nodes.pop(chance.randrange(3))
+                    cluster.remove_node(lost, allow_graceful=False)
+                    counted.kills += 1
+                    nodes.append(cluster.add_node(num_cpus=1))
+            counted.end_search(out)
+            counted.say()
+    finally:
+        cluster.shutdown()
+
+
+def play(role: str, out: Path) -> None:
+    """Be one of the processes that are killed."""
+    if role == "drive":
+        with local_pool(3) as pool:
+            search(out, pool)
+    elif role == "drive-folder":
+        with folder_executor(out / "jobs", silence=10) as executor:
+            search(out, executor)
+    elif role == "serve-folder":
+        serve_folder(out / "jobs", TASK, workers=2, evaluate=evaluate, idle=600)
+    elif role == "drive-ray":
+        from brainguided.engines.ray.executor import ray_executor
+
+        with ray_executor(os.environ["RAY_ADDRESS"]) as executor:
+            search(out, executor)
+
+
+KILL = {
+    "driver": kill_drivers,
+    "worker": kill_workers,
+    "folder": kill_by_folder,
+    "raylet": kill_raylets,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", help=", ".join(KILL))
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.out is not None:
+        play(options.target, options.out)
+        return
+    with tempfile.TemporaryDirectory() as place:
+        search(Path(place) / "whole", None)
+        counted = Count(options.target, options.kills, read(Path(place) / "whole"))
+        try:
+            chance = random.Random(f"{options.target} {options.seed}")
+            KILL[options.target](Path(place), counted, chance)
+        finally:
+            counted.say()
+
+
+if __name__ == "__main__":
+    main()
