@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from brainguided.engines.local import local_pool
@@ -48,9 +49,11 @@ def drive(phase: str) -> None:
 def list_family(pid: int) -> list[int]:
     """Return all processes below one, as /proc has them."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *list_family(child)]
+    with suppress(OSError):  # it, or one of its threads, has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                for child in map(int, (task / "children").read_text().split()):
+                    found += [child, *list_family(child)]
     return found
 
 

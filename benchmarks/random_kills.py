@@ -83,12 +83,14 @@ class Count:
     def __init__(self, target: str, kills: int, right: Any) -> None:
         self.target, self.wanted, self.right = target, kills, right
         self.kills = self.searches = self.different = self.unreadable = self.orphans = 0
-        self.lost = 0
+        self.lost = self.given_up = 0
 
     def end_search(self, out: Path) -> None:
         self.searches += 1
-        self.different += read(out) != self.right
         with Journal.read(out) as journal:
+            given_up = sum(result.reason == "lost" for result in journal.results())
+            self.given_up += given_up
+            self.different += not given_up and read(out) != self.right
             self.lost += sum(attempt.outcome == "lost" for attempt in journal.attempts())
 
     def look(self, out: Path) -> None:
@@ -107,7 +109,7 @@ class Count:
             f"{self.target}: {self.kills} kills in {self.searches} searches that ended; "
             f"{self.different} of these differ, {self.unreadable} journals unreadable, "
             f"{self.orphans} drivers outlived by a worker for 5 s, {self.lost} attempts lost and "
-            "made again",
+            f"made again, {self.given_up} candidates given up because they were lost three times",
             flush=True,
         )
 
@@ -150,7 +152,7 @@ def kill_workers(folder: Path, counted: Count, chance: random.Random) -> None:
         out = folder / str(counted.searches)
         driver = start("drive", out)
         while driver.poll() is None and counted.kills < counted.wanted:
-            time.sleep(0.3 + 3 * chance.random())
+            time.sleep(1 + 6 * chance.random())
             workers = [pid for pid in list_family(driver.pid) if is_worker(pid)]
             if driver.poll() is None and workers:
                 os.kill(chance.choice(workers), signal.SIGKILL)

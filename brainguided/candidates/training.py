@@ -19,7 +19,7 @@ from neural_data.errors import raise_problems
 PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
 _WARM_UP = 10  # steps
-_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from brainguided.controllers.policy_search import Learning
 from brainguided.controllers.screen import COUNTS, Screen
 from brainguided.search.orders import Batch, Completion, Index, Order, Schedule
 from brainguided.settings.presets import CONTROLLERS, SPACES
-from brainguided.settings.toml import check_keys, nest_problems, say_unknown
+from brainguided.settings.toml import check_keys, nest_problems, say_unknown, show
 from brainguided.spaces import SearchSpace
 
 _ORDERS = ("batch", "completion", "index")
@@ -28,6 +28,9 @@ _LEARNING = {  # the fields of Learning stand in the table itself
     "entropy_weight": "number",
     "init": "number",
 }
+_MOST = 100_000  # that any count of a space or controller may be
+
+
 _LIMITS = {
     "max_parameters": "whole",
     "max_multiply_adds": "whole",
@@ -41,7 +44,9 @@ def _choose(
 ) -> str | None:
     """Return the name chosen, the first by default; None if it is none of those known."""
     name = table.get(key, next(iter(choices)))
-    if isinstance(name, str) and name not in choices:
+    if not isinstance(name, str):
+        problems.append(f"{where}{key} is {show(name)}, expected one of {', '.join(choices)}")
+    elif name not in choices:
         problems.append(say_unknown(f"{where}{key} ", name, list(choices)))
     return name if isinstance(name, str) and name in choices else None
 
@@ -114,6 +119,16 @@ def _settings(function: Callable[..., Any]) -> dict[str, str]:
     return own | _LEARNING if "learning" in parameters else own
 
 
+def _check_counts(where: str, table: dict[str, Any]) -> list[str]:
+    """Return which counts are so large that memory would end before any work."""
+    return [
+        f"{where}{key} is {show(value)}, expected at most {_MOST:,}"
+        for key, value in table.items()
+        for count in (value if isinstance(value, list) else [value])
+        if type(count) is int and count > _MOST
+    ]
+
+
 def make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None:
     """Return the space of a [space] table; None, with problems noted, if it is none."""
     where = "[space] "
@@ -121,6 +136,7 @@ def make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None
     if name is None:
         return None
     before = check_keys(where, table, {"preset": "text", **_settings(SPACES[name])})
+    before += _check_counts(where, table)
     problems += before
     if before:
         return None
@@ -183,7 +199,7 @@ def make_controller(
     if name is None:
         return None
     settings = _settings(CONTROLLERS[name])
-    before = check_keys(where, table, {**_CHOICE, **settings})
+    before = check_keys(where, table, {**_CHOICE, **settings}) + _check_counts(where, table)
     problems += before
     given: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value

@@ -42,6 +42,7 @@ from brainguided.settings.toml import (
     read_toml,
     refuse_file,
     say_unknown,
+    show,
 )
 
 _TOP = {
@@ -53,6 +54,8 @@ _TOP = {
     "timeout": "number",
 }
 _LISTS = ("teacher", "control")
+_MOST_OBJECTS = 640_000
+_MOST_OF = 100_000  # cores or cards of one evaluation
 _RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
 _TRAINING = {
     "steps": "whole",
@@ -193,6 +196,9 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     for key, lowest in (("candidates", 1), ("seed", 0)):
         if type(value := tables["top"].get(key, lowest)) is int and value < lowest:
             problems.append(f"{key} is {value}, expected {lowest} or more")
+    for key in ("cpus", "gpus"):
+        if type(value := tables["ray"].get(key, 0)) in (int, float) and not 0 <= value <= _MOST_OF:
+            problems.append(f"[ray] {key} is {show(value)}, expected 0 to {_MOST_OF:,}")
     schedule = make_schedule(tables["top"], tables["limits"], problems)
     space = make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0) if seed is None else seed
@@ -334,12 +340,12 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
     if images == "objects":
         for key in ("n_train", "n_validation"):
             number = table.get(key, OBJECTS)
-            if type(number) is int and (number < 1 or number % OBJECTS):
+            if type(number) is int and (not 0 < number <= _MOST_OBJECTS or number % OBJECTS):
                 before.append(
                     f"{where}{key} is {number}; of the built-in objects, a multiple of {OBJECTS} "
-                    "(one image of every object) is expected"
+                    f"(one image of every object) up to {_MOST_OBJECTS:,} is expected"
                 )
-    elif isinstance(images, str) and not (folder / images).exists():
+    elif isinstance(images, str) and not before and not (folder / images).exists():
         before.append(f"{where}images: {folder / images} does not exist")
     problems += before
     given = {key: value for key, value in table.items() if key in _TRAINING}

@@ -478,3 +478,30 @@ def test_orders_and_deadlines_are_chosen_in_the_file(tmp_path: Path) -> None:
     ):
         with pytest.raises(RunFileError, match=message):
             load_run(write(tmp_path, text + SMALL))
+
+
+NINES = "9" * 400
+HOSTILE = {
+    "candidates = 3\n[space]\npreset = 3\n": "[space] preset is 3, expected one of small, ",
+    "candidates = 3\n[controller]\nname = ['x']\n": "[controller] name is ['x'], expected one of",
+    f"candidates = {NINES}\n": "candidates is a number of 1329 bits, expected a whole number",
+    f"candidates = 3\ntimeout = {NINES}\n": "timeout is a number of 1329 bits, expected a finite",
+    f"candidates = 3\nx = {'[' * 5000}{']' * 5000}\n": "is nested too deeply to be a run file",
+    "candidates = 3\n[space]\nmax_depth = 100000000000\n": "max_depth is 100000000000, expected at",
+    "candidates = 3\n[controller]\nhidden = 100000000000\n": "hidden is 100000000000, expected at",
+    "candidates = 3\n[task]\nn_train = 6400000000000\n": "up to 640,000 is expected",
+    "candidates = 3\n[ray]\ncpus = -1\n": "[ray] cpus is -1, expected 0 to",
+    "candidates = 3\n[task]\ndevice = 'cuda:99999999999999999999'\n": "device is 'cuda:9999",
+    f"candidates = 3\n[task]\nimages = '{'a' * 10**5}'\n": "images is 'aaaaa",
+    f"candidates = 3\n# {'a' * 2**20}\n": "is larger than 1,048,576 bytes",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_numbers_and_texts_without_end_are_refused_in_one_short_message(tmp_path, text):
+    path = tmp_path / "RUN.toml"
+    path.write_text(text)
+    with pytest.raises(RunFileError) as caught:
+        load_run(path)
+    assert HOSTILE[text] in str(caught.value)
+    assert len(str(caught.value)) < 1000
