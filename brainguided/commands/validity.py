@@ -1,4 +1,4 @@
-"""The verb validity: which scores of a search predict how well its candidates do in the end."""
+"""The verbs that check a search: what its scores predict, and whether its numbers come again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+from brainguided.commands._engines import find_run_file
 from brainguided.commands.options import add_verb, natural, say, whole
+
+_TOLERANCE = 1e-5
+_SHOWN = 10  # differing numbers that are printed of a candidate
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add the verb of this module to the command line."""
+    """Add the verbs of this module to the command line."""
+    _add_verify(verbs)
     one = add_verb(
         verbs,
         "validity",
@@ -56,6 +61,39 @@ def add_verbs(verbs: Any) -> None:
         help="write weights of a reward, fitted to the mature accuracies",
     )
     one.add_argument("--json", action="store_true", help="print all numbers as JSON")
+
+
+def _add_verify(verbs: Any) -> None:
+    one = add_verb(verbs, "verify", verify, example="brainguided verify runs/first --sample 5")
+    one.add_argument("out", metavar="RUN", type=Path, help="run folder; only read")
+    one.add_argument("--sample", type=whole, default=5, help="candidates (%(default)s)")
+    one.add_argument("--seed", type=natural, default=0, help="of the draw (%(default)s)")
+    one.add_argument("--run", type=Path, help="run file, if it is no longer where it was")
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """Train a sample of candidates again and compare every number with the record."""
+    from brainguided.search.verify import verify_search
+    from brainguided.settings.run_file import load_run
+
+    say("Loading the data.")
+    run = load_run(arguments.run or find_run_file(arguments.out))
+    found = verify_search(
+        arguments.out, run.task, sample=arguments.sample, tolerance=_TOLERANCE, seed=arguments.seed
+    )
+    for one in found:
+        print(f"candidate {one.candidate}: {one.compared} numbers, {len(one.differences)} differ")
+        for d in one.differences[:_SHOWN]:
+            print(f"    {d.name} is {d.recorded} in the record and {d.again} now")
+    wrong = sum(len(one.differences) for one in found)
+    total = sum(one.compared for one in found)
+    if wrong:
+        raise ValueError(
+            f"{wrong} of {total} numbers did not come out again to {_TOLERANCE:g}. Were the "
+            "versions of torch and brainguided, or the kind of device, others than now? If not, "
+            "the record is not of these trainings."
+        )
+    print(f"All {total} numbers of {len(found)} candidates came out again to {_TOLERANCE:g}.")
 
 
 def validity(arguments: argparse.Namespace) -> None:

@@ -26,9 +26,9 @@ class FittedWeights:
 
     Attributes
     ----------
-    terms : mapping of str to float
-        By names of a measurement: "performance" has weight 1, "committed V4@50" and others 0 or
-        more.
+    weights : mapping of str to float
+        Of the committed similarity to each area at each rung, as "V4@50", beside a weight of 1 of
+        P; 0 or more.
     penalty : float
         Of the ridge regression.
     correlation : float
@@ -44,7 +44,7 @@ class FittedWeights:
         Where the mature accuracies come from.
     """
 
-    terms: Mapping[str, float]
+    weights: Mapping[str, float]
     penalty: float
     correlation: float
     of_performance: float
@@ -59,7 +59,7 @@ def fit_weights(pool: Pool) -> FittedWeights:
 
     Ridge regression with weights of 0 or more: a brain score never counts for being unlike the
     brain; P is not penalised. The penalty has the least squared error on neighbourhoods left out
-    (same counts, one decision apart). Where nothing was committed the best layers are taken.
+    (same counts, one decision apart).
 
     Parameters
     ----------
@@ -74,18 +74,19 @@ def fit_weights(pool: Pool) -> FittedWeights:
     Raises
     ------
     ValueError
-        The run had no teacher, or P adds nothing to the prediction, so that no weight can be had
-        relative to it.
+        The run had no teacher or no committed similarity, or P adds nothing to the prediction, so
+        that no weight can be had relative to it.
     """
     if not pool.areas:
         raise ValueError("The run had no teacher, so there is nothing to be weighted beside P.")
     scores = read_scores(pool)
-    prefix = "committed " if f"committed {pool.areas[0]}" in scores else ""
+    if f"committed {pool.areas[0]}" not in scores:
+        raise ValueError("The run has no committed similarities; search again with this version.")
     names, columns = [], []
     for area in pool.areas:
         for row, rung in enumerate(pool.rungs):
-            names.append(f"{prefix}{area}@{rung}")
-            columns.append(scores[f"{prefix}{area}"][row])
+            names.append(f"{area}@{rung}")
+            columns.append(scores[f"committed {area}"][row])
     performance = scores[PERFORMANCE][-1]
     x = _standardise([performance, *columns])
     weights, penalty, correlation = _fit(x, pool)
@@ -95,14 +96,15 @@ def fit_weights(pool: Pool) -> FittedWeights:
             "weights cannot be given relative to it. Take a larger pool or a later last rung, or "
             "write a weighted reward by hand."
         )
-    terms = {"performance": 1.0}
-    terms |= {n: float(w / weights[0]) for n, w in zip(names, weights[1:], strict=True)}
+    terms = {n: float(w / weights[0]) for n, w in zip(names, weights[1:], strict=True)}
     controls = {}
     for control in pool.controls:
-        table = scores.get(f"{prefix}{control}", scores[control])
+        table = scores.get(f"committed {control}", scores[control])
         controls[control] = _fit(_standardise([performance, *table]), pool)[2]
     shuffles = read_shuffles(pool)
-    drawn = [shuffles[f"{prefix}{area}"] for area in pool.areas if f"{prefix}{area}" in shuffles]
+    drawn = [
+        shuffles[f"committed {area}"] for area in pool.areas if f"committed {area}" in shuffles
+    ]
     null = [
         _fit(_standardise([performance, *(row for one in drawn for row in one[k])]), pool)[2]
         for k in range(len(drawn[0]) if drawn else 0)
@@ -132,12 +134,13 @@ def save_weights(fitted: FittedWeights, path: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        A table ``terms``, and a table ``fit`` that says of what they are.
+        A table ``weights``, as the robust reward reads it, and a table ``fit`` that says of what
+        they are.
     """
     lines = [
-        "# Weights of z-scores: reward = z(P) + sum of weight * z(similarity).",
-        "[terms]",
-        *(f'"{name}" = {weight:.6g}' for name, weight in fitted.terms.items()),
+        '# For [reward] preset = "robust": z(P) + sum of weight * z(committed similarity).',
+        "[weights]",
+        *(f'"{name}" = {weight:.6g}' for name, weight in fitted.weights.items()),
         "",
         "[fit]",
         f"mature = {_quote(fitted.source)}",

@@ -9,4 +9,9 @@ from .orders import (
     Schedule as Schedule,
 )
 from .run import run_search as run_search
+from .verify import (
+    Difference as Difference,
+    Verified as Verified,
+    verify_search as verify_search,
+)
 from .winner import save_winner as save_winner

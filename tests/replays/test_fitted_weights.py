@@ -10,6 +10,7 @@ import pytest
 from made_pools import CONTROLS, make_pool
 from scipy.optimize import minimize
 
+from brainguided.guidance.robust import RobustReward
 from brainguided.replays.fitted_weights import _solve, fit_weights, save_weights
 
 
@@ -29,17 +30,17 @@ def test_weights_are_those_of_ridge_regression_with_no_negative_weight() -> None
 
 def test_a_planted_area_gets_weight_and_its_controls_and_shuffles_do_worse(tmp_path: Path) -> None:
     fitted = fit_weights(make_pool(60, shuffles=5, brain=0.6))
-    assert fitted.terms["performance"] == 1
-    assert fitted.terms["committed V4@50"] > 0.5
-    assert fitted.terms["committed V4@50"] > 5 * fitted.terms["committed IT@50"]
-    assert min(fitted.terms.values()) >= 0
+    assert fitted.weights["V4@50"] > 0.5
+    assert fitted.weights["V4@50"] > 5 * fitted.weights["IT@50"]
+    assert min(fitted.weights.values()) >= 0
     assert fitted.correlation > fitted.of_performance
     assert fitted.correlation > max(*fitted.of_controls.values(), *fitted.of_shuffles)
     assert set(fitted.of_controls) == set(CONTROLS)
     assert len(fitted.of_shuffles) == 5
     path = save_weights(fitted, tmp_path / "weights.toml")
     content = tomllib.loads(path.read_text())
-    assert content["terms"] == pytest.approx(dict(fitted.terms), rel=1e-5)
+    assert content["weights"] == pytest.approx(dict(fitted.weights), rel=1e-5)
+    assert set(RobustReward(content["weights"]).weights or {}) == set(content["weights"])
     assert content["fit"]["candidates"] == 60
     assert set(content["fit"]["controls"]) == set(CONTROLS)
 

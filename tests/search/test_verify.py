@@ -1,0 +1,79 @@
+"""Candidates trained again: their numbers come out as recorded, and an altered one is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from brainguided import RandomSearch, Task, Teacher, Training, images_from_stimuli, run_search
+from brainguided.__main__ import main
+from brainguided.candidates.evaluation import evaluate
+from brainguided.journal.journal import JournalError
+from brainguided.search.verify import verify_search
+from brainguided.spaces import small_space
+from neural_data.simulation.objects import simulate_objects
+from neural_data.simulation.simulate import simulate_macaque
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return Task(
+        images_from_stimuli(simulate_objects(1, seed=1), simulate_objects(1, seed=2)),
+        Teacher.from_recording(*simulate_macaque(seed=0), by="object_name"),
+        Training(steps=2, batch_size=16),
+    )
+
+
+def _search(task: Task, out: Path, wrong: float) -> None:
+    def altered(architecture, task, *, seed):  # type: ignore[no-untyped-def]
+        """Alter the similarity of one layer to V4, and no other number."""
+        found = evaluate(architecture, task, seed=seed)
+        (rung,) = found.measurement.rungs[-1:]
+        table = {area: dict(layers) for area, layers in rung.similarity.items()}
+        first = next(iter(table["V4"]))
+        table["V4"][first] += wrong
+        rungs = (*found.measurement.rungs[:-1], replace(rung, similarity=table))
+        return replace(found, measurement=replace(found.measurement, rungs=rungs))
+
+    search = RandomSearch(small_space(3), seed=1)
+    run_search(search, task, candidates=3, out=out, evaluate=altered)
+
+
+@pytest.mark.parametrize("wrong", [0.0, 5e-5])
+def test_one_altered_number_is_named_and_the_others_come_out_again(
+    task: Task, tmp_path: Path, wrong: float
+) -> None:
+    _search(task, tmp_path, wrong)
+    found = verify_search(tmp_path, task, sample=2)
+    assert [one.compared > 10 for one in found] == [True, True]
+    differing = [[d.name for d in one.differences] for one in found]
+    assert differing == ([[], []] if wrong == 0 else [["V4@layer1@2"]] * 2)
+    if wrong:
+        (one,) = found[0].differences
+        assert one.recorded - one.again == pytest.approx(wrong, rel=1e-3)  # type: ignore[operator]
+
+
+def test_another_task_and_no_sample_are_refused(task: Task, tmp_path: Path) -> None:
+    _search(task, tmp_path, 0.0)
+    with pytest.raises(JournalError, match="steps"):
+        verify_search(tmp_path, replace(task, training=Training(steps=3, batch_size=16)))
+    with pytest.raises(ValueError, match="sample is 0"):
+        verify_search(tmp_path, task, sample=0)
+
+
+def test_the_command_says_what_it_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "RUN.toml").write_text(
+        'candidates = 2\n[space]\npreset = "small"\nmax_depth = 2\n[controller]\nname = "random"\n'
+        "[task]\nn_train = 64\nn_validation = 64\nsteps = 1\nbatch_size = 16\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "run"
+    call = ["search", str(tmp_path / "RUN.toml"), "--out", str(out), "--workers", "1"]
+    assert main(call) == 0
+    capsys.readouterr()
+    assert main(["verify", str(out), "--sample", "1"]) == 0
+    assert "came out again" in capsys.readouterr().out
