@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from brainguided.commands.options import add_out, add_overwrite, add_verb, refuse_existing, say
+from brainguided.commands.options import (
+    add_out,
+    add_overwrite,
+    add_verb,
+    refuse_existing,
+    refuse_foreign,
+    say,
+)
 from neural_data.formats.table import FORMATS, Format, find_format, find_function
 
 
@@ -77,6 +84,7 @@ def export_brainio(arguments: argparse.Namespace) -> None:
     """Write a recording as a BrainIO assembly."""
     from neural_data import open_recording, write_brainio
 
+    refuse_foreign(arguments.recording)
     refuse_existing(arguments, arguments.out)
     with open_recording(arguments.recording) as recording:
         print(

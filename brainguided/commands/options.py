@@ -87,6 +87,26 @@ def refuse_existing(arguments: argparse.Namespace, *paths: Path | None) -> None:
         )
 
 
+def refuse_foreign(*paths: Path) -> None:
+    """Refuse files that are to be imported first, by their endings.
+
+    Raises
+    ------
+    ValueError
+        The verb that makes a recording of the first is named.
+    """
+    from neural_data.formats.table import FORMATS
+
+    for path in paths:
+        ending = path.suffix.lower()
+        names = [one.name for one in FORMATS if ending in one.suffixes and one.name != "brainio"]
+        if names and path.is_file():
+            raise ValueError(
+                f"{path} is no netCDF file of this package: make one of it with 'brainguided "
+                f"import {names[0]}'."
+            )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the number of processes."""
     cores = min(os.cpu_count() or 1, 8)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainguided.commands.options import add_overwrite, add_verb, refuse_existing
+from brainguided.commands.options import add_overwrite, add_verb, refuse_existing, refuse_foreign
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,6 +132,7 @@ def rdms(arguments: argparse.Namespace) -> None:
     """Draw the RDM of every area, and save the dissimilarities if asked for."""
     import matplotlib
 
+    refuse_foreign(arguments.recording)
     refuse_existing(arguments, arguments.out, arguments.save)
     matplotlib.use("Agg")
     from brainguided.rdms.compute import dissimilarities_from_rdms

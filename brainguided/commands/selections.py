@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainguided.commands.options import add_overwrite, add_verb, refuse_existing, say, whole
+from brainguided.commands.options import (
+    add_overwrite,
+    add_verb,
+    refuse_existing,
+    refuse_foreign,
+    say,
+    whole,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,6 +110,7 @@ def select(arguments: argparse.Namespace) -> None:
         select_window,
     )
 
+    refuse_foreign(arguments.recording)
     refuse_existing(arguments, arguments.out)
     timed = (arguments.responsive, arguments.baseline, arguments.evoked)
     if any(a is not None for a in timed) and any(a is None for a in timed):
@@ -183,6 +191,7 @@ def pool(arguments: argparse.Namespace) -> None:
     )
     from neural_data.storage.netcdf import open_netcdf
 
+    refuse_foreign(*arguments.files)
     refuse_existing(arguments, arguments.out)
     files: list[Path] = arguments.files
     stems = [file.stem for file in files]

@@ -50,6 +50,13 @@ OPTIONS = (
     ("set draws=0", "give --draws 0"),
     ("nearest=True, or --nearest", "--nearest"),
     ("--out or out=", "--out"),
+    ("Name table and stimulus_column", "Name --table and --stimulus-column"),
+    ("give stimulus_column", "give --stimulus-column"),
+    ("as stimulus_column", "with --stimulus-column"),
+    ("give onset_column", "give --onset-column"),
+    ("if any, as group=", "if any, with --group"),
+    ("use load_recording", "it needs no import"),
+    ("drop the coordinate of the recording with drop_vars", "'brainguided select --drop' it"),
 )
 _DROP = "leave it out with drop_vars('"
 

@@ -154,6 +154,7 @@ FORMATS = (
             },
             "--area": _AREA,
             "--units": {"help": "of the responses, e.g. spikes/s"},
+            "--group": {"help": "of the file, where the data do not lie at its top"},
         },
         path="netCDF assembly, of any BrainIO version",
         about="Import a BrainIO assembly, as Brain-Score distributes recordings.",

@@ -97,6 +97,21 @@ def test_every_wording_is_of_a_message_that_there_is() -> None:
     }  # fmt: skip
 
 
+def test_options_of_import_are_not_named_as_arguments() -> None:
+    from neural_data.formats.table import FORMATS
+
+    flags = {flag for form in FORMATS for flag in (form.options or {}) if flag.count("-") > 2}
+    names = "|".join(flag.strip("-").replace("-", "_") for flag in flags)
+    assert "onset_column" in names
+    left = {
+        text
+        for path in modules()
+        for text in texts_of(path)
+        if re.search(rf"(?<!['\w.])({names})\b(?!['\w(])", say_as_options(text))
+    }
+    assert not left
+
+
 def test_names_of_coordinates_are_kept() -> None:
     assert say_as_options("correct it, or leave it out with drop_vars('day')") == (
         "correct it, or leave it out with 'brainguided select --drop day'"
@@ -120,3 +135,15 @@ def test_an_error_of_a_verb_names_its_option(
     error = capsys.readouterr().err
     assert said in error
     assert "stimuli=" not in error
+
+
+@pytest.mark.parametrize(
+    ("name", "verb"), [("a.nwb", "nwb"), ("a.mat", "arrays"), ("a.toml", "described")]
+)
+def test_files_that_are_to_be_imported_first_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, verb: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    for words in (["select"], ["rdms"], ["pool"]):
+        assert main([*words, str(tmp_path / name), "--out", str(tmp_path / "c.nc")]) == 1
+        assert f"with 'brainguided import {verb}'" in capsys.readouterr().err
