@@ -231,9 +231,11 @@ def report(arguments: argparse.Namespace) -> None:
 
 def finalists(arguments: argparse.Namespace) -> None:
     """Train the best candidates longer, choose on validation, test the winner once."""
+    from brainguided.reports.evidence import describe_heldout
     from brainguided.reports.model_card import write_model_card
     from brainguided.search.choice import Drawn
     from brainguided.search.finalists import run_finalists
+    from brainguided.search.heldout import compare_heldout
 
     if arguments.top is not None and arguments.random is not None:
         raise ValueError("--top chooses and --random does not: give one of them.")
@@ -250,10 +252,13 @@ def finalists(arguments: argparse.Namespace) -> None:
             retry_failed=arguments.retry_failed,
             executor=executor,
         )
+        if run.heldout is not None:
+            compare_heldout(arguments.out, run.task, run.heldout)
     attrs = record.attrs
     print(
         f"winner: candidate {attrs['winner']}, test accuracy {attrs['test_accuracy']:.4f} "
         f"({attrs['test_images']} images); {attrs['examples']} training images in all"
     )
     folder = arguments.out / "finalists"
-    print(*write_model_card(arguments.out), folder / "winner_network.py", sep="\n")
+    written = (*write_model_card(arguments.out), folder / "winner_network.py")
+    print(*describe_heldout(arguments.out), *written, sep="\n")

@@ -29,6 +29,7 @@ from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
 from brainguided.reports._rewarded import read_rewarded
+from brainguided.reports.evidence import describe_evidence, describe_heldout
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.origin import is_simulated
 from neural_data.storage.aside import write_whole
@@ -247,6 +248,9 @@ def _build_page(
         body.append("<p>No candidate has succeeded so far, so there is no winner.</p>")
     else:
         body.append(_describe_winner(winner))
+    said = [*describe_evidence(winner, results), *describe_heldout(folder)]
+    body += ["<h3>Beside controls</h3>"] if said else []
+    body += [f"<p>{_plain(sentence)}</p>" for sentence in said]
     body += [f'<p class="note">{_plain(remark)}</p>' for remark in remarks]
     body += [
         _show_figure(drawn[name], caption) for name, caption in _CAPTIONS.items() if name in drawn

@@ -8,6 +8,7 @@ from pathlib import Path
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.exports import find_winner
 from brainguided.reports._rewarded import read_rewarded
+from brainguided.reports.evidence import describe_evidence, describe_heldout
 from neural_data.model.origin import is_simulated
 
 
@@ -45,4 +46,6 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
         lines.append(f"  TG (RDM similarity{kind}) {winner.guidance:.4f}")
     for area, layer in winner.best_layers.items():
         lines.append(f"  {area}: {layer}, r = {winner.similarity[area][layer]:.4f}")
+    lines += describe_evidence(winner, results)
+    lines += describe_heldout(Path(out))
     return "\n".join(lines)

@@ -2,6 +2,7 @@ from .check import Plan as Plan, check_search as check_search
 from .choice import Drawn as Drawn
 from .dispatch import SearchError as SearchError
 from .finalists import run_finalists as run_finalists
+from .heldout import compare_heldout as compare_heldout
 from .orders import (
     Batch as Batch,
     Completion as Completion,

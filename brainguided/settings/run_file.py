@@ -5,7 +5,6 @@ The names of spaces and controllers that may stand in such a file are in `names`
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import BATCH_NORMS, Task
 from brainguided.candidates.rivals import check_rivals
 from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
+from brainguided.guidance.heldout import HeldOut
 from brainguided.guidance.rewards import RobustReward
-from brainguided.journal.differing_settings import find_differences
-from brainguided.journal.journal import FILE_NAME, Journal
+from brainguided.journal.journal import FILE_NAME
 from brainguided.search.orders import Schedule
 from brainguided.settings._controls import add_shuffles, check_controls, load_controls
+from brainguided.settings._heldout import check_heldout, split_heldout
 from brainguided.settings._parts import (
     check_screen,
     make_controller,
@@ -34,6 +33,7 @@ from brainguided.settings._parts import (
 )
 from brainguided.settings._reward import make_reward
 from brainguided.settings._task_images import IMAGES, OBJECTS, find_test, load_task_images
+from brainguided.settings._warm_start import find_earlier, start_warm
 from brainguided.settings.teacher_file import check_teacher, join_teachers
 from brainguided.settings.toml import (
     RunFileError,
@@ -88,6 +88,8 @@ class Run:
         Reads the test images and their labels: for `run_finalists`, which does so last.
     check_test : callable
         Raises ValueError where there are none, without reading any.
+    heldout : HeldOut or None
+        What no reward uses: for `compare_heldout`.
     """
 
     controller: Controller
@@ -97,6 +99,7 @@ class Run:
     ray: dict[str, Any]
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
     check_test: Callable[[], None]
+    heldout: HeldOut | None = None
 
 
 def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
@@ -160,6 +163,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             # terms = {performance = 1.0, "V4@50" = 0.5, log_parameters = -0.05}
             # preset = "robust"                  # see `RobustReward`
             # function = "my_reward.py:score"    # a function of a `Measurement`
+            [heldout]                            # what no reward uses, for the finalists; or
+            stimuli = 0.25                       # animals, areas, similarity: see `hold_out`
             [[teacher]]                          # one for each source of recordings
             recording = "v4.nc"                  # or rdm = "it.nc", or simulated = true
             stimuli = "v4_images.nc"
@@ -206,7 +211,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     problems += check_keys("[ray] ", tables["ray"], _RAY)
     check_screen(tables["screen"], problems)
     controller = make_controller(tables["controller"], space, seed, limits, problems)
-    earlier = _find_earlier(tables["controller"], path.parent, problems)
+    earlier = find_earlier(tables["controller"], path.parent, problems)
     training = _make_training(tables["task"], path.parent, problems)
     reward = make_reward(tables["reward"], tables["task"].get("alpha"), path.parent, problems)
     for number, entry in enumerate(tables["teacher"], 1):
@@ -214,9 +219,11 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     if isinstance(reward, RobustReward) and tables["teacher"]:
         add_shuffles(tables["control"])
     check_controls(tables["control"], path.parent, problems, guided=bool(tables["teacher"]))
+    check_heldout(tables["heldout"], problems, guided=bool(tables["teacher"]))
     refuse_file(path, problems)
     assert controller is not None
     teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
+    teacher, heldout = split_heldout(tables["heldout"], teacher)
     images = load_task_images(tables["task"], path.parent)
     if limits is not None:
         size, n_classes = images.image_size, len(images.classes)
@@ -235,9 +242,10 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
-        _warm_start(controller, earlier, None if anyway else task)
+        start_warm(controller, earlier, None if anyway else task)
     candidates = tables["top"]["candidates"]
-    return Run(controller, task, candidates, schedule, tables["ray"], load_test, check_test)
+    ray = tables["ray"]
+    return Run(controller, task, candidates, schedule, ray, load_test, check_test, heldout)
 
 
 def write_demo(
@@ -283,6 +291,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         "ray": {},
         "task": {},
         "reward": None,
+        "heldout": {},
         "teacher": [],
         "control": [],
     }
@@ -304,33 +313,6 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         problems.append(say_unknown("", name, known))
         del top[name]
     return {**tables, "top": top}
-
-
-def _find_earlier(table: dict[str, Any], folder: Path, problems: list[str]) -> Path | None:
-    """Return the folder of the run that a controller starts from."""
-    given = table.get("warm_start")
-    if not isinstance(given, str):
-        return None
-    if not (folder / given).is_dir():
-        problems.append(f"[controller] warm_start: {folder / given} is no folder of a run")
-    return folder / given
-
-
-def _warm_start(controller: Controller, earlier: Path, task: Task | None) -> None:
-    """Tell a controller of the candidates of an earlier run of the same task that succeeded."""
-    with Journal.read(earlier) as journal:
-        known = (journal.config or {}).get("task", {})
-        done = [r for r in journal.results() if r.outcome == "done" and r.duplicate_of is None]
-    now = known if task is None else json.loads(json.dumps(task.describe()))
-    if differences := find_differences(known, now, (f"in {earlier.name}", "now")):
-        raise RunFileError(
-            f"[controller] warm_start: {earlier} had another task, so its rewards mean something "
-            "else; start without it, or set warm_start_anyway = true:" + "".join(differences)
-        )
-    controller.warm_start(
-        [Architecture.from_json(result.architecture) for result in done],
-        [float(result.reward) for result in done if result.reward is not None],
-    )
 
 
 def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> Training:

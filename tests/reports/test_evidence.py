@@ -1,0 +1,71 @@
+"""From a run file with controls and held-out data to the sentences of the report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from brainguided.__main__ import main
+from brainguided.journal.journal import Journal
+from brainguided.settings.run_file import load_run
+from brainguided.settings.toml import RunFileError
+
+RUN = """
+seed = 1
+candidates = 3
+[space]
+preset = "small"
+max_depth = 2
+[task]
+n_train = 64
+n_validation = 64
+steps = 2
+batch_size = 16
+[heldout]
+stimuli = 0.25
+[[teacher]]
+simulated = true
+areas = ["IT"]
+by = "object_name"
+[[control]]
+kind = "shuffled"
+[[control]]
+kind = "categories"
+[[control]]
+kind = "pixels"
+"""
+
+
+@pytest.mark.slow
+def test_a_report_says_what_controls_explain_and_what_was_held_out(tmp_path, capsys) -> None:
+    file, out = tmp_path / "run.toml", tmp_path / "run"
+    file.write_text(RUN)
+    assert main(["search", str(file), "--out", str(out)]) == 0
+    with Journal.read(out) as journal:
+        rung = journal.results()[0].measurement.rungs[-1]
+    assert set(rung.similarity) == {"IT", "IT:categories", "IT:pixels"}
+    assert len(rung.shuffles["IT"]["committed"]) == 20
+    assert main(["finalists", str(out), "--steps", "2", "--top", "2"]) == 0
+    assert "IT:heldout, which no reward used: similarity of the winner" in capsys.readouterr().out
+    stored = json.loads((out / "finalists" / "heldout.json").read_text())
+    assert len(stored["finalists"]) == 2
+    assert main(["report", str(out)]) == 0
+    said = capsys.readouterr().out
+    page = (out / "report.html").read_text()
+    for text in (said, page):
+        assert "IT: the winner's similarity" in text.replace("&#x27;", "'")
+        assert "categories" in text
+        assert "IT:heldout, which no reward used" in text
+
+
+def test_what_cannot_be_held_out_is_refused(tmp_path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(RUN.replace("stimuli = 0.25", 'stimuli = "few"\nstimulus = 1'))
+    with pytest.raises(RunFileError) as caught:
+        load_run(file)
+    assert "[heldout] stimuli is 'few', expected a finite number" in str(caught.value)
+    assert "'stimulus' is unknown; did you mean 'stimuli'" in str(caught.value)
+    file.write_text(RUN.replace("stimuli = 0.25", 'areas = ["IT"]'))
+    with pytest.raises(RunFileError, match="none is left to guide"):
+        load_run(file)
