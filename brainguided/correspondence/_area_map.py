@@ -229,6 +229,11 @@ def _compare_animals(data: AreaData, method: str) -> dict[str, np.ndarray]:
         part = select_recording(recording, animal=animal)
         target = data.target
         noise = select_noise(target.noise, target.area, recording["animal"].values == animal)
-        rdm = compute_rdms(part, by=target.by, measure=target.measure, noise=noise)
+        try:
+            rdm = compute_rdms(part, by=target.by, measure=target.measure, noise=noise)
+        except RecordingError as cause:
+            said = f"No layer is compared with {animal!r} alone: {cause}"
+            warnings.warn(said, stacklevel=2)
+            continue
         found[str(animal)] = compare_vectors(data.vectors, rdm.dissimilarities[0], method)
     return found

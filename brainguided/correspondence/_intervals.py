@@ -68,8 +68,8 @@ class Drawn(NamedTuple):
     spread : Spread or None
         Over units of stimuli; None where these are not drawn.
     freedom : int
-        Degrees of freedom of the standard errors: one less than the fewest of the units, sites or
-        animals that are drawn.
+        Degrees of freedom of the standard errors of differences between layers, one less than
+        there are units, sites or animals; those of several are combined (Satterthwaite).
     """
 
     draws: np.ndarray
@@ -125,11 +125,13 @@ def draw_similarity(
     over_sites = bootstrap_sites(vectors, patterns, sites, measure=measure, method=method)
     estimate = compare_vectors(np.stack(vectors), area, method)
     centre = np.arctanh(np.clip(estimate, -LARGEST, LARGEST))
-    moved = np.arctanh(np.clip(over_sites, -LARGEST, LARGEST))
+    over = np.arctanh(np.clip(over_sites, -LARGEST, LARGEST))
+    over = over - over.mean(0)
     freedom = responses.count(how.resample) - 1
-    moved = (moved - moved.mean(0)) * widen_few(freedom + 1)
+    moved = over * widen_few(freedom + 1)
     if spread is not None:
-        freedom = min(freedom, spread.freedom)
+        parts = [_sum_differences(spread.deviations), _sum_differences(over) / len(over)]
+        freedom = combine_freedom(parts, [spread.freedom, freedom])
         times = draw_times(units.number, how.draws, [seed, 5])
         alone = weigh_similarity(vectors, [area], times, method=method, units=units)[:, :, 0]
         both = bootstrap_sites(
@@ -169,6 +171,23 @@ def correct_interval(similarity: np.ndarray, drawn: Drawn, ceiling: AreaCeiling)
     about = stretch[:, np.newaxis] * reach * [-1, 1]
     found: np.ndarray = (similarity[:, np.newaxis] + about) / ceiling.ceiling
     return found
+
+
+def combine_freedom(variances: list[float], freedom: list[int]) -> int:
+    """Return the degrees of freedom of a sum of variances [1]_.
+
+    References
+    ----------
+    .. [1] Satterthwaite (1946), Biometrics Bulletin 2, 110-114.
+    """
+    squares = sum(v * v / max(f, 1) for v, f in zip(variances, freedom, strict=True))
+    return int(sum(variances) ** 2 / squares) if squares > 0 else min(freedom)
+
+
+def _sum_differences(values: np.ndarray) -> float:
+    """Return the sum of squares of values (..., layer) about the mean layer, or of one layer."""
+    about = values - values.mean(-1, keepdims=True) if values.shape[-1] > 1 else values
+    return float((about**2).sum())
 
 
 def widen_few(number: int) -> float:

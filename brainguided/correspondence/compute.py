@@ -152,9 +152,9 @@ def compute_correspondence(
         that of the similarity of the committed layer; `similarity_by_animal` (layer, area,
         animal) where a recording has two animals or more; `unit_count` (area): how many units
         were sampled, named by ``attrs["unit"]``; `degrees_of_freedom` (area) of the standard
-        errors of draws, one less than the fewest of the units, sites or animals drawn. Of fewer
-        than 6 units intervals, p-values and committed layers are NaN (or ""). Coordinate
-        ``depth`` (layer) runs from 0 to 1.
+        errors of differences, one less than there are units, sites or animals, or those of
+        several combined. Of fewer than 6 units intervals, p-values and committed layers are NaN
+        (or ""). Coordinate ``depth`` (layer) runs from 0 to 1.
 
     Raises
     ------

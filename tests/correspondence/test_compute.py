@@ -12,7 +12,12 @@ from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.commands.correspondences import describe_correspondence
 from brainguided.correspondence import compare_layers, compare_networks, compute_hierarchy
-from brainguided.correspondence._intervals import SiteResponses, draw_similarity, draw_sites
+from brainguided.correspondence._intervals import (
+    SiteResponses,
+    combine_freedom,
+    draw_similarity,
+    draw_sites,
+)
 from brainguided.correspondence.ceilings import compute_ceiling
 from brainguided.correspondence.committed_layers import (
     commit_layer,
@@ -251,10 +256,40 @@ def test_intervals_over_animals_need_two_of_them(macaque, network) -> None:
     found = compute_correspondence(network, teacher, inference=how)
     assert np.isfinite(found["similarity_interval"]).all()
     assert found.attrs["resampled"] == "animal and stimulus"
+    freedom = found["degrees_of_freedom"].values
+    assert ((freedom >= 1) & (freedom <= found["unit_count"].values)).all()
+    only = compute_correspondence(network, teacher, inference=replace(how, resample=("animal",)))
+    assert only["degrees_of_freedom"].values.tolist() == [1, 1]
     one = recording.isel(site=recording["animal"].values == recording["animal"].values[0])
     alone = Teacher.from_recording(one, stimuli, by="object_name")
     with pytest.raises(RecordingError, match="and two are needed"):
         compute_correspondence(network, alone, inference=how)
+
+
+def test_degrees_of_freedom_of_a_sum_lie_between_those_of_its_parts() -> None:
+    assert combine_freedom([1.0, 0.0], [7, 2]) == 7
+    assert combine_freedom([0.0, 1.0], [7, 2]) == 2
+    assert combine_freedom([1.0, 1.0], [5, 5]) == 10  # of two equal variances, those of both
+    assert combine_freedom([0.0, 0.0], [7, 2]) == 2
+
+
+def test_a_ceiling_over_sites_that_cannot_be_computed_is_named_in_a_warning(
+    macaque, network
+) -> None:
+    recording, stimuli = macaque
+    values = recording["response"].transpose("stimulus", "repetition", "site").values.copy()
+    values[0, :, 1:] = 0.0  # one site alone responds to this stimulus
+    silent = recording.assign(
+        response=(("stimulus", "repetition", "site"), values, recording["response"].attrs)
+    )
+    teacher = Teacher.from_recording(silent, stimuli, areas="V4", measure="cosine")
+    said = "(V4 has no ceiling over|No layer is compared with).*: No cosine"
+    with pytest.warns(UserWarning, match=said):
+        found = compute_correspondence(
+            network, teacher, inference=Inference(draws=0, permutations=0, splits=4)
+        )
+    assert np.isnan(found["site_ceiling"]).all()
+    assert len(found["animal"]) == 1
 
 
 def test_dead_layers_are_undefined_and_never_chosen(macaque) -> None:
