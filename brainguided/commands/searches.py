@@ -82,7 +82,7 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "demo", demo, example="brainguided demo --out demo")
     one.add_argument("--out", type=Path, default=Path("demo"), help="run folder (%(default)s)")
     one.add_argument("--candidates", type=whole, default=24, help="architectures (%(default)s)")
-    one.add_argument("--steps", type=whole, default=100, help="SGD steps of each (%(default)s)")
+    one.add_argument("--steps", type=whole, default=400, help="SGD steps of each (%(default)s)")
     one.add_argument("--seed", type=natural, default=0, help="seed of the search (%(default)s)")
     add_workers(one)
 

@@ -52,8 +52,8 @@ class RegularizedEvolution(Controller):
         space: SearchSpace,
         *,
         seed: int = 0,
-        population: int = 10,
-        sample: int = 10,
+        population: int = 20,
+        sample: int = 20,
         unique: bool = True,
         limits: Limits | None = None,
     ) -> None:

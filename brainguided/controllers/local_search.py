@@ -51,7 +51,7 @@ class LocalSearch(Controller):
         space: SearchSpace,
         *,
         seed: int = 0,
-        initial: int = 10,
+        initial: int = 5,
         unique: bool = True,
         limits: Limits | None = None,
     ) -> None:

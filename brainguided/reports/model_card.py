@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from brainguided import __version__
 from brainguided.architectures import Architecture
 from brainguided.engines.output import clean
+from brainguided.journal.chance import find_chance, say_accuracy
 from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
 from neural_data.model.origin import is_simulated
@@ -93,17 +94,18 @@ def _write_page(
 ) -> str:
     accuracy, n = record["test_accuracy"], record["test_images"]
     low, high = wilson_interval(accuracy, n)
+    performance = say_accuracy(winner["search_performance"], {"task": task})
     lines = [
         f"# Winner: candidate {record['winner']}",
         "",
         "| | |",
         "|---|---|",
         *_describe_network(architecture, task.get("images", {})),
+        f"| accuracy of guessing | {_number(find_chance({'task': task}))} |",
         f"| test accuracy | {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {n:,} images, "
         "tested once) |",
         f"| validation accuracy after long training | {winner['performance']:.4f} |",
-        f"| P and reward of the search | {_number(winner['search_performance'])}, "
-        f"{winner['reward']:.4f} |",
+        f"| P and reward of the search | {performance}, {winner['reward']:.4f} |",
         f"| seed of weights and image order | {winner['seed']} |",
         "",
         "![architecture](architecture.png)",

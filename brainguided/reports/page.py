@@ -22,6 +22,7 @@ from brainguided.architectures import Architecture
 from brainguided.engines.output import escape_controls
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.attempts import Attempt
+from brainguided.journal.chance import say_accuracy
 from brainguided.journal.exports import find_winner
 from brainguided.journal.journal import JournalError
 from brainguided.plot import plot_architecture, plot_correspondence, plot_rdms, plot_search
@@ -43,7 +44,7 @@ _CAPTIONS = {
     "correspondence.png": "RDM similarity (Pearson r) of the winner's layers to each area. The "
     "best of many layers is biased upward: compare layers, not the maximum with zero.",
     "search.png": "P (validation accuracy), TG (mean over areas of the best layer's RDM "
-    "similarity) and reward of every candidate.",
+    "similarity) and reward of every candidate; dotted the P of guessing.",
 }
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#222;max-width:56rem;margin:2rem auto;padding:0 1rem}
@@ -247,7 +248,7 @@ def _build_page(
     if winner is None:
         body.append("<p>No candidate has succeeded so far, so there is no winner.</p>")
     else:
-        body.append(_describe_winner(winner))
+        body.append(_describe_winner(winner, config))
     said = [*describe_evidence(winner, results), *describe_heldout(folder)]
     body += ["<h3>Beside controls</h3>"] if said else []
     body += [f"<p>{_plain(sentence)}</p>" for sentence in said]
@@ -308,7 +309,7 @@ def _describe_progress(results: Sequence[Attempt], run: xr.Dataset) -> str:
     return _table(["", ""], rows)
 
 
-def _describe_winner(winner: Attempt) -> str:
+def _describe_winner(winner: Attempt, config: dict[str, Any]) -> str:
     """Show what the winner earned and, layer by layer, what it is and what it resembles."""
 
     def number(value: float | None) -> str:
@@ -317,7 +318,7 @@ def _describe_winner(winner: Attempt) -> str:
     earned: list[list[Any]] = [
         ["candidate", winner.candidate],
         ["reward", number(winner.reward)],
-        ["P, validation accuracy", number(winner.performance)],
+        ["P, validation accuracy", say_accuracy(winner.performance, config)],
         ["TG, RDM similarity", number(winner.guidance)],
         ["trainable parameters", winner.n_parameters],
     ]

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from brainguided.guidance.rewards import Reward
+from brainguided.journal.chance import say_accuracy
 from brainguided.journal.exports import find_winner
 from brainguided.reports._rewarded import read_rewarded
 from brainguided.reports.evidence import describe_evidence, describe_heldout
@@ -39,7 +40,7 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
         return "No candidate has succeeded so far."
     lines = [said] if said else []
     lines.append(f"winner: candidate {winner.candidate}, reward {winner.reward:.4f}")
-    lines.append(f"  P (validation accuracy) {winner.performance:.4f}")
+    lines.append(f"  P (validation accuracy) {say_accuracy(winner.performance, config)}")
     if winner.guidance is not None:
         simulated = is_simulated(*((config.get("task") or {}).get("teacher") or []))
         kind = " of simulated areas" if simulated else ""

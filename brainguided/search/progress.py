@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.chance import say_accuracy
 
 _HOSTS = 6  # named in a line
 
@@ -21,10 +24,20 @@ class Progress:
         Of these, that had ended before.
     now : float
         Clock at the start, s.
+    config : mapping, optional
+        Settings of the run, which say how many classes there are.
     """
 
-    def __init__(self, candidates: int, done: int, *, now: float | None = None) -> None:
+    def __init__(
+        self,
+        candidates: int,
+        done: int,
+        *,
+        now: float | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         self._candidates = candidates
+        self._config = config
         self._before = done
         self._start = time.monotonic() if now is None else now
         self._seconds: defaultdict[str, float] = defaultdict(float)  # of each host
@@ -63,6 +76,8 @@ class Progress:
         self._examples += attempt.examples or 0
         self._failed += attempt.outcome == "failed"
         earned = attempt.reason if attempt.reward is None else f"reward {attempt.reward:.4f}"
+        if attempt.reward is not None and attempt.performance is not None:
+            earned += f", P {say_accuracy(attempt.performance, self._config)}"
         spent = "" if timing is None else f", {timing.seconds:.1f} s"
         parts = [
             f"candidate {attempt.candidate} (attempt {attempt.attempt}) {attempt.outcome}: "

@@ -173,7 +173,8 @@ def _drive(
     """Ask, evaluate and tell in the order given until all candidates were told."""
     for job in search.open_jobs():
         dispatcher.submit(job)
-    progress = Progress(candidates, search.told + len(search.arrived))
+    config = search.journal.config
+    progress = Progress(candidates, search.told + len(search.arrived), config=config)
     noted, start = -_NOTE, time.monotonic()
     while search.told < candidates:
         if schedule.hours is not None and time.monotonic() - start >= 3600 * schedule.hours:

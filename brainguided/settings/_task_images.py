@@ -1,4 +1,4 @@
-"""The images of a run file: built-in objects, or files."""
+"""The images that the [task] of a run file names: built-in objects, or files."""
 
 from __future__ import annotations
 
@@ -18,25 +18,62 @@ from brainguided.candidates.images import (
 )
 from neural_data.simulation.objects import simulate_objects
 
-OBJECTS = 64
-"""Number of the built-in objects."""
-IMAGES = {"images": "text", "n_train": "whole", "n_validation": "whole", "image_size": "whole"}
-"""Keys of a [task] table, with their types."""
-DEFAULTS = {"n_train": 100 * OBJECTS, "n_validation": 10 * OBJECTS}
+IMAGES = {
+    "images": "text",
+    "n_train": "whole",
+    "n_validation": "whole",
+    "image_size": "whole",
+    "variation": "wholes",
+}
+_OBJECTS = 64  # in the built-in images
+_MOST = 640_000
+_LEVELS = (0, 3, 6)  # of their variation
 _TRAIN_SEED, _VALIDATION_SEED, _TEST_SEED = 1, 2, 3
+_DEFAULTS = {"n_train": 100 * _OBJECTS, "n_validation": 10 * _OBJECTS}
+
+
+def check_images(where: str, table: dict[str, Any], folder: Path) -> list[str]:
+    """Return what is wrong with the keys that name the images."""
+    images = table.get("images", "objects")
+    levels = table.get("variation", [0])
+    if images != "objects":
+        problems = []
+        if isinstance(images, str) and not (folder / images).exists():
+            problems.append(f"{where}images: {folder / images} does not exist")
+        if "variation" in table:
+            problems.append(f"{where}variation is that of the built-in objects; leave it out")
+        return problems
+    problems = [
+        f"{where}{key} is {number}; of the built-in objects, a multiple of {_OBJECTS} "
+        f"(one image of every object) up to {_MOST:,} is expected"
+        for key in ("n_train", "n_validation")
+        if type(number := table.get(key, _OBJECTS)) is int
+        and (not 0 < number <= _MOST or number % _OBJECTS)
+    ]
+    if isinstance(levels, list) and all(type(level) is int for level in levels):
+        known = set(range(7))
+        if not levels or len(set(levels)) < len(levels) or not known.issuperset(levels):
+            problems.append(
+                f"{where}variation is {levels}; expected different levels from 0 to 6, e.g. "
+                f"{list(_LEVELS)}"
+            )
+    return problems
 
 
 def load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:
-    """Return the images of a [task] table that was checked."""
+    """Return the training and validation images that a [task] names."""
     given: dict[str, Any] = {k: v for k, v in table.items() if k in IMAGES and k != "images"}
     images = table.get("images", "objects")
     if images != "objects":
         return load_images(folder / images, **given)
-    size, parts = given.get("image_size", 32), []
-    for key, seed in (("n_train", _TRAIN_SEED), ("n_validation", _VALIDATION_SEED)):
-        number = given.get(key, DEFAULTS[key]) // OBJECTS
-        parts.append(simulate_objects(number, size=size, seed=seed))
-    return images_from_stimuli(*parts)
+    size = given.get("image_size", 32)
+    draw = partial(simulate_objects, size=size, variation=given.get("variation", _LEVELS))
+    return images_from_stimuli(
+        *(
+            draw(given.get(key, _DEFAULTS[key]) // _OBJECTS, seed=seed)
+            for key, seed in (("n_train", _TRAIN_SEED), ("n_validation", _VALIDATION_SEED))
+        )
+    )
 
 
 def find_test(
@@ -48,12 +85,15 @@ def find_test(
         path, size = folder / given, images.image_size
         read = partial(load_test_images, path, classes=images.classes, image_size=size)
         return read, partial(check_test_part, path)
-    number = table.get("n_validation", DEFAULTS["n_validation"]) // OBJECTS
-    return partial(_draw_test_objects, number, images), lambda: None
+    number = table.get("n_validation", _DEFAULTS["n_validation"]) // _OBJECTS
+    levels = table.get("variation", _LEVELS)
+    return partial(_draw_test_objects, number, images, levels), lambda: None
 
 
-def _draw_test_objects(number: int, images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
-    stimuli = simulate_objects(number, size=images.image_size, seed=_TEST_SEED)
+def _draw_test_objects(
+    number: int, images: ImageSet, levels: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    stimuli = simulate_objects(number, size=images.image_size, variation=levels, seed=_TEST_SEED)
     index = {name: k for k, name in enumerate(images.classes)}
     labels = [index[str(name)] for name in stimuli["category"].values]
     return stimuli["image"].values, np.array(labels, dtype=np.int64)

@@ -32,7 +32,7 @@ from brainguided.settings._parts import (
     make_space,
 )
 from brainguided.settings._reward import make_reward
-from brainguided.settings._task_images import IMAGES, OBJECTS, find_test, load_task_images
+from brainguided.settings._task_images import IMAGES, check_images, find_test, load_task_images
 from brainguided.settings._warm_start import find_earlier, start_warm
 from brainguided.settings.teacher_file import check_teacher, join_teachers
 from brainguided.settings.toml import (
@@ -54,7 +54,6 @@ _TOP = {
     "timeout": "number",
 }
 _LISTS = ("teacher", "control")
-_MOST_OBJECTS = 640_000
 _MOST_OF = 100_000  # cores or cards of one evaluation
 _RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
 _TRAINING = {
@@ -149,6 +148,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             images = "objects"                   # built-in, or a path: .npz, folder of classes
             n_train = 6400
             n_validation = 640
+            variation = [0, 3, 6]                # levels of position, size and pose, 0 to 6
             rungs = [0, 50, 200]                 # steps after which candidates are measured
             steps = 200                          # and the other settings of `Training`
             batch_norm = "recomputed"            # "running": averages of the training
@@ -249,9 +249,12 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
 
 
 def write_demo(
-    path: str | os.PathLike[str], *, candidates: int = 24, steps: int = 100, seed: int = 0
+    path: str | os.PathLike[str], *, candidates: int = 24, steps: int = 400, seed: int = 0
 ) -> Path:
     """Write the run file of the demonstration: simulated V4 and IT guide a small search.
+
+    Objects in their canonical view and small batches make P, the accuracy, as well above chance
+    and as different among candidates as the similarity to the areas, in seconds of training.
 
     Raises RunFileError if there is another run file of that name already, or the folder holds a
     search with another one.
@@ -266,8 +269,8 @@ def write_demo(
         f"seed = {seed}\ncandidates = {candidates}\norder = {{batch = 8}}\n\n"
         '[space]\npreset = "small"\nmax_depth = 10\n\n'
         '[controller]\nname = "reinforce"\n\n'
-        '[task]\nimages = "objects"\nn_train = 6400\nn_validation = 640\n'
-        f"steps = {steps}\n\n"
+        '[task]\nimages = "objects"\nvariation = [0]\nn_train = 6400\nn_validation = 640\n'
+        f"steps = {steps}\nbatch_size = 32\n\n"
         '[reward]\npreset = "paper"\nalpha = 1.0\n\n'
         '[[teacher]]\nsimulated = true\nareas = ["V4", "IT"]\nby = "object_name"\n'
     )
@@ -318,17 +321,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
 def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> Training:
     where = "[task] "
     before = check_keys(where, table, _TASK)
-    images = table.get("images", "objects")
-    if images == "objects":
-        for key in ("n_train", "n_validation"):
-            number = table.get(key, OBJECTS)
-            if type(number) is int and (not 0 < number <= _MOST_OBJECTS or number % OBJECTS):
-                before.append(
-                    f"{where}{key} is {number}; of the built-in objects, a multiple of {OBJECTS} "
-                    f"(one image of every object) up to {_MOST_OBJECTS:,} is expected"
-                )
-    elif isinstance(images, str) and not before and not (folder / images).exists():
-        before.append(f"{where}images: {folder / images} does not exist")
+    before = before or check_images(where, table, folder)
     problems += before
     given = {key: value for key, value in table.items() if key in _TRAINING}
     if "checkpoints" in table and "rungs" in table:

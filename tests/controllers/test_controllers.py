@@ -338,14 +338,14 @@ def test_local_search_climbs_where_proposals_are_rejected(settings):
 def test_evolution_draws_its_first_admitted_population_uniformly():
     """Rejected draws do not count, and those drawn in place of proposals do."""
     space, limits = small_space(), Limits(max_parameters=3000)
-    controller = RegularizedEvolution(space, seed=0, population=10, limits=limits)
+    controller = RegularizedEvolution(space, seed=0, population=10, sample=10, limits=limits)
     for number in range(30):
         assert (controller._drawn, len(controller._living)) == (min(number, 10), min(number, 10))
         (proposal,) = controller.ask(1)
         assert (controller._open[0].memo == "drawn") == (number < 10)
         controller.tell([proposal], [float(number)])
     tight = Limits(max_parameters=450)  # 2 %, so that some are drawn in place of proposals
-    scarce = RegularizedEvolution(space, seed=0, population=10, limits=tight)
+    scarce = RegularizedEvolution(space, seed=0, population=10, sample=10, limits=tight)
     play(scarce, 10, 1, lambda a: 0.5)
     assert scarce._drawn == 10
 

@@ -29,6 +29,18 @@ def test_the_line_counts_and_foresees():
     assert line.endswith("ends in about 70 s")
 
 
+def test_the_line_says_p_beside_chance():
+    config = {"task": {"images": {"classes": 8, "validation": 640}}}
+    progress = Progress(20, 4, now=0.0, config=config)
+    told = {"done": 5, "running": 2, "waiting": 3, "workers": 2, "now": 10.0}
+    line = progress.describe(end(4, performance=0.25), None, **told)
+    assert "done: reward 0.5000, P 0.2500 (chance 0.125); 5 of 20 done" in line
+    line = progress.describe(end(5, performance=0.13), None, **told)
+    assert "P 0.1300 (chance 0.125: no better than guessing);" in line
+    line = progress.describe(end(6, "failed", None, reason="nan"), None, **told)
+    assert "chance" not in line
+
+
 def test_nothing_is_foreseen_at_the_end_or_before_anything_ended():
     progress = Progress(5, 4, now=0.0)
     lost = progress.describe(

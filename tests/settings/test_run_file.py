@@ -505,3 +505,26 @@ def test_numbers_and_texts_without_end_are_refused_in_one_short_message(tmp_path
         load_run(path)
     assert HOSTILE[text] in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+def test_objects_can_be_seen_in_their_canonical_view_alone(tmp_path: Path) -> None:
+    three = SMALL.replace("n_train = 64", "n_train = 192")
+    run = load_run(write(tmp_path, three + "variation = [0]\n"))
+    assert "variation=(0,)" in run.task.images.source
+    usual = load_run(write(tmp_path, three)).task.images
+    assert "variation=(0, 3, 6)" in usual.source
+    assert not np.array_equal(run.task.images.train_images, usual.train_images)
+    images, _ = run.load_test()
+    assert len(images) == len(run.task.images.validation_images)
+    for bad in ("[7]", "[0, 0]", "[]", "[-1]"):
+        with pytest.raises(RunFileError, match=r"\[task\] variation is .*levels from 0 to 6"):
+            load_run(write(tmp_path, SMALL + f"variation = {bad}\n"))
+    with pytest.raises(RunFileError, match="variation is 'high', expected a list"):
+        load_run(write(tmp_path, SMALL + 'variation = "high"\n'))
+
+
+def test_the_variation_of_images_in_files_cannot_be_chosen(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    text = 'candidates = 2\n[space]\npreset = "small"\n[task]\nimages = "images"\nvariation = [0]\n'
+    with pytest.raises(RunFileError, match="variation is that of the built-in objects"):
+        load_run(write(tmp_path, text))
