@@ -8,11 +8,13 @@ import numpy as np
 
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
 from brainguided.candidates.ridge import expand_counts, rank_columns
+from brainguided.guidance.robust import PHASE, RobustReward
 from brainguided.journal.measurement import Measurement
 from brainguided.replays._out_of_fold import predict_out_of_fold
 from brainguided.replays.pools import Pool
 
 PERFORMANCE, GUIDANCE, PAPER, COUNTS = "P", "TG", "P + TG", "graph counts"
+ROBUST = "robust"
 _NEGATIVE = ("cross_entropy", "loss_sum")  # the lower, the better
 
 
@@ -21,7 +23,7 @@ def read_scores(pool: Pool) -> dict[str, np.ndarray]:
 
     Undefined similarities, of dead layers, count as 0, as in a reward. Cross-entropy and the sum
     of losses have their sign turned, so that of every score more is better. Those without rungs
-    stand at each.
+    stand at each; the robust reward, of all rungs, at the last.
     """
     complete = max(pool.measurements, key=lambda one: len(one.rungs))
     scores: dict[str, np.ndarray] = {}
@@ -35,6 +37,7 @@ def read_scores(pool: Pool) -> dict[str, np.ndarray]:
         scores.setdefault(name, np.tile(column, (len(pool.rungs), 1)))
     if GUIDANCE in scores:
         scores[PAPER] = scores[PERFORMANCE] + scores[GUIDANCE]
+        scores[ROBUST] = _reward_robustly(pool)
     scores[COUNTS] = np.tile(predict_by_counts(pool), (len(pool.rungs), 1))
     return {name: scores[name] for name in _order(pool, list(scores))}
 
@@ -42,11 +45,31 @@ def read_scores(pool: Pool) -> dict[str, np.ndarray]:
 def _order(pool: Pool, names: list[str]) -> list[str]:
     """Return P and TG first, then areas, controls, other scores and those without training."""
     brain = [GUIDANCE, *pool.areas, *pool.controls]
-    first = [PERFORMANCE, PAPER, *(x for name in brain for x in (name, f"committed {name}"))]
+    first = [
+        PERFORMANCE,
+        PAPER,
+        ROBUST,
+        *(x for name in brain for x in (name, f"committed {name}")),
+    ]
     free = {name for one in pool.measurements[:1] for name in one.statistics}
     last = [name for name in names if name in free or name in pool.statistics]
     middle = [name for name in names if name not in {*first, *last}]
     return [name for name in dict.fromkeys([*first, *middle, *last]) if name in names]
+
+
+def _reward_robustly(pool: Pool) -> np.ndarray:
+    """Return the robust reward with equal weights (rung, candidate), which is of the last rung.
+
+    Standardised by the first candidates of the pool, as in a search; NaN where that cannot be,
+    for want of shuffles or because candidates stopped early.
+    """
+    values = np.full((len(pool.rungs), len(pool.measurements)), np.nan)
+    try:
+        reward = RobustReward().freeze(pool.measurements[:PHASE])
+        values[-1] = [reward(one) for one in pool.measurements]
+    except ValueError:
+        pass
+    return values
 
 
 def predict_by_counts(pool: Pool) -> np.ndarray:

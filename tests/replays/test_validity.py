@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge
 
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
 from brainguided.candidates.ridge import PENALTIES
+from brainguided.guidance.robust import RobustReward
 from brainguided.replays._association import draw_weights
 from brainguided.replays.pools import Pool
 from brainguided.replays.validity import compute_validity
@@ -106,6 +107,16 @@ def test_p_itself_is_given_size_and_counts_alone(pool: Pool, found: xr.Dataset) 
     by_hand = _partial(pool, given[-1], given[:-1])
     got = found["value"].sel(score="P", rung=50, statistic="partial")
     assert float(got) == pytest.approx(by_hand, abs=1e-8)
+
+
+def test_the_robust_reward_is_a_score_where_there_are_enough_shuffles(found: xr.Dataset) -> None:
+    pool = make_pool(26, shuffles=20)
+    reward = RobustReward().freeze(pool.measurements[:24])
+    score = [reward(one) for one in pool.measurements]
+    again = compute_validity(pool, draws=2)["value"].sel(score="robust", statistic="pearson")
+    assert float(again.sel(rung=50)) == pytest.approx(pearsonr(score, pool.mature)[0])
+    assert bool(again.sel(rung=0).isnull())
+    assert bool(found["value"].sel(score="robust").isnull().all())  # 9 shuffles
 
 
 def test_differences_are_over_the_same_draws(pool: Pool, found: xr.Dataset) -> None:
