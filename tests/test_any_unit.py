@@ -15,6 +15,14 @@ import brainguided.correspondence as c
 import brainguided.rdms as rdms
 import neural_data.reliability as reliability
 from brainguided import Inference, Teacher, compute_similarity
+from brainguided.guidance import (
+    Scorer,
+    estimate_reliability,
+    gaussian_control,
+    partial_control,
+    pixels_control,
+    shuffled_control,
+)
 from brainguided.rdms import compare_rdms, compute_noise_precision, compute_rdms
 from brainguided.rdms.comparisons import COMPARISONS
 from brainguided.rdms.measures import MEASURES
@@ -103,6 +111,20 @@ def correspond(scale: float) -> xr.Dataset:
     return c.correspondence_from_rdms(make_rdms(scale), make_teacher(scale), inference=FEW)
 
 
+def score_all(scale: float) -> list[float | None]:
+    """Similarities, whole and committed, by Pearson's r, CKA and ridge, of area and controls."""
+    found: list[float | None] = []
+    for name in ("pearson", "cka", "ridge"):
+        teacher = make_teacher(scale).with_similarity(name)
+        controls = [gaussian_control(teacher, "IT"), shuffled_control(teacher, "IT", number=2)]
+        if name == "pearson":
+            controls.append(partial_control(teacher, "IT", [pixels_control(teacher, "IT")]))
+        scores = Scorer(teacher, controls, splits=2).score(make_network(scale))
+        found += [*scores.committed.values(), *scores.shuffles["IT"]["best"]]
+        found += [r for layers in scores.similarity.values() for r in layers.values()]
+    return found
+
+
 STATISTICS: dict[str, Callable[[float], Any]] = {
     "site reliability": lambda s: reliability.compute_site_reliability(make_recording(s), splits=8),
     "RDM reliability": lambda s: reliability.compute_rdm_reliability(make_recording(s), splits=8),
@@ -134,6 +156,13 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
     "reliable sites": lambda s: reliability.select_reliable_sites(
         make_recording(s), above=0.8, splits=8
     )["reliability"],
+    "scores of all similarities": lambda s: np.array(score_all(s), dtype=float),
+    "reliability of an RDM and of what a control leaves of it": lambda s: np.array(
+        [
+            estimate_reliability(make_teacher(s).targets[1], given=given)
+            for given in (None, make_teacher(1.0).targets[:1][0].vector[np.newaxis])
+        ]
+    ),
     "CKA": lambda s: c.compute_cka(make_mean(s, 1), make_mean(s * s, 2)),
     "debiased CKA": lambda s: c.compute_cka(make_mean(s, 1), make_mean(1.0, 2), debiased=True),
     "Procrustes": lambda s: c.compute_procrustes(make_mean(s, 1), make_mean(1.0, 2)),
@@ -223,7 +252,7 @@ def test_no_statistic_depends_on_the_unit(name) -> None:
     assert any(np.isfinite(v).any() for v in expected.values() if v.dtype.kind == "f")
     # Networks compute in single precision; the heaviest penalties of predictivity leave
     # predictions that hardly vary, and the fit of PLS ends at a tolerance of its own.
-    loose = "network" in name or name in ("ridge", "PLS")
+    loose = "network" in name or "scores" in name or name in ("ridge", "PLS")
     for scale in SCALES:
         found = read_numbers(STATISTICS[name](scale))
         assert found.keys() == expected.keys()

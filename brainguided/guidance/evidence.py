@@ -147,7 +147,8 @@ def weigh_evidence(
             "committed" if committed else "best layer",
             Comparison(
                 _similarity(shown, area, committed),
-                {_shorten(name): _similarity(shown, name, committed) for name in names},
+                {_shorten(name): _similarity(shown, name, committed) for name in names}
+                | _bound_within(shown, area, key),
                 tuple(v for v in drawn if v is not None),
             ),
             Comparison(
@@ -169,6 +170,18 @@ def _similarity(rung: Rung, target: str, committed: bool) -> float | None:
 
 def _shuffles(rung: Rung, area: str, key: str) -> Sequence[float | None]:
     return rung.shuffles.get(area, {}).get(key, ())
+
+
+def _bound_within(rung: Rung, area: str, key: str) -> dict[str, float | None]:
+    """Return what 95 % of the shuffles within categories (or other groups) do not exceed."""
+    start = f"{area}:shuffled-within-"
+    found: dict[str, float | None] = {}
+    for name in rung.shuffles:
+        drawn = [v for v in _shuffles(rung, name, key) if v is not None]
+        if name.startswith(start) and len(drawn) >= FEWEST_SHUFFLES:
+            within = name.removeprefix(start)
+            found[f"95 % of shuffles within {within}"] = float(np.quantile(drawn, SHARE))
+    return found
 
 
 def _correlate(rungs: Sequence[Rung], target: str, committed: bool) -> float | None:

@@ -113,3 +113,13 @@ def test_without_controls_the_sentence_says_so_and_dead_winners_are_named() -> N
     found = weigh_evidence(winner, [winner])
     assert found["V4"].sentence.endswith("(0.100, best layer) was compared with no control.")
     assert found["IT"].sentence == "IT: the winner has no similarity that is defined."
+
+
+def test_shuffles_within_categories_are_a_control_of_their_own() -> None:
+    rung = Rung(
+        5, performance=0.5, similarity={"IT": {"layer1": 0.3}}, committed={"IT": 0.3},
+        shuffles={"IT:shuffled-within-category": {"committed": np.linspace(0.2, 0.4, 21).tolist()}},
+    )  # fmt: skip
+    winner = Measurement(("IT",), (rung,))
+    sentence = weigh_evidence(winner, [winner])["IT"].sentence
+    assert sentence.endswith("does not exceed 95 % of shuffles within category (0.390).")
