@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,20 @@ import xarray as xr
 from brainguided.architectures import Architecture
 from brainguided.candidates.images import ImageSet
 from brainguided.candidates.rivals import check_rivals, compute_statistics
-from brainguided.candidates.rungs import measure_rung
+from brainguided.candidates.rungs import is_below, keep_losses, train_and_measure
 from brainguided.candidates.training import (
     DivergedError,
     Training,
     free_memory,
     on_device,
     single_thread,
-    train_network,
 )
 from brainguided.guidance.controls import Measured, describe_controls
-from brainguided.guidance.rewards import PaperReward, Reward
+from brainguided.guidance.rewards import PaperReward, Reward, check_keep
 from brainguided.guidance.scoring import Scorer
 from brainguided.guidance.target import fingerprint
 from brainguided.guidance.teacher import Teacher
-from brainguided.journal.measurement import ROUNDED, Measurement, Rung, Values
+from brainguided.journal.measurement import Measurement, Rung, Values
 from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
 from neural_data.errors import check_type
 
@@ -62,6 +61,8 @@ class Task:
         What is measured beside the areas and earns nothing, see `guidance.controls.make_controls`.
     rivals : sequence of str
         Scores of the untrained network that need no teacher, of `candidates.rivals.RIVALS`.
+    keep : float, optional
+        Share of candidates that go on at each rung, see `check_keep`; by default all do.
     """
 
     images: ImageSet
@@ -71,8 +72,10 @@ class Task:
     batch_norm: str = "recomputed"
     controls: Sequence[Measured] = ()
     rivals: Sequence[str] = ()
+    keep: float | None = None
 
     def __post_init__(self) -> None:
+        check_keep(self.keep, self.training.measured_at, self.reward)
         object.__setattr__(self, "rivals", check_rivals(self.rivals))
         if self.controls and self.teacher is None:
             raise ValueError("Controls belong to areas; give a teacher, or leave them out.")
@@ -138,6 +141,7 @@ class Task:
             "reward": self.reward.describe(),
             **({"controls": describe_controls(self.controls)} if self.controls else {}),
             **({"rivals": list(self.rivals)} if self.rivals else {}),
+            **({} if self.keep is None else {"keep": float(self.keep)}),
         }
 
 
@@ -223,7 +227,9 @@ class Evaluation:
         return cls(**{**data, "architecture": architecture, "measurement": measurement})
 
 
-def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation:
+def evaluate(
+    architecture: Architecture, task: Task, *, seed: int, bars: Sequence[tuple[int, float]] = ()
+) -> Evaluation:
     """Build a candidate, train it for a short time, and return what it showed and earned.
 
     It is measured at every rung of the training: P, the validation accuracy, and the similarity
@@ -240,19 +246,22 @@ def evaluate(architecture: Architecture, task: Task, *, seed: int) -> Evaluation
         Images, teacher and training.
     seed : int
         Seed of the weights, the order of images and the augmentation.
+    bars : sequence of (int, float), optional
+        Rungs at which training ends unless the reward there, as if that were the last rung, is
+        above the bar.
 
     Returns
     -------
     Evaluation
-        A candidate that cannot be built, diverges or runs out of memory is returned as failed,
-        with the reason, and so is one where torch does not see ``task.training.device``; it
-        raises nothing.
+        Without a reward where training ended early. A candidate that cannot be built, diverges or
+        runs out of memory is returned as failed, with the reason, and so is one where torch does
+        not see ``task.training.device``; it raises nothing.
 
     References
     ----------
     .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.
     """
-    return _evaluate(architecture, task, seed)[0]
+    return _evaluate(architecture, task, seed, dict(bars))[0]
 
 
 def warm_up() -> None:
@@ -285,14 +294,14 @@ def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> Blu
     RuntimeError
         If the candidate fails; the message holds the reason.
     """
-    evaluation, network = _evaluate(architecture, task, seed)
+    evaluation, network = _evaluate(architecture, task, seed, {})
     if network is None:
         raise RuntimeError(f"The candidate failed ({evaluation.reason}); there is no network.")
     return network
 
 
 def _evaluate(
-    architecture: Architecture, task: Task, seed: int
+    architecture: Architecture, task: Task, seed: int, bars: Mapping[int, float]
 ) -> tuple[Evaluation, BlueprintNetwork | None]:
     started = time.perf_counter()
     network = None
@@ -308,11 +317,12 @@ def _evaluate(
             statistics = compute_statistics(network, architecture, task.images, names=task.rivals)
             found = replace(found, statistics=statistics)
             with on_device(network, task.training.device):
-                losses = _train_and_measure(network, task, seed, measured)
-        kept = tuple(round(loss, ROUNDED) for loss in losses.tolist())
-        found = replace(found, rungs=tuple(measured), losses=kept)
+                stop = partial(is_below, task.reward, found, bars)
+                losses = train_and_measure(network, task, seed, measured, stop)
+        found = replace(found, rungs=tuple(measured), losses=keep_losses(losses))
         earned |= _summarize(found)
-        if not getattr(task.reward, "phase", 0):  # else it is known from several candidates only
+        whole = len(losses) == task.training.steps
+        if whole and not getattr(task.reward, "phase", 0):  # else other candidates are needed
             earned["reward"] = task.reward(found)
             if not np.isfinite(earned["reward"]):
                 raise DivergedError(f"the reward is {earned['reward']}")
@@ -352,25 +362,6 @@ def _summarize(measurement: Measurement) -> dict[str, Any]:
         "guidance": measurement.guidance(),
         "examples": last.examples,
     }
-
-
-def _train_and_measure(
-    network: BlueprintNetwork, task: Task, seed: int, measured: list[Rung]
-) -> np.ndarray:
-    """Train a candidate, append what it shows at each rung, and return its losses."""
-    images = task.images
-
-    def measure(step: int, losses: np.ndarray) -> None:
-        measured.append(measure_rung(network, task, step))
-
-    return train_network(
-        network,
-        images.train_images,
-        images.train_labels,
-        training=task.training,
-        seed=seed,
-        on_rung=measure,
-    )
 
 
 def _is_memory(error: Exception) -> bool:

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -88,17 +88,20 @@ def run_attempt(
     task: Any,
     seed: int,
     capture: bool = False,
+    bars: Sequence[tuple[int, float]] = (),
 ) -> Outcome:
     """Evaluate one candidate, in whatever process; an exception becomes a failed outcome.
 
     So does what is no measurement: an array for the reward, say. With `capture` what is printed
-    goes into the log of the attempt. `BrokenExecutor` alone is passed on: raised by `evaluate`, it
+    goes into the log of the attempt. `evaluate` is given `bars` where there are any, see
+    `evaluation.evaluate`. `BrokenExecutor` alone is passed on: raised by `evaluate`, it
     says that a machine further on was lost.
     """
     started, clock = time.time(), time.perf_counter()
     with capture_output(capture) as output:
         try:
-            evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed)
+            early = {"bars": tuple((step, bar) for step, bar in bars)} if bars else {}
+            evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed, **early)
             values = validate_measurement(_read_fields(evaluation))
         except BrokenExecutor:
             raise

@@ -46,7 +46,8 @@ class Engine(Protocol):
         Parameters
         ----------
         attempt : Attempt
-            The candidate, its seed, and which attempt this is.
+            The candidate, its seed, the bars at which its training may end, and which attempt
+            this is.
         task, evaluate
             As returned by `prepare`.
         timed : bool
@@ -111,7 +112,8 @@ class ExecutorEngine(Executor):
         self, attempt: Attempt, task: Any, evaluate: Callable[..., Any], *, timed: bool = False
     ) -> Future[Outcome]:
         """Submit the evaluation as a function."""
-        return self.submit(run_attempt, evaluate, attempt.architecture, task, attempt.seed, True)
+        given = (evaluate, attempt.architecture, task, attempt.seed, True, attempt.bars)
+        return self.submit(run_attempt, *given)
 
     def began(self, future: Future[Any]) -> float | None:
         """Return when an attempt was first asked about while it ran.

@@ -107,7 +107,8 @@ class LocalPool(Executor):
         self, attempt: Attempt, task: Any, evaluate: Callable[..., Any], *, timed: bool = False
     ) -> Future[Outcome]:
         """Queue an attempt."""
-        return self.submit(run_attempt, evaluate, attempt.architecture, task, attempt.seed, True)
+        given = (evaluate, attempt.architecture, task, attempt.seed, True, attempt.bars)
+        return self.submit(run_attempt, *given)
 
     def began(self, future: Future[Any]) -> float | None:
         """Return when a worker began with a task; what starting the worker takes is not in it."""

@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from brainguided.guidance.robust import RobustReward
-from brainguided.journal.attempts import Attempt
+from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.measurement import Measurement
+from neural_data.errors import raise_problems
 
 __all__ = [
     "FunctionReward",
@@ -22,6 +23,7 @@ __all__ = [
     "Reward",
     "RobustReward",
     "WeightedReward",
+    "check_keep",
     "parse_reward",
     "read_value",
     "reward_anew",
@@ -283,7 +285,8 @@ def reward_anew(results: Sequence[Attempt], reward: Reward) -> list[Attempt]:
     Returns
     -------
     list of Attempt
-        Failed candidates have the lowest reward so far, None before there is one.
+        Failed candidates, and those whose training was stopped early, have the lowest reward so
+        far, None before there is one.
 
     Raises
     ------
@@ -294,7 +297,7 @@ def reward_anew(results: Sequence[Attempt], reward: Reward) -> list[Attempt]:
     found = []
     for result in results:
         value = lowest
-        if result.outcome == "done":
+        if result.outcome == "done" and result.reason != STOPPED:
             try:
                 value = reward(result.measurement)
             except ValueError as error:
@@ -302,6 +305,43 @@ def reward_anew(results: Sequence[Attempt], reward: Reward) -> list[Attempt]:
             lowest = value if lowest is None else min(lowest, value)
         found.append(replace(result, reward=value))
     return found
+
+
+def check_keep(keep: float | None, rungs: Sequence[int], reward: Reward) -> None:
+    """Refuse to stop candidates at rungs where there is nothing to stop them by.
+
+    At each rung a candidate goes on if its reward, as if training ended there, is above the
+    ``1 - keep`` quantile of the last 100 candidates; the first 24 and one in ten always do.
+
+    Parameters
+    ----------
+    keep : float or None
+        None stops nobody.
+    rungs : sequence of int
+        At which candidates are measured.
+    reward : Reward
+
+    Raises
+    ------
+    ValueError
+        Every problem is listed.
+    """
+    if keep is None:
+        return
+    problems = []
+    if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0 < keep < 1:
+        problems.append(f"keep is {keep!r}; expected a share between 0 and 1, e.g. 0.33")
+    if len(rungs) < 2:
+        problems.append(f"rungs are {list(rungs)}; expected at least one before the last step")
+    if isinstance(reward, RobustReward):
+        problems.append("the robust reward is not known at a rung; choose another, or no keep")
+    later = [name for name in getattr(reward, "terms", {}) if "@" in name]
+    if later or getattr(reward, "rung", None) is not None:
+        problems.append(
+            "the reward names rungs of its own, so there is none at the others; leave them out: it "
+            "is then that of the rung at hand"
+        )
+    raise_problems("Candidates cannot be stopped early", problems, ValueError)
 
 
 def _check_number(name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.earlier import read_earlier
 from brainguided.journal.measurement import Measurement
 
-COLUMNS = tuple(column.name for column in fields(Attempt))
+COLUMNS = tuple(column.name for column in fields(Attempt) if column.compare)
 _PLACE = COLUMNS.index("measurement")
 COLUMNS_EARLIER = (*COLUMNS[:_PLACE], "similarity", "history", *COLUMNS[_PLACE + 1 :])
 

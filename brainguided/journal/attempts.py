@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from brainguided.journal.measurement import Measurement, Values
 
 NOTHING = Measurement()
+STOPPED = "stopped"
+"""Reason of a candidate that is done, though its training ended at a rung before the last."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Attempt:
         All that it showed; empty where nothing was measured.
     duplicate_of : int or None
         The earlier candidate with the same architecture, whose results these are.
+    bars : tuple of (int, float)
+        Rungs at which training ends unless the reward there is above a bar; they travel with the
+        job and are no part of its results.
     """
 
     candidate: int
@@ -47,6 +52,7 @@ class Attempt:
     n_parameters: int | None = None
     examples: int | None = None
     duplicate_of: int | None = None
+    bars: tuple[tuple[int, float], ...] = field(default=(), compare=False)
 
     @property
     def similarity(self) -> Mapping[str, Values]:

@@ -189,6 +189,6 @@ def _table(results: Iterable[Attempt], run: xr.Dataset) -> Any:
 
 
 def _line(result: Attempt) -> dict[str, Any]:
-    data = {field.name: getattr(result, field.name) for field in fields(result)}
+    data = {field.name: getattr(result, field.name) for field in fields(result) if field.compare}
     data["measurement"] = result.measurement.to_dict()
     return data | {"architecture": json.loads(result.architecture)}

@@ -174,15 +174,24 @@ class Journal(Records):
         return self._transaction()
 
     def record_ask(
-        self, seq: int, first: int, architectures: Sequence[str], *, wanted: int | None = None
+        self,
+        seq: int,
+        first: int,
+        architectures: Sequence[str],
+        *,
+        wanted: int | None = None,
+        bars: Sequence[tuple[int, float]] = (),
     ) -> None:
         """Record as event `seq` the proposals that begin with candidate `first`.
 
-        `wanted` is how many were asked for, where the space had fewer left.
+        `wanted` is how many were asked for, where the space had fewer left; `bars` are the rewards
+        at rungs that they have to exceed.
         """
-        payload = {"first_candidate": first, "architectures": list(architectures)}
+        payload: dict[str, Any] = {"first_candidate": first, "architectures": list(architectures)}
         if wanted is not None and wanted > len(architectures):
             payload["wanted"] = wanted
+        if bars:
+            payload["bars"] = [list(bar) for bar in bars]
         with self._transaction():
             self._connection.execute("INSERT INTO event VALUES (?, 'ask', ?)", (seq, dump(payload)))
             self._chain("event", seq)

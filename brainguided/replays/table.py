@@ -21,7 +21,7 @@ from brainguided.guidance.rewards import (
     parse_reward,
     settle_reward,
 )
-from brainguided.journal.attempts import Attempt
+from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement
 from brainguided.spaces import SearchSpace
@@ -194,7 +194,8 @@ def table_from_run(
     Parameters
     ----------
     out : path
-        A run folder; failed candidates and repetitions are left out. Of an architecture that
+        A run folder; failed candidates, those stopped before the step and repetitions are left
+        out. Of an architecture that
         was evaluated more than once (by the searches of a merged run) the first evaluation
         counts: like all others it then is one training, not a mean with less noise.
     space : SearchSpace
@@ -230,6 +231,10 @@ def table_from_run(
     with Journal.read(out) as journal:
         results = journal.results()
     results = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
+    if step is None:  # what was stopped early has no reward that was measured
+        results = [r for r in results if r.reason != STOPPED]
+    else:
+        results = [r for r in results if r.reason != STOPPED or step in r.measurement.steps]
     told_by = settle_reward(told_by, [replace(r, measurement=_cut(r, step)) for r in results])
     scores = _read_finalists(out) if score == "finalists" else score
     if isinstance(scores, Mapping):

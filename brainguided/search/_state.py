@@ -14,10 +14,11 @@ import numpy as np
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller
 from brainguided.guidance.rewards import Reward
-from brainguided.journal.attempts import Attempt
+from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.search._first_phase import FirstPhase
+from brainguided.search._halving import Bars, Halving
 
 WINDOW = 40  # evaluations watched for failures
 _SNAPSHOT = 500  # candidates between two saved states of the controller
@@ -30,11 +31,17 @@ class SearchState:
         self,
         controller: Controller,
         journal: Journal,
-        reward: Reward | None = None,
+        task: Any = None,
     ) -> None:
+        reward: Reward | None = getattr(task, "reward", None)
         self.controller = controller
         self.journal = journal
         self.first = FirstPhase(controller, reward)
+        keep = getattr(task, "keep", None)
+        self.halving = None
+        if keep is not None and reward is not None:
+            self.halving = Halving(keep, task.training.measured_at, reward)
+        self._bars: dict[int, Bars] = {}  # of those open
         self.events = 0  # asks and tells so far
         self.asked = 0
         self.told = 0
@@ -91,6 +98,7 @@ class SearchState:
         for candidate in self.journal.told():
             _, outcome, _, reward, _ = summaries[candidate]
             self._remember(outcome, reward)
+        self._resume_halving()
         for candidate, architecture in self.open.items():
             owner = self._owner.setdefault(architecture.key, candidate)
             self._owner[architecture.key] = min(owner, candidate)
@@ -104,6 +112,19 @@ class SearchState:
                 self._followers.setdefault(owner, []).append(candidate)
         waiting = (result.examples or 0 for result in self._results.values())
         self.examples = self.journal.n_examples - sum(waiting)
+
+    def _resume_halving(self) -> None:
+        """Hear again all that was told, in its order."""
+        if self.halving is None:
+            return
+        for payload in self.journal.payloads("ask"):
+            bars = tuple((int(step), float(bar)) for step, bar in payload.get("bars", ()))
+            first = payload["first_candidate"]
+            self._bars |= dict.fromkeys(range(first, first + len(payload["architectures"])), bars)
+        for candidate in self.journal.told():
+            result = self.journal.result(candidate)
+            if result.duplicate_of is None:
+                self.halving.hear(result, self._bars.pop(candidate, ()))
 
     def take_defaults(self) -> None:
         """Let a controller keep to the defaults and the warm start of the journal."""
@@ -223,6 +244,7 @@ class SearchState:
             key=architecture.key,
             seed=_candidate_seed(self.controller.seed, candidate),
             outcome="lost",
+            bars=() if Halving.goes_on(candidate) else self._bars.get(candidate, ()),
         )
 
     def propose(self, n: int) -> list[Attempt]:
@@ -236,7 +258,9 @@ class SearchState:
         if not proposals:
             return []
         texts = [proposal.to_json() for proposal in proposals]
-        self.journal.record_ask(self.events, self.asked, texts, wanted=n)
+        bars = () if self.halving is None else self.halving.find_bars()
+        self.journal.record_ask(self.events, self.asked, texts, wanted=n, bars=bars)
+        self._bars |= dict.fromkeys(range(self.asked, self.asked + len(texts)), bars)
         self.events += 1
         jobs = []
         for proposal in proposals:
@@ -254,6 +278,12 @@ class SearchState:
     def _ask(self, n: int) -> list[Architecture]:
         return self.controller.ask(n) if self.asked >= self.first.size else self.first.draw(n)
 
+    def appraise(self, attempt: Attempt) -> Attempt:
+        """Return an attempt that was measured with its reward, as soon as that is known."""
+        if self.halving is not None and self.halving.is_stopped(attempt):
+            return replace(attempt, reward=None, reason=STOPPED)
+        return self.first.appraise(attempt)
+
     def arrive(self, attempt: Attempt) -> None:
         """Take the result of a candidate, and with it those of its duplicates."""
         self._results[attempt.candidate] = attempt
@@ -269,6 +299,8 @@ class SearchState:
             self.journal.record_frozen(self.events, frozen)
             self.events += 1
             self._results = {c: self.first.appraise(r) for c, r in self._results.items()}
+        if self.halving is not None:
+            self._hear(self.halving, group)
         for candidate in group:
             owner = self._owner[self.open[candidate].key]
             result = self._results.get(owner) or found.get(owner) or self.journal.result(owner)
@@ -298,6 +330,17 @@ class SearchState:
             state, self._saved = self._save(), self.told
         self.journal.record_tell(self.events, rewards, duplicates, state)
         self.events += 1
+
+    def _hear(self, halving: Halving, group: Sequence[int]) -> None:
+        """Hear of finishers first, then predict the rewards of those that were stopped."""
+        own = [c for c in group if c in self._results]
+        for candidate in own:
+            halving.hear(self._results[candidate], self._bars.pop(candidate, ()))
+        for candidate in own:
+            result = self._results[candidate]
+            if halving.is_stopped(result):
+                reward = halving.predict(result.measurement)
+                self._results[candidate] = replace(result, reward=reward)
 
     def _save(self) -> dict[str, Any] | None:
         """Return the state from which `resume` goes on; None if the controller has none."""

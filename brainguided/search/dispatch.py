@@ -141,7 +141,9 @@ class Dispatcher:
         if self._engine is None:
             job = self._waiting.popleft()
             try:
-                found = run_attempt(self._evaluate, job.architecture, self._task, job.seed)
+                found = run_attempt(
+                    self._evaluate, job.architecture, self._task, job.seed, bars=job.bars
+                )
             except BrokenExecutor as error:
                 return [self._try_again(job, str(error))]
             return [self._finish(job, found)]

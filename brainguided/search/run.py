@@ -114,7 +114,7 @@ def run_search(
     )
     _check_slots(order, dispatcher)
     with Journal.open(out) as journal:
-        search = SearchState(controller, journal, getattr(task, "reward", None))
+        search = SearchState(controller, journal, task)
         search.first.check(candidates)
         search.take_defaults()
         search.resume(describe_search(controller, task, order), candidates)
@@ -204,7 +204,7 @@ def _drive(
                 workers=slots,
             )
         for ended, timing in dispatcher.wait():
-            attempt = search.first.appraise(ended)
+            attempt = search.appraise(ended)
             search.journal.record_attempt(attempt, timing)
             if attempt.outcome != "lost":
                 search.arrive(attempt)
@@ -237,7 +237,7 @@ def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
     left = len(jobs)
     while left:
         for ended, timing in dispatcher.wait():
-            attempt = search.first.appraise(ended)
+            attempt = search.appraise(ended)
             if attempt.outcome == "failed":
                 attempt = replace(attempt, reward=told[attempt.candidate])
             search.journal.record_attempt(attempt, timing)

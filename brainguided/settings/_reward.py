@@ -12,6 +12,7 @@ from brainguided.guidance.rewards import (
     Reward,
     RobustReward,
     WeightedReward,
+    check_keep,
 )
 from brainguided.settings.toml import KINDS, check_keys, nest_problems, read_toml, say_unknown
 
@@ -60,6 +61,16 @@ def make_reward(
         given["weights"] = _read_weights(given["weights"], folder, before)
     problems += before
     return PaperReward() if before else _try(make, given, problems)
+
+
+def note_keep(
+    table: dict[str, Any], rungs: tuple[int, ...], reward: Reward, problems: list[str]
+) -> None:
+    """Note why candidates cannot be stopped early, where [task] asks for that."""
+    try:
+        check_keep(table.get("keep"), rungs, reward)
+    except ValueError as cause:
+        problems += nest_problems("[task] ", cause)
 
 
 def _read_weights(name: str, folder: Path, problems: list[str]) -> dict[str, float] | None:

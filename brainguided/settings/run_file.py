@@ -31,7 +31,7 @@ from brainguided.settings._parts import (
     make_screen,
     make_space,
 )
-from brainguided.settings._reward import make_reward
+from brainguided.settings._reward import make_reward, note_keep
 from brainguided.settings._task_images import IMAGES, check_images, find_test, load_task_images
 from brainguided.settings._warm_start import find_earlier, start_warm
 from brainguided.settings.teacher_file import check_teacher, join_teachers
@@ -66,7 +66,15 @@ _TRAINING = {
 }
 _SGD = {"learning_rate": "number", "weight_decay": "number", "schedule": "text"}
 _EARLIER = {"alpha": "number", "checkpoints": "wholes"}  # of [reward] and rungs today
-_TASK = {**IMAGES, **_TRAINING, **_SGD, **_EARLIER, "batch_norm": "text", "rivals": "texts"}
+_TASK = {
+    **IMAGES,
+    **_TRAINING,
+    **_SGD,
+    **_EARLIER,
+    "batch_norm": "text",
+    "rivals": "texts",
+    "keep": "number",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +158,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             n_validation = 640
             variation = [0, 3, 6]                # levels of position, size and pose, 0 to 6
             rungs = [0, 50, 200]                 # steps after which candidates are measured
+            keep = 0.33                          # share that goes on at each rung; else all
             steps = 200                          # and the other settings of `Training`
             batch_norm = "recomputed"            # "running": averages of the training
             rivals = ["synflow"]                 # scores without a teacher, see `rivals`
@@ -218,6 +227,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         check_teacher(f"[[teacher]] {number}: ", entry, path.parent, problems)
     if isinstance(reward, RobustReward) and tables["teacher"]:
         add_shuffles(tables["control"])
+    note_keep(tables["task"], training.measured_at, reward, problems)
     check_controls(tables["control"], path.parent, problems, guided=bool(tables["teacher"]))
     check_heldout(tables["heldout"], problems, guided=bool(tables["teacher"]))
     refuse_file(path, problems)
@@ -238,6 +248,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         batch_norm=batch_norm,
         controls=load_controls(tables["control"], teacher, path.parent),
         rivals=tables["task"].get("rivals", ()),
+        keep=tables["task"].get("keep"),
     )
     load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:
@@ -331,6 +342,8 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
         given["steps"] = rungs[-1]
     given["rungs"] = tuple(rungs) if isinstance(rungs, list) else rungs
     sgd = {key: table[key] for key in _SGD if key in table}
+    if "keep" in table:
+        sgd.setdefault("schedule", "constant")
     if (norm := table.get("batch_norm", BATCH_NORMS[0])) not in BATCH_NORMS:
         problems.append(f"{where}batch_norm is {norm!r}; expected one of {BATCH_NORMS}")
     try:

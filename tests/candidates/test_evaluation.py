@@ -101,6 +101,17 @@ def test_a_candidate_is_measured_at_every_rung(task) -> None:
     assert measured.rung(0).cross_entropy == pytest.approx(np.log(8), abs=0.5)
 
 
+def test_training_ends_at_the_first_rung_that_is_not_above_its_bar(task, evaluation) -> None:
+    measured = replace(task, training=Training(steps=6, batch_size=64, rungs=(0, 3)))
+    stopped = evaluate(ARCHITECTURE, measured, seed=1, bars=((0, -1.0), (3, 2.0)))
+    assert (stopped.outcome, stopped.reward, stopped.examples) == ("done", None, 3 * 64)
+    assert stopped.measurement.steps == (0, 3)
+    assert len(stopped.measurement.losses) == 3
+    passed = evaluate(ARCHITECTURE, measured, seed=1, bars=((0, -1.0), (3, -1.0)))
+    assert passed.reward == evaluation.reward
+    assert passed.measurement.rung(3) == stopped.measurement.rung()
+
+
 def test_evaluations_survive_json_and_pickle(evaluation) -> None:
     assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
     assert pickle.loads(pickle.dumps(evaluation)) == evaluation

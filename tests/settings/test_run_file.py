@@ -109,6 +109,14 @@ def test_rungs_without_steps_end_with_the_last(tmp_path: Path) -> None:
     assert training.sgd.schedule == "cosine"
 
 
+def test_candidates_that_may_be_stopped_learn_at_a_constant_rate(tmp_path: Path) -> None:
+    task = load_run(write(tmp_path, SMALL + "rungs = [1]\nkeep = 0.5\n")).task
+    assert (task.keep, task.training.sgd.schedule) == (0.5, "constant")
+    assert task.describe()["keep"] == 0.5
+    text = SMALL + 'rungs = [1]\nkeep = 0.5\nschedule = "cosine"\n'
+    assert load_run(write(tmp_path, text)).task.training.sgd.schedule == "cosine"
+
+
 def test_a_reward_is_a_preset_or_a_function_of_the_users_own(tmp_path: Path) -> None:
     table = '[reward]\npreset = "weighted"\nterms = {performance = 1, "V4@2" = 0.5}\n'
     found = load_run(write(tmp_path, SMALL + table)).task
@@ -290,6 +298,8 @@ simulated = false
         (SMALL + "[reward]\npreset = 'weighted'\nterms = {P = 'a'}\n", "table of finite numbers"),
         (SMALL + "[reward]\nfunction = 'score'\n", "expected a file and a function in it"),
         (SMALL + "[reward]\nfunction = 'no.py:score'\n", "no.py does not exist"),
+        (SMALL + "keep = 0.5\n", r"\[task\] rungs are \[2\]; expected at least one before"),
+        (SMALL + "rungs = [1]\nkeep = 2.0\n", r"\[task\] keep is 2.0; expected a share between"),
         (SMALL + "rivals = ['depth']\n", "'depth' is free and always measured"),
         (SMALL + "[[control]]\narea = 'V4'\n", r"\[\[control\]\] 1: kind is missing"),
         (SMALL + "[[control]]\nkind = 'pixel'\n", "'pixel' is unknown; did you mean 'pixels'"),

@@ -127,7 +127,9 @@ class FolderExecutor(Executor):
             The folder cannot be read or written any more.
         """
         name = name_job(attempt.candidate, attempt.attempt)
-        job = {"architecture": attempt.architecture, "seed": attempt.seed}
+        job: dict[str, Any] = {"architecture": attempt.architecture, "seed": attempt.seed}
+        if attempt.bars:
+            job["bars"] = [list(bar) for bar in attempt.bars]
         return self._open_job(name, job, task)
 
     def _open_job(self, name: str, job: dict[str, Any], task: Any) -> Future[Any]:

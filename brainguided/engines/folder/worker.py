@@ -203,7 +203,8 @@ class _Served:
             again = read_retraining(given)
         except ValueError:
             architecture = None
-        if not isinstance(architecture, str) or type(seed) is not int:
+        bars = given.get("bars", [])
+        if not isinstance(architecture, str) or type(seed) is not int or not _are_bars(bars):
             self.finished[job] = {**given, "lost": f"The job {job} cannot be read"}
             return
         if again is not None:
@@ -212,7 +213,7 @@ class _Served:
             future: Future[Any] = self._pool.submit(train_again, again, self._task)
         else:
             future = self._pool.submit(
-                run_attempt, self._evaluate, architecture, self._task, seed, True
+                run_attempt, self._evaluate, architecture, self._task, seed, True, bars
             )
         self.running[job] = (future, given)
 
@@ -262,6 +263,17 @@ class _Served:
             place_claim(self._folder, job, self._name).unlink(missing_ok=True)
             _log.info("%s: %s", job, _say_result(result))
         del self.finished[job]
+
+
+def _are_bars(value: Any) -> bool:
+    """Return whether a job says properly at which rungs it may end."""
+    return isinstance(value, list) and all(
+        isinstance(one, list)
+        and len(one) == 2
+        and type(one[0]) is int
+        and isinstance(one[1], int | float)
+        for one in value
+    )
 
 
 def _describe_result(future: Future[Any], *, again: bool) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class RayExecutor(Executor):
         self, attempt: Attempt, task: Any, evaluate: Callable[..., Any], *, timed: bool = False
     ) -> Future[Outcome]:
         """Run an attempt somewhere in the cluster; that it notes its beginning takes a moment."""
-        given = (evaluate, attempt.architecture, task, attempt.seed, True)
+        given = (evaluate, attempt.architecture, task, attempt.seed, True, attempt.bars)
         return self._submit(uuid.uuid4().hex if timed else "", run_attempt, given, {})
 
     def share(self, value: Any) -> Any:
