@@ -135,10 +135,10 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
         make_recording(s), draws=8, splits=4
     ),
     "ceiling": lambda s: c.compute_ceiling(
-        make_recording(s), measure="squared euclidean", splits=6
+        make_recording(s), rdm=c.RDMSettings(measure="squared euclidean"), splits=6
     ),
     "ceiling of crossnobis": lambda s: c.compute_ceiling(
-        make_recording(s), measure="crossnobis", noise="diagonal", splits=6
+        make_recording(s), rdm=c.RDMSettings(measure="crossnobis", noise="diagonal"), splits=6
     ),
     "ceiling over sites": lambda s: c.compute_site_ceiling(
         make_macaque(s), by="object_name", measure="squared euclidean", splits=6

@@ -1,5 +1,6 @@
 from .bootstrap import bootstrap_similarity as bootstrap_similarity
 from .ceilings import (
+    RDMSettings as RDMSettings,
     compute_ceiling as compute_ceiling,
     compute_noise_ceiling as compute_noise_ceiling,
 )

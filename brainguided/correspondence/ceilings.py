@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,18 +21,33 @@ if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
 
 
-class RDMSettings(TypedDict, total=False):
-    """How the RDM was made of which a ceiling is: arguments of ``compute_rdms``."""
+@dataclass(frozen=True, eq=False)
+class RDMSettings:
+    """Settings by which the RDM of a recording was made.
 
-    by: str
-    measure: str
-    noise: Noise
-    zscore: bool
+    Attributes
+    ----------
+    by : str
+        Coordinate of the conditions.
+    measure : str
+        Dissimilarity.
+    noise : str or mapping of str to ndarray
+        How noise between sites is estimated, or its precision for each area.
+    zscore : bool
+        Whether sites are brought to mean 0 and deviation 1 over stimuli.
+
+    Notes
+    -----
+    Arguments of ``compute_rdms``, with the same defaults.
+    """
+
+    by: str = "stimulus"
+    measure: str = "correlation"
+    noise: Noise = "shrinkage"
+    zscore: bool = False
 
 
-DEFAULTS: RDMSettings = {
-    "by": "stimulus", "measure": "correlation", "noise": "shrinkage", "zscore": False,
-}  # fmt: skip
+DEFAULTS = RDMSettings()
 
 
 class NoiseCeiling(NamedTuple):
@@ -44,11 +60,11 @@ class NoiseCeiling(NamedTuple):
 def compute_ceiling(
     recording: xr.Dataset,
     *,
+    rdm: RDMSettings = DEFAULTS,
     method: str = "pearson",
     splits: int = 100,
     unit: UnitName = None,
     seed: int = 0,
-    **rdm: Unpack[RDMSettings],
 ) -> xr.Dataset:
     """Return, for each area, the similarity that a model without error would have to its RDM.
 
@@ -87,6 +103,9 @@ def compute_ceiling(
     ----------
     recording : xr.Dataset
         With repetitions; without time bins.
+    rdm : RDMSettings, optional
+        With which the RDM was made. Noise is estimated once, from all repetitions, and halves are
+        taken by it, as the measured RDM is.
     method : str, optional
         As for ``comparisons.compare_rdms``.
     splits : int, optional
@@ -96,10 +115,6 @@ def compute_ceiling(
         coarsest of ``session``, ``category`` and ``object_name``: see ``Inference``.
     seed : int, optional
         The same seed gives the same splits.
-    **rdm : optional
-        `by`, `measure`, `noise` and `zscore`, as for ``compute_rdms`` and with the same defaults:
-        those with which the RDM was made. Noise is estimated once, from all repetitions, and halves
-        are taken by it, as the measured RDM is.
 
     Returns
     -------
@@ -117,8 +132,6 @@ def compute_ceiling(
     ------
     RecordingError
         If an RDM cannot be computed (see ``rdm.compute_rdms``).
-    TypeError
-        If `rdm` holds anything else.
     ValueError
         If the unit that is named is no coordinate of the stimuli or has fewer than 6 values, or
         there are no splits.
@@ -133,17 +146,11 @@ def compute_ceiling(
     .. [1] Spearman (1910), Brown (1910). British Journal of Psychology 3, 271-295, 296-322.
     .. [2] Lage-Castellanos et al. (2019), PLoS Comput. Biol. 15(3):e1006397, section 2.2.
     """
-    unknown = sorted(set(rdm) - set(DEFAULTS))
-    if unknown:
-        raise TypeError(
-            f"compute_ceiling() got {', '.join(unknown)}; of the RDM it takes "
-            f"{', '.join(DEFAULTS)}."
-        )
     if splits < 1:
         raise ValueError(f"splits is {splits}; expected at least 1.")
-    made: dict[str, Any] = {**DEFAULTS, **rdm}
+    made: dict[str, Any] = {"by": rdm.by, "measure": rdm.measure, "noise": rdm.noise}
     check_structure(recording)
-    recording = zscore_sites(recording) if made.pop("zscore") else recording
+    recording = zscore_sites(recording) if rdm.zscore else recording
     areas = list(dict.fromkeys(recording["area"].values.astype(str).tolist()))
     found, sampled = [], []
     for area in areas:

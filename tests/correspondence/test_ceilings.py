@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from rsatoolbox.inference.noise_ceiling import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs
 from scipy.stats import t
 
-from brainguided.correspondence.ceilings import DEFAULTS, compute_ceiling, compute_noise_ceiling
+from brainguided.correspondence.ceilings import RDMSettings, compute_ceiling, compute_noise_ceiling
 from brainguided.correspondence.compute import Inference, correspondence_from_rdms
 from brainguided.guidance.teacher import Teacher
 from brainguided.rdms.compare import compare_rdms
@@ -57,7 +58,7 @@ def test_the_ceiling_is_the_similarity_of_the_rdm_without_noise(measure) -> None
     for seed in range(8):
         recording, truth = make_recording(seed, signal=0.7)
         ceiling = compute_ceiling(
-            recording, measure=measure, noise="identity", splits=10, seed=seed
+            recording, rdm=RDMSettings(measure=measure, noise="identity"), splits=10, seed=seed
         )
         assert bool(ceiling["ceiling_usable"][0])
         plain = "squared euclidean" if measure == "crossnobis" else measure
@@ -75,7 +76,7 @@ def test_the_ceiling_is_that_of_all_repetitions_also_of_an_odd_number(measure, r
     for seed in range(8):
         recording, truth = make_recording(seed, signal=1.2, repetitions=repetitions)
         settings = {"measure": measure, "noise": "diagonal"}
-        ceiling = compute_ceiling(recording, splits=10, seed=seed, **settings)
+        ceiling = compute_ceiling(recording, splits=10, seed=seed, rdm=RDMSettings(**settings))
         found.append(float(ceiling["ceiling"][0]))
         noise = {"IT": compute_noise_precision(recording, method="diagonal")}
         true = compute_rdms(truth, measure=measure, noise=noise)
@@ -110,7 +111,7 @@ def test_noise_that_differs_between_stimuli_is_not_counted_as_signal(measure, ki
     for seed in range(6):
         recording, truth = make_unequal(seed, kind)
         settings = {"measure": measure, "noise": "identity"}
-        ceiling = compute_ceiling(recording, splits=10, seed=seed, **settings)
+        ceiling = compute_ceiling(recording, splits=10, seed=seed, rdm=RDMSettings(**settings))
         assert ceiling["ceiling_unbiased"].all()
         found.append(float(ceiling["ceiling"][0]))
         replicated.append(float(ceiling["reliability"][0]) ** 0.5)
@@ -128,7 +129,9 @@ def test_what_noise_adds_to_all_distances_is_no_signal_by_cosine(measure) -> Non
     for seed in range(6):
         recording, truth = make_recording(seed, signal=0.7, repetitions=4)
         settings = {"measure": measure, "noise": "diagonal"}
-        ceiling = compute_ceiling(recording, splits=10, method="cosine", **settings)
+        ceiling = compute_ceiling(
+            recording, splits=10, method="cosine", rdm=RDMSettings(**settings)
+        )
         assert ceiling["ceiling_unbiased"].all()
         found.append(float(ceiling["ceiling"][0]))
         replicated.append(float(ceiling["reliability"][0]) ** 0.5)
@@ -143,8 +146,11 @@ def test_what_noise_adds_to_all_distances_is_no_signal_by_cosine(measure) -> Non
 
 def test_a_ceiling_that_may_count_noise_as_signal_says_so() -> None:
     recording, _ = make_unequal(0, "rate")
-    for settings in ({"measure": "poisson"}, {"measure": "euclidean"}, {"method": "spearman"}):
-        ceiling = compute_ceiling(recording, splits=5, **settings)
+    kinds = {"poisson": "pearson", "euclidean": "pearson", "correlation": "spearman"}
+    for measure, method in kinds.items():
+        ceiling = compute_ceiling(
+            recording, splits=5, method=method, rdm=RDMSettings(measure=measure)
+        )
         assert not ceiling["ceiling_unbiased"].any()
         np.testing.assert_allclose(ceiling["ceiling"], ceiling["reliability"] ** 0.5)
 
@@ -157,7 +163,7 @@ def test_the_ceiling_of_objects_is_that_of_their_mean_patterns(measure) -> None:
         names = [f"o{k % 15}" for k in range(60)]
         recording, truth = (r.assign_coords(object_name=("stimulus", names)) for r in recordings)
         settings = {"measure": measure, "noise": "diagonal", "by": "object_name"}
-        ceiling = compute_ceiling(recording, splits=10, seed=seed, **settings)
+        ceiling = compute_ceiling(recording, splits=10, seed=seed, rdm=RDMSettings(**settings))
         found.append(float(ceiling["ceiling"][0]))
         noise = {"IT": compute_noise_precision(recording, method="diagonal")}
         true = compute_rdms(truth, measure=measure, by="object_name", noise=noise)
@@ -222,7 +228,7 @@ def test_a_given_noise_is_that_of_the_halves_too() -> None:
     recording, _ = make_recording(2, signal=0.5, repetitions=4)
     scale = np.diag(np.geomspace(1e-3, 1e3, 25))
     found = [
-        compute_ceiling(recording, measure="mahalanobis", noise=noise, splits=5)
+        compute_ceiling(recording, rdm=RDMSettings(measure="mahalanobis", noise=noise), splits=5)
         for noise in ("identity", {"IT": scale})
     ]
     assert abs(float(found[0]["reliability"][0] - found[1]["reliability"][0])) > 0.05
@@ -244,7 +250,7 @@ def test_an_rdm_of_noise_has_no_ceiling_that_may_be_divided_by() -> None:
 def test_conditions_are_averaged_within_repetitions() -> None:
     recording, _ = make_recording(0, signal=0.5)
     recording = recording.assign_coords(object_name=("stimulus", [f"o{k % 12}" for k in range(60)]))
-    grouped = compute_ceiling(recording, by="object_name", splits=20)
+    grouped = compute_ceiling(recording, rdm=RDMSettings(by="object_name"), splits=20)
     response = recording["response"].transpose("stimulus", "repetition", "site").values
     means = np.stack([response[k::12].mean(0) for k in range(12)])
     by_hand = recording_from_arrays(
@@ -282,14 +288,9 @@ def test_inspection_reliability_and_ceiling_say_one_number_of_a_recording() -> N
     assert float(said.split("RDM ")[1]) == pytest.approx(ceiling, abs=0.03)
 
 
-def test_a_ceiling_takes_the_settings_of_rdms_with_their_defaults_and_no_others() -> None:
+def test_the_settings_of_rdms_are_those_of_compute_rdms_with_their_defaults() -> None:
     known = list(inspect.signature(compute_rdms).parameters.values())[1:]
-    assert {one.name: one.default for one in known} == DEFAULTS
-    recording, _ = make_recording(0, signal=0.5)
-    asked = compute_ceiling(recording, splits=5, **DEFAULTS)
-    xr.testing.assert_identical(asked, compute_ceiling(recording, splits=5))
-    with pytest.raises(TypeError, match="got nonsense; of the RDM it takes by, measure, noise"):
-        compute_ceiling(recording, nonsense="cosine")
+    assert {one.name: one.default for one in known} == asdict(RDMSettings())
 
 
 def test_sites_are_z_scored_in_all_if_asked_for_and_in_none_else() -> None:
@@ -304,7 +305,7 @@ def test_sites_are_z_scored_in_all_if_asked_for_and_in_none_else() -> None:
     rdm = compute_rdms(recording, zscore=True)
     np.testing.assert_allclose(rdm.dissimilarities[0], 1 - np.corrcoef(oracle)[pairs], atol=1e-10)
     assert "zscore_sites: 100 sites" in rdm.descriptors["history"]
-    asked = compute_ceiling(recording, zscore=True, splits=20)
+    asked = compute_ceiling(recording, rdm=RDMSettings(zscore=True), splits=20)
     by_hand = compute_ceiling(scored, splits=20)
     np.testing.assert_allclose(asked["ceiling"], by_hand["ceiling"])
     bare = compute_ceiling(recording, splits=20)
@@ -450,7 +451,8 @@ def test_the_ceiling_of_categories_of_very_little_signal_says_that_it_may_be_bia
     )
     assert alike["ceiling_unbiased"].all()
     assert not differing["ceiling_unbiased"].any()
-    plain = compute_ceiling(make_categories(0, shape=0.5)[0], splits=2, measure="squared euclidean")
+    squared = RDMSettings(measure="squared euclidean")
+    plain = compute_ceiling(make_categories(0, shape=0.5)[0], splits=2, rdm=squared)
     assert plain["ceiling_unbiased"].all()
 
 

@@ -18,7 +18,7 @@ from brainguided.correspondence._intervals import (
     draw_similarity,
     draw_sites,
 )
-from brainguided.correspondence.ceilings import compute_ceiling
+from brainguided.correspondence.ceilings import RDMSettings, compute_ceiling
 from brainguided.correspondence.committed_layers import (
     commit_layer,
     compare_halves,
@@ -386,9 +386,11 @@ def test_the_ceiling_of_a_correspondence_has_the_noise_of_its_teacher(macaque, n
     teacher = Teacher.from_recording(recording, stimuli, measure="mahalanobis", noise=noise)
     few = Inference(draws=0, permutations=0, splits=5)
     found = compute_correspondence(network, teacher, inference=few)
-    expected = compute_ceiling(recording, measure="mahalanobis", noise=noise, splits=5)
+    expected = compute_ceiling(
+        recording, rdm=RDMSettings(measure="mahalanobis", noise=noise), splits=5
+    )
     np.testing.assert_allclose(found["ceiling"], expected["ceiling"].sel(area=found["area"]))
-    other = compute_ceiling(recording, measure="mahalanobis", splits=5)
+    other = compute_ceiling(recording, rdm=RDMSettings(measure="mahalanobis"), splits=5)
     assert not np.allclose(expected["ceiling"], other["ceiling"], atol=0.01)
     assert found["ceiling_stimuli"].values.tolist() == [stimuli.sizes["stimulus"]] * 2
     animal = recording["animal"].values[recording["area"].values == "V4"] == "A"
