@@ -30,6 +30,7 @@ from neural_data import (
     select_recording,
     select_reliable_sites,
     stimuli_from_arrays,
+    write_brainio,
 )
 
 N_UNITS, N_IMAGES, CHOSEN = 47_503, 1_000, 300
@@ -54,6 +55,8 @@ def make_files(folder: Path) -> None:
         attrs={"source": "made up", "simulated": 1},
     )
     save_recording(recording, folder / "units.nc")
+    names_of = {"identifier": "made.up", "stimulus_set_identifier": "made.up"}
+    write_brainio(recording, folder / "assembly.nc", **names_of)
     images = rng.integers(0, 256, (N_IMAGES, 32, 32, 3)).astype(np.uint8)
     save_stimuli(stimuli_from_arrays(images, stimulus=names, source="made up"), folder / "i.nc")
 
@@ -61,6 +64,11 @@ def make_files(folder: Path) -> None:
 def inspect(folder: Path) -> str:
     """Describe the file as `brainguided inspect` does."""
     return describe_file(folder / "units.nc")["sites"]
+
+
+def inspect_brainio(folder: Path) -> str:
+    """Describe the same data as BrainIO has them."""
+    return describe_file(folder / "assembly.nc")["sites"]
 
 
 def teach(folder: Path) -> str:
@@ -111,7 +119,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=arguments.folder))
     make_files(folder)
     print(f"{folder / 'units.nc'}: {(folder / 'units.nc').stat().st_size / 2**20:.0f} MiB")
-    for job in (inspect, teach, teach_reliable):
+    for job in (inspect, inspect_brainio, teach, teach_reliable):
         measure(job, folder)
     if not arguments.keep:
         for path in folder.iterdir():

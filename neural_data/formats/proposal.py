@@ -13,11 +13,12 @@ from neural_data.formats._described_keys import UNKNOWN
 from neural_data.formats._foreign_files import Held, list_arrays, list_beside
 from neural_data.formats._proposed_tables import propose_table
 from neural_data.formats._proposed_words import HINTS, find_hint, on_one_line, quote, share_start
-from neural_data.formats.array_files import ENDINGS
+from neural_data.formats.array_files import ENDINGS, load_array
 from neural_data.formats.described_toml import is_table
 
 SHOWN = 40
 FEW = 30  # repetitions that are usual
+LARGEST = 2**27  # values of an array that is looked into
 
 
 def propose_description(path: str | os.PathLike[str]) -> str:
@@ -83,6 +84,8 @@ def _propose_arrays(path: Path, name: str, several: bool) -> list[str]:
     if not arrays:
         return lines + _propose_spikes(path, name, held)
     largest = max(arrays, key=lambda one: (int(np.prod(one.shape)), one.name))
+    if largest.kind == "uint8" and len(largest.shape) > 2:
+        lines.append("# If these are images: 'brainguided import images --axes ...'.")
     origin = [f"file = {quote(name)}"]
     if largest.name:
         others = [one.name for one in arrays if one is not largest]
@@ -109,7 +112,7 @@ def _propose_axes(array: Held, lists: Sequence[Held], path: Path) -> list[str]:
         clear = len({hint for hint, _ in hinted}) == 1 and array.shape.count(n) == 1
         found.append(hinted[0] if clear else (UNKNOWN, None))
     kinds = [kind if [k for k, _ in found].count(kind) == 1 else UNKNOWN for kind, _ in found]
-    kinds = _guess_repetitions(kinds, array.shape)
+    kinds = _guess_repetitions(_find_padding(kinds, array), array.shape)
     by_kind = dict(zip(kinds, (one for _, one in found), strict=True))
     axes = ", ".join(quote(kind) for kind in kinds)
     lines = [f"axes = [{axes}]  # in the order {_say(array.shape)}: {', '.join(HINTS)}, repetition"]
@@ -141,10 +144,26 @@ def _find_kind(one: Held) -> str | None:
     return "presentation" if len(np.unique(values)) < values.size else "stimulus"
 
 
+def _find_padding(kinds: list[str], array: Held) -> list[str]:
+    """Take an axis for repetitions if ever more values are NaN along it, as padding is."""
+    if not array.kind.startswith(("float", "double", "single")) or np.prod(array.shape) > LARGEST:
+        return kinds
+    missing = np.isnan(load_array(array.file, variable=array.name or None))
+    padded = []
+    for axis in range(missing.ndim):
+        share = missing.mean(tuple(k for k in range(missing.ndim) if k != axis))
+        if kinds[axis] == UNKNOWN and share[0] < share[-1] and (np.diff(share) >= 0).all():
+            padded.append(axis)
+    if len(padded) == 1 and "repetition" not in kinds:
+        kinds[padded[0]] = "repetition"
+    return kinds
+
+
 def _guess_repetitions(kinds: list[str], shape: tuple[int, ...]) -> list[str]:
     """Take the only axis left for repetitions, if it is the shortest and the others are known."""
     unknown = [k for k, kind in enumerate(kinds) if kind == UNKNOWN]
     known = {"site"} <= set(kinds) and {"stimulus"} <= set(kinds)
+    known = known and "repetition" not in kinds
     if len(unknown) == 1 and known and shape[unknown[0]] <= min(FEW, min(shape)):
         kinds[unknown[0]] = "repetition"
     return kinds

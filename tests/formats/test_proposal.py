@@ -91,6 +91,16 @@ def test_what_cannot_be_told_is_left_to_the_user(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(tmp_path, answered)["response"][:, 0], FULL[:4, 0, :, 0])
 
 
+def test_padding_with_nan_tells_the_axis_of_repetitions(tmp_path: Path) -> None:
+    values = FULL[..., 0].transpose(2, 0, 1).copy()
+    values[:, [1, 3], 2] = np.nan
+    values[:, 1, 1] = np.nan
+    np.save(tmp_path / "r.npy", values)
+    assert 'axes = ["?", "?", "repetition"]' in propose_description(tmp_path / "r.npy")
+    np.save(tmp_path / "i.npy", np.ones((3, 4, 4), np.uint8))
+    assert "brainguided import images --axes" in propose_description(tmp_path / "i.npy")
+
+
 def test_repeated_names_of_stimuli_make_presentations(tmp_path: Path) -> None:
     shown = [NAMES[k % 3] for k in range(9)]
     savemat(tmp_path / "lab.mat", {"r": RNG.random((9, 4)), "stim": np.array(shown, object)})
