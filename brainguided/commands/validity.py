@@ -117,15 +117,13 @@ def validity(arguments: argparse.Namespace) -> None:
     else:
         _print_table(found, lines)
     written = [] if arguments.out is None else _write(found, arguments.out)
+    tell = say if arguments.json else print
+    for path in written:
+        tell(str(path))
     if arguments.fit is not None:
         from brainguided.replays.fitted_weights import fit_weights, save_weights
 
-        written.append(save_weights(fit_weights(pool), arguments.fit))
-    for path in written:
-        if arguments.json:
-            say(str(path))
-        else:
-            print(path)
+        tell(str(save_weights(fit_weights(pool), arguments.fit)))
     say(f"{len(pool.candidates)} candidates in {time.monotonic() - started:.0f} s.")
 
 

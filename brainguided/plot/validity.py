@@ -19,6 +19,7 @@ from brainguided.plot.style import (
     new_figure,
     strip_axes,
 )
+from neural_data.model.origin import is_simulated
 
 _NAMES = {"pearson": "correlation with mature accuracy", "partial": "partial correlation"}
 _OTHERS = ("P + TG", "graph counts")
@@ -52,7 +53,7 @@ def plot_validity(found: xr.Dataset) -> np.ndarray:
             _draw_band(axes[row, k], found, area, statistic)
             _draw_lines(axes[row, k], found, area, statistic)
         axes[0, k].set_title(area, fontsize=LABEL)
-        axes[1, k].set_xlabel("training steps", fontsize=LABEL)
+        axes[1, k].set_xlabel(_say_origin("training steps", found), fontsize=LABEL)
     for row, statistic in enumerate(("pearson", "partial")):
         axes[row, 0].set_ylabel(_NAMES[statistic], fontsize=LABEL)
     handles = {
@@ -114,7 +115,7 @@ def plot_alpha(found: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         )
     axes.axhline(0, color="black", linewidth=0.5)
     axes.set_xticks(place, [f"{alpha:g}" for alpha in found["alpha"].values])
-    axes.set_xlabel("alpha, weight of TG", fontsize=LABEL)
+    axes.set_xlabel(_say_origin("alpha, weight of TG", found), fontsize=LABEL)
     axes.set_ylabel("gain in correlation over P", fontsize=LABEL)
     strip_axes(axes)
     axes.legend(fontsize=TICK, frameon=False, loc="best", handlelength=1.4)
@@ -163,11 +164,16 @@ def plot_scores(found: xr.Dataset, *, rung: int | None = None) -> np.ndarray:
             one_axes.plot([value], [y], marker="o", markersize=3, color=colour)
             _draw_null(one_axes, found, name, rung, statistic, y)
         one_axes.axvline(0, color="black", linewidth=0.5)
-        one_axes.set_xlabel(f"{_NAMES[statistic]}, {rung} steps", fontsize=LABEL)
+        label = _say_origin(f"{_NAMES[statistic]}, {rung} steps", found)
+        one_axes.set_xlabel(label, fontsize=LABEL)
         strip_axes(one_axes)
     axes[0].set_yticks(place, [str(name) for name in one["score"].values], fontsize=TICK)
     axes[0].set_ylim(-0.8, len(place) - 0.2)
     return np.asarray(axes)
+
+
+def _say_origin(label: str, found: xr.Dataset) -> str:
+    return f"{label} (simulated recordings)" if is_simulated(found) else label
 
 
 def _draw_lines(axes: Axes, found: xr.Dataset, area: str, statistic: str) -> None:
@@ -199,7 +205,7 @@ def _draw_lines(axes: Axes, found: xr.Dataset, area: str, statistic: str) -> Non
         drawn: dict[str, Any] = {"markersize": 3, "linewidth": 1.0, **style}
         bars = np.stack([value - one["lower"].values, one["upper"].values - value])
         axes.errorbar(
-            place + 0.05 * (k - len(series) / 2),
+            place + (0 if name in own else 0.05 * (k - (len(series) - len(own) - 1) / 2)),
             value,
             yerr=None if name in own else np.clip(bars, 0, None),
             label=label,

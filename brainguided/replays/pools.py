@@ -20,6 +20,7 @@ from brainguided.journal.measurement import Measurement
 from brainguided.replays._out_of_fold import find_neighbours
 from brainguided.spaces import SearchSpace
 from neural_data.errors import raise_problems
+from neural_data.model.origin import is_simulated
 
 _FEWEST = 10  # candidates below which nothing can be said
 _SHOWN = 3
@@ -42,6 +43,8 @@ class Pool:
         Pairs with the same counts or one decision apart, itself included.
     source : str
         Where the mature accuracies come from.
+    simulated : bool
+        Whether the teacher's recordings were simulated.
     """
 
     candidates: tuple[int, ...]
@@ -50,6 +53,7 @@ class Pool:
     statistics: Mapping[str, np.ndarray]
     neighbours: np.ndarray
     source: str = ""
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         n, problems = len(self.candidates), []
@@ -128,6 +132,7 @@ def load_pool(out: str | os.PathLike[str], mature: str, *, architecture: str | N
         columns,
         find_neighbours([space.encode(one) for one in built], counts),
         source,
+        is_simulated(*(config.get("task", {}).get("teacher") or ())),
     )
 
 

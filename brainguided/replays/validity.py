@@ -109,6 +109,7 @@ def compute_validity(
         attrs={
             "mature": pool.source,
             "candidates": len(pool.candidates),
+            "simulated": int(pool.simulated),
             "draws": draws,
             "seed": seed,
         },

@@ -66,6 +66,8 @@ def _say_shuffles(found: xr.Dataset, area: str) -> str:
 
 def _say_controls(found: xr.Dataset, area: str) -> str:
     alike = found["resemblance"].sel(area=area).dropna("control")
+    own = [str(name).startswith(f"{area}:") for name in alike["control"].values]
+    alike = alike[own] if any(own) else alike  # the same stimuli may show several areas
     if not alike.sizes["control"]:
         return f"{area} has no control with the same layers."
     nearest = alike.isel(control=int(np.argmax(alike.values)))

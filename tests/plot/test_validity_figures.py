@@ -71,3 +71,10 @@ def test_a_run_of_one_rung_without_shuffles_is_drawn(found: xr.Dataset) -> None:
     without = one.drop_vars(["shuffled", "p", "p_corrected"])
     assert plot_validity(without).shape == (2, 3)
     assert len(plot_scores(without)) == 2
+
+
+def test_simulated_recordings_are_called_so(found: xr.Dataset) -> None:
+    said = found.assign_attrs(simulated=1)
+    for axes in (plot_validity(said)[1, 0], plot_alpha(said), plot_scores(said)[0]):
+        assert "(simulated recordings)" in axes.get_xlabel()
+    assert plot_validity(found)[1, 0].get_xlabel() == "training steps"
