@@ -14,6 +14,7 @@ from brainguided.plot.style import (
     COLUMN,
     LABEL,
     MARKERS,
+    PAGE,
     TICK,
     colour_map,
     new_figure,
@@ -25,6 +26,8 @@ from neural_data.model.origin import is_simulated
 
 CROWDED = 24
 """Layers beyond which cells hold no numbers."""
+WIDE = 3
+"""Areas and controls beyond which figures are wider than a column of text."""
 
 
 def plot_correspondence(
@@ -67,7 +70,9 @@ def plot_correspondence(
     crowded = len(layers) > CROWDED
     step = 0.11 if crowded else (0.19 if whole is None else 0.27)
     if axes is None:
-        axes = new_figure(COLUMN, 0.75 + step * len(layers)).add_subplot()
+        lines = max(area.count("\n") for area in _break_names(areas)) + (len(areas) > WIDE)
+        width = min(PAGE, COLUMN + COLUMN / 4 * max(0, len(areas) - WIDE))
+        axes = new_figure(width, 0.75 + 0.12 * lines + step * len(layers)).add_subplot()
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     low, high = min(low, 0.0), max(high, low + 1e-3)
@@ -85,7 +90,7 @@ def plot_correspondence(
         if np.isfinite(values[:, column]).any():
             best = int(np.nanargmax(values[:, column]))
             _box_cell(axes, column, best)
-    axes.set_xticks(range(len(areas)), areas)
+    axes.set_xticks(range(len(areas)), _break_names(areas))
     axes.set_yticks(range(len(layers)), layers)
     axes.tick_params(labelsize=TICK if not crowded else TICK - 1, length=0)
     attrs = similarity.attrs if whole is None else whole.attrs
@@ -225,6 +230,16 @@ def _mark_committed(axes: Axes, whole: xr.Dataset, layers: list[str], areas: lis
     return ", triangle: committed" if marked else ""
 
 
+def _break_names(areas: list[str]) -> list[str]:
+    """Break the names of controls, such as IT:partial-categories+pixels, into lines."""
+    broken = []
+    for area in areas:
+        name, colon, kind = area.partition(":")
+        kind = kind.replace("-", "\n").replace("+", "\n+ ")
+        broken.append(f"{name}:\n{kind}" if colon else area)
+    return broken
+
+
 def _write_ceilings(axes: Axes, whole: xr.Dataset, number: int) -> None:
     """Write the noise ceilings above the columns."""
     said = []
@@ -236,6 +251,8 @@ def _write_ceilings(axes: Axes, whole: xr.Dataset, number: int) -> None:
             said.append("ceiling unreliable")
         else:
             said.append(f"ceiling {_say(float(one['ceiling']))}")
+    if number > WIDE:
+        said = [text.replace(" ", "\n") for text in said]
     above = axes.secondary_xaxis("top")
     above.set_xticks(range(number), said)
     above.tick_params(labelsize=TICK, length=0, pad=1)

@@ -19,6 +19,24 @@ def describe_evidence(winner: Attempt | None, results: Sequence[Attempt]) -> lis
     return [one.sentence for one in found if one.winner.controls or one.winner.shuffles]
 
 
+def tabulate_targets(winner: Attempt | None) -> list[list[str]]:
+    """Return a row for each area and control: best layer, its similarity, and the committed one."""
+    if winner is None or not winner.measurement.rungs:
+        return []
+    rung = winner.measurement.rungs[-1]
+    if len(rung.similarity) == len(winner.measurement.areas):
+        return []
+    rows = []
+    for target in sorted(rung.similarity, key=lambda name: name.partition(":")[::2]):
+        layer, similarity = rung.best(target) or ("none", None)
+        rows.append([target, layer, _say(similarity), _say(rung.committed.get(target))])
+    return rows
+
+
+def _say(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 def describe_heldout(folder: Path) -> list[str]:
     """Return one sentence a held-out target, where the finalists were compared with them."""
     path = folder / "finalists" / "heldout.json"

@@ -30,7 +30,7 @@ from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
 from brainguided.reports._rewarded import read_rewarded
-from brainguided.reports.evidence import describe_evidence, describe_heldout
+from brainguided.reports.evidence import describe_evidence, describe_heldout, tabulate_targets
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.origin import is_simulated
 from neural_data.storage.aside import write_whole
@@ -252,6 +252,8 @@ def _build_page(
     said = [*describe_evidence(winner, results), *describe_heldout(folder)]
     body += ["<h3>Beside controls</h3>"] if said else []
     body += [f"<p>{_plain(sentence)}</p>" for sentence in said]
+    if rows := tabulate_targets(winner):
+        body.append(_table(["target", "best layer", "similarity", "committed"], rows))
     body += [f'<p class="note">{_plain(remark)}</p>' for remark in remarks]
     body += [
         _show_figure(drawn[name], caption) for name, caption in _CAPTIONS.items() if name in drawn

@@ -93,3 +93,10 @@ def test_corrected_similarities_leave_out_areas_without_a_ceiling() -> None:
     one["corrected_similarity"][:] = np.nan
     with pytest.raises(ValueError, match="need recordings with repetitions"):
         plot_depth(one, corrected=True)
+
+
+def test_names_of_controls_are_broken_into_lines() -> None:
+    from brainguided.plot.correspondence import _break_names
+
+    names = ["IT", "IT:pixels", "IT:partial-categories+pixels"]
+    assert _break_names(names) == ["IT", "IT:\npixels", "IT:\npartial\ncategories\n+ pixels"]

@@ -8,6 +8,8 @@ import pytest
 
 from brainguided.__main__ import main
 from brainguided.journal.journal import Journal
+from brainguided.journal.measurement import Measurement, Rung
+from brainguided.reports.evidence import tabulate_targets
 from brainguided.settings.run_file import load_run
 from brainguided.settings.toml import RunFileError
 
@@ -53,10 +55,30 @@ def test_a_report_says_what_controls_explain_and_what_was_held_out(tmp_path, cap
     assert main(["report", str(out)]) == 0
     said = capsys.readouterr().out
     page = (out / "report.html").read_text()
+    assert "<td>IT:pixels</td>" in page
     for text in (said, page):
         assert "IT: the winner's similarity" in text.replace("&#x27;", "'")
         assert "categories" in text
         assert "IT:heldout, which no reward used" in text
+
+
+def test_areas_and_controls_stand_side_by_side() -> None:
+    rung = Rung(
+        5, performance=0.5, committed={"V4": 0.1, "V4:pixels": None},
+        similarity={
+            "V4": {"a": 0.1, "b": 0.2}, "IT": {"a": None}, "V4:pixels": {"a": 0.3, "b": 0.1}
+        },
+    )  # fmt: skip
+    winner = Winner(Measurement(("V4", "IT"), (rung,)))
+    assert tabulate_targets(winner) == [
+        ["IT", "none", "", ""], ["V4", "b", "0.200", "0.100"], ["V4:pixels", "a", "0.300", ""]
+    ]  # fmt: skip
+    assert tabulate_targets(Winner(Measurement())) == tabulate_targets(None) == []
+
+
+class Winner:
+    def __init__(self, measurement: Measurement) -> None:
+        self.measurement = measurement
 
 
 def test_what_cannot_be_held_out_is_refused(tmp_path) -> None:
