@@ -87,7 +87,11 @@ class Axes:
             "statistic": len(statistics), "shuffle": self._shuffles,
             "heldout_target": len(heldout),
         }  # fmt: skip
-        arrays = {name: np.full([sizes[dim] for dim in of], np.nan) for name, of in dims.items()}
+        arrays = {
+            # Shuffles are many, and kept with 6 decimals
+            name: np.full([sizes[d] for d in of], np.nan, "f4" if "shuffle" in of else "f8")
+            for name, of in dims.items()
+        }
         for row, measurement in enumerate(measurements):
             for name, value in measurement.statistics.items():
                 arrays["statistics"][row, statistics[name]] = _float(value)

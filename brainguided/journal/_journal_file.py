@@ -33,8 +33,7 @@ CREATE TABLE evaluation (
     outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'lost')),
     reason TEXT NOT NULL,
     performance REAL, guidance REAL, reward REAL,
-    {measured},
-    n_parameters INTEGER, examples INTEGER, duplicate_of INTEGER,
+    {results},
     PRIMARY KEY (candidate, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE timing (
@@ -61,11 +60,13 @@ CREATE TABLE IF NOT EXISTS progress (
 _OF_FORMAT = {
     3: {
         "kinds": "'earlier', 'ask', 'tell', 'correct'",
-        "measured": "similarity TEXT NOT NULL, history TEXT NOT NULL",
+        "results": "similarity TEXT NOT NULL, history TEXT NOT NULL,\n"
+        "    n_parameters INTEGER, examples INTEGER, duplicate_of INTEGER",
     },
     4: {
         "kinds": "'earlier', 'ask', 'tell', 'correct', 'frozen'",
-        "measured": "measurement TEXT NOT NULL",
+        "results": "n_parameters INTEGER, examples INTEGER, duplicate_of INTEGER,\n"
+        "    measurement TEXT NOT NULL",  # last: others are read without it
     },
 }
 _SCHEMAS = {
@@ -76,6 +77,7 @@ _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
 _KNOWN = _NAMES | {"progress", "chain"}
 
 
+_LARGE = 64 * 2**20  # bytes of a journal that is not read whole for a look
 _PATIENCE = 1800.0  # s for which another program may hold the journal
 _log = logging.getLogger(__name__)
 
@@ -89,12 +91,12 @@ def cause(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def connect_to_read(address: str, path: Path) -> sqlite3.Connection:
-    """Open a journal for reading."""
+def connect_to_read(address: str, path: Path, *, brief: bool = False) -> sqlite3.Connection:
+    """Open a journal for reading; `brief` leaves out what takes seconds of a large one."""
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
         connection.execute("BEGIN")  # rows and digests of one moment
-        _check(connection, path)
+        _check(connection, path, brief=brief and path.stat().st_size > _LARGE)
         connection.execute("COMMIT")
     except BaseException:
         connection.close()
@@ -172,7 +174,7 @@ def pragma(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check(connection: sqlite3.Connection, path: Path, *, brief: bool = False) -> None:
     """Refuse what is not an intact journal of this format."""
     if pragma(connection, "application_id") != APPLICATION_ID:
         raise JournalError(
@@ -187,7 +189,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             "earlier ones. Open it with the version that wrote it (table 'session', column "
             "'versions'), or restore it from a copy."
         )
-    verdict = pragma(connection, "quick_check")
+    verdict = "ok" if brief else pragma(connection, "quick_check")
     if path.stat().st_size % pragma(connection, "page_size"):
         verdict = "the file ends within a page"
     if verdict != "ok" or not names >= _NAMES:
@@ -203,7 +205,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if found >= _CHAINED:
         if _read_schema(connection) != _EXPECTED[found]:
             raise sqlite3.DatabaseError("its tables are not those of a journal")
-        if problem := follow(connection).problem:
+        if not brief and (problem := follow(connection).problem):
             raise JournalError(
                 f"{path} is damaged: {problem} is not as it was recorded. Restore it from a copy, "
                 f"or recover all that was recorded before: brainguided repair {path.parent}."

@@ -15,7 +15,7 @@ from brainguided.journal.measurement import Measurement
 
 COLUMNS = tuple(column.name for column in fields(Attempt) if column.compare)
 _PLACE = COLUMNS.index("measurement")
-COLUMNS_EARLIER = (*COLUMNS[:_PLACE], "similarity", "history", *COLUMNS[_PLACE + 1 :])
+COLUMNS_EARLIER = (*COLUMNS[:_PLACE], "similarity", "history")
 
 
 def read_attempt(row: Sequence[Any]) -> Attempt:

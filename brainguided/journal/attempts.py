@@ -48,10 +48,10 @@ class Attempt:
     performance: float | None = None
     guidance: float | None = None
     reward: float | None = None
-    measurement: Measurement = NOTHING
     n_parameters: int | None = None
     examples: int | None = None
     duplicate_of: int | None = None
+    measurement: Measurement = NOTHING
     bars: tuple[tuple[int, float], ...] = field(default=(), compare=False)
 
     @property

@@ -99,8 +99,15 @@ class Journal(Records):
             raise
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> Journal:
+    def read(cls, folder: str | os.PathLike[str], *, brief: bool = False) -> Journal:
         """Open the journal of a run folder for reading; a running search is not disturbed.
+
+        Parameters
+        ----------
+        folder : path
+        brief : bool
+            Whether a journal above 64 MiB is opened without comparing every row with its digest,
+            for a look that has to take less than seconds.
 
         Raises
         ------
@@ -117,13 +124,14 @@ class Journal(Records):
         with one_error(path):
             address = f"{path.resolve().as_uri()}?mode=ro"
             try:
-                return cls(connect_to_read(address, path), path, None)
+                return cls(connect_to_read(address, path, brief=brief), path, None)
             except sqlite3.OperationalError:
                 # A folder that cannot be written holds no shared-memory file. Without a log
                 # beside it the file itself is complete.
                 if path.with_name(f"{FILE_NAME}-wal").exists():
                     raise
-                return cls(connect_to_read(f"{address}&immutable=1", path), path, None)
+                address += "&immutable=1"
+                return cls(connect_to_read(address, path, brief=brief), path, None)
 
     def close(self) -> None:
         """Close the file and let another driver have it."""

@@ -95,6 +95,8 @@ def repair_journal(out: str | os.PathLike[str]) -> tuple[int, str]:
 def _copy(damaged: sqlite3.Connection, chain: Chain, new: Path) -> int:
     """Write the rows of a chain into a new journal; return the number of candidates."""
     candidates, told = set(), _find_told(damaged, chain)
+    columns = [name for _, name, *_ in damaged.execute("PRAGMA table_info(evaluation)")]
+    place_of_owner = columns.index("duplicate_of")
     kept = pragma(damaged, "user_version")
     with closing(connect_to_write(new, new_format=kept)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -108,7 +110,7 @@ def _copy(damaged: sqlite3.Connection, chain: Chain, new: Path) -> int:
                     continue
                 if table == "evaluation":  # told behind the damage: its reward is not known yet
                     row = without_reward(row)
-            if table == "evaluation" and row[-1] is not None and key[0] not in told:
+            if table == "evaluation" and row[place_of_owner] is not None and key[0] not in told:
                 continue  # a duplicate, which is recorded when it is told
             marks = ", ".join("?" * len(row))
             connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)

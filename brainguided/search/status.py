@@ -41,7 +41,7 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
         The folder has no journal.
     """
     now = time.time() if now is None else now
-    with Journal.read(out) as journal:
+    with Journal.read(out, brief=True) as journal:
         summaries = journal.summaries()
         asked, times, session = journal.n_asked, journal.timings(), journal.last_session()
         examples, noted, config = journal.n_examples, journal.progress(), journal.config

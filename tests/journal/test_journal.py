@@ -144,7 +144,7 @@ def test_the_run_is_a_dataset(tmp_path):
     assert np.isnan(run["similarity"].sel(target="IT", layer="layer2")).all()
     assert float(run["committed"].sel(candidate=0, rung=5, target="V4")) == 0.35
     found = run["shuffled_committed"].sel(candidate=0, rung=5, target="V4")
-    assert found.values.tolist() == [0.0, -0.1]
+    assert found.values.tolist() == pytest.approx([0.0, -0.1])
     assert float(run["statistics"].sel(candidate=0, statistic="depth")) == 2
     assert all({"units", "long_name"} <= set(run[name].attrs) for name in ("reward", "similarity"))
     assert run.attrs["simulated"] == 1
