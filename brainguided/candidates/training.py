@@ -363,11 +363,16 @@ def _to_inputs(
         return images_to_tensor(images)
     n, height, width, _ = images.shape
     pad = max(1, height // 8)
-    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    rows = generator.integers(0, 2 * pad + 1, n)[:, None] + np.arange(height)
-    columns = generator.integers(0, 2 * pad + 1, n)[:, None] + np.arange(width)
+    rows = (generator.integers(0, 2 * pad + 1, n) - pad).tolist()
+    columns = (generator.integers(0, 2 * pad + 1, n) - pad).tolist()
     flipped = (generator.random(n) < 0.5) & flip
-    columns[flipped] = columns[flipped, ::-1]
-    return images_to_tensor(
-        padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    )
+    shown = np.zeros_like(images)
+    # Slices take a third of the time of indices for every pixel
+    for image, out, row, column in zip(images, shown, rows, columns, strict=True):
+        up, left = max(0, row), max(0, column)
+        down, right = max(0, -row), max(0, -column)
+        out[down : height - up, right : width - left] = image[
+            up : height - down, left : width - right
+        ]
+    shown[flipped] = shown[flipped, :, ::-1]
+    return images_to_tensor(shown)

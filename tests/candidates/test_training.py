@@ -274,6 +274,21 @@ def test_every_image_is_seen_once_before_any_is_seen_again() -> None:
         assert sorted(epoch) == list(range(20))
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_augmented_images_are_windows_of_padded_ones(flip: bool) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+    shown = _to_inputs(images, np.random.default_rng(0), flip=flip)
+    generator = np.random.default_rng(0)
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    rows, columns = (generator.integers(0, 5, 20) for _ in range(2))
+    turned = (generator.random(20) < 0.5) & flip
+    expected = [
+        image[row : row + 16, column : column + 16][:, :: -1 if turn else 1]
+        for image, row, column, turn in zip(padded, rows, columns, turned, strict=True)
+    ]
+    assert torch.equal(shown, _to_inputs(np.stack(expected), None))
+
+
 def test_images_can_be_shifted_without_being_flipped() -> None:
     images = np.zeros((64, 16, 16, 3), dtype=np.uint8)
     images[:, :, :6] = 255  # light on the left, however it is shifted

@@ -1,0 +1,230 @@
+"""Which controller finds the best architectures, and does any unlearn what it had found?
+
+    python benchmarks/controllers.py table nasbench201_cifar10.csv.gz --reward c10_val_12
+    python benchmarks/controllers.py forgets nasbench201_cifar10.csv.gz --reward c10_val_12
+    python benchmarks/controllers.py planted
+    python benchmarks/controllers.py searches
+
+`table` searches NAS-Bench-201 (a CSV file with a row an architecture; not part of this package) in
+rounds of 8, as searches do by default, and prints the best reward found at some numbers of
+candidates. `forgets` does so with repetitions allowed, and counts the seeds whose last six rounds
+are in the mean more than 5 below their best round. `planted` takes three rewards of
+`planted_reward.py`, as deviations of 2,000 random draws. `searches` trains candidates: two small
+tasks, the same measurement for the same architecture whichever controller asked. Every line is a
+controller with its default settings, and the mean over seeds with the standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+from planted_reward import REWARDS
+from sklearn.datasets import load_digits
+
+from brainguided.architectures import Architecture
+from brainguided.candidates import ImageSet, Task, Training, evaluate, images_from_stimuli
+from brainguided.controllers import Controller
+from brainguided.guidance import Teacher
+from brainguided.replays import load_table
+from brainguided.settings.presets import CONTROLLERS
+from brainguided.spaces import SearchSpace, nasbench201_space, small_space, zoph2017_space
+from neural_data import simulate_macaque, simulate_objects
+
+ROUND = 8
+DROP = 5.0  # below the best round, in points of accuracy
+LAST = 6  # rounds at the end
+PLANTED = ("additive", "interaction", "same_in_all_layers")
+
+NAMES = [name for name in CONTROLLERS if name != "list"]  # which learns nothing
+
+Reward = Callable[[Architecture], float]
+
+
+def run_rounds(controller: Controller, reward: Reward, candidates: int) -> np.ndarray:
+    """Return the rewards of all candidates, in the order they were proposed."""
+    rewards: list[float] = []
+    while len(rewards) < candidates:
+        proposals = controller.ask(min(ROUND, candidates - len(rewards)))
+        if not proposals:  # the space is used up
+            break
+        told = [reward(proposal) for proposal in proposals]
+        controller.tell(proposals, told)
+        rewards += told
+    return np.array(rewards)
+
+
+def best_at(rewards: np.ndarray, marks: list[int]) -> list[float]:
+    """Return the highest reward among the first so many candidates."""
+    return [float(rewards[:mark].max()) for mark in marks]
+
+
+def describe(values: np.ndarray, digits: int) -> str:
+    """Return means and standard errors (seed, mark) as text."""
+    errors = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    pairs = zip(values.mean(axis=0), errors, strict=True)
+    return "  ".join(f"{mean:>8.{digits}f} ({error:.{digits}f})" for mean, error in pairs)
+
+
+def read_rewards(options: argparse.Namespace) -> tuple[SearchSpace, Reward]:
+    """Return the space of the table and the reward of each architecture."""
+    space = nasbench201_space()
+    column = options.reward
+    table = load_table(
+        options.path, space, architecture="ops", reward=column, cost=column, score=column
+    )
+    value = dict(zip(map(tuple, table.actions.tolist()), table.reward.tolist(), strict=True))
+    return space, lambda architecture: value[space.encode(architecture)]
+
+
+def search_table(options: argparse.Namespace) -> None:
+    space, reward = read_rewards(options)
+    highest = max(reward(space.decode(actions)) for actions in np.ndindex(5, 5, 5, 5, 5, 5))
+    print(f"NAS-Bench-201, {options.reward}, best {highest}; {options.seeds} seeds")
+    print(f"controller   best at {options.marks}, then seeds that found the optimum, s a seed")
+    for name in options.controller:
+        start = time.process_time()
+        found = np.array(
+            [
+                best_at(
+                    run_rounds(CONTROLLERS[name](space, seed=seed), reward, max(options.marks)),
+                    options.marks,
+                )
+                for seed in range(options.seeds)
+            ]
+        )
+        took = (time.process_time() - start) / options.seeds
+        optimum = int((found[:, -1] >= highest).sum())
+        print(f"{name:<11} {describe(found, 3)} {optimum:>4} {took:>7.1f}", flush=True)
+
+
+def count_forgetful(options: argparse.Namespace) -> None:
+    space, reward = read_rewards(options)
+    print(f"NAS-Bench-201, {options.reward}, repetitions allowed; {options.seeds} seeds")
+    print("controller   seeds that end low, worst drop, mean of the last rounds, networks")
+    for name in options.controller:
+        drops, ends, networks = [], [], []
+        for seed in range(options.seeds):
+            met: set[str] = set()
+
+            def count(architecture: Architecture, met: set[str] = met) -> float:
+                met.add(architecture.canonical_key)
+                return reward(architecture)
+
+            controller = CONTROLLERS[name](space, seed=seed, unique=False)
+            means = run_rounds(controller, count, max(options.marks)).reshape(-1, ROUND).mean(1)
+            ends.append(means[-LAST:].mean())
+            drops.append(means.max() - ends[-1])
+            networks.append(len(met))
+        low = int((np.array(drops) > DROP).sum())
+        means = f"{np.mean(ends):>7.2f} {np.mean(networks):>6.0f}"
+        print(f"{name:<11} {low:>3} {max(drops):>7.2f} {means}", flush=True)
+
+
+def search_planted(options: argparse.Namespace) -> None:
+    space = zoph2017_space(10)
+    print(f"planted rewards in {space.name}, deviations of random draws; {options.seeds} seeds")
+    for kind in PLANTED:
+        print(f"{kind}: best at {options.marks}")
+        for name in options.controller:
+            found = []
+            for seed in range(options.seeds):
+                reward = REWARDS[kind](space, seed)
+                generator = np.random.default_rng((7, seed))
+                drawn = [reward(space.sample(generator)) for _ in range(2000)]
+                rewards = run_rounds(
+                    CONTROLLERS[name](space, seed=seed), reward, max(options.marks)
+                )
+                best = np.array(best_at(rewards, options.marks))
+                found.append((best - np.mean(drawn)) / np.std(drawn))
+            print(f"{name:<11} {describe(np.array(found), 2)}", flush=True)
+
+
+def make_trained() -> tuple[SearchSpace, Task]:
+    """Return small cells, trained for 60 steps to tell handwritten digits: reward P."""
+    operations = ("skip_connect", "nor_conv_3x3", "avg_pool_3x3")
+    space = nasbench201_space(n_cells=1, filters=4, operations=operations)
+    digits = load_digits()  # 1,797 of 8 x 8 pixels
+    grey = np.repeat((digits.images * 15).astype(np.uint8)[..., None], 3, -1)
+    labels = digits.target.astype(np.int64)
+    images = ImageSet(
+        grey[:1000], labels[:1000], grey[1000:], labels[1000:], tuple("0123456789"), "digits"
+    )
+    return space, Task(images, None, Training(steps=60, batch_size=32, augment=False))
+
+
+def make_untrained() -> tuple[SearchSpace, Task]:
+    """Return plain layers with random weights beside simulated V4 and IT: reward P + TG."""
+    recording, stimuli = simulate_macaque(seed=0)
+    teacher = Teacher.from_recording(recording, stimuli, by="object_name")
+    images = images_from_stimuli(simulate_objects(10, seed=1), simulate_objects(2, seed=2))
+    return small_space(6), Task(images, teacher, Training(steps=0))
+
+
+TASKS = {"trained": make_trained, "untrained": make_untrained}
+
+
+def search_real(options: argparse.Namespace) -> None:
+    """Search with candidates that are built and measured, each architecture once."""
+    for kind in options.task:
+        space, task = TASKS[kind]()
+        known: dict[str, float] = {}
+        spent = 0.0
+
+        def reward(
+            architecture: Architecture, task: Task = task, known: dict[str, float] = known
+        ) -> float:
+            nonlocal spent
+            key = architecture.canonical_key
+            if key not in known:
+                found = evaluate(architecture, task, seed=0)
+                known[key] = 0.0 if found.reward is None else found.reward
+                spent += found.seconds
+            return known[key]
+
+        seeds = range(options.seeds)
+        print(f"{kind}: best at {options.marks}; {len(seeds)} seeds")
+        for name in options.controller:
+            found = [
+                best_at(
+                    run_rounds(CONTROLLERS[name](space, seed=seed), reward, max(options.marks)),
+                    options.marks,
+                )
+                for seed in seeds
+            ]
+            print(f"{name:<11} {describe(np.array(found), 3)}", flush=True)
+        rewards = np.array(list(known.values()))
+        print(
+            f"{len(known)} networks measured in {spent:.0f} s, rewards {rewards.mean():.3f} "
+            f"(sd {rewards.std():.3f}), at most {rewards.max():.3f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    verbs = parser.add_subparsers(required=True, metavar="WHAT")
+    for run, name, marks, seeds in (
+        (search_table, "table", [60, 250, 1000], 50),
+        (count_forgetful, "forgets", [1000], 50),
+        (search_planted, "planted", [60, 250, 1000], 20),
+        (search_real, "searches", [24, 60], 10),
+    ):
+        verb = verbs.add_parser(name)
+        verb.set_defaults(run=run)
+        if run in (search_table, count_forgetful):
+            verb.add_argument("path", help="CSV file with a column 'ops'")
+            verb.add_argument("--reward", required=True, help="column of the reward")
+        if run is search_real:
+            verb.add_argument("--task", choices=TASKS, nargs="+", default=list(TASKS))
+        verb.add_argument("--seeds", type=int, default=seeds)
+        verb.add_argument("--marks", type=int, nargs="+", default=marks, help="candidates")
+        verb.add_argument("--controller", choices=CONTROLLERS, nargs="+", default=list(CONTROLLERS))
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
