@@ -3,13 +3,12 @@
     python benchmarks/random_kills.py driver --kills 100
     python benchmarks/random_kills.py worker --kills 100
     python benchmarks/random_kills.py folder --kills 100
-    python benchmarks/random_kills.py raylet --kills 100
 
-SIGKILL goes to the driver of a search on `local_pool`; to one of its workers; to the driver or the
-worker of a search by way of a folder; or to a raylet, with which a node of a Ray cluster of three
-is lost (and another one joins). What was killed is started again, and each search that ends is
-compared with one that nobody disturbed: settings, events, and every candidate's result. After the
-death of a driver its workers have to be gone within 5 s. Prints what was counted. Needs /proc.
+SIGKILL goes to the driver of a search on `local_pool`; to one of its workers; or to the driver or
+the worker of a search by way of a folder. What was killed is started again, and each search that
+ends is compared with one that nobody disturbed: settings, events, and every candidate's result.
+After the death of a driver its workers have to be gone within 5 s. Prints what was counted. Needs
+/proc.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class Count:
     def __init__(self, target: str, kills: int, right: Any) -> None:
         self.target, self.wanted, self.right = target, kills, right
         self.kills = self.searches = self.different = self.unreadable = self.orphans = 0
-        self.lost = self.given_up = 0
+        self.lost = self.given_up = self.empty = 0
 
     def end_search(self, out: Path) -> None:
         self.searches += 1
@@ -101,6 +100,9 @@ class Count:
             with Journal.read(out):
                 pass
         except (OSError, ValueError) as error:
+            if "an empty SQLite file" in str(error):  # killed before anything was recorded
+                self.empty += 1
+                return
             self.unreadable += 1
             print(error, flush=True)
 
@@ -108,8 +110,9 @@ class Count:
         print(
             f"{self.target}: {self.kills} kills in {self.searches} searches that ended; "
             f"{self.different} of these differ, {self.unreadable} journals unreadable, "
-            f"{self.orphans} drivers outlived by a worker for 5 s, {self.lost} attempts lost and "
-            f"made again, {self.given_up} candidates given up because they were lost three times",
+            f"{self.empty} not begun, {self.orphans} drivers outlived by a worker for 5 s, "
+            f"{self.lost} attempts lost and made again, {self.given_up} candidates given up "
+            "because they were lost three times",
             flush=True,
         )
 
@@ -192,29 +195,6 @@ def kill_by_folder(folder: Path, counted: Count, chance: random.Random) -> None:
         counted.end_search(out)
 
 
-def kill_raylets(folder: Path, counted: Count, chance: random.Random) -> None:
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
-    os.environ["RAY_ADDRESS"] = cluster.address
-    try:
-        while counted.kills < counted.wanted:
-            out = folder / str(counted.searches)
-            driver = start("drive-ray", out)
-            while driver.poll() is None:
-                time.sleep(1 + 8 * chance.random())
-                if driver.poll() is None and counted.kills < counted.wanted:
-                    lost = nodes.pop(chance.randrange(3))
-                    cluster.remove_node(lost, allow_graceful=False)
-                    counted.kills += 1
-                    nodes.append(cluster.add_node(num_cpus=1))
-            counted.end_search(out)
-            counted.say()
-    finally:
-        cluster.shutdown()
-
-
 def play(role: str, out: Path) -> None:
     """Be one of the processes that are killed."""
     if role == "drive":
@@ -225,18 +205,12 @@ def play(role: str, out: Path) -> None:
             search(out, executor)
     elif role == "serve-folder":
         serve_folder(out / "jobs", TASK, workers=2, evaluate=evaluate, idle=600)
-    elif role == "drive-ray":
-        from brainguided.engines.ray.executor import ray_executor
-
-        with ray_executor(os.environ["RAY_ADDRESS"]) as executor:
-            search(out, executor)
 
 
 KILL = {
     "driver": kill_drivers,
     "worker": kill_workers,
     "folder": kill_by_folder,
-    "raylet": kill_raylets,
 }
 
 

@@ -116,6 +116,24 @@ def write_reference(folder: Path) -> None:
             (folder / f"{package}.{room}.md").write_text("\n".join(parts), encoding="utf-8")
 
 
+def write_run_file(path: Path) -> None:
+    """Write the keys of a run file: the table that checks them, and the text that explains them."""
+    from brainguided.settings import list_keys, load_run
+
+    text = inspect.getdoc(load_run) or ""
+    example = text.partition("A TOML file::\n")[2].partition("\nseed : int, optional")[0]
+    page = [
+        "# Keys of a run file\n",
+        "Every key with what it takes; unknown keys are refused. What each means is said beside it",
+        "below. `brainguided search RUN.toml --check` says all that is wrong with a file.\n",
+        f"```toml\n{inspect.cleandoc(example)}\n```\n",
+    ]
+    for table, keys in list_keys().items():
+        page += [f"## {table}\n", "| key | takes |", "|---|---|"]
+        page += [f"| `{key}` | {takes} |" for key, takes in keys.items()] + [""]
+    path.write_text("\n".join(page), encoding="utf-8")
+
+
 def copy_notebooks(folder: Path) -> None:
     """Copy the notebooks beside the page that lists them."""
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
@@ -123,4 +141,5 @@ def copy_notebooks(folder: Path) -> None:
 
 
 write_reference(DOCS / "reference")
+write_run_file(DOCS / "reference" / "run_file.md")
 copy_notebooks(DOCS / "tutorials")

@@ -21,6 +21,11 @@ from brainguided.commands._engines import (
 )
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
 
+_KEYS = (
+    "settings of the search; its keys are those of help(brainguided.settings.load_run), and the "
+    "page 'Keys of a run file' of the documentation"
+)
+
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the command line."""
@@ -89,7 +94,7 @@ def add_verbs(verbs: Any) -> None:
 
 def _add_search(verbs: Any) -> None:
     one = add_verb(verbs, "search", search, example="brainguided search RUN.toml --out runs/first")
-    one.add_argument("run_file", metavar="RUN.toml", type=Path, help="settings of the search")
+    one.add_argument("run_file", metavar="RUN.toml", type=Path, help=_KEYS)
     one.add_argument("--out", type=Path, help="run folder; an old one is resumed")
     one.add_argument(
         "--check", action="store_true", help="check the run file and its data, and stop"

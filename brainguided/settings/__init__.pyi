@@ -1,1 +1,2 @@
+from .keys import list_keys as list_keys
 from .run_file import load_run as load_run

@@ -12,7 +12,7 @@ from brainguided.guidance.robust import SHUFFLES
 from brainguided.guidance.teacher import Teacher
 from brainguided.settings.toml import RunFileError, check_keys, say_unknown
 
-_COMMON = {"kind": "text", "area": "text", "match": "truth"}
+COMMON = {"kind": "text", "area": "text", "match": "truth"}
 
 
 def check_controls(
@@ -31,7 +31,7 @@ def check_controls(
             problems.append(where + said)
             continue
         row = CONTROLS[kind]
-        problems += check_keys(where, table, {**_COMMON, **row.settings})
+        problems += check_keys(where, table, {**COMMON, **row.settings})
         problems += [f"{where}{key} is missing" for key in row.needed if key not in table]
         file = table.get("architecture")
         if isinstance(file, str) and not (folder / file).is_file():

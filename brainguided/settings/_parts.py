@@ -18,7 +18,7 @@ from brainguided.settings.toml import check_keys, nest_problems, say_unknown, sh
 from brainguided.spaces import SearchSpace
 
 _ORDERS = ("batch", "completion", "index")
-_CHOICE = {"name": "text", "warm_start": "text", "warm_start_anyway": "truth"}
+CHOICE = {"name": "text", "warm_start": "text", "warm_start_anyway": "truth"}
 _LEARNING = {  # the fields of Learning stand in the table itself
     "hidden": "whole",
     "batch_size": "whole",
@@ -29,9 +29,9 @@ _LEARNING = {  # the fields of Learning stand in the table itself
     "init": "number",
 }
 _MOST = 100_000  # that any count of a space or controller may be
+SCREEN = {"statistic": "text", "of": "whole"}
 
-
-_LIMITS = {
+LIMITS = {
     "max_parameters": "whole",
     "max_multiply_adds": "whole",
     "hours": "number",
@@ -56,7 +56,7 @@ def make_schedule(table: dict[str, Any], limits: dict[str, Any], problems: list[
     order, timeout = _make_order(table, problems), table.get("timeout")
     if isinstance(timeout, int | float) and timeout <= 0:
         problems.append(f"timeout is {timeout}, expected a positive number of seconds")
-    if problems or check_keys("", limits, _LIMITS):  # said where the limits of size are read
+    if problems or check_keys("", limits, LIMITS):  # said where the limits of size are read
         return Schedule()
     try:
         return Schedule(order, timeout, hours=limits.get("hours"), examples=limits.get("examples"))
@@ -105,7 +105,7 @@ def _make_order(table: dict[str, Any], problems: list[str]) -> Order:
     return Batch()
 
 
-def _settings(function: Callable[..., Any]) -> dict[str, str]:
+def list_settings(function: Callable[..., Any]) -> dict[str, str]:
     """Return the settings of a function, named by their defaults, and what each has to be."""
     kinds = {bool: "truth", int: "whole", float: "number", str: "text", tuple: "wholes"}
     parameters = signature(function).parameters
@@ -135,7 +135,7 @@ def make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None
     name = _choose(where, table, "preset", SPACES, problems)
     if name is None:
         return None
-    before = check_keys(where, table, {"preset": "text", **_settings(SPACES[name])})
+    before = check_keys(where, table, {"preset": "text", **list_settings(SPACES[name])})
     before += _check_counts(where, table)
     problems += before
     if before:
@@ -154,7 +154,7 @@ def make_space(table: dict[str, Any], problems: list[str]) -> SearchSpace | None
 
 def make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
     """Return the limits of a [limits] table; None if there are none."""
-    before = check_keys("[limits] ", table, _LIMITS)
+    before = check_keys("[limits] ", table, LIMITS)
     problems += before
     sizes = {key: value for key, value in table.items() if key.startswith("max_")}
     if before or not sizes:
@@ -168,7 +168,7 @@ def make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
 
 def check_screen(table: dict[str, Any], problems: list[str]) -> None:
     """Note what is wrong with a [screen] table."""
-    before = check_keys("[screen] ", table, {"statistic": "text", "of": "whole"})
+    before = check_keys("[screen] ", table, SCREEN)
     problems += before
     statistic = table.get("statistic", COUNTS)
     try:
@@ -198,13 +198,13 @@ def make_controller(
     name = _choose(where, table, "name", CONTROLLERS, problems)
     if name is None:
         return None
-    settings = _settings(CONTROLLERS[name])
-    before = check_keys(where, table, {**_CHOICE, **settings}) + _check_counts(where, table)
+    settings = list_settings(CONTROLLERS[name])
+    before = check_keys(where, table, {**CHOICE, **settings}) + _check_counts(where, table)
     problems += before
     given: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in table.items()
-        if key not in _CHOICE
+        if key not in CHOICE
     }
     if before or space is None or type(seed) is not int or seed < 0:
         return None

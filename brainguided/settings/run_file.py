@@ -45,7 +45,7 @@ from brainguided.settings.toml import (
     show,
 )
 
-_TOP = {
+TOP = {
     "seed": "whole",
     "candidates": "whole",
     "order": "choice",
@@ -55,7 +55,7 @@ _TOP = {
 }
 _LISTS = ("teacher", "control")
 _MOST_OF = 100_000  # cores or cards of one evaluation
-_RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
+RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
 _TRAINING = {
     "steps": "whole",
     "rungs": "wholes",
@@ -66,7 +66,7 @@ _TRAINING = {
 }
 _SGD = {"learning_rate": "number", "weight_decay": "number", "schedule": "text"}
 _EARLIER = {"alpha": "number", "checkpoints": "wholes"}  # of [reward] and rungs today
-_TASK = {
+TASK = {
     **IMAGES,
     **_TRAINING,
     **_SGD,
@@ -204,7 +204,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     content = read_toml(path, "run file")
     problems: list[str] = []
     tables = _split_tables(content, problems)
-    problems += check_keys("", tables["top"], _TOP)
+    problems += check_keys("", tables["top"], TOP)
     if "candidates" not in tables["top"]:
         problems.append("candidates is missing: how many architectures to evaluate, e.g. 60")
     for key, lowest in (("candidates", 1), ("seed", 0)):
@@ -217,7 +217,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     space = make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0) if seed is None else seed
     limits = make_limits(tables["limits"], problems)
-    problems += check_keys("[ray] ", tables["ray"], _RAY)
+    problems += check_keys("[ray] ", tables["ray"], RAY)
     check_screen(tables["screen"], problems)
     controller = make_controller(tables["controller"], space, seed, limits, problems)
     earlier = find_earlier(tables["controller"], path.parent, problems)
@@ -322,8 +322,8 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
             problems.append(f"{name}: expected a table, begun by a line [{name}]")
             continue
         tables[name] = given
-    for name in [n for n, v in top.items() if isinstance(v, dict | list) and n not in _TOP]:
-        known = [*_TOP, *(f"[[{t}]]" if t in _LISTS else f"[{t}]" for t in tables)]
+    for name in [n for n, v in top.items() if isinstance(v, dict | list) and n not in TOP]:
+        known = [*TOP, *(f"[[{t}]]" if t in _LISTS else f"[{t}]" for t in tables)]
         problems.append(say_unknown("", name, known))
         del top[name]
     return {**tables, "top": top}
@@ -331,8 +331,8 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
 
 def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> Training:
     where = "[task] "
-    before = check_keys(where, table, _TASK)
-    before = before or check_images(where, table, folder)
+    before = check_keys(where, table, TASK)
+    before += check_images(where, table, folder)
     problems += before
     given = {key: value for key, value in table.items() if key in _TRAINING}
     if "checkpoints" in table and "rungs" in table:

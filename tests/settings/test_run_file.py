@@ -16,6 +16,7 @@ from brainguided.guidance.rewards import RobustReward
 from brainguided.journal import Rung
 from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
+from brainguided.settings.keys import list_keys
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.run_file import RunFileError, load_run, write_demo
 from brainguided.spaces import pnas_space, small_space
@@ -538,3 +539,16 @@ def test_the_variation_of_images_in_files_cannot_be_chosen(tmp_path: Path) -> No
     text = 'candidates = 2\n[space]\npreset = "small"\n[task]\nimages = "images"\nvariation = [0]\n'
     with pytest.raises(RunFileError, match="variation is that of the built-in objects"):
         load_run(write(tmp_path, text))
+
+
+def test_every_key_of_a_run_file_is_listed_with_what_it_takes():
+    """As it is checked: a value of another kind is refused with the same words."""
+    keys = list_keys()
+    assert {"[task]", "[limits]", "[[teacher]]"} < keys.keys()
+    assert all(f'[space], preset = "{name}"' in keys for name in SPACES)
+    assert all(f'[controller], name = "{name}"' in keys for name in CONTROLLERS)
+    example = (load_run.__doc__ or "").partition("A TOML file::")[2].partition("seed : int")[0]
+    known = {key for table in keys.values() for key in table}
+    named = {line.split("=")[0].strip() for line in example.splitlines() if " = " in line}
+    assert {name for name in named if name.isidentifier()} <= known
+    assert keys["[task]"]["steps"] == "a whole number"
