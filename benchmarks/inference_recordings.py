@@ -43,7 +43,8 @@ def list_recordings() -> list[tuple[str, Design, str, Callable[[int], Numbers]]]
     cells: list[tuple[str, Design, str, Callable[[int], Numbers]]] = []
 
     def add(design: Design, said: str) -> None:
-        for number, what in enumerate(("ceiling", "corrected")):
+        # By cosine, similarities are not divided by ceilings of biased distances
+        for number, what in enumerate(("ceiling", "corrected")[: 1 + (design.method != "cosine")]):
             cells.append((what, design, said or "4 repetitions", partial(take, number, design)))
 
     for kind in ("independent", "8 x 8 objects", "8 sessions", "heavy tails"):
@@ -161,7 +162,10 @@ def cover_ceiling(design: Design, simulations: int) -> tuple[Numbers, Numbers]:
                 r = compare_vectors(layer[None], area, design.method)
                 lower, upper = correct_interval(r, drawn, ceiling)[0]
                 rows[1].append((of_layer, r[0] / ceiling.ceiling, lower <= of_layer <= upper))
-    first, second = (tuple(f"{n:.3f}" for n in np.nanmean(part, axis=0)) for part in rows)
+    first, second = (
+        tuple(f"{n:.3f}" for n in np.nanmean(part, axis=0)) if part else ("", "", "")
+        for part in rows
+    )
     return first, second  # type: ignore[return-value]
 
 

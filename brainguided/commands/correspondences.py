@@ -240,9 +240,8 @@ def describe_correspondence(result: xr.Dataset) -> str:
                 said += f", 95 % {low:.3f} to {high:.3f}"
             p_value = float(one["p_value"].sel(layer=best))
             said += f", p = {p_value:.2g}" if p_value == p_value else ""
-            if usable:
-                share = float(one["corrected_similarity"].sel(layer=best))
-                said += f", {share:.0%} of the ceiling"
+            share = float(one["corrected_similarity"].sel(layer=best))
+            said += f", {share:.0%} of the ceiling" if share == share else ""
             lines.append(f"  best layer       {best}: {said}")
         if committed:
             lines.append(

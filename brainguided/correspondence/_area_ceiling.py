@@ -123,19 +123,27 @@ def ceil_area(
     else:
         ceiling = signal = _Estimate(np.sqrt(max(reliability, 0.0)), np.zeros(2))
         drawable = False
-    positive = reliability > 0 and ceiling.value > 0
+    usable = bool(reliability > 0 and ceiling.value > 0 and signal.interval()[0] > 0)
     of_all = np.zeros(units.number)
     if drawable:
         of_all[np.unique(units.index[kept])] = ceiling.deviations
     return AreaCeiling(
         reliability=reliability,
-        ceiling=float(min(ceiling.value, 1.0)) if positive else np.nan,
+        ceiling=float(min(ceiling.value, 1.0)) if min(reliability, ceiling.value) > 0 else np.nan,
         interval=np.clip(interval, 0, 1) if drawable else np.full(2, np.nan),
-        usable=bool(positive and signal.interval()[0] > 0),
+        usable=usable,
         unbiased=effect is not None and effect.certain,
         stimuli=repetitions.recording.sizes["stimulus"],
         deviations=of_all if drawable else None,
     )
+
+
+def may_divide(method: str, measure: str) -> bool:
+    """Whether a similarity over a ceiling is one to the RDM without noise.
+
+    By cosine that takes distances without bias: what noise adds resembles every layer.
+    """
+    return find_comparison(method).centres or find_measure(measure).noise == "none"
 
 
 def _find_kept(recording: xr.Dataset, kept: xr.Dataset, by: str) -> np.ndarray:

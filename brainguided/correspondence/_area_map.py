@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brainguided.correspondence._area_ceiling import AreaCeiling, ceil_area, describe_ceiling
+from brainguided.correspondence._area_ceiling import (
+    AreaCeiling,
+    ceil_area,
+    describe_ceiling,
+    may_divide,
+)
 from brainguided.correspondence._intervals import (
     Settings,
     SiteResponses,
@@ -78,6 +83,7 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
     result |= {"unit": units.name, "unit_count": units.number}
 
     ceiling = _ceil(target, method, how, units, seed)
+    divided = ceiling.usable and may_divide(method, target.measure)
     result["degrees_of_freedom"] = units.number - 1
     draws, interval = np.full((how.draws, n_layers), np.nan), np.full((n_layers, 2), np.nan)
     corrected = interval.copy()
@@ -88,10 +94,11 @@ def map_area(data: AreaData, method: str, how: Settings, seed: int) -> dict[str,
         )
         draws[:, alive], interval[alive] = drawn.draws, drawn.interval
         result["degrees_of_freedom"] = drawn.freedom
-        corrected[alive] = correct_interval(similarity[alive], drawn, ceiling)
+        if divided:
+            corrected[alive] = correct_interval(similarity[alive], drawn, ceiling)
     result["similarity_draws"], result["similarity_interval"] = draws, interval
     result |= describe_ceiling(ceiling) | _ceil_population(target, method, how, seed)
-    result["corrected_similarity"] = similarity / (ceiling.ceiling if ceiling.usable else np.nan)
+    result["corrected_similarity"] = similarity / (ceiling.ceiling if divided else np.nan)
     result["corrected_interval"] = corrected
 
     p, null_best = np.full(n_layers, np.nan), np.nan

@@ -14,6 +14,7 @@ import numpy as np
 from brainguided.correspondence.bootstrap import weigh_similarity
 from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.halves import score_committed
+from brainguided.rdms.ranks import rank_rows
 from brainguided.rdms.units import Units
 from neural_data.rounding import is_flat
 
@@ -50,7 +51,7 @@ def compare_halves(
     Half of the units have half of the pairs within units, but a quarter of those between them.
     Pairs between units therefore count more, so that both have the share that they have among all
     units; without this, what conditions of one unit have in common would make halves more similar
-    than the whole. Comparisons that take no weights do without.
+    than the whole. Whitened comparisons, Kendall's tau and rho-a do without.
 
     Parameters
     ----------
@@ -63,10 +64,12 @@ def compare_halves(
     units : Units, optional
         By default single conditions.
     """
-    if find_comparison(method).draws != "weights":
+    kind = find_comparison(method)
+    if kind.draws != "weights":
+        within = None if units is None or not kind.draws else units.index
         return np.array(
             [
-                [_compare_part(layers, area, members, method) for members in half]
+                [_compare_part(layers, area, members, method, within) for members in half]
                 for half in (first, ~first)
             ]
         )
@@ -122,9 +125,35 @@ def commit_layer(halves: np.ndarray) -> CommittedLayer | None:
 
 
 def _compare_part(
-    layers: list[np.ndarray], area: np.ndarray, members: np.ndarray, method: str
+    layers: list[np.ndarray],
+    area: np.ndarray,
+    members: np.ndarray,
+    method: str,
+    index: np.ndarray | None,
 ) -> np.ndarray:
-    n = len(members)
-    rows, columns = np.triu_indices(n, 1)
+    """Compare layers and an area over the pairs of `members`; ranks weighted by units (`index`)."""
+    rows, columns = np.triu_indices(len(members), 1)
     kept = members[rows] & members[columns]
-    return compare_vectors(np.stack(layers)[:, kept], area[kept], method)
+    parts, other = np.stack(layers)[:, kept], area[kept]
+    if index is None or len(np.unique(index)) == len(index):
+        return compare_vectors(parts, other, method)
+    same = (index[rows] == index[columns])[kept]
+    many, few = len(np.unique(index)), len(np.unique(index[members]))
+    weights = np.where(same, 1.0, (many - 1) / max(few - 1, 1))
+    y = _weigh_ranks(other, weights)
+    return np.array([float(_weigh_ranks(x, weights) @ y) for x in parts])
+
+
+def _weigh_ranks(vector: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return ranks of dissimilarities that count unequally, whose products are correlations.
+
+    NaN for dissimilarities that are constant but for rounding.
+    """
+    if is_flat(vector) or not np.isfinite(vector).all():
+        return np.full(len(vector), np.nan)
+    _, place = np.unique(rank_rows(vector[np.newaxis])[0], return_inverse=True)
+    sums = np.bincount(place, weights)
+    ranks = (sums.cumsum() - sums / 2)[place]
+    ranks -= weights @ ranks / weights.sum()
+    ranks *= np.sqrt(weights)
+    return np.asarray(ranks / np.linalg.norm(ranks))

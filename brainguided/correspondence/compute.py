@@ -144,7 +144,8 @@ def compute_correspondence(
         ``compute_ceiling``; `site_ceiling` (area), see ``compute_site_ceiling``, and
         `animal_ceiling` (area, bound), see ``compute_animal_ceiling``;
         `corrected_similarity` (layer, area) and `corrected_interval`, divided by the ceiling where
-        that is usable and NaN elsewhere; `p_value` (layer, area); `best_layer`,
+        that is usable and NaN elsewhere, and for cosines of other distances than crossnobis: what
+        noise adds to these resembles every layer; `p_value` (layer, area); `best_layer`,
         `best_similarity` (area); `null_best` (area): mean best similarity of permutations;
         `best_above_null` (area): the difference, which is 0 on average where nothing is in common,
         and below the best layer's similarity where it is good; `committed_layer`,

@@ -517,14 +517,26 @@ def test_a_ceiling_of_few_units_has_no_interval_and_is_usable(method) -> None:
         compute_ceiling(recording, splits=5, unit="category")
 
 
-def make_teacher(recording) -> Teacher:
+@pytest.mark.parametrize(("measure", "divided"), [("correlation", False), ("crossnobis", True)])
+def test_cosines_are_divided_by_ceilings_of_distances_without_bias_alone(measure, divided) -> None:
+    recording = make_categories(0)[0].assign_coords(category=("stimulus", ["one"] * 48))
+    teacher = make_teacher(recording, measure)
+    how = Inference(draws=20, permutations=0, splits=4)
+    layer = compute_rdms(recording, measure="squared euclidean")
+    found = correspondence_from_rdms(layer, teacher, method="cosine", inference=how)
+    assert found["ceiling_usable"].all()
+    for name in ("corrected_similarity", "corrected_interval"):
+        assert np.isfinite(found[name]).all() == divided
+
+
+def make_teacher(recording, measure: str = "correlation") -> Teacher:
     """A teacher whose categories only the images name."""
     number = recording.sizes["stimulus"]
     pixels = np.random.default_rng(0).integers(0, 256, (number, 4, 4, 3)).astype("uint8")
     images = stimuli_from_arrays(
         pixels, stimulus=recording["stimulus"].values.tolist(), source="made up"
     ).assign_coords(category=recording["category"])
-    return Teacher.from_recording(recording.drop_vars("category"), images)
+    return Teacher.from_recording(recording.drop_vars("category"), images, measure=measure)
 
 
 def test_the_ceiling_of_a_correspondence_takes_the_units_that_only_the_images_name() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
 from brainguided.candidates.evaluation import Task
@@ -303,7 +304,7 @@ def test_dead_layers_are_undefined_and_never_chosen(macaque) -> None:
     assert set(found["committed_layer"].values.tolist()) == {"0"}
 
 
-@pytest.mark.parametrize("method", ["pearson", "cosine"])
+@pytest.mark.parametrize("method", ["pearson", "cosine", "spearman"])
 def test_a_single_layer_is_as_similar_in_halves_of_categories_as_in_all(method) -> None:
     """Pairs within a category are twice as large a part of the pairs of a half."""
     generator = np.random.default_rng(0)
@@ -322,8 +323,28 @@ def test_a_single_layer_is_as_similar_in_halves_of_categories_as_in_all(method) 
         plain.append(compare_halves([layer], area, first, method=method).mean())
         whole.append(compare_vectors(layer[None], area, method)[0])
     assert np.mean(found) == pytest.approx(np.mean(whole), abs=0.01)
-    if method == "pearson":
+    if method != "cosine":
         assert np.mean(plain) > np.mean(whole) + 0.03
+
+
+def test_weighted_ranks_of_a_half_are_those_of_pairs_that_are_there_more_than_once() -> None:
+    generator = np.random.default_rng(1)
+    index = np.repeat(np.arange(7), 3)  # of 7 units, halves of 3 and 4: weights of 3 and 2
+    first = draw_halves(Units("category", (index,)), 3, 0)
+    layer, area = (
+        pattern_distances(generator.normal(size=(21, 9)).round(1), "squared euclidean").round(9)
+        for _ in range(2)
+    )
+    found = compare_halves(
+        [layer], area, first, method="spearman", units=Units("category", (index,))
+    )
+    rows, columns = np.triu_indices(21, 1)
+    for half, members in enumerate((first, ~first)):
+        for k in range(3):
+            kept = members[k][rows] & members[k][columns]
+            copies = np.where(index[rows] == index[columns], 1, (3, 2)[half])[kept]
+            x, y = (np.repeat(v[kept], copies) for v in (layer, area))
+            assert found[half, k, 0] == pytest.approx(spearmanr(x, y)[0], abs=1e-9)
 
 
 def test_a_layer_chosen_and_scored_on_the_same_half_would_be_too_good() -> None:
