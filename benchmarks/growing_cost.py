@@ -6,10 +6,10 @@
 Evaluations take no time. A search is extended from mark to mark (2,000, 20,000 and 200,000
 candidates). At each are printed: processor time a candidate over the last 1,000; the same of a new
 search of 2,000 beside it, in turns, and the ratio (about 1 at the first mark); seconds until a
-search taken up there proposes again; seconds to write run.nc, run.csv and run.jsonl at the end;
-seconds of `status`; the size of the journal; the largest memory so far. Every controller has a
-process of its own. --simulate: how busy so many workers are on a virtual clock, with evaluations of
-ten minutes, until the last ones begin.
+search taken up there proposes again, to write run.nc, run.csv and run.jsonl at the end, and of
+`status`, of processor time as well; the size of the journal; the largest memory so far. Every
+controller has a process of its own. --simulate: how busy so many workers are on a virtual clock,
+with evaluations of ten minutes, until the last ones begin.
 """
 
 from __future__ import annotations
@@ -48,13 +48,11 @@ class Clock:
 
     def __init__(self, stop: int | None = None) -> None:
         self.busy: list[float] = []
-        self.first, self.last, self.stop = 0.0, 0.0, stop
+        self.stop = stop
 
     def __call__(self, architecture: Any, task: Cheap, *, seed: int) -> SimpleNamespace:
         if len(self.busy) == self.stop:
             raise KeyboardInterrupt
-        self.last = time.perf_counter()
-        self.first = self.first or self.last
         self.busy.append(time.process_time())
         reward = int(architecture.key[:6], 16) / 16**6
         return SimpleNamespace(
@@ -104,9 +102,9 @@ def grow(name: str, to: int) -> None:
             turns = [measure_turn(name, Path(folder), out, mark + k * LAST) for k in range(3)]
             done = mark + (len(turns) - 1) * LAST
             own, young, resumed, exported = (min(column) for column in zip(*turns, strict=True))
-            started = time.perf_counter()
+            started = time.process_time()
             describe_status(out)
-            status = time.perf_counter() - started
+            status = time.process_time() - started
             size = sum(path.stat().st_size for path in out.glob("journal*")) / 2**20
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
             print(
@@ -118,13 +116,13 @@ def grow(name: str, to: int) -> None:
 
 def measure_turn(name: str, folder: Path, out: Path, mark: int) -> tuple[float, ...]:
     """Take a search up to a mark, and make a new one beside it; return what each took."""
-    clock, started = Clock(), time.perf_counter()
+    clock, started = Clock(), time.process_time()
     run(name, out, mark, clock)
-    ended = time.perf_counter()
+    ended = time.process_time()
     new = Clock(stop=YOUNG)
     with tempfile.TemporaryDirectory(dir=folder) as young, suppress(KeyboardInterrupt):
         run(name, Path(young) / "young", YOUNG + 1, new)
-    return clock.milliseconds(), new.milliseconds(), clock.first - started, ended - clock.last
+    return clock.milliseconds(), new.milliseconds(), clock.busy[0] - started, ended - clock.busy[-1]
 
 
 def run(name: str, out: Path, candidates: int, evaluate: Clock | None = None) -> None:
