@@ -169,8 +169,11 @@ def estimate_reliability(
     Parameters
     ----------
     target : Target
+        With its recording.
     given : ndarray (control, pair), optional
+        Vectors of the controls.
     splits, seed : int, optional
+        Number of random halves, and their seed.
 
     Returns
     -------

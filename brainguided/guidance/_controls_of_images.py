@@ -39,7 +39,14 @@ def pixels_control(teacher: Teacher, area: str) -> Target:
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
+
+    Returns
+    -------
+    Target
+        Named "V4:pixels", after the area.
     """
     target = find_area(teacher, area)
     features = read_pixels(target.stimuli["image"].values)
@@ -53,7 +60,14 @@ def gabor_control(teacher: Teacher, area: str) -> Target:
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
+
+    Returns
+    -------
+    Target
+        Named "V4:gabor", after the area.
     """
     target = find_area(teacher, area)
     features = compute_gabor_energy(target.stimuli["image"].values)
@@ -74,13 +88,20 @@ def untrained_control(
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     architecture : Architecture, optional
         By default 6 convolutions of 3 x 3 with 64 filters.
     layer : str, optional
         By default the one most similar to the area: the hardest control.
     seed : int, optional
         Of the weights.
+
+    Returns
+    -------
+    Target
+        Named "V4:untrained", after the area.
     """
     if architecture is None:
         strides = [2 if k % 2 else 1 for k in range(DEPTH)]
@@ -107,8 +128,11 @@ def network_control(
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     network : torch.nn.Module
+        Maps images to an output.
     layer : str, optional
         By default the one most similar to the area: the hardest control.
     units : int, optional
@@ -117,6 +141,11 @@ def network_control(
         What is done to the images.
     seed : int, optional
         Of the units.
+
+    Returns
+    -------
+    Target
+        Named "V4:network", after the area.
     """
     target = find_area(teacher, area)
     name, (vector, gram) = _observe(target, network, layer, units, preprocessing, seed)

@@ -34,13 +34,21 @@ def shuffled_control(
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     number : int, optional
         Of shuffles; one alone says nothing.
     seed : int, optional
+        Of what is drawn.
     within : str, optional
         A coordinate such as "category", within whose groups conditions are permuted; freely by
         default.
+
+    Returns
+    -------
+    Shuffles
+        The orders of the conditions, of which the area's scores are taken.
 
     Raises
     ------
@@ -65,9 +73,16 @@ def categories_control(teacher: Teacher, area: str, *, by: str = "category") -> 
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     by : str, optional
         Coordinate over stimuli that names the category.
+
+    Returns
+    -------
+    Target
+        Named "V4:categories", after the area.
 
     Raises
     ------
@@ -88,9 +103,16 @@ def blocks_control(teacher: Teacher, area: str, *, by: str = "category") -> Targ
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     by : str, optional
         Coordinate over stimuli that names the category.
+
+    Returns
+    -------
+    Target
+        Named "V4:blocks", after the area.
 
     Raises
     ------
@@ -119,8 +141,16 @@ def gaussian_control(teacher: Teacher, area: str, *, seed: int = 0) -> Target:
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     seed : int, optional
+        Of what is drawn.
+
+    Returns
+    -------
+    Target
+        Named "V4:gaussian", after the area.
     """
     target = find_area(teacher, area)
     patterns = average_patterns(target)
@@ -159,10 +189,18 @@ def sites_control(
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     number : int, optional
         Of sites; all by default, which is the area itself.
     seed : int, optional
+        Of what is drawn.
+
+    Returns
+    -------
+    Target
+        Named "V4:sites-30", after the area.
 
     Raises
     ------
@@ -186,8 +224,16 @@ def animal_control(teacher: Teacher, area: str, *, animal: str) -> Target:
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     animal : str
+        As the coordinate ``animal`` of the sites has it.
+
+    Returns
+    -------
+    Target
+        Named "V4:animal", after the area.
 
     Raises
     ------
@@ -203,8 +249,16 @@ def session_control(teacher: Teacher, area: str, *, session: str) -> Target:
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     session : str
+        As the coordinate ``session`` of the sites has it.
+
+    Returns
+    -------
+    Target
+        Named "V4:session", after the area.
 
     Raises
     ------
@@ -223,9 +277,16 @@ def partial_control(teacher: Teacher, area: str, controls: Sequence[Target]) -> 
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     area : str
+        Name of the area that it is a control of.
     controls : sequence of Target
         Of this area, such as from `categories_control` and `pixels_control`.
+
+    Returns
+    -------
+    Target
+        Named "V4:partial", after the area.
 
     Raises
     ------

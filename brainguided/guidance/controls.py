@@ -208,17 +208,24 @@ def match_control(
     teacher : Teacher
         With its recordings.
     area : str
+        Name of the area that it is a control of.
     control : Target
         Without noise, such as `categories_control` makes it.
     draws : int, optional
         Of the noise; scores are their means.
     seed : int, optional
+        Of what is drawn.
 
     Returns
     -------
     tuple of Copies or Target
         One set of copies. Where the area's reliability is not known (an RDM alone, or no
         repetitions): the control as it is, and copies of reliability .5, .7 and .9.
+
+    Raises
+    ------
+    ValueError
+        If there is no such area, or its RDM has a reliability of 0 or less.
     """
     target = find_area(teacher, area)
     reliability, sites = estimate_reliability(target), _count_sites(target)
@@ -252,6 +259,7 @@ def add_controls(teacher: Teacher, controls: Sequence[Measured]) -> Teacher:
     Parameters
     ----------
     teacher : Teacher
+        With the area.
     controls : sequence of Target, Shuffles or Copies
         As from `make_controls`. Shuffles are left out, since p-values are of permutations; noisy
         copies are represented by the first.
@@ -259,6 +267,7 @@ def add_controls(teacher: Teacher, controls: Sequence[Measured]) -> Teacher:
     Returns
     -------
     Teacher
+        Its areas, and the controls as areas named "V4:pixels" and so on.
     """
     return Teacher((*teacher.targets, *_as_targets(controls)))
 
@@ -329,6 +338,12 @@ def describe_controls(controls: Sequence[Measured]) -> list[dict[str, Any]]:
     Parameters
     ----------
     controls : sequence of Target, Shuffles or Copies
+        As from `make_controls`.
+
+    Returns
+    -------
+    list of dict
+        Name, source and hashes of each.
     """
     said = []
     for one in controls:

@@ -73,6 +73,7 @@ class Evidence:
     Attributes
     ----------
     area : str
+        Name of the area that it is a control of.
     kind : {"committed", "best layer"}
         Which similarity is compared.
     winner : Comparison
@@ -118,6 +119,7 @@ def weigh_evidence(
     Parameters
     ----------
     winner : Measurement
+        What the winner showed.
     candidates : sequence of Measurement
         All that were measured at the rung, the winner among them.
     rung : int, optional

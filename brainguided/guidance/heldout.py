@@ -88,7 +88,9 @@ def hold_out(
     Returns
     -------
     guiding : Teacher
+        What candidates are rewarded by.
     heldout : HeldOut
+        As from `hold_out`.
 
     Raises
     ------
@@ -132,7 +134,9 @@ def score_heldout(
     Parameters
     ----------
     network : torch.nn.Module
+        Maps images to an output.
     heldout : HeldOut
+        As from `hold_out`.
     similarity : mapping of area to mapping of layer to (float or None)
         To the guiding teacher: it alone chooses the layer of each area.
     layers, preprocessing : optional
@@ -162,6 +166,7 @@ def select_conditions(target: Target, kept: np.ndarray) -> Target:
     Parameters
     ----------
     target : Target
+        With its recording.
     kept : ndarray of bool (condition,)
     """
     index, names = condition_index(target.stimuli["image"], target.by)

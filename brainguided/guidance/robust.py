@@ -28,7 +28,7 @@ class Term:
 
 @dataclass(frozen=True)
 class RobustReward:
-    """z(P) plus committed similarities, standardised, as far as they are no chance.
+    """Reward of z(P) plus committed similarities, standardised, as far as they are no chance.
 
     ``z(P) + sum w max(0, 1 - v0/v) z(committed)`` over areas and rungs. v is the variance of the
     committed similarity over candidates and v0 the mean of the same variance over shuffles of the

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scipy.stats import binom
-
 _SURE = 0.05  # of guessing being as good, below which an accuracy is above chance
 
 
@@ -49,6 +47,8 @@ def say_accuracy(accuracy: float | None, config: Mapping[str, Any] | None) -> st
     chance = find_chance(config)
     if chance is None:
         return f"{accuracy:.4f}"
+    from scipy.stats import binom  # of which the command line's help has no need
+
     n = _find_images(config).get("validation")
     poor = type(n) is int and binom.sf(round(accuracy * n) - 1, n, chance) > _SURE
     return f"{accuracy:.4f} (chance {chance:.3g}{': no better than guessing' if poor else ''})"

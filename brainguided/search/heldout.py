@@ -40,6 +40,7 @@ def compare_heldout(
     Returns
     -------
     dict of candidate to dict of target to (float or None)
+        None where a layer has no similarity.
 
     Raises
     ------
