@@ -194,8 +194,8 @@ class Measurement:
             "performance", "cross_entropy", "loss_sum" (of the training losses until then),
             "TG", "committed TG", a target ("V4": its best layer), "committed V4", "heldout V4";
             each at the last rung, or with "@50" at that of step 50. "V4@layer3", "V4@layer3@50"
-            is a layer fixed in advance. A statistic, as "parameters", has no rung; before it
-            "log_" takes its natural logarithm.
+            is a layer fixed in advance. A statistic, as "parameters", has no rung; a prefix
+            ``log_`` takes its natural logarithm.
 
         Raises
         ------
