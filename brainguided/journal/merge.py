@@ -43,7 +43,8 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
     FileNotFoundError
         A folder has no journal.
     JournalError
-        The tasks differ, so rewards cannot be compared; two runs are the same search; or `out`
+        The tasks differ, or each run standardises its reward by its own first candidates
+        (`RobustReward`), so rewards cannot be compared; two runs are the same search; or `out`
         holds a run already.
     ValueError
         Fewer than two runs.
@@ -113,6 +114,12 @@ def _refuse_unlike(folders: Sequence[Path], configs: Sequence[dict[str, Any]]) -
         differences = find_differences(configs[0]["task"], config["task"], where)
         if differences:
             problems.append(f"\n{folder} has another task:" + "".join(differences))
+        if first := (config["task"].get("reward") or {}).get("first"):
+            problems.append(
+                f"\n{folder} standardises its reward by its own first {first} candidates, so its "
+                "rewards are on a scale of their own; compare the runs one by one with a reward "
+                "that is the same in each, e.g. report --reward 'P+committed TG'"
+            )
         for other, known in zip(folders[:k], configs[:k], strict=True):
             if not find_differences(known, config, ("", "")):
                 problems.append(f"\n{folder} is the same search as {other}, with the same seed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import fake_task
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from fake_task import FakeTask, few
 from brainguided.__main__ import main
 from brainguided.controllers import LocalSearch, RandomSearch
 from brainguided.engines.local import local_pool
+from brainguided.guidance.rewards import RobustReward
 from brainguided.journal import merge
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.merge import merge_runs
@@ -98,6 +101,24 @@ def test_what_cannot_be_merged_is_refused(tmp_path, capsys):
         merge_runs([tmp_path / "all", tmp_path / "a"], tmp_path / "more")
     with pytest.raises(JournalError, match="belongs to another search"):
         search(tmp_path / "all", 0, candidates=40)
+
+
+@dataclass(frozen=True)
+class RobustTask(FakeTask):
+    def describe(self):
+        return {**super().describe(), "reward": RobustReward().describe()}
+
+
+def test_runs_that_standardise_their_rewards_each_by_itself_are_refused(tmp_path):
+    for seed in (0, 1):
+        run_search(
+            RandomSearch(small_space(3), seed=seed), RobustTask(), candidates=3,
+            out=tmp_path / str(seed), evaluate=fake_task.evaluate,
+        )  # fmt: skip
+    said = r"(?s)/0 standardises its reward by its own first 24 .*/1 standardises .*--reward 'P\+"
+    with pytest.raises(JournalError, match=said):
+        merge_runs([tmp_path / "0", tmp_path / "1"], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
 
 
 def test_the_report_reads_a_merged_run(tmp_path):
