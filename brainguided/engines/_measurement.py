@@ -170,7 +170,6 @@ class _Checker:
                     }
                     for area, known in self._items(f"{name}: shuffles", rung.shuffles)
                 },
-                self._numbers(f"{name}: heldout", rung.heldout),
                 self.number(f"{name}: guidance", rung.guidance),
             )
             for rung in rungs

@@ -199,7 +199,7 @@ def read_value(measurement: Measurement, name: str) -> float:
     value = measurement.value(name)
     if value is not None:
         return value
-    base = name.removeprefix("committed ").removeprefix("heldout ")
+    base = name.removeprefix("committed ")
     if any(base == target or base.startswith(f"{target}@") for target in measurement.targets):
         return 0.0
     raise ValueError(f"{name} of the candidate is undefined, so it has no reward.")

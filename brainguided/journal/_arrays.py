@@ -20,7 +20,6 @@ _NAMES = {
     "committed": "similarity of layers chosen on other conditions",
     "shuffled": "similarity of the best layer to a shuffled target",
     "shuffled_committed": "committed similarity to a shuffled target",
-    "heldout": "similarity that no reward uses",
     "statistics": "statistics of the candidates",
 }
 _RUNG = ("candidate", "rung")
@@ -34,7 +33,6 @@ class Axes:
         self._layers: set[str] = set()
         self._targets: dict[str, bool] = {}  # whether it is an area
         self._statistics: dict[str, None] = {}
-        self._heldout: dict[str, None] = {}
         self._shuffles = 0
 
     def add(self, measurement: Measurement) -> None:
@@ -42,7 +40,6 @@ class Axes:
         self._statistics |= dict.fromkeys(measurement.statistics)
         for rung in measurement.rungs:
             self._steps.add(rung.step)
-            self._heldout |= dict.fromkeys(rung.heldout)
             for target, layers in rung.similarity.items():
                 self._targets.setdefault(target, target in measurement.areas)
                 self._layers.update(layers)
@@ -53,23 +50,20 @@ class Axes:
         """Return the coordinates: areas come before controls, layers in their natural order."""
         targets = sorted(self._targets, key=lambda target: not self._targets[target])
         kinds = ["area" if self._targets[target] else "control" for target in targets]
-        coords: dict[str, Any] = {
+        return {
             "rung": ("rung", whole(sorted(self._steps)), {"long_name": "training steps"}),
             "layer": np.array(sorted(self._layers, key=_natural), dtype=str),
             "target": np.array(targets, dtype=str),
             "kind": ("target", np.array(kinds, dtype=str)),
             "statistic": np.array(list(self._statistics), dtype=str),
         }
-        if self._heldout:
-            coords["heldout_target"] = np.array(list(self._heldout), dtype=str)
-        return coords
 
     def fill(self, n: int, measurements: Iterable[Measurement]) -> dict[str, Variable]:
         """Return the arrays of `n` measurements: dims, values and attributes of each."""
         coords = self.to_coords()
         rungs = _index(coords["rung"][1].tolist())
         layers, targets = _index(coords["layer"].tolist()), _index(coords["target"].tolist())
-        statistics, heldout = _index(self._statistics), _index(self._heldout)
+        statistics = _index(self._statistics)
         dims: dict[str, tuple[str, ...]] = {
             "performance": _RUNG,
             "guidance": _RUNG,
@@ -80,12 +74,9 @@ class Axes:
         }
         if self._shuffles:
             dims |= dict.fromkeys(("shuffled", "shuffled_committed"), (*_RUNG, "target", "shuffle"))
-        if heldout:
-            dims["heldout"] = (*_RUNG, "heldout_target")
         sizes = {
             "candidate": n, "rung": len(rungs), "layer": len(layers), "target": len(targets),
             "statistic": len(statistics), "shuffle": self._shuffles,
-            "heldout_target": len(heldout),
         }  # fmt: skip
         arrays = {
             # Shuffles are many, and kept with 6 decimals
@@ -101,8 +92,6 @@ class Axes:
                 arrays["guidance"][at] = _float(measurement.guidance(rung.step))
                 arrays["cross_entropy"][at] = _float(rung.cross_entropy)
                 _fill_targets(arrays, at, rung, layers, targets)
-                for name, value in rung.heldout.items():
-                    arrays["heldout"][(*at, heldout[name])] = _float(value)
         return {
             name: (of, arrays[name], {"long_name": _NAMES[name], "units": _unit(name)})
             for name, of in dims.items()

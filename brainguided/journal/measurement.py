@@ -35,8 +35,6 @@ class Rung:
         other, both ways, averaged over random halves.
     shuffles : mapping of area to mapping of {"best", "committed"} to sequence of (float or None)
         The same two numbers for copies of the area whose conditions were permuted.
-    heldout : mapping of str to (float or None)
-        Similarities that no reward may use.
     guidance : float or None
         TG where it was recorded without the similarities it is made of, as at the checkpoints
         of journals before format 4; else None.
@@ -49,7 +47,6 @@ class Rung:
     similarity: Mapping[str, Values] = field(default_factory=dict)
     committed: Values = field(default_factory=dict)
     shuffles: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
-    heldout: Values = field(default_factory=dict)
     guidance: float | None = None
 
     def best(self, target: str) -> tuple[str, float] | None:
@@ -192,7 +189,7 @@ class Measurement:
         ----------
         name : str
             "performance", "cross_entropy", "loss_sum" (of the training losses until then),
-            "TG", "committed TG", a target ("V4": its best layer), "committed V4", "heldout V4";
+            "TG", "committed TG", a target ("V4": its best layer), "committed V4";
             each at the last rung, or with "@50" at that of step 50. "V4@layer3", "V4@layer3@50"
             is a layer fixed in advance. A statistic, as "parameters", has no rung; a prefix
             ``log_`` takes its natural logarithm.
@@ -290,9 +287,7 @@ class Measurement:
         for target in sorted(last.similarity, key=len, reverse=True):  # "V4" begins "V4@a" too
             yield target, self._reader_of(target)
         for target in last.committed:
-            yield f"committed {target}", at(partial(_get, "committed", target))
-        for target in last.heldout:
-            yield f"heldout {target}", at(partial(_get, "heldout", target))
+            yield f"committed {target}", at(partial(_get, target))
 
     def _reader_of(self, target: str) -> Callable[..., Any]:
         """Return what reads the similarity to a target: of the best layer, or of a given one."""
@@ -316,9 +311,8 @@ _NOTHING: Any = object()
 _NUMBERS = ("step", "performance", "cross_entropy", "examples")
 
 
-def _get(name: str, target: str, rung: Rung) -> float | None:
-    found: float | None = getattr(rung, name).get(target)
-    return found
+def _get(target: str, rung: Rung) -> float | None:
+    return rung.committed.get(target)
 
 
 def _mean_over(areas: Sequence[str], read: Callable[[str], float]) -> float | None:
@@ -357,7 +351,6 @@ def _pack_rung(rung: Rung, areas: Sequence[str], layers: list[str]) -> dict[str,
         for target, value in rung.committed.items()
     }
     packed["shuffles"] = _round(rung.shuffles)
-    packed["heldout"] = dict(rung.heldout)
     if rung.guidance is not None:
         packed["guidance"] = rung.guidance
     return packed

@@ -132,7 +132,7 @@ def _read(pool: Pool, name: str, everywhere: bool) -> np.ndarray:
 
 
 def _is_similarity(one: Measurement, name: str) -> bool:
-    base = name.removeprefix("committed ").removeprefix("heldout ")
+    base = name.removeprefix("committed ")
     return base in one.targets or base == GUIDANCE
 
 

@@ -147,9 +147,8 @@ def _list_rung(rung: Rung, at: str) -> Iterator[tuple[str, float | None]]:
     for target, layers in rung.similarity.items():
         for layer, value in layers.items():
             yield f"{target}@{layer}{at}", value
-    for name, values in (("committed", rung.committed), ("heldout", rung.heldout)):
-        for target, value in values.items():
-            yield f"{name} {target}{at}", value
+    for target, value in rung.committed.items():
+        yield f"committed {target}{at}", value
     for area, kinds in rung.shuffles.items():
         for kind, drawn in kinds.items():
             for number, value in enumerate(drawn):

@@ -24,7 +24,6 @@ def made() -> Measurement:
         similarity={"V4": LAYERS, "V4:pixels": LAYERS, "IT": dict.fromkeys(LAYERS)},
         committed={"V4": 0.25, "V4:pixels": 1 / 3, "IT": None},
         shuffles={"V4": {"best": [0.01, None], "committed": [1 / 3, 0.0]}},
-        heldout={"IT": 0.2},
     )
     return Measurement(
         ("V4", "IT"),
@@ -55,7 +54,6 @@ def made() -> Measurement:
         ("committed V4", 0.25),
         ("committed V4@0", 0.7),
         ("committed TG@0", 0.35),
-        ("heldout IT", 0.2),
         ("parameters", 1000.0),
         ("log_parameters", math.log(1000.0)),
         ("log_synflow", None),
@@ -66,7 +64,17 @@ def test_a_name_reads_its_number(name, value):
 
 
 @pytest.mark.parametrize(
-    "name", ["V1", "V4@25", "V4@layer9", "V4@layer1@25", "performance@layer1", "log_depth", ""]
+    "name",
+    [
+        "V1",
+        "V4@25",
+        "V4@layer9",
+        "V4@layer1@25",
+        "performance@layer1",
+        "log_depth",
+        "heldout IT",
+        "",
+    ],
 )
 def test_an_unknown_name_lists_those_that_there_are(name):
     with pytest.raises(ValueError, match=r"parameters, synflow, performance.*\[0, 50\]"):
@@ -102,6 +110,13 @@ def test_a_measurement_comes_back_from_json_with_its_areas_exact():
     assert found.repeats[0].seed == 7
     again = Measurement.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again == found
+
+
+def test_journals_of_before_that_name_what_no_reward_uses_are_read():
+    data = made().to_dict()
+    before = {**data, "rungs": [{**rung, "heldout": {}} for rung in data["rungs"]]}
+    assert "heldout" not in data["rungs"][0]
+    assert Measurement.from_dict(before) == Measurement.from_dict(data)
 
 
 def test_similarities_of_areas_are_not_rounded_and_targets_may_differ_in_layers():
