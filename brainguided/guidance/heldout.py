@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from brainguided.guidance._control_parts import replace_vector
 from brainguided.guidance.scoring import Scorer, find_halved
 from brainguided.guidance.similarities import find_similarity
-from brainguided.guidance.target import Target
+from brainguided.guidance.target import Target, fingerprint
 from brainguided.guidance.teacher import Teacher, average_patterns
-from brainguided.rdms.compute import condition_index
+from brainguided.rdms.conditions import condition_index, stimulus_coords
 from neural_data.errors import format_names, raise_problems
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from brainguided.networks.layers import Layers
     from brainguided.networks.preprocessing import Preprocessing
+    from brainguided.rdms.units import Units
 
 Values = Mapping[str, float | None]
 
@@ -75,7 +78,8 @@ def hold_out(
         With its recordings, for animals and for similarities of responses.
     stimuli : float, optional
         Share of the conditions, 0 to 1; whole categories (or objects, of fewer than 6 categories)
-        are held out.
+        are held out, the same of all areas. Categories of one name, and those that share an image
+        (pixel for pixel), are held out together, also where areas were shown different stimuli.
     animals : sequence of str, optional
         Their sites are held out.
     areas : sequence of str, optional
@@ -99,12 +103,13 @@ def hold_out(
     """
     _check(teacher, stimuli, animals, areas, similarity)
     guiding, heldout, guides = [], [], {}
+    guided = _draw_conditions(tuple(teacher), stimuli, seed) if stimuli else {}
     for target in teacher:
         seen, unseen = target, target
         if animals:
             seen, unseen = _split_animals(target, animals)
         if stimuli:
-            kept = _draw_conditions(target, stimuli, seed)
+            kept = guided[target.area]
             seen, unseen = select_conditions(seen, kept), select_conditions(unseen, ~kept)
         name = f"{target.area}:heldout"
         if similarity is not None:
@@ -196,18 +201,59 @@ def select_conditions(target: Target, kept: np.ndarray) -> Target:
     )
 
 
-def _draw_conditions(target: Target, share: float, seed: int) -> np.ndarray:
-    """Return which conditions guide: bool (condition,)."""
-    units = find_halved(target)
-    number = round(share * units.number)
-    if not 2 <= number <= units.number - 2:
-        raise ValueError(
-            f"stimuli = {share} holds out {number} of {units.number} units ({units.name}) of "
-            f"{target.area}; 2 or more are needed on either side."
-        )
-    drawn = np.random.default_rng([seed, 27]).permutation(units.number)[:number]
-    kept: np.ndarray = ~np.isin(units.index, drawn)
+def _draw_conditions(targets: Sequence[Target], share: float, seed: int) -> dict[str, np.ndarray]:
+    """Return which conditions of each target guide: bool (condition,).
+
+    Groups of units are drawn, the share of those that are in the same targets: areas that were
+    shown other stimuli lose the same share each.
+    """
+    units = [find_halved(target) for target in targets]
+    groups = _join_units(targets, units)
+    number = 1 + max(int(group.max()) for group in groups)
+    shown = np.array([np.isin(np.arange(number), group) for group in groups])
+    generator = np.random.default_rng([seed, 27])
+    drawn: list[int] = []
+    patterns = list(map(tuple, shown.T.tolist()))
+    for pattern in dict.fromkeys(patterns):
+        alike = np.flatnonzero([own == pattern for own in patterns])
+        drawn += alike[generator.permutation(len(alike))[: round(share * len(alike))]].tolist()
+    problems, kept = [], {}
+    for target, own, group in zip(targets, units, groups, strict=True):
+        out = np.isin(group, drawn)
+        if not 2 <= out.sum() <= own.number - 2:
+            problems.append(
+                f"stimuli = {share} holds out {out.sum()} of {own.number} units ({own.name}) of "
+                f"{target.area}; 2 or more are needed on either side. The units of all areas are "
+                f"drawn as {number} groups that share no image or name: take another share or "
+                "seed, or areas that were shown the same stimuli"
+            )
+        kept[target.area] = ~out[own.index]
+    raise_problems("These stimuli cannot be held out", problems, ValueError)
     return kept
+
+
+def _join_units(targets: Sequence[Target], units: Sequence[Units]) -> list[np.ndarray]:
+    """Return the group of each unit of each target: units with a common image or name are one."""
+    names = {own.name for own in units} & {"category", "object_name"}
+    starts = np.cumsum([0, *(own.number for own in units)])
+    places: dict[tuple[str, str], int] = {}
+    links: set[tuple[int, int]] = set()
+    for target, own, start in zip(targets, units, starts.tolist(), strict=False):
+        index, _ = condition_index(target.stimuli["image"], target.by)
+        coords = stimulus_coords(target.stimuli)
+        marks = [("image", list(map(fingerprint, target.stimuli["image"].values)))]
+        marks += [(n, coords[n].astype(str).tolist()) for n in sorted(names & coords.keys())]
+        for name, values in marks:
+            for unit, value in zip(own.index[index].tolist(), values, strict=True):
+                place = places.setdefault((name, value), int(starts[-1]) + len(places))
+                links.add((start + unit, place))
+    rows, columns = np.array(sorted(links)).T
+    size = int(starts[-1]) + len(places)
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
+    _, label = connected_components(graph, directed=False)
+    first = list(dict.fromkeys(label[: starts[-1]].tolist()))
+    found = np.array([first.index(one) for one in label[: starts[-1]].tolist()])
+    return np.split(found, starts[1:-1])
 
 
 def _split_animals(target: Target, animals: Sequence[str]) -> tuple[Target, Target]:

@@ -1,12 +1,14 @@
 """What is held out shares nothing with what guides."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from brainguided import ConvLayer, PlainArchitecture, Teacher, compute_similarity
+from brainguided.guidance._control_parts import replace_vector
 from brainguided.guidance.heldout import hold_out, score_heldout, select_conditions
 from brainguided.networks.build import build_network
 from brainguided.rdms.compute import compute_rdms
@@ -49,6 +51,75 @@ def test_no_category_is_on_both_sides_and_none_is_lost(teacher) -> None:
     everything = set(teacher.targets[1].conditions)
     parts = [set(t.targets[1].conditions) for t in (guiding, heldout.teacher)]
     assert parts[0] | parts[1] == everything
+
+
+def images_of(teacher) -> set[bytes]:
+    return {image.tobytes() for target in teacher for image in target.stimuli["image"].values}
+
+
+@pytest.fixture(scope="module")
+def unequal(teacher) -> Teacher:
+    """V4 with all 8 categories, IT without the third."""
+    v4, it = teacher.targets
+    categories = dict(
+        zip(it.stimuli[it.by].values.tolist(), it.stimuli["category"].values.tolist(), strict=True)
+    )
+    third = list(dict.fromkeys(categories.values()))[2]
+    kept = np.array([categories[name] != third for name in it.conditions])
+    return Teacher((v4, select_conditions(it, kept)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("relabel", [False, True])
+def test_areas_of_unequal_stimuli_hold_out_the_same(unequal, seed, relabel) -> None:
+    """No image of any held-out target guides in any area, known by its category or its pixels."""
+    v4, it = unequal.targets
+    if relabel:
+        coords = {c: ("stimulus", np.char.add("x", it.stimuli[c].values.astype(str)))
+                  for c in ("category", "object_name")}  # fmt: skip
+        recoded = {c: [f"x{v}" for v in it.rdm.pattern_descriptors[c]] for c in coords}
+        rdm = replace_vector(
+            it, it.rdm.dissimilarities[0],
+            conditions=it.rdm.pattern_descriptors | recoded,
+        )  # fmt: skip
+        it = replace(it, stimuli=it.stimuli.assign_coords(coords), rdm=rdm, recording=None)
+    guiding, heldout = hold_out(Teacher((v4, it)), stimuli=0.25, seed=seed)
+    assert not images_of(guiding) & images_of(heldout.teacher)
+    assert images_of(guiding) | images_of(heldout.teacher) == images_of(unequal)
+
+
+def test_categories_of_one_name_are_held_out_together_whatever_the_images(unequal) -> None:
+    v4, it = unequal.targets
+    other = it.stimuli.assign(image=255 - it.stimuli["image"])
+    guiding, heldout = hold_out(Teacher((v4, replace(it, stimuli=other))), stimuli=0.25)
+    sides = [
+        {c for t in side for c in t.stimuli["category"].values.tolist()}
+        for side in (guiding, heldout.teacher)
+    ]
+    assert not sides[0] & sides[1]
+
+
+def test_areas_without_common_stimuli_lose_the_same_share_each(teacher) -> None:
+    v4, it = teacher.targets
+    fine = [np.unique(v4.stimuli["category"].values)[k::2] for k in (0, 1)]
+    parts = [
+        select_conditions(t, np.isin(t.rdm.pattern_descriptors["category"], own))
+        for t, own in zip((v4, it), fine, strict=True)
+    ]
+    guiding, heldout = hold_out(Teacher(tuple(parts)), stimuli=0.25)
+    assert [t.rdm.n_cond for t in heldout.teacher] == [p.rdm.n_cond // 4 for p in parts]
+    assert not images_of(guiding) & images_of(heldout.teacher)
+
+
+def test_stimuli_that_hang_together_cannot_be_divided(teacher) -> None:
+    """One image in all categories of V4: nothing of it can be new."""
+    v4, it = teacher.targets
+    image = v4.stimuli["image"].copy()
+    image[:] = image[0]
+    with pytest.raises(ValueError, match="drawn as 1 groups") as caught:
+        hold_out(Teacher((replace(v4, stimuli=v4.stimuli.assign(image=image)), it)), stimuli=0.25)
+    for area in ("of V4", "of IT"):
+        assert area in str(caught.value)
 
 
 def test_selected_conditions_have_the_rdm_of_their_recording(teacher) -> None:
