@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 
 from brainguided.architectures import Architecture
+from brainguided.candidates._expected import check_measured, expect_measurement
 from brainguided.candidates.images import ImageSet
 from brainguided.candidates.rivals import check_rivals, compute_statistics
 from brainguided.candidates.rungs import is_below, keep_losses, train_and_measure
@@ -52,7 +53,8 @@ class Task:
         Settings of the short training.
     reward : Reward
         What a measurement earns: ``P + alpha * TG`` with alpha 1, as in all searches of Bashivan
-        et al. (2019), or any function of a `Measurement` with a ``describe()``.
+        et al. (2019), or any function of a `Measurement` with a ``describe()``. It is tried on
+        made-up numbers first: one that asks for what will not be measured is refused.
     batch_norm : {"recomputed", "running"}
         Statistics of batch normalisation with which a candidate is measured: those of the same
         512 training images at every rung, the untrained one included, or the running averages
@@ -90,6 +92,8 @@ class Task:
         object.__setattr__(self, "_recorded", self.teacher)
         if self.teacher is not None:
             object.__setattr__(self, "teacher", self.teacher.without_recordings())
+        expected = expect_measurement(self)
+        check_measured(self.reward, expected, at_rungs=self.keep is not None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what workers are sent: no recordings."""

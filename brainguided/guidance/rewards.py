@@ -19,6 +19,7 @@ from neural_data.errors import raise_problems
 
 __all__ = [
     "FunctionReward",
+    "NoNumberError",
     "PaperReward",
     "Reward",
     "RobustReward",
@@ -133,6 +134,10 @@ class WeightedReward:
         return {"preset": "weighted", "terms": terms}
 
 
+class NoNumberError(TypeError):
+    """A function returned something else than a number."""
+
+
 @dataclass(frozen=True)
 class FunctionReward:
     """A function of one's own, from a file.
@@ -164,7 +169,7 @@ class FunctionReward:
         """Return what the function returns."""
         value = self._load()(measurement)
         if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-            raise TypeError(
+            raise NoNumberError(
                 f"{self.name} of {self.file} returned {type(value).__name__}; expected a number."
             )
         return float(value)

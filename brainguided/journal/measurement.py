@@ -13,6 +13,10 @@ _LOSSES = "loss_sum"
 Values = Mapping[str, "float | None"]
 
 
+class NotMeasuredError(ValueError):
+    """A number or rung was asked for that is not among what was measured."""
+
+
 @dataclass(frozen=True)
 class Rung:
     """What a candidate showed after a number of training steps.
@@ -144,7 +148,7 @@ class Measurement:
         for rung in reversed(self.rungs):
             if step is None or rung.step == step:
                 return rung
-        raise ValueError(f"Nothing was measured at step {step}, only at {list(self.steps)}.")
+        raise NotMeasuredError(f"Nothing was measured at step {step}, only at {list(self.steps)}.")
 
     def up_to(self, step: int | None) -> Measurement:
         """Return what was known at a rung: the measurement as if training had ended there.
@@ -210,7 +214,7 @@ class Measurement:
                 found: float | None = read(*rest[1:].split("@")) if rest else read()
                 if found is not _NOTHING:
                     return found
-        raise ValueError(
+        raise NotMeasuredError(
             f"There is no {name!r} in what was measured; there are {', '.join(self.names())}, with "
             f"@STEP at the rungs {list(self.steps)}, and log_ before a statistic."
         )

@@ -120,6 +120,7 @@ def test_candidates_that_may_be_stopped_learn_at_a_constant_rate(tmp_path: Path)
 
 def test_a_reward_is_a_preset_or_a_function_of_the_users_own(tmp_path: Path) -> None:
     table = '[reward]\npreset = "weighted"\nterms = {performance = 1, "V4@2" = 0.5}\n'
+    table += '[[teacher]]\nsimulated = true\nareas = ["V4"]\nby = "object_name"\n'
     found = load_run(write(tmp_path, SMALL + table)).task
     assert found.reward == WeightedReward({"performance": 1, "V4@2": 0.5})
     assert found.describe()["reward"]["terms"] == {"performance": 1.0, "V4@2": 0.5}
@@ -172,6 +173,79 @@ def test_the_robust_reward_brings_the_shuffles_it_needs(tmp_path: Path) -> None:
     assert load_run(write(tmp_path, text)).task.reward == RobustReward({"IT@2": 0.5})
     with pytest.raises(RunFileError, match="no file of weights"):
         load_run(write(tmp_path, text.replace("weights.toml", "none.toml")))
+
+
+GUIDED = (
+    SMALL + "rungs = [0, 1]\n"
+    '[[teacher]]\nsimulated = true\nareas = ["V4", "IT"]\nby = "object_name"\n'
+)  # measured after 0, 1 and 2 steps
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ('[reward]\npreset = "paper"\nrung = 3\n', r"at step 3, only at \[0, 1, 2\]"),
+        (
+            '[reward]\npreset = "weighted"\nterms = {log_parametrs = -1, V1 = 1, "V4@3" = 1}\n',
+            r"no 'log_parametrs'.*there are .*parameters.*no 'V1'.*no 'V4@3'",
+        ),
+        (
+            '[reward]\npreset = "robust"\nweights = {"V4@3" = 1.0}\n',
+            r"weights name \['V4@3'\]; there are \['V4@0'",
+        ),
+        (
+            '[reward]\npreset = "robust"\n[[control]]\nkind = "shuffled"\nnumber = 5\n',
+            "5 shuffles of V4 were measured; .* at least 20",
+        ),
+        (
+            '[reward]\npreset = "robust"\n'
+            '[[control]]\nkind = "shuffled"\nnumber = 20\narea = "V4"\n',
+            "0 shuffles of IT were measured; .* at least 20",
+        ),
+    ],
+)
+def test_a_reward_of_what_will_not_be_measured_is_refused_at_once(tmp_path, tables, said) -> None:
+    with pytest.raises(ValueError, match="(?s)asks for what will not be measured.*" + said):
+        load_run(write(tmp_path, GUIDED + tables))
+
+
+def test_a_reward_may_name_layers_rungs_controls_and_rivals(tmp_path: Path) -> None:
+    terms = (
+        '[reward]\npreset = "weighted"\nterms = {"V4@layer7@1" = 1, "committed IT@0" = 1, '
+        '"IT:pixels" = -1, log_synflow = 1, "loss_sum@1" = 1, "TG@0" = 1}\n'
+        '[[control]]\nkind = "pixels"\n'
+    )
+    text = (GUIDED + terms).replace("rungs", 'rivals = ["synflow"]\nrungs')
+    assert "log_synflow" in load_run(write(tmp_path, text)).task.reward.terms
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("m.value('V4@3')", "no 'V4@3'"),
+        ("m.rung(7).performance", "at step 7"),
+        ("m.vale('V4')", "AttributeError: 'Measurement' object has no attribute 'vale'"),
+        ("performance", "NameError: name 'performance' is not defined"),
+        ("None", "score of mine.py returned NoneType; expected a number"),
+        ("m.value('V4@layer9') + m.similarity['V4']['layer9']", None),
+        ("1 / (m.value('V4') - m.value('IT'))", None),  # of the numbers, not of their names
+    ],
+)
+def test_a_function_is_refused_for_names_and_never_for_numbers(tmp_path, body, said) -> None:
+    (tmp_path / "mine.py").write_text(f"def score(m):\n    return {body}\n")
+    path = write(tmp_path, GUIDED + '[reward]\nfunction = "mine.py:score"\n')
+    if said is None:
+        assert load_run(path).task.reward.name == "score"
+    else:
+        with pytest.raises(ValueError, match=said):
+            load_run(path)
+
+
+def test_where_candidates_are_stopped_early_the_reward_is_asked_for_at_every_rung(tmp_path) -> None:
+    terms = '[reward]\npreset = "weighted"\nterms = {loss_sum = -1}\n'
+    load_run(write(tmp_path, GUIDED + terms))
+    with pytest.raises(ValueError, match="at step 0: loss_sum of the candidate is undefined"):
+        load_run(write(tmp_path, GUIDED.replace("rungs", "keep = 0.5\nrungs") + terms))
 
 
 def test_a_search_is_not_resumed_with_another_function(tmp_path: Path) -> None:
