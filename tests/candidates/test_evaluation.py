@@ -133,7 +133,7 @@ def test_a_candidate_too_large_for_memory_fails_with_its_reason(task, monkeypatc
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9e15")
 
     freed = []
-    monkeypatch.setattr("brainguided.candidates.evaluation.train_network", exhaust)
+    monkeypatch.setattr("brainguided.candidates.rungs.train_network", exhaust)
     monkeypatch.setattr("brainguided.candidates.evaluation.free_memory", freed.append)
     assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
     assert freed == ["cpu"]
@@ -149,7 +149,7 @@ def test_a_candidate_out_of_memory_leaves_nothing_behind(task, monkeypatch) -> N
     def count(_device) -> None:
         held.append(held[0]())
 
-    monkeypatch.setattr("brainguided.candidates.evaluation.train_network", exhaust)
+    monkeypatch.setattr("brainguided.candidates.rungs.train_network", exhaust)
     monkeypatch.setattr("brainguided.candidates.evaluation.free_memory", count)
     assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
     assert held[1] is None
