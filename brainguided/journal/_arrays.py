@@ -18,11 +18,14 @@ _NAMES = {
     "cross_entropy": "cross-entropy on the validation images",
     "similarity": "similarity of representations (RSA: Pearson r of RDMs)",
     "committed": "similarity of layers chosen on other conditions",
-    "shuffled": "similarity of the best layer to a shuffled target",
-    "shuffled_committed": "committed similarity to a shuffled target",
+    "shuffled": "similarity of the best layer to a shuffled area",
+    "shuffled_committed": "committed similarity to a shuffled area",
+    "copied": "similarity of the best layer to a noisy copy of a control",
+    "copied_committed": "committed similarity to a noisy copy of a control",
     "statistics": "statistics of the candidates",
 }
 _RUNG = ("candidate", "rung")
+_DRAWN = {"shuffled": "shuffle", "copied": "copy"}  # what was drawn several times, and its axis
 
 
 class Axes:
@@ -33,7 +36,8 @@ class Axes:
         self._layers: set[str] = set()
         self._targets: dict[str, bool] = {}  # whether it is an area
         self._statistics: dict[str, None] = {}
-        self._shuffles = 0
+        self._drawn: dict[str, dict[str, None]] = {kind: {} for kind in _DRAWN}
+        self._most = dict.fromkeys(_DRAWN, 0)
 
     def add(self, measurement: Measurement) -> None:
         """Take note of what one measurement holds."""
@@ -43,20 +47,26 @@ class Axes:
             for target, layers in rung.similarity.items():
                 self._targets.setdefault(target, target in measurement.areas)
                 self._layers.update(layers)
-            for known in rung.shuffles.values():
-                self._shuffles = max(self._shuffles, *(len(values) for values in known.values()))
+            for target, known in rung.shuffles.items():
+                kind = _kind_of_drawn(measurement, rung, target)
+                self._drawn[kind][target] = None
+                self._most[kind] = max(self._most[kind], *map(len, known.values()), 0)
 
     def to_coords(self) -> dict[str, Any]:
         """Return the coordinates: areas come before controls, layers in their natural order."""
         targets = sorted(self._targets, key=lambda target: not self._targets[target])
         kinds = ["area" if self._targets[target] else "control" for target in targets]
-        return {
+        coords: dict[str, Any] = {
             "rung": ("rung", whole(sorted(self._steps)), {"long_name": "training steps"}),
             "layer": np.array(sorted(self._layers, key=_natural), dtype=str),
             "target": np.array(targets, dtype=str),
             "kind": ("target", np.array(kinds, dtype=str)),
             "statistic": np.array(list(self._statistics), dtype=str),
         }
+        for kind, names in self._drawn.items():
+            if names:
+                coords[f"{kind}_target"] = np.array(list(names), dtype=str)
+        return coords
 
     def fill(self, n: int, measurements: Iterable[Measurement]) -> dict[str, Variable]:
         """Return the arrays of `n` measurements: dims, values and attributes of each."""
@@ -72,15 +82,21 @@ class Axes:
             "committed": (*_RUNG, "target"),
             "statistics": ("candidate", "statistic"),
         }
-        if self._shuffles:
-            dims |= dict.fromkeys(("shuffled", "shuffled_committed"), (*_RUNG, "target", "shuffle"))
+        for kind, axis in _DRAWN.items():
+            if self._drawn[kind]:
+                names = (kind, f"{kind}_committed")
+                dims |= dict.fromkeys(names, (*_RUNG, f"{kind}_target", axis))
         sizes = {
             "candidate": n, "rung": len(rungs), "layer": len(layers), "target": len(targets),
-            "statistic": len(statistics), "shuffle": self._shuffles,
+            "statistic": len(statistics),
+            **{f"{kind}_target": len(names) for kind, names in self._drawn.items()},
+            **{axis: self._most[kind] for kind, axis in _DRAWN.items()},
         }  # fmt: skip
+        many = set(_DRAWN.values())
+        drawn = {kind: _index(names) for kind, names in self._drawn.items()}
         arrays = {
-            # Shuffles are many, and kept with 6 decimals
-            name: np.full([sizes[d] for d in of], np.nan, "f4" if "shuffle" in of else "f8")
+            # Shuffles and copies are kept with 6 decimals
+            name: np.full([sizes[d] for d in of], np.nan, "f4" if of[-1] in many else "f8")
             for name, of in dims.items()
         }
         for row, measurement in enumerate(measurements):
@@ -92,6 +108,11 @@ class Axes:
                 arrays["guidance"][at] = _float(measurement.guidance(rung.step))
                 arrays["cross_entropy"][at] = _float(rung.cross_entropy)
                 _fill_targets(arrays, at, rung, layers, targets)
+                for target, known in rung.shuffles.items():
+                    kind = _kind_of_drawn(measurement, rung, target)
+                    for name, key in ((kind, "best"), (f"{kind}_committed", "committed")):
+                        found = floats(known.get(key, ()))
+                        arrays[name][at][drawn[kind][target], : len(found)] = found
         return {
             name: (of, arrays[name], {"long_name": _NAMES[name], "units": _unit(name)})
             for name, of in dims.items()
@@ -112,11 +133,12 @@ def _fill_targets(
     for target, value in rung.committed.items():
         if target in targets:
             arrays["committed"][(*at, targets[target])] = _float(value)
-    for target, known in rung.shuffles.items():
-        for name, of in (("shuffled", "best"), ("shuffled_committed", "committed")):
-            found = floats(known.get(of, ()))
-            if target in targets:
-                arrays[name][at][targets[target], : len(found)] = found
+
+
+def _kind_of_drawn(measurement: Measurement, rung: Rung, target: str) -> str:
+    """Return whether what stands among the shuffles are shuffles, or copies of a control."""
+    is_control = target in rung.similarity and target not in measurement.areas
+    return "copied" if is_control else "shuffled"
 
 
 def _unit(name: str) -> str:

@@ -51,14 +51,18 @@ def build_run(
         ``guidance``, ``cross_entropy`` (candidate, rung): P, TG and the loss on the validation
         images, in nats. ``similarity`` (candidate, rung, layer, target): NaN beyond the depth of
         a candidate and for dead layers; ``committed`` (candidate, rung, target): that of layers
-        chosen on other conditions; ``shuffled``, ``shuffled_committed`` (candidate, rung, target,
-        shuffle): the best layer's and the committed similarity to permuted copies of a target.
+        chosen on other conditions; ``shuffled``, ``shuffled_committed`` (candidate, rung,
+        shuffled_target, shuffle): the best layer's and the committed similarity to an area with
+        permuted conditions; ``copied``, ``copied_committed`` (candidate, rung, copied_target,
+        copy): the same to copies of a control with independent noise; each only where there are.
         ``statistics`` (candidate, statistic), e.g. "parameters". ``outcome``, ``reason``,
         ``architecture`` (JSON) (candidate); ``duplicate_of`` (candidate), -1 for none;
         ``n_parameters`` (candidate), -1 where unknown; ``seconds``, ``seed`` (candidate).
         Coordinates: ``rung``, the number of training steps; ``kind`` (target), "area" or
-        "control". ``attrs["config"]`` holds the settings as JSON, ``attrs["simulated"]`` is 1 if
-        the recordings were simulated.
+        "control"; ``shuffled_target``, the area, e.g. "V4", where all conditions were permuted, or
+        "V4:shuffled-within-category" where only those within categories were.
+        ``attrs["config"]`` holds the settings as JSON, ``attrs["simulated"]`` is 1 if the
+        recordings were simulated.
     """
     columns = _Columns()
     axes = Axes()
@@ -78,7 +82,8 @@ def build_run(
     arrays = axes.fill(n, (result.measurement for result in results))
     sources = "; ".join(dict.fromkeys(str(area.get("source", "")) for area in teacher))
     for name, (dims, values, attrs) in arrays.items():
-        run[name] = (dims, values, attrs | ({"source": sources} if "target" in dims else {}))
+        of_target = {"target", "shuffled_target", "copied_target"}.intersection(dims)
+        run[name] = (dims, values, attrs | ({"source": sources} if of_target else {}))
     return run
 
 

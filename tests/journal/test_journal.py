@@ -125,7 +125,8 @@ def test_the_run_is_a_dataset(tmp_path):
     with fill(tmp_path) as journal:
         run = journal.to_xarray()
     assert run.sizes == {
-        "candidate": 4, "rung": 2, "layer": 3, "target": 3, "statistic": 2, "shuffle": 2
+        "candidate": 4, "rung": 2, "layer": 3, "target": 3, "statistic": 2, "shuffle": 2,
+        "shuffled_target": 1,
     }  # fmt: skip
     assert run["layer"].values.tolist() == ["layer1", "layer2", "layer10"]
     assert run["target"].values.tolist() == ["V4", "IT", "V4:pixels"]
@@ -143,13 +144,44 @@ def test_the_run_is_a_dataset(tmp_path):
     assert float(similarity.sel(target="V4:pixels", layer="layer2", rung=5)) == 0.5
     assert np.isnan(run["similarity"].sel(target="IT", layer="layer2")).all()
     assert float(run["committed"].sel(candidate=0, rung=5, target="V4")) == 0.35
-    found = run["shuffled_committed"].sel(candidate=0, rung=5, target="V4")
+    found = run["shuffled_committed"].sel(candidate=0, rung=5, shuffled_target="V4")
     assert found.values.tolist() == pytest.approx([0.0, -0.1])
     assert float(run["statistics"].sel(candidate=0, statistic="depth")) == 2
     assert all({"units", "long_name"} <= set(run[name].attrs) for name in ("reward", "similarity"))
     assert run.attrs["simulated"] == 1
     assert run["similarity"].attrs["source"] == "a model"
     assert json.loads(run.attrs["config"]) == CONFIG
+
+
+def test_shuffles_within_categories_and_copies_of_a_control_have_their_own_names(tmp_path):
+    drawn = {
+        "V4": {"best": (0.1, 0.2), "committed": (0.3, None)},
+        "V4:shuffled-within-category": {"best": (0.4, 0.5, 0.6), "committed": (0.7, 0.8, 0.9)},
+        "V4:pixels": {"best": (0.15, 0.25), "committed": (0.35, 0.45)},
+    }
+    similarity = {"V4": {"a": 0.2}, "V4:pixels": {"a": 0.2}}
+    rung = Rung(5, similarity=similarity, shuffles=drawn)
+    plain = Rung(5, similarity=similarity)
+    results = [
+        attempt(0, reward=1.0, measurement=Measurement(("V4",), (rung,))),
+        attempt(1, reward=1.0, measurement=Measurement(("V4",), (plain,))),
+    ]
+    run = build_run(results, seconds={}, config={})
+    assert run["shuffled_target"].values.tolist() == ["V4", "V4:shuffled-within-category"]
+    assert run["copied_target"].values.tolist() == ["V4:pixels"]
+    assert run["shuffled"].dims == ("candidate", "rung", "shuffled_target", "shuffle")
+    assert run["copied"].sizes["copy"] == 2
+    for kind, axis in (("shuffled", "shuffle"), ("copied", "copy")):
+        for target in run[f"{kind}_target"].values.tolist():
+            for name, key in ((kind, "best"), (f"{kind}_committed", "committed")):
+                found = run[name].sel({f"{kind}_target": target, "rung": 5})
+                expected = np.array(drawn[target][key], dtype=float)
+                values = found.sel(candidate=0).dropna(axis).values
+                np.testing.assert_allclose(values, expected[np.isfinite(expected)], rtol=1e-6)
+                assert np.isnan(found.sel(candidate=1)).all()
+    assert sum(int(run[name].count()) for name in ("shuffled", "copied")) == 7
+    run.to_netcdf(tmp_path / "run.nc")
+    xr.testing.assert_equal(xr.load_dataset(tmp_path / "run.nc"), run)
 
 
 def test_simulated_images_do_not_make_a_recorded_teacher_simulated():
