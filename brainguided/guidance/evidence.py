@@ -45,8 +45,20 @@ class Comparison:
     @property
     def not_exceeded(self) -> tuple[str, ...]:
         """Names of controls that do as well or better, the best first."""
-        rest = [name for name, own in self.controls.items() if not self._exceeds(own)]
-        return tuple(sorted(rest, key=lambda name: -(self.controls[name] or 0.0)))
+        if self.value is None:
+            return ()
+        known = {name: own for name, own in self.controls.items() if own is not None}
+        rest = [name for name, own in known.items() if not self._exceeds(own)]
+        return tuple(sorted(rest, key=lambda name: -known[name]))
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """Names of controls whose number is not defined: of them nothing is known.
+
+        All controls, where that of the area is not defined.
+        """
+        undefined = (n for n, own in self.controls.items() if own is None or self.value is None)
+        return tuple(undefined)
 
     @property
     def share(self) -> float | None:
@@ -63,7 +75,7 @@ class Comparison:
         return self.share >= SHARE
 
     def _exceeds(self, other: float | None) -> bool:
-        return self.value is not None and (other is None or self.value > other + SAME)
+        return self.value is not None and other is not None and self.value > other + SAME
 
 
 @dataclass(frozen=True)
@@ -223,7 +235,7 @@ def _shorten(name: str) -> str:
 
 
 def _say(found: Comparison) -> str:
-    """Say what a number exceeds and what it does not."""
+    """Say what a number exceeds, what it does not, and what it could not be compared with."""
     above: list[str] = []
     below: list[str] = []
     if found.exceeds_shuffles is not None:
@@ -231,16 +243,14 @@ def _say(found: Comparison) -> str:
             f"95 % of {len(found.shuffles)} shuffles ({found.share:.0%})"
         )
     for names, said in ((found.exceeded, above), (found.not_exceeded, below)):
-        said += [f"{name}{_say_number(found.controls[name])}" for name in names]
-    if not above and not below:
-        return "was compared with no control"
+        said += [f"{name} ({found.controls[name]:.3f})" for name in names]
+    unknown = [f"{name} (undefined)" for name in found.not_compared]
+    if found.exceeds_shuffles is None and found.shuffles:
+        unknown.append(f"shuffles ({len(found.shuffles)} defined, {FEWEST_SHUFFLES} needed)")
     parts = [f"exceeds {_join(above, 'and')}"] if above else []
     parts += [f"does not exceed {_join(below, 'or')}"] if below else []
-    return ", but ".join(parts)
-
-
-def _say_number(value: float | None) -> str:
-    return " (undefined)" if value is None else f" ({value:.3f})"
+    parts += [f"could not be compared with {_join(unknown, 'or')}"] if unknown else []
+    return ", but ".join(parts) or "was compared with no control"
 
 
 def _join(parts: list[str], word: str) -> str:

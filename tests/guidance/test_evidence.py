@@ -12,7 +12,7 @@ from brainguided.guidance.controls import (
     make_controls,
     pixels_control,
 )
-from brainguided.guidance.evidence import weigh_evidence
+from brainguided.guidance.evidence import Comparison, Evidence, weigh_evidence
 from brainguided.guidance.scoring import Shuffles, find_halved
 from brainguided.guidance.target import Target
 from brainguided.journal.measurement import Measurement, Rung
@@ -123,3 +123,27 @@ def test_shuffles_within_categories_are_a_control_of_their_own() -> None:
     winner = Measurement(("IT",), (rung,))
     sentence = weigh_evidence(winner, [winner])["IT"].sentence
     assert sentence.endswith("does not exceed 95 % of shuffles within category (0.390).")
+
+
+def test_a_control_without_a_number_is_neither_exceeded_nor_not() -> None:
+    comparison = Comparison(0.3, {"pixels": None, "blocks": 0.1, "gabor": 0.5}, (0.1, 0.2))
+    assert comparison.exceeded == ("blocks",)
+    assert comparison.not_exceeded == ("gabor",)
+    assert comparison.not_compared == ("pixels",)
+    said = Evidence("IT", "committed", comparison, Comparison(None, {}), 1).sentence
+    assert said.endswith(
+        "exceeds blocks (0.100), but does not exceed gabor (0.500), but could not be compared "
+        "with pixels (undefined) or shuffles (2 defined, 20 needed)."
+    )
+    unknown = Comparison(None, {"pixels": 0.2, "blocks": None})
+    assert unknown.exceeded == unknown.not_exceeded == ()
+    assert unknown.not_compared == ("pixels", "blocks")
+
+
+def test_a_dead_control_is_said_not_to_have_been_compared() -> None:
+    similarity = {"IT": {"layer1": 0.3}, "IT:pixels": {"layer1": None}}
+    rung = Rung(5, performance=0.5, similarity=similarity, committed={"IT": 0.3, "IT:pixels": None})
+    winner = Measurement(("IT",), (rung,))
+    sentence = weigh_evidence(winner, [winner])["IT"].sentence
+    assert sentence.endswith("committed) could not be compared with pixels (undefined).")
+    assert "exceed" not in sentence
