@@ -213,7 +213,7 @@ class Evaluation:
             dims=("layer", "area"),
             coords={"layer": layers, "area": areas},
             name="similarity",
-            attrs={"long_name": "RDM similarity (Pearson r)"},
+            attrs={"long_name": "similarity of a layer to an area"},
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _NAMES = {
     "performance": "P: validation accuracy",
     "guidance": "TG: mean over areas of the best layer's similarity",
     "cross_entropy": "cross-entropy on the validation images",
-    "similarity": "similarity of representations (RSA: Pearson r of RDMs)",
+    "similarity": "similarity of a layer to a target",
     "committed": "similarity of layers chosen on other conditions",
     "shuffled": "similarity of the best layer to a shuffled area",
     "shuffled_committed": "committed similarity to a shuffled area",

@@ -264,6 +264,8 @@ def _say(value: float) -> str:
 
 
 def _say_method(attrs: dict[Any, Any]) -> str:
+    if "method" not in attrs and "long_name" in attrs:
+        return str(attrs["long_name"])
     return f"RDM similarity ({find_comparison(str(attrs.get('method', 'pearson'))).label})"
 
 

@@ -30,6 +30,7 @@ from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
 from brainguided.reports._rewarded import read_rewarded
+from brainguided.reports._similarity import find_methods, label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout, tabulate_targets
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.origin import is_simulated
@@ -40,10 +41,10 @@ _TOLERANCE = 0.02  # of Pearson r: the winner is trained again, perhaps on anoth
 _CAPTIONS = {
     "architecture.png": "Architecture of the winner.",
     "rdms.png": "RDMs of each area and of the winner's layers, as percentiles; the layer most "
-    "similar to the area (r: Pearson correlation of the RDMs) is framed.",
-    "correspondence.png": "RDM similarity (Pearson r) of the winner's layers to each area. The "
+    "similar to the area is framed. Numbers: {similarity}.",
+    "correspondence.png": "{similarity} of the winner's layers to each area. The "
     "best of many layers is biased upward: compare layers, not the maximum with zero.",
-    "search.png": "P (validation accuracy), TG (mean over areas of the best layer's RDM "
+    "search.png": "P (validation accuracy), TG (mean over areas of the best layer's "
     "similarity) and reward of every candidate; dotted the P of guessing.",
 }
 _STYLE = """
@@ -105,10 +106,10 @@ def write_report(out: str | os.PathLike[str], *, reward: str | Reward | None = N
         draw["architecture.png"] = lambda: _draw_architecture(winner)
     if winner is not None and winner.similarity:
         draw["correspondence.png"] = lambda: _draw_correspondence(
-            winner, bool(run.attrs["simulated"])
+            winner, bool(run.attrs["simulated"]), label_similarity(config)
         )
         try:
-            stored, problem = _load_winner_rdms(folder, winner)
+            stored, problem = _load_winner_rdms(folder, winner, find_methods(config))
         except (ValueError, OSError) as error:
             stored, problem = {}, f"The winner's RDMs are not shown: {error}"
         if problem:
@@ -146,7 +147,7 @@ def _draw_architecture(winner: Attempt) -> Figure:
     return figure
 
 
-def _draw_correspondence(winner: Attempt, simulated: bool) -> Figure:
+def _draw_correspondence(winner: Attempt, simulated: bool, label: str) -> Figure:
     similarity = winner.similarity
     layers = list(next(iter(similarity.values())))
     values = [[np.nan if (r := known.get(layer)) is None else r for known in similarity.values()]
@@ -155,14 +156,16 @@ def _draw_correspondence(winner: Attempt, simulated: bool) -> Figure:
         np.array(values, dtype=float),
         dims=("layer", "area"),
         coords={"layer": layers, "area": list(similarity)},
-        attrs={"long_name": "RDM similarity (Pearson r)", "simulated": int(simulated)},
+        attrs={"long_name": label, "simulated": int(simulated)},
     )
     figure = Figure(figsize=(COLUMN, 0.75 + 0.19 * len(layers)), layout="constrained")
     plot_correspondence(table, axes=figure.add_subplot())
     return figure
 
 
-def _load_winner_rdms(folder: Path, winner: Attempt) -> tuple[dict[str, xr.Dataset], str]:
+def _load_winner_rdms(
+    folder: Path, winner: Attempt, methods: dict[str, str]
+) -> tuple[dict[str, xr.Dataset], str]:
     """Return the RDMs of every area and of the layers, or why they cannot be shown."""
     stored = {}
     for path in sorted(folder.glob("winner_rdms_*.nc")):
@@ -175,6 +178,8 @@ def _load_winner_rdms(folder: Path, winner: Attempt) -> tuple[dict[str, xr.Datas
             "or was stopped), so they are not shown. Start the same search again to have them."
         )
     for area, similarity in winner.similarity.items():
+        if methods.get(area, "pearson") != "pearson":
+            continue  # saved RDMs do not tell what its similarities are
         found = _compare_with_teacher(stored[area])
         known = {layer: r for layer, r in similarity.items() if r is not None}
         if any(abs(found.get(layer, np.inf) - r) > _TOLERANCE for layer, r in known.items()):
@@ -217,7 +222,7 @@ def _draw_rdms(
             r = winner.similarity[area].get(name)
             text = name.replace(" (teacher)", ": the teacher")
             if r is not None:
-                text += f", r = {r:.2f}".replace("-", "\N{MINUS SIGN}")
+                text += f", {r:.2f}".replace("-", "\N{MINUS SIGN}")
             weight = "bold" if name == best else "normal"
             panel.set_title(text, fontsize=LABEL, pad=3, fontweight=weight)
             if name == best:
@@ -256,7 +261,9 @@ def _build_page(
         body.append(_table(["target", "best layer", "similarity", "committed"], rows))
     body += [f'<p class="note">{_plain(remark)}</p>' for remark in remarks]
     body += [
-        _show_figure(drawn[name], caption) for name, caption in _CAPTIONS.items() if name in drawn
+        _show_figure(drawn[name], caption.format(similarity=label_similarity(config)))
+        for name, caption in _CAPTIONS.items()
+        if name in drawn
     ]
     body += ["<h2>Data</h2>", _describe_data(config)]
     body.append("<h2>Settings</h2>")
@@ -321,7 +328,7 @@ def _describe_winner(winner: Attempt, config: dict[str, Any]) -> str:
         ["candidate", winner.candidate],
         ["reward", number(winner.reward)],
         ["P, validation accuracy", say_accuracy(winner.performance, config)],
-        ["TG, RDM similarity", number(winner.guidance)],
+        [f"TG, {label_similarity(config)}", number(winner.guidance)],
         ["trainable parameters", winner.n_parameters],
     ]
     earned += [[f"layer most like {area}", layer] for area, layer in winner.best_layers.items()]
@@ -342,7 +349,9 @@ def _describe_winner(winner: Attempt, config: dict[str, Any]) -> str:
         ]
         rows.append([name, *(_say(layer.get(key)) for key in settings), *shown])
     heads = [name.replace("_", " ") for name in settings]
-    return _table(["", ""], earned) + _table(["", *heads, *(f"r with {a}" for a in areas)], rows)
+    return _table(["", ""], earned) + _table(
+        ["", *heads, *(f"similarity to {a}" for a in areas)], rows
+    )
 
 
 def _flatten(value: Any, name: str = "") -> list[list[str]]:

@@ -9,6 +9,7 @@ from brainguided.guidance.rewards import Reward
 from brainguided.journal.chance import say_accuracy
 from brainguided.journal.exports import find_winner
 from brainguided.reports._rewarded import read_rewarded
+from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
 from neural_data.model.origin import is_simulated
 
@@ -44,9 +45,9 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
     if winner.guidance is not None:
         simulated = is_simulated(*((config.get("task") or {}).get("teacher") or []))
         kind = " of simulated areas" if simulated else ""
-        lines.append(f"  TG (RDM similarity{kind}) {winner.guidance:.4f}")
+        lines.append(f"  TG ({label_similarity(config)}{kind}) {winner.guidance:.4f}")
     for area, layer in winner.best_layers.items():
-        lines.append(f"  {area}: {layer}, r = {winner.similarity[area][layer]:.4f}")
+        lines.append(f"  {area}: {layer}, {winner.similarity[area][layer]:.4f}")
     lines += describe_evidence(winner, results)
     lines += describe_heldout(Path(out))
     return "\n".join(lines)

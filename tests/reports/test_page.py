@@ -17,6 +17,7 @@ from brainguided.__main__ import main
 from brainguided.controllers.random_search import RandomSearch
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.reports.page import write_report
+from brainguided.reports.summary import describe_winner
 from brainguided.search.orders import Batch, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import pnas_space, small_space
@@ -253,3 +254,23 @@ def test_a_figure_that_cannot_be_drawn_costs_itself_alone(
     page = written[-1].read_text(encoding="utf-8")
     said = "architecture.png could not be drawn (ZeroDivisionError: no layers \\x1b[2J&lt;b&gt;)"
     assert said in page
+
+
+def test_other_similarities_are_named_and_not_held_against_saved_rdms(run_folder, tmp_path) -> None:
+    class Other(Task):
+        def describe(self):
+            said = super().describe()
+            for one in said["teacher"]:
+                one["similarity"] = "cka"
+            return said
+
+    folder = tmp_path / "cka"
+    save_winner_rdms(folder, search(folder, Other()), shift=1)  # of other Pearson r
+    written = {path.name: path for path in write_report(folder)}
+    page = written["report.html"].read_text(encoding="utf-8")
+    assert "not those of candidate" not in page
+    assert "rdms.png" in written
+    assert "linear CKA (debiased) of the winner" in page
+    assert "Pearson" not in page
+    said = describe_winner(folder)
+    assert "TG (linear CKA (debiased) of simulated areas)" in said
