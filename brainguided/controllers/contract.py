@@ -383,7 +383,7 @@ class Controller(ABC):
         return None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
 def _shorten_key(architecture: Architecture) -> str:
     """Return what tells networks apart; what has converged proposes the same ones over and over."""
     return architecture.canonical_key[:20]

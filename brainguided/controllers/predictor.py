@@ -208,7 +208,7 @@ class PredictorSearch(Controller):
         self._begun, self._scales, self._fitted = own["begun"], own["scales"], own["fitted"]
 
 
-@lru_cache(maxsize=50_000)  # the same are considered again and again
+@lru_cache(maxsize=20_000)  # the same are considered again and again
 def _count(architecture: Architecture) -> np.ndarray:
     """Return the counts of the graph of an architecture: (count,)."""
     blueprint = architecture.to_blueprint(_N_CLASSES)

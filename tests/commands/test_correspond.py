@@ -307,7 +307,7 @@ def test_bad_settings_are_one_clear_error_and_leave_nothing(lab, tmp_path, capsy
     for more, message in (
         (("--layers", "conv9"), "no layers ['conv9']"),
         (("--method", "corr"), "it is one of 'pearson'"),
-        (("--method", "whitened cosine"), "set draws=0"),
+        (("--method", "whitened cosine"), "give --draws 0"),
     ):
         assert run(lab, *model, *more) == 1
         error = capsys.readouterr().err

@@ -39,6 +39,7 @@ from brainguided.controllers import (
     tpe,
 )
 from brainguided.engines.local import local_pool
+from brainguided.journal._rows import COLUMNS
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.search._state import SearchState
 from brainguided.search.orders import Batch, Completion, Schedule
@@ -95,7 +96,8 @@ def undisturbed(tmp_path_factory):
 
 def test_the_undisturbed_search_has_what_the_comparisons_are_about(undisturbed):
     found = rows(undisturbed / "few")
-    outcomes = {(row[5], row[-1] is not None) for row in found["evaluation"]}
+    copied = COLUMNS.index("duplicate_of")
+    outcomes = {(row[5], row[copied] is not None) for row in found["evaluation"]}
     assert {("done", False), ("done", True), ("failed", False)} <= outcomes
     assert len(found["event"]) == 14
     reasons = {row[6][:5] for row in rows(undisturbed / "many")["evaluation"]}
@@ -643,21 +645,6 @@ def test_failures_before_the_first_success_are_told_as_unknown(tmp_path):
     assert told == [[None, None], [None, None], [-3.0, -3.0], [-3.0, -3.0]]
 
 
-def test_a_search_begun_with_repetitions_goes_on_with_them(tmp_path):
-    """The journal, not the present defaults, says how a search was begun."""
-    search(tmp_path, 10, proposer=RandomSearch(few(), seed=3, unique=False))
-    file = sqlite3.connect(tmp_path / "journal.db")
-    (text,) = file.execute("SELECT config FROM search").fetchone()
-    config = json.loads(text)
-    del config["controller"]["unique"]
-    file.execute("UPDATE search SET config = ?", (json.dumps(config),))
-    file.commit()
-    file.executescript("DROP TABLE chain; DROP TABLE progress; PRAGMA user_version = 2")
-    file.close()
-    run = search(tmp_path, 20, proposer=RandomSearch(few(), seed=3))
-    assert (run["duplicate_of"].values >= 0).any()
-
-
 def test_a_search_ends_at_its_number_of_training_images_and_goes_on_with_more(tmp_path, caplog):
     """Also in the middle of a round of workers: what was asked for is told."""
 
@@ -775,14 +762,3 @@ def test_images_of_candidates_that_were_evaluated_again_count_at_once(tmp_path):
     with Journal.read(tmp_path) as journal:
         assert journal.n_examples > before
     assert run.sizes["candidate"] == 5
-
-
-def test_failures_of_a_journal_that_holds_no_corrections_stay(tmp_path):
-    search(tmp_path, 5, evaluate=fail_by_turns([1.0, None, 2.0, 3.0, 4.0]),
-           proposer=RandomSearch(small_space(3), seed=3))  # fmt: skip
-    with sqlite3.connect(tmp_path / "journal.db") as file:
-        file.executescript("DROP TABLE chain; DROP TABLE progress; PRAGMA user_version = 2")
-    file.close()
-    with pytest.raises(JournalError, match="cannot hold corrections"):
-        search(tmp_path, 5, proposer=RandomSearch(small_space(3), seed=3),
-               schedule=Schedule(Batch(5), retry_failed=True))  # fmt: skip

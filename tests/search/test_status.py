@@ -45,7 +45,7 @@ def test_the_status_says_p_of_the_best_candidate_beside_chance(tmp_path):
 
     run = run_search(controller(), Classes(), candidates=8, out=tmp_path, evaluate=evaluate)
     best = int(run["reward"].argmax("candidate"))
-    performance = float(run["performance"][best])
+    performance = float(run["performance"][best, -1])
     said = describe_status(tmp_path)
     assert f"candidate {best}, P {performance:.4f} (chance 0.25" in said
     assert "candidate 0" not in said or best == 0
