@@ -12,6 +12,7 @@ from brainguided.architectures import Architecture
 from brainguided.candidates.accuracy import compute_accuracy
 from brainguided.candidates.evaluation import Task, train_candidate
 from brainguided.candidates.retraining import Retraining
+from brainguided.candidates.rungs import settle_batch_norm
 from brainguided.candidates.training import (
     find_device_problem,
     on_device,
@@ -26,6 +27,9 @@ Weights = dict[str, np.ndarray]
 
 def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     """Train a candidate again, in whatever process.
+
+    A longer training takes the settings of the search but for the learning rate, which falls to 0
+    along a cosine. Batch normalisation has the statistics with which the search measured.
 
     Parameters
     ----------
@@ -55,11 +59,14 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     if job.validation:
         pictures = np.concatenate([pictures, images.validation_images])
         labels = np.concatenate([labels, images.validation_labels])
-    training = replace(task.training, steps=job.steps, rungs=())
+    # A constant learning rate makes rungs comparable, of which a long training has none
+    sgd = replace(task.training.sgd, schedule="cosine")
+    training = replace(task.training, steps=job.steps, rungs=(), sgd=sgd)
     with single_thread():
         network = build_network(architecture, n_classes=len(images.classes), seed=job.seed)
         with on_device(network, training.device):
             train_network(network, pictures, labels, training=training, seed=job.seed)
+            settle_batch_norm(network, task)
             if not job.validation:
                 performance = compute_accuracy(
                     network,

@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     from brainguided.candidates.evaluation import Task
 
 
+def settle_batch_norm(network: BlueprintNetwork, task: Task) -> None:
+    """Compute the statistics of batch normalisation anew, where the task says so.
+
+    Parameters
+    ----------
+    network : BlueprintNetwork
+        Changed in place.
+    task : Task
+        Its training images are passed.
+    """
+    if task.batch_norm == "recomputed":
+        recompute_batch_norm(
+            network,
+            task.images.train_images,
+            batch_size=task.training.batch_size,
+            precision=task.training.precision,
+        )
+
+
 def measure_rung(network: BlueprintNetwork, task: Task, step: int) -> Rung:
     """Return accuracy, loss and the similarity of every layer to every target.
 
@@ -41,13 +60,7 @@ def measure_rung(network: BlueprintNetwork, task: Task, step: int) -> Rung:
         If an output is NaN or infinite.
     """
     images, training = task.images, task.training
-    if task.batch_norm == "recomputed":
-        recompute_batch_norm(
-            network,
-            images.train_images,
-            batch_size=training.batch_size,
-            precision=training.precision,
-        )
+    settle_batch_norm(network, task)
     performance, cross_entropy = compute_performance(
         network,
         images.validation_images,

@@ -74,7 +74,8 @@ def run_finalists(
         Returns test images (image, y, x, channel) of uint8 and their labels, indices into the
         task's classes; called once, last.
     steps : int
-        SGD steps of the long training, with the other settings of the run.
+        SGD steps of the long training, with the other settings of the run; the learning rate falls
+        to 0 along a cosine, whatever the schedule of the search.
     top : int or Drawn
         Number of finalists; ``Drawn(100)`` draws as many without choosing by the reward, so that
         their accuracies can tell what predicts them.
@@ -126,7 +127,7 @@ def run_finalists(
         raise RuntimeError(f"No candidate of {out} succeeded; there are no finalists.")
     folder.mkdir(parents=True, exist_ok=True)
     with closing(take_lock(folder)):
-        _claim(folder, _describe(steps, chosen, top))
+        _claim(folder, _describe(steps, chosen, top, task))
         work = _Work(task, steps, folder, executor)
         finalists = _train_all(chosen, work, retry_failed)
         winner, test = _find_and_test_winner(finalists, work, load_test)
@@ -173,8 +174,12 @@ def _find_and_test_winner(
     return winner, test
 
 
-def _describe(steps: int, chosen: list[Attempt], top: int | Drawn) -> dict[str, Any]:
-    settings = {"steps": steps, "candidates": [result.candidate for result in chosen]}
+def _describe(steps: int, chosen: list[Attempt], top: int | Drawn, task: Task) -> dict[str, Any]:
+    settings: dict[str, Any] = {"steps": steps, "candidates": [one.candidate for one in chosen]}
+    if task.batch_norm == "recomputed":  # finalists of earlier versions had running averages
+        settings["batch_norm"] = task.batch_norm
+    if task.training.sgd.schedule != "cosine":  # and the schedule of the search
+        settings["schedule"] = "cosine"
     return {**settings, "random": asdict(top)} if isinstance(top, Drawn) else settings
 
 

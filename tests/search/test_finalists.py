@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,7 @@ import torch
 from simulated_card import SimulatedCard, on_card
 
 from brainguided.__main__ import main
-from brainguided.candidates.accuracy import compute_accuracy
+from brainguided.candidates.accuracy import compute_accuracy, recompute_batch_norm
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import (
     check_test_part,
@@ -28,7 +29,7 @@ from brainguided.candidates.images import (
 )
 from brainguided.candidates.retrained import train_again
 from brainguided.candidates.retraining import Retraining
-from brainguided.candidates.training import Training, train_network
+from brainguided.candidates.training import SGD, Training, train_network
 from brainguided.controllers import RandomSearch
 from brainguided.guidance.teacher import Teacher
 from brainguided.journal.attempts import Attempt
@@ -95,13 +96,40 @@ def test_the_best_are_trained_longer_and_the_best_of_them_on_validation_wins(run
         train_network(
             network, images.train_images, images.train_labels, training=training, seed=result.seed
         )
+        recompute_batch_norm(network, images.train_images, batch_size=32)
         found = compute_accuracy(network, images.validation_images, images.validation_labels)
         torch.set_num_threads(threads)
         assert found == pytest.approx(float(performance), abs=1e-9)
         saved = torch.load(run / "finalists" / f"finalist_{result.candidate}.pt", weights_only=True)
-        assert torch.equal(saved["classifier.weight"], network.classifier.weight)
+        for name, value in network.state_dict().items():
+            assert torch.equal(saved[name], value)
     top = int(np.argmax(record["performance"].values))
     assert record.attrs["winner"] == int(record["candidate"][top])
+
+
+def test_the_rate_of_a_long_training_falls_and_its_batch_norm_is_that_of_the_search(run):
+    with Journal.read(run) as journal:
+        result = journal.results()[0]
+    job = Retraining(0, result.architecture, result.seed, 4, validation=True)
+    task = make_task(False)
+    _, cosine = train_again(job, task)
+    constant = replace(task.training, sgd=SGD(schedule="constant"))
+    _, found = train_again(job, replace(task, training=constant))
+    assert all(np.array_equal(found[name], value) for name, value in cosine.items())
+    _, running = train_again(job, replace(task, batch_norm="running"))
+    differ = {name for name, value in cosine.items() if not np.array_equal(running[name], value)}
+    assert differ
+    assert all(re.search("running_(mean|var)|num_batches", name) for name in differ)
+
+
+def test_finalists_trained_by_other_conventions_are_not_gone_on_with(run, record, tmp_path):
+    settings = json.loads((run / "finalists" / "settings.json").read_text())
+    assert settings["batch_norm"] == "recomputed"
+    before = {name: value for name, value in settings.items() if name != "batch_norm"}
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "finalists" / "settings.json").write_text(json.dumps(before))
+    with pytest.raises(JournalError, match="finalists of other settings"):
+        run_finalists(tmp_path / "run", make_task(), read_test, steps=4, top=2)
 
 
 def test_finalists_trained_on_a_device_come_back_as_arrays_of_the_same_numbers(run, monkeypatch):
