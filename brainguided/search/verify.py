@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainguided.architectures import Architecture
-from brainguided.candidates.evaluation import Task, evaluate
+from brainguided.candidates.evaluation import Evaluation, Task, evaluate
+from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement, Rung
@@ -82,7 +83,9 @@ def verify_search(
     Returns
     -------
     list of Verified
-        One for each, by number. Rungs that a candidate did not reach are not compared.
+        One for each, by number. Rungs that a candidate did not reach are not compared, nor what
+        earlier formats did not record (the loss on the validation images), nor a reward that
+        depends on other candidates: standardised, or predicted where training was stopped.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def verify_search(
     if type(sample) is not int or sample < 1:
         raise ValueError(f"sample is {sample!r}; expected a whole number, at least 1.")
     with Journal.read(out) as journal:
-        config, results = journal.config or {}, journal.results()
+        config, results, is_earlier = journal.config or {}, journal.results(), journal.is_earlier
     refuse_other_task(config, task.describe(), out)
     done = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
     if not done:
@@ -107,7 +110,8 @@ def verify_search(
         result = done[k]
         _log.info("training candidate %d again, %d of %d", result.candidate, number, len(drawn))
         again = evaluate(Architecture.from_json(result.architecture), task, seed=result.seed)
-        recorded, found = dict(_list(result.measurement)), dict(_list(_store(again.measurement)))
+        recorded = _list_recorded(result, task, is_earlier)
+        found = _list_again(again)
         differences = [
             Difference(name, value, found.get(name))
             for name, value in recorded.items()
@@ -115,6 +119,32 @@ def verify_search(
         ]
         verified.append(Verified(result.candidate, len(recorded), tuple(differences)))
     return verified
+
+
+def _list_recorded(result: Attempt, task: Task, is_earlier: bool) -> dict[str, float | None]:
+    """Return every recorded number that depends on this candidate alone."""
+    recorded = dict(_list(result.measurement))
+    if is_earlier:
+        for rung in result.measurement.rungs:
+            del recorded[f"cross_entropy@{rung.step}"]
+            if rung.guidance is not None:
+                recorded[f"TG@{rung.step}"] = rung.guidance
+    if result.n_parameters is not None:
+        recorded["n_parameters"] = float(result.n_parameters)
+    if result.reason != STOPPED and not getattr(task.reward, "phase", 0):
+        recorded["reward"] = result.reward
+    return recorded
+
+
+def _list_again(again: Evaluation) -> dict[str, float | None]:
+    """Return every number of a candidate that was trained again."""
+    measurement = _store(again.measurement)
+    return {
+        **dict(_list(measurement)),
+        **{f"TG@{step}": measurement.guidance(step) for step in measurement.steps},
+        "n_parameters": float(again.n_parameters),
+        "reward": again.reward,
+    }
 
 
 def _store(measurement: Measurement) -> Measurement:

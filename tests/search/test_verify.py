@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pytest
 from brainguided import RandomSearch, Task, Teacher, Training, images_from_stimuli, run_search
 from brainguided.__main__ import main
 from brainguided.candidates.evaluation import evaluate
-from brainguided.journal.journal import JournalError
-from brainguided.search.verify import verify_search
+from brainguided.journal.journal import Journal, JournalError
+from brainguided.search.verify import _list_recorded, verify_search
+from brainguided.settings.run_file import load_run
 from brainguided.spaces import small_space
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.simulate import simulate_macaque
+
+EARLIER = Path(__file__).parents[1] / "earlier"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,40 @@ def test_one_altered_number_is_named_and_the_others_come_out_again(
     if wrong:
         (one,) = found[0].differences
         assert one.recorded - one.again == pytest.approx(wrong, rel=1e-3)  # type: ignore[operator]
+
+
+def test_another_reward_or_number_of_parameters_is_named(task: Task, tmp_path: Path) -> None:
+    def altered(architecture, task, *, seed):  # type: ignore[no-untyped-def]
+        found = evaluate(architecture, task, seed=seed)
+        return replace(found, reward=found.reward + 1, n_parameters=found.n_parameters + 1)
+
+    run_search(
+        RandomSearch(small_space(3), seed=1), task, candidates=2, out=tmp_path, evaluate=altered
+    )
+    (one,) = verify_search(tmp_path, task, sample=1)
+    assert {d.name: round(d.recorded - d.again, 6) for d in one.differences} == {  # type: ignore[operator]
+        "n_parameters": 1,
+        "reward": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "guidance"), [("run", {"TG@2"}), ("paper/run", {"TG@0", "TG@2", "TG@4"})]
+)
+def test_an_intact_run_of_an_earlier_format_comes_out_again(
+    name: str, guidance: set[str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(EARLIER, tmp_path / "earlier"))
+    file = folder / ("run.toml" if name == "run" else "paper/reinforce.toml")
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("[task]\n", '[task]\nbatch_norm = "running"\n'), encoding="utf-8")
+    task = load_run(file).task
+    (one,) = verify_search(folder / name, task, sample=1, tolerance=1e-3)
+    assert one.differences == ()
+    with Journal.read(folder / name) as journal:
+        recorded = _list_recorded(journal.results()[0], task, True)
+    assert guidance | {"reward", "n_parameters"} <= recorded.keys()
+    assert one.compared >= len(guidance) + 4
 
 
 def test_another_task_and_no_sample_are_refused(task: Task, tmp_path: Path) -> None:
