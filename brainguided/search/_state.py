@@ -114,15 +114,20 @@ class SearchState:
         self.examples = self.journal.n_examples - sum(waiting)
 
     def _resume_halving(self) -> None:
-        """Hear again all that was told, in its order."""
+        """Hear again all that was told, in its order, as it was told."""
         if self.halving is None:
             return
         for payload in self.journal.payloads("ask"):
             bars = tuple((int(step), float(bar)) for step, bar in payload.get("bars", ()))
             first = payload["first_candidate"]
             self._bars |= dict.fromkeys(range(first, first + len(payload["architectures"])), bars)
+        # Who failed when it was told and was evaluated again since never was heard of again
+        told_as: dict[int, Attempt] = {}
+        for attempt in self.journal.attempts():
+            if attempt.outcome != "lost":
+                told_as.setdefault(attempt.candidate, attempt)
         for candidate in self.journal.told():
-            result = self.journal.result(candidate)
+            result = told_as[candidate]
             if result.duplicate_of is None:
                 self.halving.hear(result, self._bars.pop(candidate, ()))
 

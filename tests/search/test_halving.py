@@ -66,6 +66,30 @@ def test_a_stopped_search_ends_with_the_same_journal(tmp_path, order):
     assert told == {result.candidate: result.reward for result in results}
 
 
+def test_a_resumed_search_hears_candidates_as_they_were_told_though_they_were_mended(tmp_path):
+    def broken(architecture, task, *, seed, bars=()):
+        if int(architecture.key[:8], 16) % 3 == 0:
+            raise OSError("the disk of the images is gone")
+        return evaluate(architecture, task, seed=seed, bars=bars)
+
+    def go_on(out, candidates, *, retry, evaluate=evaluate):
+        return run_search(
+            RegularizedEvolution(small_space(5), seed=2, population=8, sample=3),
+            HalvingTask(), candidates=candidates, out=out, evaluate=evaluate,
+            schedule=Schedule(Batch(6), retry_failed=retry),
+        )  # fmt: skip
+
+    for name in ("at_once", "resumed"):
+        go_on(tmp_path / name, 48, retry=False, evaluate=broken)
+    go_on(tmp_path / "at_once", 72, retry=True)
+    go_on(tmp_path / "resumed", 48, retry=True)
+    go_on(tmp_path / "resumed", 72, retry=False)
+    events, results = read(tmp_path / "at_once")
+    assert "correct" in [kind for kind, _ in events]
+    assert any(payload.get("bars") for _, payload in events)
+    assert read(tmp_path / "resumed") == (events, results)
+
+
 def test_bars_travel_with_jobs_to_a_pool_and_a_folder(tmp_path):
     search(tmp_path / "here")
     with local_pool(2) as pool:
