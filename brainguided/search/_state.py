@@ -265,7 +265,8 @@ class SearchState:
         texts = [proposal.to_json() for proposal in proposals]
         bars = () if self.halving is None else self.halving.find_bars()
         self.journal.record_ask(self.events, self.asked, texts, wanted=n, bars=bars)
-        self._bars |= dict.fromkeys(range(self.asked, self.asked + len(texts)), bars)
+        if bars:
+            self._bars |= dict.fromkeys(range(self.asked, self.asked + len(texts)), bars)
         self.events += 1
         jobs = []
         for proposal in proposals:
@@ -330,6 +331,7 @@ class SearchState:
         for candidate in group:
             del self.arrived[candidate]
             self._results.pop(candidate, None)
+            self._bars.pop(candidate, None)
         state = None
         if self.told - self._saved >= _SNAPSHOT:
             state, self._saved = self._save(), self.told
