@@ -95,6 +95,10 @@ class Evidence:
         None where there are fewer than 10 candidates.
     candidates : int
         That the correlation is over.
+    stopped : int
+        Candidates whose training ended before that rung: the correlation is over the others.
+    among : str
+        What these candidates are called.
     """
 
     area: str
@@ -102,6 +106,8 @@ class Evidence:
     winner: Comparison
     correlation: Comparison
     candidates: int
+    stopped: int = 0
+    among: str = "candidates"
 
     @property
     def sentence(self) -> str:
@@ -114,14 +120,24 @@ class Evidence:
         )
         if self.correlation.value is None:
             return said
+        over = f"{self.candidates} {self.among}"
+        if self.stopped:
+            over += (
+                f" ({self.stopped} more were stopped early: those left were selected by their "
+                "rewards, which biases the correlation)"
+            )
         return (
-            f"{said} Over {self.candidates} candidates the correlation of similarity with accuracy "
+            f"{said} Over {over} the correlation of similarity with accuracy "
             f"({self.correlation.value:.2f}) {_say(self.correlation)}."
         )
 
 
 def weigh_evidence(
-    winner: Measurement, candidates: Sequence[Measurement], *, rung: int | None = None
+    winner: Measurement,
+    candidates: Sequence[Measurement],
+    *,
+    rung: int | None = None,
+    among: str = "candidates",
 ) -> dict[str, Evidence]:
     """Compare the similarity to each area with that to its controls.
 
@@ -133,9 +149,13 @@ def weigh_evidence(
     winner : Measurement
         What the winner showed.
     candidates : sequence of Measurement
-        All that were measured at the rung, the winner among them.
+        All that were measured at the rung. Of a search that stops candidates early, those that
+        were to be trained to the end whatever their reward: over those that earned it the
+        correlation is biased, and the sentence says so where others were stopped.
     rung : int, optional
         The last by default.
+    among : str, optional
+        What the candidates are called in the sentence.
 
     Returns
     -------
@@ -149,6 +169,7 @@ def weigh_evidence(
     """
     shown = winner.rung(rung)
     rungs = [m.rung(shown.step) for m in candidates if shown.step in m.steps]
+    stopped = sum(bool(m.steps) and m.steps[-1] < shown.step for m in candidates)
     found = {}
     for area in winner.areas:
         committed = shown.committed.get(area) is not None
@@ -171,6 +192,8 @@ def weigh_evidence(
                 _correlate_shuffles(rungs, area, key, len(drawn)),
             ),
             len(rungs),
+            stopped,
+            among,
         )
     return found
 

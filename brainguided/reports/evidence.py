@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from brainguided.guidance.evidence import weigh_evidence
 from brainguided.journal.attempts import Attempt
+from brainguided.search._halving import Halving
 
 
-def describe_evidence(winner: Attempt | None, results: Sequence[Attempt]) -> list[str]:
-    """Return one sentence an area, where controls or shuffles were measured."""
+def describe_evidence(
+    winner: Attempt | None, results: Sequence[Attempt], config: Mapping[str, Any]
+) -> list[str]:
+    """Return one sentence an area, where controls or shuffles were measured.
+
+    Where a search stops candidates early, correlations are over those that it trains to the end
+    whatever their reward. In merged runs these are not known by their numbers any more.
+    """
     if winner is None or not winner.measurement.rungs:
         return []
-    pool = [r.measurement for r in results if r.outcome == "done" and r.duplicate_of is None]
-    found = weigh_evidence(winner.measurement, pool).values()
+    pool = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
+    among = "candidates"
+    if (config.get("task") or {}).get("keep") is not None and "merged" not in config:
+        pool = [r for r in pool if Halving.goes_on(r.candidate)]
+        among = "candidates that were trained to the end whatever their reward"
+    found = weigh_evidence(winner.measurement, [r.measurement for r in pool], among=among).values()
     return [one.sentence for one in found if one.winner.controls or one.winner.shuffles]
 
 

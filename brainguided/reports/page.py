@@ -254,7 +254,7 @@ def _build_page(
         body.append("<p>No candidate has succeeded so far, so there is no winner.</p>")
     else:
         body.append(_describe_winner(winner, config))
-    said = [*describe_evidence(winner, results), *describe_heldout(folder)]
+    said = [*describe_evidence(winner, results, config), *describe_heldout(folder)]
     body += ["<h3>Beside controls</h3>"] if said else []
     body += [f"<p>{_plain(sentence)}</p>" for sentence in said]
     if rows := tabulate_targets(winner):

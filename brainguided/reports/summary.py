@@ -48,6 +48,6 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
         lines.append(f"  TG ({label_similarity(config)}{kind}) {winner.guidance:.4f}")
     for area, layer in winner.best_layers.items():
         lines.append(f"  {area}: {layer}, {winner.similarity[area][layer]:.4f}")
-    lines += describe_evidence(winner, results)
+    lines += describe_evidence(winner, results, config)
     lines += describe_heldout(Path(out))
     return "\n".join(lines)

@@ -147,3 +147,12 @@ def test_a_dead_control_is_said_not_to_have_been_compared() -> None:
     sentence = weigh_evidence(winner, [winner])["IT"].sentence
     assert sentence.endswith("committed) could not be compared with pixels (undefined).")
     assert "exceed" not in sentence
+
+
+def test_a_correlation_over_those_not_stopped_is_said_to_be_biased(teacher) -> None:
+    candidates = search(teacher)
+    early = Measurement(("IT",), (Rung(10, performance=0.1, similarity={"IT": {"layer1": 0.0}}),))
+    found = weigh_evidence(candidates[-1], [*candidates, early, early])["IT"]
+    assert (found.candidates, found.stopped) == (16, 2)
+    assert "Over 16 candidates (2 more were stopped early: those left were" in found.sentence
+    assert "stopped" not in weigh_evidence(candidates[-1], candidates)["IT"].sentence

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from brainguided.__main__ import main
+from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement, Rung
-from brainguided.reports.evidence import tabulate_targets
+from brainguided.reports.evidence import describe_evidence, tabulate_targets
 from brainguided.settings.run_file import load_run
 from brainguided.settings.toml import RunFileError
 
@@ -91,3 +94,30 @@ def test_what_cannot_be_held_out_is_refused(tmp_path) -> None:
     file.write_text(RUN.replace("stimuli = 0.25", 'areas = ["IT"]'))
     with pytest.raises(RunFileError, match="none is left to guide"):
         load_run(file)
+
+
+def test_early_stopping_does_not_choose_whom_the_correlation_is_over() -> None:
+    """Accuracy and similarity are independent; their sum decides who is trained to the end."""
+    generator = np.random.default_rng(0)
+    results, free = [], []
+    for candidate in range(400):
+        performance, similarity = generator.random(2)
+        is_free = candidate < 24 or candidate % 10 == 0
+        goes_on = is_free or performance + similarity > 1.0
+        free += [(performance, similarity)] if is_free else []
+        values = {"IT": {"layer1": similarity}, "IT:pixels": {"layer1": 0.1}}
+        rungs = [Rung(step, performance=performance, similarity=values) for step in (10, 50)]
+        shown = Measurement(("IT",), tuple(rungs[: 2 if goes_on else 1]))
+        results.append(Attempt(candidate, 1, "", "", 0, "done", measurement=shown))
+    winner = results[0]
+    (kept,) = describe_evidence(winner, results, {"task": {"keep": 0.33}})
+    text = f"Over {len(free)} candidates that were trained to the end whatever their reward"
+    assert text in kept
+    assert _read_correlation(kept) == pytest.approx(spearmanr(free).statistic, abs=0.006)
+    (merged,) = describe_evidence(winner, results, {"task": {"keep": 0.33}, "merged": []})
+    assert "more were stopped early" in merged
+    assert _read_correlation(merged) < -0.3
+
+
+def _read_correlation(sentence: str) -> float:
+    return float(sentence.partition("similarity with accuracy (")[2].partition(")")[0])
