@@ -86,7 +86,8 @@ class RobustReward:
             raise ValueError(
                 f"{len(measurements)} of the first {PHASE} candidates succeeded; at least "
                 f"{_FEWEST} are needed to standardise the robust reward. Correct what makes them "
-                "fail."
+                "fail, then start the same search again and have them evaluated again too "
+                "(retry_failed, --retry-failed)."
             )
         frozen = {"performance": _standardise("performance", measurements, 1.0)}
         for name, weight in self._list_terms(measurements[0]).items():

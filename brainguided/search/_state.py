@@ -157,7 +157,10 @@ class SearchState:
         self.controller.correct([Architecture.from_json(text) for text in texts], rewards)
 
     def failed_jobs(self) -> list[Attempt]:
-        """Return the attempts to make of candidates that had failed when they were told."""
+        """Return the attempts to make of candidates that failed.
+
+        Of those not told yet only where the first phase cannot end without them.
+        """
         last: dict[int, Attempt] = {a.candidate: a for a in self.journal.attempts()}
         return [
             Attempt(
@@ -171,8 +174,13 @@ class SearchState:
             for attempt in last.values()
             if attempt.outcome != "done"
             and attempt.duplicate_of is None
-            and attempt.candidate not in self.open
+            and (attempt.candidate not in self.open or self._can_join_phase(attempt.candidate))
         ]
+
+    def _can_join_phase(self, candidate: int) -> bool:
+        """Return whether a candidate failed by which the reward would be standardised."""
+        result = self._results.get(candidate)
+        return self.first.is_open and result is not None and result.outcome == "failed"
 
     def correct_told(self) -> None:
         """Tell the controller of candidates that had failed and have a reward now."""
@@ -180,7 +188,7 @@ class SearchState:
             candidate
             for payload in self.journal.payloads("correct")
             for candidate in payload["candidates"]
-        }
+        } | self._mended_before_told()
         results = [self.journal.result(c) for c in self.journal.corrected() if c not in known]
         rewards = {r.candidate: r.reward for r in results if r.reward is not None}
         if not rewards:
@@ -202,6 +210,20 @@ class SearchState:
         self.events += 1
         for result in results:
             self._remember("done", result.reward)
+
+    def _mended_before_told(self) -> set[int]:
+        """Return the candidates of the first phase that were not told as failures."""
+        phase = range(self.first.size)
+        mended = {c for c in self.journal.corrected() if c in phase}
+        if not mended:
+            return set()
+        told = {
+            candidate: reward
+            for payload in self.journal.payloads("tell")
+            for candidate, reward in zip(payload["candidates"], payload["rewards"], strict=True)
+            if candidate in mended
+        }
+        return {c for c in mended if c in self.open or told[c] == self.journal.result(c).reward}
 
     def _tell(self, told: Sequence[Architecture], rewards: Sequence[float | None]) -> None:
         """Tell the controller, or let it begin with what was drawn at random before it."""

@@ -223,7 +223,7 @@ def _drive(
 
 
 def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
-    """Evaluate candidates again that had failed when they were told."""
+    """Evaluate candidates again that failed."""
     jobs = search.failed_jobs()
     if jobs and not search.journal.is_chained:
         raise JournalError(
@@ -241,9 +241,14 @@ def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
             if attempt.outcome == "failed":
                 attempt = replace(attempt, reward=told[attempt.candidate])
             search.journal.record_attempt(attempt, timing)
-            search.examples += attempt.examples or 0
+            if attempt.candidate not in search.open:
+                search.examples += attempt.examples or 0
+            elif attempt.outcome != "lost":
+                search.arrive(attempt)
             left -= attempt.outcome != "lost"
-            said = f"reward {attempt.reward:.4f}" if attempt.outcome == "done" else attempt.reason
+            said = attempt.reason or "done"
+            if attempt.reward is not None and attempt.outcome == "done":
+                said = f"reward {attempt.reward:.4f}"
             _log.info("candidate %d again: %s", attempt.candidate, said)
 
 

@@ -189,3 +189,26 @@ def few_space():
     from brainguided.testing import few
 
     return few()
+
+
+def test_a_first_phase_of_failures_is_evaluated_again_once_the_cause_is_mended(tmp_path):
+    def broken(architecture, task, *, seed):
+        if seed % 3:
+            raise OSError("the disk of the images is gone")
+        return evaluate(architecture, task, seed=seed)
+
+    search(tmp_path / "whole", candidates=30)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"of the first 24 .*\(retry_failed, --retry-failed\)"):
+            search(tmp_path / "mended", candidates=30, evaluate=broken)
+    run_search(
+        RegularizedEvolution(small_space(4), seed=2, population=8, sample=3), RobustTask(),
+        candidates=30, out=tmp_path / "mended", evaluate=evaluate,
+        schedule=Schedule(ROUNDS, retry_failed=True),
+    )  # fmt: skip
+    events, results, _ = read(tmp_path / "whole")
+    found = read(tmp_path / "mended")
+    assert found[0] == events
+    assert [r.reward for r in found[1]] == [r.reward for r in results]
+    search(tmp_path / "mended", candidates=30)
+    assert read(tmp_path / "mended")[0] == events
