@@ -138,8 +138,9 @@ def compute_correspondence(
     xr.Dataset (layer, area, bound, bootstrap[, animal])
         `similarity` (layer, area), NaN for a layer whose RDM is constant or not finite;
         `similarity_interval` (layer, area, bound): 95 % over samples of units, by the jackknife
-        with Student's t on Fisher's z; `similarity_draws` (bootstrap, layer, area): draws of that
-        spread, joint for all layers, for differences of similarities; `ceiling`, `ceiling_usable`,
+        with Student's t on Fisher's z, and NaN with a warning for cosines of biased distances of
+        grouped stimuli; `similarity_draws` (bootstrap, layer, area): draws of that spread, joint
+        for all layers, for differences of similarities; `ceiling`, `ceiling_usable`,
         `ceiling_unbiased`, `ceiling_stimuli` (area) and `ceiling_interval` (area, bound), see
         ``compute_ceiling``; `site_ceiling` (area), see ``compute_site_ceiling``, and
         `animal_ceiling` (area, bound), see ``compute_animal_ceiling``;
