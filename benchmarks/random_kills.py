@@ -3,9 +3,12 @@
     python benchmarks/random_kills.py driver --kills 100
     python benchmarks/random_kills.py worker --kills 100
     python benchmarks/random_kills.py folder --kills 100
+    python benchmarks/random_kills.py stopping --kills 20
+    python benchmarks/random_kills.py ray --kills 20
 
-SIGKILL goes to the driver of a search on `local_pool`; to one of its workers; or to the driver or
-the worker of a search by way of a folder. What was killed is started again, and each search that
+SIGKILL goes to the driver of a search on `local_pool`; to one of its workers; to the driver or
+the worker of a search by way of a folder; or to the driver of a search that stops candidates early
+(`keep`), on `local_pool` or on Ray. What was killed is started again, and each search that
 ends is compared with one that nobody disturbed: settings, events, and every candidate's result.
 After the death of a driver its workers have to be gone within 5 s. Prints what was counted. Needs
 /proc.
@@ -14,6 +17,7 @@ After the death of a driver its workers have to be gone within 5 s. Prints what 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import random
 import signal
@@ -23,9 +27,11 @@ import tempfile
 import time
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import halved_candidates
 from killed_drivers import is_alive, list_family
 
 from brainguided.controllers import LocalSearch
@@ -42,10 +48,12 @@ CANDIDATES = 100
 TASK = MadeUpTask(seconds=0.4, failing=10)
 
 
-def search(out: Path, executor: Executor | None) -> None:
+def search(out: Path, executor: Executor | None, *, halved: bool = False) -> None:
     # It learns, and needs no torch, which every process would have to import
-    controller = LocalSearch(small_space(3), seed=3, initial=5)
-    task = TASK if executor else MadeUpTask(failing=10)
+    controller = LocalSearch(small_space(5 if halved else 3), seed=3, initial=5)
+    task: Any = TASK if executor else MadeUpTask(failing=10)
+    if halved:
+        task = halved_candidates.HalvedTask(seconds=TASK.seconds if executor else 0.0)
     run_search(
         controller,
         task,
@@ -53,7 +61,7 @@ def search(out: Path, executor: Executor | None) -> None:
         out=out,
         schedule=Schedule(Batch(8)),
         executor=executor,
-        evaluate=evaluate,
+        evaluate=halved_candidates.evaluate if halved else evaluate,
     )
 
 
@@ -137,16 +145,16 @@ def kill(process: subprocess.Popen[bytes], counted: Count) -> None:
     counted.orphans += any(map(is_alive, family))
 
 
-def kill_drivers(folder: Path, counted: Count, chance: random.Random) -> None:
+def kill_drivers(folder: Path, counted: Count, chance: random.Random, role: str = "drive") -> None:
     while counted.kills < counted.wanted:
         out = folder / str(counted.searches)
-        driver = start("drive", out)
+        driver = start(role, out)
         pause(out, chance, driver)
         if driver.poll() is None:
             kill(driver, counted)
             counted.look(out)
         if count(out) >= CANDIDATES:
-            subprocess.run([sys.executable, __file__, "drive", "--out", str(out)], check=True)
+            subprocess.run([sys.executable, __file__, role, "--out", str(out)], check=True)
             counted.end_search(out)
 
 
@@ -200,6 +208,14 @@ def play(role: str, out: Path) -> None:
     if role == "drive":
         with local_pool(3) as pool:
             search(out, pool)
+    elif role == "drive-halved":
+        with local_pool(3) as pool:
+            search(out, pool, halved=True)
+    elif role == "drive-ray":
+        from brainguided.engines.ray.executor import ray_executor
+
+        with ray_executor(workers=3) as executor:
+            search(out, executor, halved=True)
     elif role == "drive-folder":
         with folder_executor(out / "jobs", silence=10) as executor:
             search(out, executor)
@@ -211,6 +227,8 @@ KILL = {
     "driver": kill_drivers,
     "worker": kill_workers,
     "folder": kill_by_folder,
+    "stopping": partial(kill_drivers, role="drive-halved"),
+    "ray": partial(kill_drivers, role="drive-ray"),
 }
 
 
@@ -225,7 +243,9 @@ def main() -> None:
         play(options.target, options.out)
         return
     with tempfile.TemporaryDirectory() as place:
-        search(Path(place) / "whole", None)
+        if options.target == "ray" and importlib.util.find_spec("ray") is None:
+            parser.error("Ray is not installed")
+        search(Path(place) / "whole", None, halved=options.target in ("stopping", "ray"))
         counted = Count(options.target, options.kills, read(Path(place) / "whole"))
         try:
             chance = random.Random(f"{options.target} {options.seed}")

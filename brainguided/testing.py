@@ -111,6 +111,11 @@ def evaluate(architecture: Any, task: MadeUpTask, *, seed: int) -> SimpleNamespa
     return make_measurement(architecture, float(np.random.default_rng((number, seed)).normal()))
 
 
+def sum_bars(architecture: Any, task: MadeUpTask, *, seed: int, bars: Any = ()) -> SimpleNamespace:
+    """Earn what tells whether it was given its bars."""
+    return make_measurement(architecture, float(sum(step * bar for step, bar in bars)))
+
+
 def die_once(architecture: Any, task: MadeUpTask, *, seed: int) -> SimpleNamespace:
     """Kill the worker at the first attempt of every third architecture."""
     if int(architecture.key[:8], 16) % 3 == 0:
@@ -211,22 +216,23 @@ class EngineTests:
             )  # fmt: skip
 
     def test_members_of_the_contract_are_all_there(self, tmp_path: Path) -> None:
-        """Ask for every member of `Engine` and run one attempt."""
+        """Ask for every member of `Engine` and run one attempt, which may be stopped early."""
         from brainguided.engines.contract import Engine, as_engine
 
         task = MadeUpTask()
-        with self.open_engine(tmp_path / "engine", task, evaluate) as executor:
+        with self.open_engine(tmp_path / "engine", task, sum_bars) as executor:
             engine = as_engine(executor)
             assert isinstance(engine, Engine)
             workers = engine.workers
             assert workers is None or (type(workers) is int and workers > 0), workers
-            shared = engine.prepare(task, evaluate)
+            shared = engine.prepare(task, sum_bars)
             assert type(shared) is tuple, "prepare returns what stands for the task and evaluate"
             assert len(shared) == 2
             future = engine.submit_attempt(_make_attempt(), *shared, timed=True)
             assert isinstance(engine.where(future), str)
             outcome = future.result(120)
             assert outcome.values["outcome"] == "done", outcome.values
+            assert outcome.values["reward"] == 2 * 0.5 + 5 * 0.25, "evaluate is given the bars"
             began = engine.began(future)
             assert began is None or began <= time.monotonic()
             assert engine.kill(future) in ("ended", "left", "lost")
@@ -378,7 +384,7 @@ def _make_attempt() -> Any:
     from brainguided.journal.attempts import Attempt
 
     (found,) = RandomSearch(small_space(3), seed=0).ask(1)
-    return Attempt(0, 1, found.to_json(), found.key, 7, "lost")
+    return Attempt(0, 1, found.to_json(), found.key, 7, "lost", bars=((2, 0.5), (5, 0.25)))
 
 
 def _read_logs(folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from brainguided.testing import (
     make_measurement,
     raise_memory as raise_memory,
     speak as speak,
+    sum_bars as sum_bars,
 )
 
 

@@ -10,6 +10,7 @@ from inspect import isbuiltin, isfunction
 from typing import Any
 
 _SMALL = (str, int, float, bytes, type(None))
+_FEW = 100  # parts of a small tuple
 _kept: dict[str, Any] = {}  # in a process of Ray: what was shared with it
 
 
@@ -41,6 +42,8 @@ def pack_call(
 
 
 def _is_small(value: Any) -> bool:
+    if isinstance(value, tuple):  # bars of early stopping
+        return len(value) <= _FEW and all(map(_is_small, value))
     return isinstance(value, _SMALL) or isfunction(value) or isbuiltin(value)
 
 
