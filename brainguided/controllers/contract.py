@@ -71,7 +71,6 @@ class Controller(ABC):
         self._open: list[Proposal] = []
         self._seen: set[str] = set()
         self._lowest: float | None = None
-        self._follows = False  # defaults of before
         self._asked = False
         # Architectures and rewards of an earlier search, learned from at the first `ask`
         self.earlier: list[tuple[Architecture, float]] = []
@@ -317,9 +316,11 @@ class Controller(ABC):
     def describe(self) -> dict[str, Any]:
         """Return the name and all settings as plain data fit for JSON."""
         settings = self._settings()
-        common: dict[str, Any] = {"name": settings.pop("name"), "seed": self.seed}
-        if self.unique or not self._follows:
-            common["unique"] = self.unique
+        common: dict[str, Any] = {
+            "name": settings.pop("name"),
+            "seed": self.seed,
+            "unique": self.unique,
+        }
         if self.limits is not None:
             common["limits"] = self.limits.describe()
         if self.screen is not None:
@@ -327,14 +328,6 @@ class Controller(ABC):
         if self.earlier:
             common["warm_start"] = self._digest_earlier()
         return {**common, **settings}
-
-    def follow(self, description: dict[str, Any]) -> None:
-        """Keep to the defaults under which a search was begun, by its description.
-
-        Searches begun before repetitions were avoided by default go on with them.
-        """
-        if "unique" not in description:
-            self.unique, self._follows = False, True
 
     def save_state(self) -> dict[str, Any] | None:
         """Return all that was learnt as plain data fit for JSON; None where that is not possible.

@@ -229,7 +229,6 @@ class Baseline:
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
-        self.bounded = True
         self.mean: float | None = None
         self.variance = 0.0
         self.largest = 0.0  # deviation
@@ -240,15 +239,14 @@ class Baseline:
             self.mean, self.variance = float(rewards.mean()), float(rewards.var())
         deviations = rewards - self.mean
         scale = math.sqrt(self.variance)
-        if self.bounded:
-            self.largest = max(self.largest, scale)
-            scale = max(scale, _FLOOR * self.largest)
+        self.largest = max(self.largest, scale)
+        scale = max(scale, _FLOOR * self.largest)
         kept = self.decay
         self.variance = kept * self.variance + (1 - kept) * float((deviations**2).mean())
         self.mean = kept * self.mean + (1 - kept) * float(rewards.mean())
         # Rewards that were all the same so far have no scale, and teach nothing or little
         advantages = deviations / scale if scale > 0 else np.sign(deviations)
-        return np.clip(advantages, -_MOST, _MOST) if self.bounded else advantages
+        return np.clip(advantages, -_MOST, _MOST)
 
     def save(self) -> list[float | None]:
         """Return the averages."""

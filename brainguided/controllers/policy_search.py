@@ -149,14 +149,8 @@ class PolicySearch(Controller):
             part = slice(start, start + self.learning.batch_size)
             super()._recall(architectures[part], rewards[part])
 
-    def follow(self, description: dict[str, Any]) -> None:
-        """Keep to the defaults under which a search was begun: advantages had no bounds once."""
-        super().follow(description)
-        self._baseline.bounded = "advantages" in description
-
     def _describe_learning(self) -> dict[str, Any]:
-        bounds = {"advantages": "bounded"} if self._baseline.bounded else {}
-        return {**self.learning.describe(), **bounds}
+        return {**self.learning.describe(), "advantages": "bounded"}
 
     def _read_told(self) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """Return what `Policy.score` needs of the results, and their advantages."""

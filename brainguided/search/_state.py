@@ -131,12 +131,10 @@ class SearchState:
             if result.duplicate_of is None:
                 self.halving.hear(result, self._bars.pop(candidate, ()))
 
-    def take_defaults(self) -> None:
-        """Let a controller keep to the defaults and the warm start of the journal."""
-        known = self.journal.config
-        if known is None or not isinstance(self.controller, Controller):
+    def take_earlier(self) -> None:
+        """Let a controller keep to the warm start of the journal."""
+        if not isinstance(self.controller, Controller):
             return
-        self.controller.follow(known.get("controller", {}))
         for payload in self.journal.payloads("earlier"):
             architectures = map(Architecture.from_json, payload["architectures"])
             copied = list(zip(architectures, payload["rewards"], strict=True))
@@ -147,7 +145,7 @@ class SearchState:
     def _copy_earlier(self) -> None:
         """Record what the controller starts from, for the earlier search may grow or go."""
         earlier = self.controller.earlier if isinstance(self.controller, Controller) else []
-        if earlier and self.journal.is_chained:
+        if earlier:
             texts = [architecture.to_json() for architecture, _ in earlier]
             self.journal.record_earlier(self.events, texts, [reward for _, reward in earlier])
             self.events += 1

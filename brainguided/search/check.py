@@ -168,10 +168,9 @@ def _check_folder(out: Path, task: Task, plan: Plan) -> list[str]:
     if plan.controller is None or plan.order is None or plan.candidates is None:
         return []
     with Journal.read(out) as journal:
-        known, asked = journal.config, journal.n_asked
-    if known is None:
+        known, asked, is_earlier = journal.config, journal.n_asked, journal.is_earlier
+    if known is None or is_earlier:  # which the search refuses, and says what to do
         return []
-    plan.controller.follow(known.get("controller", {}))
     described = describe_search(plan.controller, task, plan.order)
     if differences := find_differences(known, described, ("in the journal", "now")):
         return [

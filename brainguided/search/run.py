@@ -17,7 +17,7 @@ import xarray as xr
 from brainguided.controllers.contract import Controller
 from brainguided.engines.local import LocalPool
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.journal import Journal
 from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.search.orders import Batch, Completion, Order, Schedule, describe_search
@@ -116,7 +116,7 @@ def run_search(
     with Journal.open(out) as journal:
         search = SearchState(controller, journal, task)
         search.first.check(candidates)
-        search.take_defaults()
+        search.take_earlier()
         search.resume(describe_search(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
         try:
@@ -225,11 +225,6 @@ def _drive(
 def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
     """Evaluate candidates again that failed."""
     jobs = search.failed_jobs()
-    if jobs and not search.journal.is_chained:
-        raise JournalError(
-            f"{search.journal.path} was begun in a format that cannot hold corrections; its failed "
-            "candidates stay failed. Start the search anew in another folder."
-        )
     _log.info("evaluating %d candidates again that had failed", len(jobs))
     told = {candidate: row[3] for candidate, row in search.journal.summaries().items()}
     for job in jobs:

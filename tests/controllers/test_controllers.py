@@ -614,19 +614,6 @@ def test_a_round_of_20_with_100_units_takes_milliseconds_an_architecture():
 
 
 @every
-def test_a_search_begun_before_repetitions_were_avoided_goes_on_with_them(make):
-    controller = make(small_space(), seed=0)
-    assert controller.describe()["unique"] is True
-    assert make(small_space(), seed=0, unique=False).describe()["unique"] is False
-    earlier = {k: v for k, v in controller.describe().items() if k not in ("unique", "advantages")}
-    controller.follow(earlier)
-    assert controller.describe() == earlier
-    controller = make(small_space(), seed=0)
-    controller.follow({**earlier, "unique": True})
-    assert controller.describe() == {**earlier, "unique": True}
-
-
-@every
 def test_failures_before_the_first_success_are_no_better_than_successes(make):
     """Rewards may all be negative: a failure told as 0 would be the best of all."""
     failing, without = (make(small_space(), seed=5) for _ in range(2))
