@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from typing import Any
 
+from brainguided.candidates.after_search import Weights, train_again
 from brainguided.candidates.evaluation import Task
-from brainguided.candidates.retrained import Weights, train_again
 from brainguided.candidates.retraining import Retraining
 from brainguided.engines.contract import as_engine
 from brainguided.engines.local import UnguardedScriptError

@@ -19,8 +19,8 @@ import xarray as xr
 
 from brainguided.architectures import Architecture
 from brainguided.candidates.accuracy import compute_accuracy
+from brainguided.candidates.after_search import Weights, find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
-from brainguided.candidates.retrained import Weights, find_device, rebuild_network
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import on_device, single_thread
 from brainguided.correspondence.compute import Inference, compute_correspondence

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from brainguided.candidates.after_search import find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
-from brainguided.candidates.retrained import find_device, rebuild_network
 from brainguided.candidates.training import on_device, single_thread
 from brainguided.guidance.heldout import HeldOut, score_heldout
 from brainguided.guidance.scoring import Scorer

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import xarray as xr
 
+from brainguided.candidates.after_search import find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
-from brainguided.candidates.retrained import find_device, rebuild_network
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import on_device
 from brainguided.guidance.target import Target

@@ -11,7 +11,7 @@ import torch
 from simulated_card import DEVICE, SimulatedCard, on_card
 
 from brainguided.candidates import Task, Training, images_from_stimuli
-from brainguided.candidates.retrained import train_again
+from brainguided.candidates.after_search import train_again
 from brainguided.candidates.retraining import Retraining
 from brainguided.controllers import RandomSearch
 from brainguided.correspondence import Inference
@@ -58,12 +58,12 @@ def images():
 
 @pytest.fixture
 def no_card_here(monkeypatch):
-    from brainguided.candidates import retrained, training
+    from brainguided.candidates import after_search, training
 
     kind = DEVICE.type
     monkeypatch.setattr(training, "_DEVICE", re.compile(f"cpu|{kind}"))
     monkeypatch.setattr(
-        retrained, "find_device_problem", lambda device: "none" if device == kind else ""
+        after_search, "find_device_problem", lambda device: "none" if device == kind else ""
     )
 
 

@@ -20,6 +20,7 @@ from simulated_card import SimulatedCard, on_card
 
 from brainguided.__main__ import main
 from brainguided.candidates.accuracy import compute_accuracy, recompute_batch_norm
+from brainguided.candidates.after_search import train_again
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import (
     check_test_part,
@@ -27,7 +28,6 @@ from brainguided.candidates.images import (
     load_images,
     load_test_images,
 )
-from brainguided.candidates.retrained import train_again
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import SGD, Training, train_network
 from brainguided.controllers import RandomSearch

@@ -208,7 +208,7 @@ class _Served:
             self.finished[job] = {**given, "lost": f"The job {job} cannot be read"}
             return
         if again is not None:
-            from brainguided.candidates.retrained import train_again  # torch
+            from brainguided.candidates.after_search import train_again  # torch
 
             future: Future[Any] = self._pool.submit(train_again, again, self._task)
         else:
