@@ -11,6 +11,7 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import Evaluation, Task, evaluate
+from brainguided.guidance.rewards import Reward, RobustReward
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.journal import Journal
@@ -83,9 +84,10 @@ def verify_search(
     Returns
     -------
     list of Verified
-        One for each, by number. Rungs that a candidate did not reach are not compared, nor what
-        earlier formats did not record (the loss on the validation images), nor a reward that
-        depends on other candidates: standardised, or predicted where training was stopped.
+        One for each, by number. A reward that standardises does so by the values in the record.
+        Rungs that a candidate did not reach are not compared, nor what earlier formats did not
+        record (the loss on the validation images), nor a reward that was predicted because
+        training was stopped, nor one that was not known yet.
 
     Raises
     ------
@@ -100,18 +102,23 @@ def verify_search(
         raise ValueError(f"sample is {sample!r}; expected a whole number, at least 1.")
     with Journal.read(out) as journal:
         config, results, is_earlier = journal.config or {}, journal.results(), journal.is_earlier
+        frozen = journal.payloads("frozen")
     refuse_other_task(config, task.describe(), out)
     done = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
     if not done:
         raise ValueError(f"No candidate of {out} succeeded, so there is nothing to verify.")
     drawn = np.random.default_rng([seed, 5]).permutation(len(done))[:sample]
+    reward = task.reward
+    if isinstance(reward, RobustReward):
+        for payload in frozen:
+            reward = reward.thaw(payload["terms"])
     verified = []
     for number, k in enumerate(sorted(drawn.tolist()), 1):
         result = done[k]
         _log.info("training candidate %d again, %d of %d", result.candidate, number, len(drawn))
         again = evaluate(Architecture.from_json(result.architecture), task, seed=result.seed)
-        recorded = _list_recorded(result, task, is_earlier)
-        found = _list_again(again)
+        recorded = _list_recorded(result, reward, is_earlier)
+        found = _list_again(again, reward)
         differences = [
             Difference(name, value, found.get(name))
             for name, value in recorded.items()
@@ -121,7 +128,7 @@ def verify_search(
     return verified
 
 
-def _list_recorded(result: Attempt, task: Task, is_earlier: bool) -> dict[str, float | None]:
+def _list_recorded(result: Attempt, reward: Reward, is_earlier: bool) -> dict[str, float | None]:
     """Return every recorded number that depends on this candidate alone."""
     recorded = dict(_list(result.measurement))
     if is_earlier:
@@ -131,19 +138,22 @@ def _list_recorded(result: Attempt, task: Task, is_earlier: bool) -> dict[str, f
                 recorded[f"TG@{rung.step}"] = rung.guidance
     if result.n_parameters is not None:
         recorded["n_parameters"] = float(result.n_parameters)
-    if result.reason != STOPPED and not getattr(task.reward, "phase", 0):
+    if result.reason != STOPPED and not getattr(reward, "phase", 0):
         recorded["reward"] = result.reward
     return recorded
 
 
-def _list_again(again: Evaluation) -> dict[str, float | None]:
+def _list_again(again: Evaluation, reward: Reward) -> dict[str, float | None]:
     """Return every number of a candidate that was trained again."""
     measurement = _store(again.measurement)
+    earned = again.reward
+    if isinstance(reward, RobustReward) and not reward.phase and again.outcome == "done":
+        earned = reward(again.measurement)
     return {
         **dict(_list(measurement)),
         **{f"TG@{step}": measurement.guidance(step) for step in measurement.steps},
         "n_parameters": float(again.n_parameters),
-        "reward": again.reward,
+        "reward": earned,
     }
 
 

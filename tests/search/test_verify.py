@@ -11,6 +11,8 @@ import pytest
 from brainguided import RandomSearch, Task, Teacher, Training, images_from_stimuli, run_search
 from brainguided.__main__ import main
 from brainguided.candidates.evaluation import evaluate
+from brainguided.guidance.controls import shuffled_control
+from brainguided.guidance.rewards import RobustReward
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.search.verify import _list_recorded, verify_search
 from brainguided.settings.run_file import load_run
@@ -88,7 +90,7 @@ def test_an_intact_run_of_an_earlier_format_comes_out_again(
     (one,) = verify_search(folder / name, task, sample=1, tolerance=1e-3)
     assert one.differences == ()
     with Journal.read(folder / name) as journal:
-        recorded = _list_recorded(journal.results()[0], task, True)
+        recorded = _list_recorded(journal.results()[0], task.reward, True)
     assert guidance | {"reward", "n_parameters"} <= recorded.keys()
     assert one.compared >= len(guidance) + 4
 
@@ -115,3 +117,26 @@ def test_the_command_says_what_it_compared(
     capsys.readouterr()
     assert main(["verify", str(out), "--sample", "1"]) == 0
     assert "came out again" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_robust_reward_is_verified_by_the_values_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = Teacher.from_recording(*simulate_macaque(seed=0), by="object_name")
+    teacher = Teacher(teacher.targets[:1])
+    task = Task(
+        images_from_stimuli(simulate_objects(1, seed=1), simulate_objects(1, seed=2)),
+        teacher,
+        Training(steps=0, batch_size=16),
+        reward=RobustReward(),
+        controls=[shuffled_control(teacher, teacher.areas[0])],
+    )
+    run_search(RandomSearch(small_space(3), seed=1), task, candidates=25, out=tmp_path)
+    (one,) = verify_search(tmp_path, task, sample=1)
+    assert one.differences == ()
+    thaw = RobustReward.thaw
+    wrong = {"performance": [0.0, 1.0, 1.0]}
+    monkeypatch.setattr(RobustReward, "thaw", lambda reward, terms: thaw(reward, wrong))
+    (one,) = verify_search(tmp_path, task, sample=1)
+    assert [difference.name for difference in one.differences] == ["reward"]
