@@ -15,6 +15,7 @@ from brainguided.replays.pools import Pool
 
 PERFORMANCE, GUIDANCE, PAPER, COUNTS = "P", "TG", "P + TG", "graph counts"
 ROBUST = "robust"
+WITHIN = ":shuffled-within-"  # between an area and what its conditions were shuffled within
 _NEGATIVE = ("cross_entropy", "loss_sum")  # the lower, the better
 
 
@@ -82,22 +83,32 @@ def predict_by_counts(pool: Pool) -> np.ndarray:
     return predict_out_of_fold(expand_counts(counts), ranks, pool.neighbours)[:, 0]
 
 
-def read_shuffles(pool: Pool) -> dict[str, np.ndarray]:
+def list_within(pool: Pool) -> list[str]:
+    """Return the groups, such as "category", within which conditions of areas were shuffled."""
+    starts = [f"{area}{WITHIN}" for area in pool.areas]
+    names = [name for one in pool.measurements for rung in one.rungs for name in rung.shuffles]
+    found = [n.removeprefix(s) for n in names for s in starts if n.startswith(s)]
+    return list(dict.fromkeys(found))
+
+
+def read_shuffles(pool: Pool, within: str | None = None) -> dict[str, np.ndarray]:
     """Return the scores of shuffled teachers (shuffle, rung, candidate), by the real score's name.
 
     Of each area, its best layer and the committed one, and of TG over areas: in the kth shuffle of
-    TG the kth of every area.
+    TG the kth of every area. Conditions were shuffled freely, or `within` groups of one name.
     """
+    end = "" if within is None else f"{WITHIN}{within}"
     found: dict[str, np.ndarray] = {}
     for kind, prefix in (("best", ""), ("committed", "committed ")):
-        of_areas = [_read_shuffled(pool, area, kind) for area in pool.areas]
-        if not of_areas or any(one is None for one in of_areas):
+        drawn = {area: _read_shuffled(pool, f"{area}{end}", kind) for area in pool.areas}
+        known = {area: one for area, one in drawn.items() if one is not None}
+        if not known or (within is None and len(known) < len(drawn)):
             continue
-        known = [one for one in of_areas if one is not None]
-        number = min(len(one) for one in known)
-        known = [one[:number] for one in known]
-        found |= {f"{prefix}{area}": one for area, one in zip(pool.areas, known, strict=True)}
-        found[f"{prefix}{GUIDANCE}"] = np.mean(known, axis=0)
+        number = min(len(one) for one in known.values())
+        known = {area: one[:number] for area, one in known.items()}
+        found |= {f"{prefix}{area}": one for area, one in known.items()}
+        if len(known) == len(drawn):
+            found[f"{prefix}{GUIDANCE}"] = np.mean(list(known.values()), axis=0)
     return found
 
 
@@ -136,12 +147,12 @@ def _is_similarity(one: Measurement, name: str) -> bool:
     return base in one.targets or base == GUIDANCE
 
 
-def _read_shuffled(pool: Pool, area: str, kind: str) -> np.ndarray | None:
-    """Return one area's shuffles (shuffle, rung, candidate); None where there are none."""
+def _read_shuffled(pool: Pool, name: str, kind: str) -> np.ndarray | None:
+    """Return the shuffles (shuffle, rung, candidate) of one name; None where there are none."""
     values: list[list[Sequence[float | None] | None]] = []
     for step in pool.rungs:
         row = [
-            one.rung(step).shuffles.get(area, {}).get(kind) if step in one.steps else None
+            one.rung(step).shuffles.get(name, {}).get(kind) if step in one.steps else None
             for one in pool.measurements
         ]
         values.append(list(row))

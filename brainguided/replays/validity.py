@@ -23,6 +23,7 @@ from brainguided.replays._scores import (
     COUNTS,
     GUIDANCE,
     PERFORMANCE,
+    list_within,
     read_profiles,
     read_scores,
     read_shuffles,
@@ -77,6 +78,9 @@ def compute_validity(
         ``gain`` and its interval (alpha, rung): r of P + alpha * TG less that of P.
         ``shuffled`` (score, rung, tested, shuffle), ``p`` and ``p_corrected`` (score, rung,
         tested): one-sided, a brain score does not count for being unlike the brain.
+        ``p_within``, ``p_within_corrected`` (within, score, rung, tested): the same among shuffles
+        within groups of conditions (`within`, as "category"), where there are such controls:
+        whether an area has more than what groups have in common.
         ``resemblance`` (area, control): correlation over candidates and layers between similarity
         to an area and to a control at the last rung. ``given`` and its interval (area, control,
         rung): the area's partial correlation with the control given too. ``n`` (score, rung):
@@ -258,11 +262,38 @@ def _add_shuffles(
     scores: Mapping[str, np.ndarray],
     left: Mapping[int, _Left],
 ) -> None:
-    shuffles = {name: x for name, x in read_shuffles(pool).items() if name in scores}
-    if not shuffles:
-        return
-    number = min(len(one) for one in shuffles.values())
     dims = ("score", "rung", "tested")
+    shuffles = read_shuffles(pool)
+    if shuffles:
+        null, alone, corrected = _rank_among_shuffles(found, pool, scores, left, shuffles)
+        found["shuffled"] = (*dims, "shuffle"), null
+        found["p"], found["p_corrected"] = (dims, alone), (dims, corrected)
+    if groups := list_within(pool):
+        every = [
+            _rank_among_shuffles(found, pool, scores, left, read_shuffles(pool, one))[1:]
+            for one in groups
+        ]
+        alone, corrected = (np.stack(part) for part in zip(*every, strict=True))
+        found.coords["within"] = groups
+        found["p_within"] = ("within", *dims), alone
+        found["p_within_corrected"] = ("within", *dims), corrected
+    if shuffles or groups:
+        found.coords["tested"] = list(_TESTED)
+
+
+def _rank_among_shuffles(
+    found: xr.Dataset,
+    pool: Pool,
+    scores: Mapping[str, np.ndarray],
+    left: Mapping[int, _Left],
+    shuffles: Mapping[str, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the statistics of shuffles (score, rung, tested, shuffle), and p alone and corrected.
+
+    NaN for scores without shuffles.
+    """
+    shuffles = {name: x for name, x in shuffles.items() if name in scores}
+    number = min((len(one) for one in shuffles.values()), default=0)
     shape = (len(scores), len(pool.rungs), len(_TESTED))
     null = np.full((*shape, number), np.nan)
     once = np.ones((1, len(pool.candidates)))
@@ -278,11 +309,9 @@ def _add_shuffles(
     real = found["value"].sel(statistic=list(_TESTED)).values
     known = np.isfinite(null).all(-1) & np.isfinite(real)
     alone, corrected = np.full(shape, np.nan), np.full(shape, np.nan)
-    if known.any():
+    if number and known.any():
         alone[known], corrected[known] = rank_among(null[known].T, real[known])
-    found.coords["tested"] = list(_TESTED)
-    found["shuffled"] = (*dims, "shuffle"), null
-    found["p"], found["p_corrected"] = (dims, alone), (dims, corrected)
+    return null, alone, corrected
 
 
 def _add_controls(

@@ -22,8 +22,8 @@ def describe_validity(found: xr.Dataset) -> list[str]:
     -------
     list of str
         For each area, whether it exceeds its shuffles after correction, by its partial
-        correlation; and which control it cannot be told from, by the similarity of all layers of
-        all candidates.
+        correlation, also those within groups where there are such; and which control it cannot be
+        told from, by the similarity of all layers of all candidates.
     """
     lines = []
     if "p" not in found:
@@ -32,34 +32,37 @@ def describe_validity(found: xr.Dataset) -> list[str]:
             'brain; add [[control]] kind = "shuffled".'
         )
     else:
-        lines += [_say_shuffles(found, area) for area in _areas_of(found)]
+        lines += [_say_shuffles(found, area, "p", "its shuffles") for area in _areas_of(found, "p")]
+    for group in found["within"].values.tolist() if "within" in found.coords else ():
+        own, what = found.sel(within=group), f"its shuffles within {group}"
+        lines += [_say_shuffles(own, area, "p_within", what) for area in _areas_of(own, "p_within")]
     if "resemblance" in found:
         lines += [_say_controls(found, str(area)) for area in found["area"].values]
     return lines
 
 
-def _areas_of(found: xr.Dataset) -> list[str]:
-    known = found["p"].notnull().any(("rung", "tested"))
+def _areas_of(found: xr.Dataset, test: str) -> list[str]:
+    known = found[test].notnull().any(("rung", "tested"))
     names = [str(name) for name in found["score"].values[known.values]]
     return [name for name in names if not name.startswith("committed ")]
 
 
-def _say_shuffles(found: xr.Dataset, area: str) -> str:
+def _say_shuffles(found: xr.Dataset, area: str, test: str, what: str) -> str:
     names = [n for n in (area, f"committed {area}") if n in found["score"].values]
-    tests = found[["p", "p_corrected"]].sel(score=names, tested=_PARTIAL)
+    tests = found[[test, f"{test}_corrected"]].sel(score=names, tested=_PARTIAL)
     stacked = tests.stack(test=("score", "rung")).dropna("test")
     if not stacked.sizes["test"]:
         return f"{area} has no partial correlation that is defined."
-    best = stacked.isel(test=int(np.argmin(stacked["p_corrected"].values)))
+    best = stacked.isel(test=int(np.argmin(stacked[f"{test}_corrected"].values)))
     name, rung = best["test"].item()
-    p, corrected = float(best["p"]), float(best["p_corrected"])
+    p, corrected = float(best[test]), float(best[f"{test}_corrected"])
     value = float(found["value"].sel(score=name, rung=rung, statistic=_PARTIAL))
     verb = "exceeds" if corrected <= 0.05 else "does not exceed"
-    number = found.sizes["shuffle"]
-    least = 1 / (number + 1)
-    more = f", the least that {number} shuffles can give" if corrected <= least + 1e-9 else ""
+    more = ""
+    if test == "p" and corrected <= 1 / ((number := found.sizes["shuffle"]) + 1) + 1e-9:
+        more = f", the least that {number} shuffles can give"
     return (
-        f"{area} {verb} its shuffles: at best its partial correlation is {value:.2f} ({name}, step "
+        f"{area} {verb} {what}: at best its partial correlation is {value:.2f} ({name}, step "
         f"{rung}; p {p:.3f}, corrected for all areas, rungs and scores {corrected:.3f}{more})."
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,6 +14,7 @@ from sklearn.linear_model import Ridge
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
 from brainguided.candidates.ridge import PENALTIES
 from brainguided.guidance.robust import RobustReward
+from brainguided.journal.measurement import Rung
 from brainguided.replays._association import draw_weights
 from brainguided.replays.pools import Pool
 from brainguided.replays.validity import compute_validity
@@ -166,6 +169,27 @@ def test_ranks_among_shuffles_by_hand(pool: Pool, found: xr.Dataset) -> None:
     np.testing.assert_allclose(chosen["p"], alone)
     np.testing.assert_allclose(chosen["p_corrected"], corrected)
     assert found["p"].sel(score=["P", *CONTROLS]).isnull().all()
+
+
+def test_shuffles_within_categories_are_ranked_as_free_ones_are(
+    pool: Pool, found: xr.Dataset
+) -> None:
+    def add_within(rung: Rung) -> Rung:
+        named = {f"{area}:shuffled-within-category": x for area, x in rung.shuffles.items()}
+        return replace(rung, shuffles={**rung.shuffles, **named})
+
+    measured = tuple(
+        replace(one, rungs=tuple(map(add_within, one.rungs))) for one in pool.measurements
+    )
+    again = compute_validity(replace(pool, measurements=measured), draws=DRAWS, seed=SEED)
+    assert again["within"].values.tolist() == ["category"]
+    for name in ("p", "p_corrected"):
+        within = again[name.replace("p", "p_within", 1)].sel(within="category")
+        np.testing.assert_array_equal(within, again[name])
+        np.testing.assert_array_equal(again[name], found[name])
+    text = "\n".join(describe_validity(again))
+    assert "V4 does not exceed its shuffles within category: at best" in text
+    assert "within category" not in "\n".join(describe_validity(found))
 
 
 def test_controls_by_hand(pool: Pool, found: xr.Dataset) -> None:
