@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,6 +18,7 @@ from brainguided.plot.style import (
     new_figure,
     strip_axes,
 )
+from brainguided.rdms.comparisons import COMPARISONS
 from neural_data.model.origin import is_simulated
 
 
@@ -27,7 +29,7 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     ----------
     run : Dataset (candidate)
         What :func:`brainguided.search.run.run_search` returns. ``performance`` is P, the validation
-        accuracy; ``guidance`` is TG, the mean over areas of the best layer's RDM similarity, both
+        accuracy; ``guidance`` is TG, the mean over areas of the best layer's similarity, both
         at the last rung of each candidate; failed candidates (``outcome``) are crosses along the
         bottom. Where the settings of the run say how many classes there are, a line marks the P
         of guessing.
@@ -43,9 +45,10 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     candidate = run["candidate"].to_numpy()
     failed = run["outcome"].to_numpy().astype(str) != "done"
     size = float(np.clip(900 / max(candidate.size, 1), 3, 16))
+    config = json.loads(run.attrs.get("config", "null"))
     series = (
         ("performance", "P (validation accuracy)", COLOURS[0], "s"),
-        ("guidance", "TG (RDM similarity)", COLOURS[1], "^"),
+        ("guidance", _label_guidance(config), COLOURS[1], "^"),
         ("reward", "reward", "black", "o"),
     )
     for variable, name, colour, marker in series:
@@ -72,7 +75,7 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             linewidth=1.0,
             label="best reward so far",
         )
-    chance = find_chance(json.loads(run.attrs.get("config", "null")))
+    chance = find_chance(config)
     if chance is not None:
         axes.axhline(chance, color=COLOURS[0], linewidth=0.8, linestyle=":", label="P by chance")
     _mark_failures(axes, candidate[failed])
@@ -95,6 +98,15 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             markerscale=1.2,
         )
     return axes
+
+
+def _label_guidance(config: dict[str, Any] | None) -> str:
+    """Return what TG is of: settings name the similarity of each area unless it is Pearson's."""
+    teacher = ((config or {}).get("task") or {}).get("teacher") or []
+    names = dict.fromkeys(str(one.get("similarity", "pearson")) for one in teacher)
+    if all(name in COMPARISONS for name in names):
+        return "TG (RDM similarity)"
+    return f"TG (similarity: {', '.join(names)})"
 
 
 def _read_last(values: xr.DataArray) -> np.ndarray:

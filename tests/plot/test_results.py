@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -231,6 +232,18 @@ def test_a_similarity_of_many_candidates_is_refused() -> None:
     table = xr.DataArray(np.zeros((2, 2, 2)), dims=("candidate", "layer", "area"))
     with pytest.raises(ValueError, match=r"run\.similarity\.sel"):
         plot_correspondence(table)
+
+
+def test_tg_is_said_to_be_of_rdms_only_where_it_is() -> None:
+    for similarities, label in (
+        ({}, "TG (RDM similarity)"),
+        ({"V4": "spearman"}, "TG (RDM similarity)"),
+        ({"V4": "cka", "IT": "ridge"}, "TG (similarity: cka, ridge)"),
+    ):
+        teacher = [{"area": area, "similarity": name} for area, name in similarities.items()]
+        run = make_run().assign_attrs(config=json.dumps({"task": {"teacher": teacher}}))
+        labels = [text.get_text() for text in plot_search(run).get_legend().get_texts()]
+        assert label in labels
 
 
 def test_a_search_shows_its_best_so_far_and_its_failures() -> None:
