@@ -109,7 +109,12 @@ def check_measured(reward: Reward, expected: Measurement, *, at_rungs: bool) -> 
             except Exception as error:
                 if not own or _is_of_names(error):
                     problems[_say_problem(error, step)] = None
-    raise_problems("The reward asks for what will not be measured", list(problems), ValueError)
+    raise_problems(
+        "The reward asks for what will not be measured; correct it, or have that measured (rungs, "
+        "controls, rivals)",
+        list(problems),
+        ValueError,
+    )
 
 
 def _is_of_names(error: Exception) -> bool:

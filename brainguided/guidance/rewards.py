@@ -80,9 +80,13 @@ class PaperReward:
 
     def __call__(self, measurement: Measurement) -> float:
         """Return P + alpha * TG; P alone where there is no teacher."""
-        performance = measurement.rung(self.rung).performance
+        rung = measurement.rung(self.rung)
+        performance = rung.performance
         if performance is None:
-            raise ValueError("The candidate has no performance, so it has no reward.")
+            raise ValueError(
+                f"The candidate has no performance at step {rung.step}; expected a validation "
+                "accuracy from the evaluation. Have it measured, or choose a reward without P."
+            )
         guidance = measurement.guidance(self.rung)
         if guidance is None or self.alpha == 0:
             return performance
@@ -207,7 +211,10 @@ def read_value(measurement: Measurement, name: str) -> float:
     base = name.removeprefix("committed ")
     if any(base == target or base.startswith(f"{target}@") for target in measurement.targets):
         return 0.0
-    raise ValueError(f"{name} of the candidate is undefined, so it has no reward.")
+    raise ValueError(
+        f"{name} of the candidate is undefined; expected a number of every candidate. Leave it out "
+        "of the reward, or leave out of the space what has none."
+    )
 
 
 def parse_reward(text: str) -> Reward:

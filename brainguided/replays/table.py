@@ -281,7 +281,11 @@ def _tell(reward: Reward, result: Attempt, step: int | None) -> tuple[float, Mea
 def _cut(result: Attempt, step: int | None) -> Measurement:
     """Return what was measured up to a rung."""
     if not result.measurement.rungs:
-        raise ValueError(f"Candidate {result.candidate} was not measured, so it has no reward.")
+        raise ValueError(
+            f"Candidate {result.candidate} has no rungs: its evaluation returned a reward alone, "
+            "and no measurement of which another could be made. Search again with an evaluation "
+            "that returns its measurement."
+        )
     try:
         return result.measurement.up_to(step)
     except ValueError as error:
