@@ -65,6 +65,9 @@ class Task:
         Scores of the untrained network that need no teacher, of `candidates.rivals.RIVALS`.
     keep : float, optional
         Share of candidates that go on at each rung, see `check_keep`; by default all do.
+    held_out : sequence of mapping
+        What no reward uses and the finalists will be judged by, as `HeldOut.describe` says it:
+        recorded with the search, so that it is seen to have been chosen before.
     """
 
     images: ImageSet
@@ -75,6 +78,7 @@ class Task:
     controls: Sequence[Measured] = ()
     rivals: Sequence[str] = ()
     keep: float | None = None
+    held_out: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         check_keep(self.keep, self.training.measured_at, self.reward)
@@ -146,6 +150,7 @@ class Task:
             **({"controls": describe_controls(self.controls)} if self.controls else {}),
             **({"rivals": list(self.rivals)} if self.rivals else {}),
             **({} if self.keep is None else {"keep": float(self.keep)}),
+            **({"held_out": list(self.held_out)} if self.held_out else {}),
         }
 
 

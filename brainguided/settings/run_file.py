@@ -240,16 +240,21 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
     controller.screen = make_screen(tables["screen"], images)
     batch_norm = tables["task"].get("batch_norm", BATCH_NORMS[0])
-    task = Task(
-        images,
-        teacher,
-        training,
-        reward=reward,
-        batch_norm=batch_norm,
-        controls=load_controls(tables["control"], teacher, path.parent),
-        rivals=tables["task"].get("rivals", ()),
-        keep=tables["task"].get("keep"),
-    )
+    controls = load_controls(tables["control"], teacher, path.parent)
+    try:
+        task = Task(
+            images,
+            teacher,
+            training,
+            reward=reward,
+            batch_norm=batch_norm,
+            controls=controls,
+            rivals=tables["task"].get("rivals", ()),
+            keep=tables["task"].get("keep"),
+            held_out=() if heldout is None else heldout.describe(),
+        )
+    except ValueError as cause:
+        raise RunFileError(f"{path} cannot be used. {cause}") from cause
     load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
