@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from neural_data.storage.netcdf import write_netcdf
 
 def find_winner(results: Iterable[Attempt]) -> Attempt | None:
     """Return the done candidate with the highest reward, the earliest of equals."""
-    best: Attempt | None = None
-    for result in results:
-        if result.outcome != "done" or result.reward is None:
-            continue
-        if best is None or best.reward is None or result.reward > best.reward:
-            best = result
-    return best
+    return reduce(_choose, results, None)
+
+
+def _choose(best: Attempt | None, result: Attempt) -> Attempt | None:
+    """Return the better of the best so far and a later result."""
+    if result.outcome != "done" or result.reward is None:
+        return best
+    known = None if best is None else best.reward
+    return result if known is None or result.reward > known else best
 
 
 def build_run(
@@ -140,7 +143,7 @@ def export_run(results: Iterable[Attempt], run: xr.Dataset, folder: Path) -> lis
     Parameters
     ----------
     results : iterable of Attempt
-        As for `build_run`; gone through several times.
+        As for `build_run`; gone through once.
     run : xarray.Dataset
         What `build_run` made of them.
     folder : path
@@ -151,15 +154,17 @@ def export_run(results: Iterable[Attempt], run: xr.Dataset, folder: Path) -> lis
     list of path
         The files written; without winner.json if no candidate is done.
     """
-    table = _table(results, run).to_csv(index=False, lineterminator="\n")
+    table, winner = _Table(run), None
+    with write_aside(folder / "run.jsonl") as aside, aside.open("w", encoding="utf-8") as file:
+        for result in results:
+            file.write(json.dumps(_line(result)) + "\n")
+            table.add(result)
+            winner = _choose(winner, result)
     written = [
         write_netcdf(run, folder / "run.nc"),
-        write_whole(folder / "run.csv", table),
+        write_whole(folder / "run.csv", table.to_csv()),
         folder / "run.jsonl",
     ]
-    with write_aside(folder / "run.jsonl") as aside, aside.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(_line(result)) + "\n" for result in results)
-    winner = find_winner(results)
     if winner is not None:
         kept = ("candidate", "reward", "performance", "guidance", "similarity")
         data = {name: getattr(winner, name) for name in kept}
@@ -169,28 +174,36 @@ def export_run(results: Iterable[Attempt], run: xr.Dataset, folder: Path) -> lis
     return written
 
 
-def _table(results: Iterable[Attempt], run: xr.Dataset) -> Any:
-    """Return one row a candidate, for spreadsheets: the best layer of each area, not all."""
-    kept = [name for name in run.data_vars if run[name].dims == ("candidate",)]
-    table = run[kept].to_dataframe().reset_index()
-    areas = [str(t) for t, kind in zip(run["target"].values, run["kind"].values, strict=True)
-             if kind == "area"]  # fmt: skip
-    found: dict[str, list[Any]] = {"performance": [], "guidance": []}
-    for area in areas:
-        found |= {f"layer_{area}": [], f"similarity_{area}": []}
-    for result in results:
-        found["performance"].append(result.performance)
-        found["guidance"].append(result.guidance)
+class _Table:
+    """One row a candidate, for spreadsheets: the best layer of each area, not all."""
+
+    def __init__(self, run: xr.Dataset) -> None:
+        self._run = run
+        kinds = zip(run["target"].values, run["kind"].values, strict=True)
+        self._areas = [str(target) for target, kind in kinds if kind == "area"]
+        self._found: dict[str, list[Any]] = {"performance": [], "guidance": []}
+        for area in self._areas:
+            self._found |= {f"layer_{area}": [], f"similarity_{area}": []}
+
+    def add(self, result: Attempt) -> None:
+        self._found["performance"].append(result.performance)
+        self._found["guidance"].append(result.guidance)
         known = result.similarity
-        for area in areas:
+        for area in self._areas:
             best = result.measurement.best(area) if area in known else None
-            found[f"layer_{area}"].append("" if best is None else best[0])
-            found[f"similarity_{area}"].append(math.nan if best is None else best[1])
-    for place, name in enumerate(("performance", "guidance"), 2):
-        table.insert(place, name, floats(found.pop(name)))
-    for name, values in found.items():
-        table[name] = values
-    return table
+            self._found[f"layer_{area}"].append("" if best is None else best[0])
+            self._found[f"similarity_{area}"].append(math.nan if best is None else best[1])
+
+    def to_csv(self) -> str:
+        run, found = self._run, dict(self._found)
+        kept = [name for name in run.data_vars if run[name].dims == ("candidate",)]
+        table = run[kept].to_dataframe().reset_index()
+        for place, name in enumerate(("performance", "guidance"), 2):
+            table.insert(place, name, floats(found.pop(name)))
+        for name, values in found.items():
+            table[name] = values
+        text: str = table.to_csv(index=False, lineterminator="\n")
+        return text
 
 
 def _line(result: Attempt) -> dict[str, Any]:
