@@ -240,21 +240,14 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
     controller.screen = make_screen(tables["screen"], images)
     batch_norm = tables["task"].get("batch_norm", BATCH_NORMS[0])
-    controls = load_controls(tables["control"], teacher, path.parent)
-    try:
-        task = Task(
-            images,
-            teacher,
-            training,
-            reward=reward,
-            batch_norm=batch_norm,
-            controls=controls,
-            rivals=tables["task"].get("rivals", ()),
-            keep=tables["task"].get("keep"),
-            held_out=() if heldout is None else heldout.describe(),
-        )
-    except ValueError as cause:
-        raise RunFileError(f"{path} cannot be used. {cause}") from cause
+    task = _make_task(
+        path,
+        (images, teacher, training, reward, batch_norm),
+        controls=load_controls(tables["control"], teacher, path.parent),
+        rivals=tables["task"].get("rivals", ()),
+        keep=tables["task"].get("keep"),
+        held_out=() if heldout is None else heldout.describe(),
+    )
     load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
@@ -262,6 +255,13 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     candidates = tables["top"]["candidates"]
     ray = tables["ray"]
     return Run(controller, task, candidates, schedule, ray, load_test, check_test, heldout)
+
+
+def _make_task(path: Path, given: tuple[Any, ...], **settings: Any) -> Task:
+    try:
+        return Task(*given, **settings)
+    except ValueError as cause:
+        raise RunFileError(f"{path} cannot be used. {cause}") from cause
 
 
 def write_demo(
