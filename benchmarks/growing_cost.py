@@ -7,15 +7,14 @@ Evaluations take no time. A search is extended from mark to mark (2,000, 20,000 
 candidates). At each are printed: processor time a candidate over the last 1,000; the same of a new
 search of 2,000 beside it, in turns, and the ratio (about 1 at the first mark); seconds until a
 search taken up there proposes again, to write run.nc, run.csv and run.jsonl at the end, and of
-`status`, of processor time as well; the size of the journal; the largest memory so far. Every
-controller has a process of its own. --simulate: how busy so many workers are on a virtual clock,
-with evaluations of ten minutes, until the last ones begin.
+`status`, of processor time as well; the size of the journal; the largest memory of the driver that
+brought the search there, which does nothing else (needs /proc). --simulate: how busy so many
+workers are on a virtual clock, with evaluations of ten minutes, until the last ones begin.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -73,9 +72,16 @@ def main() -> None:
     parser.add_argument("--to", type=int, default=MARKS[-1])
     parser.add_argument("--simulate", type=int, metavar="WORKERS")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.simulate:
         simulate(options.simulate)
+        return
+    if options.drive:
+        run(options.controller[0], options.drive, options.to)
+        # Not of getrusage, which counts what the process had that started this one
+        status = Path("/proc/self/status").read_text()
+        print(int(status.partition("VmHWM:")[2].split()[0]) / 2**10)
         return
     if options.alone:
         grow(options.controller[0], options.to)
@@ -86,27 +92,31 @@ def main() -> None:
         flush=True,
     )
     for name in options.controller or CHOSEN:
-        command = [sys.executable, __file__, "--alone", "--controller", name]
-        subprocess.run([*command, "--to", str(options.to)], check=True)
+        subprocess.run(
+            [sys.executable, __file__, "--alone", "--controller", name, "--to", str(options.to)],
+            check=True,
+        )
+
+
+def drive(name: str, out: Path, to: int) -> float:
+    """Extend a search by a driver of its own; return the most memory that it had, MiB."""
+    command = [sys.executable, __file__, "--drive", str(out), "--controller", name]
+    done = subprocess.run([*command, "--to", str(to)], check=True, stdout=subprocess.PIPE)
+    return float(done.stdout)
 
 
 def grow(name: str, to: int) -> None:
     """Extend one search from mark to mark and print a row at each."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "grown"
-        done = 0
         for mark in sorted({*(m for m in MARKS if m <= to), to}):
-            if (before := mark - LAST - 20) > done:
-                run(name, out, before)
-                done = before
-            turns = [measure_turn(name, Path(folder), out, mark + k * LAST) for k in range(3)]
-            done = mark + (len(turns) - 1) * LAST
+            memory = drive(name, out, mark)
+            turns = [measure_turn(name, Path(folder), out, mark + k * LAST) for k in range(1, 4)]
             own, young, resumed, exported = (min(column) for column in zip(*turns, strict=True))
             started = time.process_time()
             describe_status(out)
             status = time.process_time() - started
             size = sum(path.stat().st_size for path in out.glob("journal*")) / 2**20
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
             print(
                 f"| {name} | {mark:,} | {own:.2f} | {young:.2f} | {own / young:.2f} | "
                 f"{resumed:.1f} | {exported:.1f} | {status:.2f} | {size:.0f} | {memory:.0f} |",

@@ -5,13 +5,14 @@
     python benchmarks/random_kills.py folder --kills 100
     python benchmarks/random_kills.py stopping --kills 20
     python benchmarks/random_kills.py ray --kills 20
+    python benchmarks/random_kills.py raylet --kills 100
 
 SIGKILL goes to the driver of a search on `local_pool`; to one of its workers; to the driver or
-the worker of a search by way of a folder; or to the driver of a search that stops candidates early
-(`keep`), on `local_pool` or on Ray. What was killed is started again, and each search that
-ends is compared with one that nobody disturbed: settings, events, and every candidate's result.
-After the death of a driver its workers have to be gone within 5 s. Prints what was counted. Needs
-/proc.
+the worker of a search by way of a folder; to the driver of a search that stops candidates early
+(`keep`), on `local_pool` or on Ray; or to the raylet of a node of a Ray cluster of three on this
+machine, the head apart. What was killed is started again, and each search that ends is compared
+with one that nobody disturbed: settings, events, and every candidate's result. After the death of
+a driver its workers have to be gone within 5 s. Prints what was counted. Needs /proc.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def count(out: Path) -> int:
         return 0
 
 
-def start(role: str, out: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, __file__, role, "--out", str(out)])
+def start(role: str, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, __file__, role, "--out", str(out), *more])
 
 
 class Count:
@@ -203,8 +204,40 @@ def kill_by_folder(folder: Path, counted: Count, chance: random.Random) -> None:
         counted.end_search(out)
 
 
-def play(role: str, out: Path) -> None:
-    """Be one of the processes that are killed."""
+def kill_raylets(folder: Path, counted: Count, chance: random.Random) -> None:
+    """Kill nodes under a driver that lives; others take their place."""
+    from brainguided.engines.ray.session import ENVIRONMENT
+
+    # Before Ray is imported; nodes and driver have to agree on tokens
+    for name, value in {**ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():
+        os.environ.setdefault(name, value)
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
+    try:
+        while counted.kills < counted.wanted:
+            out = folder / str(counted.searches)
+            driver = start("join-ray", out, "--address", cluster.address)
+            while driver.poll() is None and counted.kills < counted.wanted:
+                pause(out, chance, driver)
+                if driver.poll() is None:
+                    node = nodes.pop(chance.randrange(len(nodes)))
+                    os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+                    counted.kills += 1
+                    counted.look(out)
+                    time.sleep(chance.random() * 4)
+                    cluster.remove_node(node, allow_graceful=False)
+                    nodes.append(cluster.add_node(num_cpus=2))
+            if driver.wait():
+                raise RuntimeError(f"the search in {out} ended with {driver.returncode}")
+            counted.end_search(out)
+    finally:
+        cluster.shutdown()
+
+
+def play(role: str, out: Path, address: str | None) -> None:
+    """Be one of the processes that are killed, or whose nodes are."""
     if role == "drive":
         with local_pool(3) as pool:
             search(out, pool)
@@ -219,6 +252,11 @@ def play(role: str, out: Path) -> None:
     elif role == "drive-folder":
         with folder_executor(out / "jobs", silence=10) as executor:
             search(out, executor)
+    elif role == "join-ray":
+        from brainguided.engines.ray.executor import ray_executor
+
+        with ray_executor(address) as executor:
+            search(out, executor)
     elif role == "serve-folder":
         serve_folder(out / "jobs", TASK, workers=2, evaluate=evaluate, idle=600)
 
@@ -229,6 +267,7 @@ KILL = {
     "folder": kill_by_folder,
     "stopping": partial(kill_drivers, role="drive-halved"),
     "ray": partial(kill_drivers, role="drive-ray"),
+    "raylet": kill_raylets,
 }
 
 
@@ -238,12 +277,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--address", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.out is not None:
-        play(options.target, options.out)
+        play(options.target, options.out, options.address)
         return
     with tempfile.TemporaryDirectory() as place:
-        if options.target == "ray" and importlib.util.find_spec("ray") is None:
+        if options.target in ("ray", "raylet") and importlib.util.find_spec("ray") is None:
             parser.error("Ray is not installed")
         search(Path(place) / "whole", None, halved=options.target in ("stopping", "ray"))
         counted = Count(options.target, options.kills, read(Path(place) / "whole"))

@@ -50,7 +50,7 @@ def _run(arguments: argparse.Namespace, given: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
         print(f"brainguided: error: {_describe(error)}", file=sys.stderr)
         return 1
     return 0
@@ -85,6 +85,9 @@ def _describe(error: Exception) -> str:
     """Return the message of an error in words of the command line, with the file it is about."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
+    if isinstance(error, MemoryError):
+        what = f" ({error})" if str(error) else ""
+        return f"there is not enough memory{what}. Give less data at a time, or more memory."
     return say_as_options(str(error)) or type(error).__name__
 
 

@@ -45,6 +45,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.wrong_start = False
         self.reset = False
         self.chunk_pause: float | None = None
+        self.chunk = 2**19
 
     def handle_error(self, *_args: object) -> None:
         """Say nothing of clients that went away."""
@@ -108,8 +109,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if server.drop_after is None:
                 self.wfile.write(b"0\r\n\r\n")
         elif server.chunk_pause is not None:
-            for start in range(0, len(body), 2**19):
-                self.wfile.write(body[start : start + 2**19])
+            for start in range(0, len(body), server.chunk):
+                self.wfile.write(body[start : start + server.chunk])
                 time.sleep(server.chunk_pause)
         else:
             self.wfile.write(body)

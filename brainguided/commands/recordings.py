@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainguided.commands.options import add_overwrite, add_verb, refuse_existing, refuse_foreign
+from brainguided.commands.options import (
+    add_overwrite,
+    add_verb,
+    refuse_existing,
+    refuse_foreign,
+    say,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,7 +144,13 @@ def rdms(arguments: argparse.Namespace) -> None:
     from brainguided.rdms.compute import dissimilarities_from_rdms
     from neural_data import save_dissimilarities
 
-    computed = _load_rdms(arguments.recording, arguments.area, arguments.by, arguments.zscore)
+    computed = _load_rdms(
+        arguments.recording,
+        arguments.area,
+        arguments.by,
+        zscore=arguments.zscore,
+        save=arguments.save is not None,
+    )
     if arguments.save and len(computed) > 1:
         areas = "; ".join(", ".join(one.rdm_descriptors["area"]) for one in computed)
         raise ValueError(
@@ -169,9 +181,12 @@ def _draw_rdms(computed: list[RDMs]) -> Figure:
     return figure
 
 
-def _load_rdms(path: Path, areas: list[str] | None, by: str, zscore: bool) -> list[RDMs]:
+def _load_rdms(
+    path: Path, areas: list[str] | None, by: str, *, zscore: bool, save: bool
+) -> list[RDMs]:
     """Return the RDMs of a recording, of each set of stimuli, or those of dissimilarities."""
-    from brainguided.rdms.compute import compute_rdms, rdms_from_dissimilarities
+    from brainguided.rdms.compute import compute_rdms, condition_index, rdms_from_dissimilarities
+    from brainguided.rdms.memory import say_room
     from neural_data import group_areas, load_dissimilarities, load_recording
     from neural_data.storage.netcdf import open_netcdf
 
@@ -194,6 +209,11 @@ def _load_rdms(path: Path, areas: list[str] | None, by: str, zscore: bool) -> li
             "responses to them."
         )
     parts = group_areas(load_recording(path), areas)
+    for part in parts:
+        n_areas, bins = len(set(part["area"].values.tolist())), part.sizes.get("time_bin", 1)
+        conditions = len(condition_index(part, by)[1])
+        if said := say_room(n_areas * bins, conditions, save=save):
+            say(said)
     return [compute_rdms(part, by=by, zscore=zscore) for part in parts]
 
 

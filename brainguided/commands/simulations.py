@@ -80,7 +80,10 @@ def simulate(arguments: argparse.Namespace) -> None:
     rate = arguments.candidates / found.makespan
     outcomes = ", ".join(f"{number} {name}" for name, number in found.outcomes.items() if number)
     print(f"makespan {found.makespan:.1f} s ({found.makespan / 3600:.2f} h)")
-    print(f"utilisation {found.utilisation:.1%}, after warm-up {found.warm_utilisation:.1%}")
+    print(
+        f"utilisation {found.utilisation:.1%}, between warm-up and the last start "
+        f"{found.warm_utilisation:.1%}"
+    )
     print(f"candidates a second {rate:.4g}; attempts {found.attempts}; outcomes: {outcomes}")
     print(f"results told between a proposal and its own, on average: {found.staleness:.1f}")
 

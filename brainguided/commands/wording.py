@@ -44,6 +44,7 @@ OPTIONS = (
     ("per_repetition=False reads them", "leave out --per-repetition"),
     ("Use per_repetition=False", "Leave out --per-repetition"),
     ("area='IT'", "--area IT"),
+    ("by='...'", "--by"),
     ("Draw stimuli (resample=('stimulus',))", "Draw stimuli (--resample stimulus)"),
     ("set Inference(unit='stimulus')", "give --unit stimulus"),
     ("unit='stimulus'", "--unit stimulus"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import pickle
@@ -22,6 +21,16 @@ _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 _GRACE = 5.0  # s in which a process that was closed or killed has to be gone
 _environment_lock = threading.Lock()
 _kept: dict[int, Any] = {}  # in a worker: what was shared with it
+# What a process does before it imports anything of its driver, which may take long
+_FIRST = f"""
+import ctypes, os, signal
+try:
+    ctypes.CDLL(None).prctl({_KILL_WITH_PARENT}, signal.SIGKILL)
+except (OSError, AttributeError):  # as where prctl is not allowed
+    pass
+if os.getppid() != %d:  # it died before
+    os._exit(1)
+"""
 
 
 @dataclass(frozen=True)
@@ -35,25 +44,34 @@ class WorkerDied(Exception):
     """Raised when a worker process has died while running a task."""
 
 
-class UnguardedScriptError(RuntimeError):
-    """A script starts its work wherever it is imported, and so in each of its own workers."""
+class UnguardedScriptError(SystemExit):
+    """A script starts its work wherever it is imported, and so in each of its own workers.
+
+    It ends the script with its text and no traceback: nothing but the script can be mended.
+    """
 
 
-def end_unguarded_import() -> None:
+def end_unguarded_import(*, said: bool = True) -> None:
     """End this process where it is a worker that is only about to import the script of its driver.
 
-    The script has then come as far as to start workers: it has no guard. The driver says so.
+    The script has then come as far as to start its work: it has no guard. The driver of a
+    `local_pool` says so; else, without `said`, this process does.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
+        if not said:
+            os.write(2, f"{_say_unguarded()}\n".encode())
         os._exit(_UNGUARDED)
 
 
 def _say_unguarded() -> str:
-    script = getattr(sys.modules["__main__"], "__file__", None) or "The script"
+    names = (
+        getattr(sys.modules.get(name), "__file__", None) for name in ("__mp_main__", "__main__")
+    )
+    script = next(filter(None, names), "The script")
     return (
         f"{script} starts its work when its own worker processes import it; put what it does, from "
-        "local_pool on, under a line 'if __name__ == \"__main__\":' (functions and classes stay "
-        "above it)."
+        "where it makes an executor on, under a line 'if __name__ == \"__main__\":' (functions "
+        "and classes stay above it)."
     )
 
 
@@ -91,6 +109,17 @@ def pickle_for_workers(value: Any) -> bytes:
         ) from error
 
 
+class _MortalName(str):
+    """Name of a process that ends when its driver does, from the first thing it reads on.
+
+    `multiprocessing` sends the name before all else, and the process unpickles it before it
+    imports the driver's script or this package.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return eval, (f"(exec({_FIRST % os.getpid()!r}, {{}}), {str(self)!r})[1]",)
+
+
 class PoolWorker:
     """Worker process that runs one task after the other.
 
@@ -103,8 +132,11 @@ class PoolWorker:
     def __init__(self, memory: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
+        name = "brainguided-worker"
+        if sys.platform.startswith("linux"):
+            name = _MortalName(name)
         self._process = context.Process(
-            target=_serve, args=(theirs, memory, os.getpid()), name="brainguided-worker"
+            target=_serve, args=(theirs, memory, os.getpid()), name=name
         )
         with _one_thread():  # it inherits the environment of this moment
             self._process.start()
@@ -260,13 +292,10 @@ def _begin(memory: int | None) -> None:
 def _end_with(driver: int) -> None:
     """Let this process end when its driver does, whatever way, whatever this one is at.
 
-    Linux kills it at that moment. Elsewhere a thread waits for the pipe that the end of the driver
-    closes; it may have to wait for a long call into a library.
+    Linux kills it at that moment, see `_FIRST`. Elsewhere a thread waits for the pipe that the
+    end of the driver closes; it may have to wait for a long call into a library.
     """
     threading.Thread(target=_follow_parent, name="brainguided-follow", daemon=True).start()
-    if sys.platform.startswith("linux"):
-        with suppress(OSError, AttributeError):  # as where prctl is not allowed
-            ctypes.CDLL(None).prctl(_KILL_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != driver:  # it died before
         os._exit(1)
 

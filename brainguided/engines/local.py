@@ -17,7 +17,7 @@ from brainguided.engines._pool_worker import (
     Shared,
     UnguardedScriptError as UnguardedScriptError,
     WorkerDied,
-    end_unguarded_import,
+    end_unguarded_import as end_unguarded_import,
     pickle_for_workers,
 )
 from brainguided.engines.attempt import Outcome, run_attempt
@@ -34,12 +34,12 @@ def local_pool(workers: int, *, memory: int | None = None) -> LocalPool:
 
     Unlike `concurrent.futures.ProcessPoolExecutor`, a worker that is killed costs only the task
     it was at: that future raises `concurrent.futures.BrokenExecutor`, a new worker takes the
-    place, everything else goes on. If this process dies, whatever way, its workers follow at once;
-    those that have only begun to start, when they have imported what they need.
+    place, everything else goes on. If this process dies, whatever way, its workers follow at once,
+    also those that have only begun to start.
 
     Functions and arguments are pickled when a worker is free, not when they are submitted. As
     with every spawned process, a script has to start its work under
-    ``if __name__ == "__main__":``; one that does not ends with `RuntimeError`, which says so.
+    ``if __name__ == "__main__":``; one that does not ends with a line that says so (`SystemExit`).
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from brainguided.plot.style import COLUMN, LABEL, PAGE, TICK, colour_map, new_figure, thin_bar
 from brainguided.plot.thumbnails import edge_thumbnails, find_thumbnails
+from brainguided.rdms.distances import read_row, square_matrix
 from brainguided.rdms.labels import check_rdms, name_rdms
 from brainguided.rdms.measures import DEFAULT, MEASURES
 from neural_data.errors import AlignmentError
@@ -21,6 +23,8 @@ from neural_data.model.origin import is_simulated
 
 if TYPE_CHECKING:
     from rsatoolbox.rdm import RDMs
+
+_LARGEST = 2048  # conditions of a matrix that is drawn as it is
 
 
 def plot_rdms(
@@ -80,20 +84,25 @@ def plot_rdms(
     positions = order_patterns(labels, categories, order)
     if categories is not None:
         categories = categories[positions]
-    matrices = rdms.get_matrices()[:, positions][:, :, positions]
     names = name_rdms(rdms, unnamed="RDM {}")
     panels, spare = _panels(len(names), axes, columns)
     for panel in spare:
         panel.set_axis_off()
-    upper = np.triu_indices(matrices.shape[1], 1)
-    if scale == "percentile":
-        matrices = np.stack([rank_matrix(matrix, upper) for matrix in matrices])
-        low, high = 0.0, 100.0
-    else:
-        low, high = colour_limits(matrices[:, upper[0], upper[1]])
+    ranked = scale == "percentile"
+    low, high = (0.0, 100.0) if ranked else colour_limits(rdms.dissimilarities)
     rows, columns_used = _locate(panels)
-    for name, matrix, panel, column in zip(names, matrices, panels, columns_used, strict=True):
-        image = panel.imshow(matrix, cmap=colour_map(), vmin=low, vmax=high, aspect="equal")
+    edge = rdms.n_cond - 0.5
+    drawn = zip(names, rdms.dissimilarities, panels, columns_used, strict=True)
+    for name, vector, panel, column in drawn:
+        matrix = _lay_out(rank_pairs(vector) if ranked else vector, positions)
+        image = panel.imshow(
+            matrix,
+            cmap=colour_map(),
+            vmin=low,
+            vmax=high,
+            aspect="equal",
+            extent=(-0.5, edge, edge, -0.5),
+        )
         panel.set_title(name, fontsize=LABEL, pad=3)
         panel.set_xticks([])
         panel.set_yticks([])
@@ -235,13 +244,26 @@ def say_conditions(number: int, by: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def rank_matrix(matrix: np.ndarray, upper: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Replace dissimilarities by percentiles of the upper triangle; the diagonal stays 0."""
-    ranks = pd.Series(matrix[upper]).rank(pct=True).to_numpy() * 100
-    ranked = np.zeros_like(matrix, dtype=float)
-    ranked[upper] = ranks
-    symmetric: np.ndarray = ranked + ranked.T
-    return symmetric
+def rank_pairs(vector: np.ndarray) -> np.ndarray:
+    """Replace the dissimilarities of an RDM (pair,) by their percentiles."""
+    ranks: np.ndarray = pd.Series(vector).rank(pct=True).to_numpy() * 100
+    return ranks
+
+
+def _lay_out(vector: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return the matrix of an RDM (pair,) in the order drawn; of a large one, means of blocks.
+
+    No page shows more, and several copies of a large matrix may be more than the memory holds.
+    """
+    number = len(positions)
+    if number <= _LARGEST:
+        return square_matrix(vector)[positions][:, positions]
+    edges = np.linspace(0, number, _LARGEST + 1).astype(int)
+    means = np.empty((_LARGEST, _LARGEST))
+    for place, (first, end) in enumerate(pairwise(edges)):
+        total = sum(read_row(vector, int(k), number)[positions] for k in positions[first:end])
+        means[place] = np.add.reduceat(total, edges[:-1]) / (end - first)
+    return means / np.diff(edges)
 
 
 def colour_limits(values: np.ndarray) -> tuple[float, float]:
@@ -249,7 +271,7 @@ def colour_limits(values: np.ndarray) -> tuple[float, float]:
     known = values[np.isfinite(values)]
     if not known.size:
         return 0.0, 1.0
-    low, high = np.percentile(known, [1, 99])
+    low, high = np.percentile(known, [1, 99], overwrite_input=True)  # our own copy
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 

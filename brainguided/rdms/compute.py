@@ -21,7 +21,7 @@ from brainguided.rdms.conditions import (
     stimulus_coords,
 )
 from brainguided.rdms.crossnobis import Noise
-from brainguided.rdms.distances import standardise, upper_triangle
+from brainguided.rdms.distances import fill_square, standardise, upper_triangle
 from brainguided.rdms.labels import (
     TIME_DESCRIPTORS,
     condition_labels,
@@ -30,6 +30,7 @@ from brainguided.rdms.labels import (
     repeated,
 )
 from brainguided.rdms.measures import DEFAULT, MEASURES, find_measure
+from brainguided.rdms.memory import refuse_without_room
 from neural_data.errors import RecordingError, raise_problems
 from neural_data.model.dissimilarities import validate_dissimilarities
 from neural_data.model.origin import origin_of
@@ -135,7 +136,8 @@ def compute_rdms(
         (correlation of constant patterns, angle of silent ones, negative counts; of several time
         bins, if it is so in all), if there are
         fewer than 3 conditions (or sites, for "correlation"), if `by` is no stimulus coordinate,
-        or if a measure needs repetitions that are not there.
+        if a measure needs repetitions that are not there, or if there is no memory for so many
+        conditions.
     AlignmentError
         If a precision is labelled with other sites than the responses.
     ValueError
@@ -172,6 +174,7 @@ def compute_rdms(
                 fewest_sites=kind.fewest_sites,
                 undefined=None if several else kind.undefined,
             )
+            refuse_without_room(mean, f"{area}{describe_time(time)}", patterns)
             if kind.of_recording is not None:
                 single = _select_bin(responses, area, number)
                 row = kind.of_recording(single, mean, noise=noise, by=by)
@@ -277,7 +280,7 @@ def rdms_from_dissimilarities(dissimilarities: xr.Dataset) -> RDMs:
         areas[k] = areas[k].removesuffix(time) if time else areas[k]
     units = str(variable.attrs["units"])
     return build_rdms(
-        np.stack([upper_triangle(m) for m in variable.values.astype(float)]),
+        np.stack([upper_triangle(m) for m in np.asarray(variable.values, dtype=float)]),
         conditions=dissimilarities,
         by="stimulus",
         rdm_descriptors={"area": areas, **times},
@@ -333,8 +336,11 @@ def dissimilarities_from_rdms(rdms: RDMs) -> xr.Dataset:
         if key not in ("index", "stimulus", rdms.descriptors.get("conditions")):
             coords[key] = ("stimulus", [str(v) for v in values])
     units = {"units": MEASURES[measure].label if measure in MEASURES else str(measure)}
+    matrices = np.zeros((rdms.n_rdm, rdms.n_cond, rdms.n_cond))
+    for matrix, vector in zip(matrices, rdms.dissimilarities, strict=True):
+        fill_square(matrix, vector)
     return xr.Dataset(
-        {"dissimilarity": (("area", "stimulus", "other_stimulus"), rdms.get_matrices(), units)},
+        {"dissimilarity": (("area", "stimulus", "other_stimulus"), matrices, units)},
         coords=coords,
         attrs=origin_of(rdms),
     )

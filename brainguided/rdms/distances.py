@@ -114,12 +114,27 @@ def square_matrix(vector: np.ndarray) -> np.ndarray:
     """Return the symmetric matrix with a zero diagonal whose upper triangle is `vector`."""
     n = count_conditions(vector.shape[-1])
     matrix = np.zeros((n, n), dtype=vector.dtype)
+    fill_square(matrix, vector)
+    return matrix
+
+
+def fill_square(matrix: np.ndarray, vector: np.ndarray) -> None:
+    """Write what `square_matrix` returns, its diagonal apart, into a matrix that is there."""
     start = 0
-    for row in range(n - 1):
-        stop = start + n - 1 - row
+    for row in range(len(matrix) - 1):
+        stop = start + len(matrix) - 1 - row
         matrix[row, row + 1 :] = matrix[row + 1 :, row] = vector[start:stop]
         start = stop
-    return matrix
+
+
+def read_row(vector: np.ndarray, number: int, n: int) -> np.ndarray:
+    """Return one row (n,) of the matrix whose upper triangle is `vector`, without the others."""
+    row = np.zeros(n, dtype=vector.dtype)
+    before = np.arange(number)
+    row[:number] = vector[before * n - before * (before + 1) // 2 + number - before - 1]
+    start = number * n - number * (number + 1) // 2
+    row[number + 1 :] = vector[start : start + n - 1 - number]
+    return row
 
 
 def count_conditions(n_pairs: int) -> int:

@@ -93,7 +93,8 @@ class Simulation:
     utilisation : float
         Work that ended in a result, as a part of workers x makespan.
     warm_utilisation : float
-        The same between a tenth and nine tenths of the makespan, all work counted.
+        The same from a tenth of the makespan until the last attempt begins (afterwards workers
+        have nothing left to do), all work counted; over all of it where there is but one each.
     finished : ndarray (candidate,)
         When each candidate ended, s.
     outcomes : dict of str to int
@@ -331,7 +332,9 @@ class _Clock:
         makespan = max(self._ended.values())
         spans = np.array([(a, b) for a, b, _ in self._spans])
         useful = sum(b - a for a, b, counted in self._spans if counted)
-        low, high = 0.1 * makespan, 0.9 * makespan
+        low, high = 0.1 * makespan, float(spans[:, 0].max())
+        if high <= low:
+            low, high = 0.0, makespan
         warm = np.clip(spans[:, 1], low, high) - np.clip(spans[:, 0], low, high)
         return Simulation(
             makespan,

@@ -12,7 +12,6 @@ from brainguided.candidates.after_search import Weights, train_again
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.retraining import Retraining
 from brainguided.engines.contract import as_engine
-from brainguided.engines.local import UnguardedScriptError
 
 _log = logging.getLogger(__name__)
 _TRIES = 3  # of a training whose worker is lost
@@ -75,7 +74,5 @@ def _read(future: Future[Any]) -> Trained | Exception:
     try:
         found: Trained = future.result()
         return found
-    except UnguardedScriptError:  # by mistake of the caller, and so for every training
-        raise
     except _FAILURES as error:
         return error

@@ -21,7 +21,8 @@ from brainguided.search._first_phase import FirstPhase
 from brainguided.search._halving import Bars, Halving
 
 WINDOW = 40  # evaluations watched for failures
-_SNAPSHOT = 500  # candidates between two saved states of the controller
+# Candidates between two saved states of the controller, and as a part of all: states grow
+_SNAPSHOT, _PART = 500, 50
 
 
 class SearchState:
@@ -353,7 +354,7 @@ class SearchState:
             self._results.pop(candidate, None)
             self._bars.pop(candidate, None)
         state = None
-        if self.told - self._saved >= _SNAPSHOT:
+        if self.told - self._saved >= max(_SNAPSHOT, self.told // _PART):
             state, self._saved = self._save(), self.told
         self.journal.record_tell(self.events, rewards, duplicates, state)
         self.events += 1

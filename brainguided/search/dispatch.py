@@ -21,7 +21,6 @@ from typing import Any
 
 from brainguided.engines.attempt import Outcome, run_attempt
 from brainguided.engines.contract import Engine, as_engine
-from brainguided.engines.local import UnguardedScriptError
 from brainguided.engines.output import shorten
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.logs import write_log
@@ -33,13 +32,7 @@ _PATIENCE = 60.0  # s without an end after which is said what is waited for, the
 _NAMED = 3  # attempts that are named then
 UNKNOWN_SLOTS = 1_000_000  # of an executor that does not say
 Ended = tuple[Attempt, Timing | None]
-_NOT_SENT = (
-    pickle.PicklingError,
-    TypeError,
-    AttributeError,
-    ImportError,
-    UnguardedScriptError,
-)
+_NOT_SENT = (pickle.PicklingError, TypeError, AttributeError, ImportError)
 
 
 class SearchError(RuntimeError):

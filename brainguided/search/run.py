@@ -15,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from brainguided.controllers.contract import Controller
-from brainguided.engines.local import LocalPool
+from brainguided.engines.local import LocalPool, end_unguarded_import
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.search._state import WINDOW, SearchState
@@ -97,6 +97,7 @@ def run_search(
     A reward that standardises (`RobustReward`) is known from 24 candidates only: they are drawn at
     random and told together, and the controller begins with what they earned.
     """
+    end_unguarded_import(said=False)
     if type(candidates) is not int or candidates < 1:
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
     schedule = Schedule() if schedule is None else schedule

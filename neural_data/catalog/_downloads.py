@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +19,9 @@ from urllib.parse import urlsplit
 
 from neural_data.errors import RecordingError
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0  # without a byte
+SLOWEST, WATCH_S = 1024.0, 60.0
+"""A server that sends fewer bytes a second than this, over so many seconds, is given up."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,9 @@ def download_part(
     PermissionError
         The server refuses to give the file (401, 403), or the folder may not be written.
     OSError
-        The server cannot be reached, fails, or the connection is lost; the disk is or would be
-        full; another process is downloading the same file.
+        The server cannot be reached, fails, or is slower than 1 KiB/s for a minute; the
+        connection is lost; the disk is or would be full; another process is downloading the
+        same file.
     """
     scheme = urlsplit(address).scheme
     if scheme not in ("http", "https"):
@@ -303,14 +307,15 @@ def _receive(
     limit: int,
     progress: bool,
 ) -> None:
-    received = already
-    reason: Any = "it was closed"
+    received = before = already
+    since = time.monotonic()
+    what, reason = "connection was lost", "it was closed"
     with _bar(part, source.size, already, progress) as bar:
         while True:
             try:
-                chunk = response.read(CHUNK)
+                chunk = response.read1(CHUNK)  # what has come, and no wait for a whole chunk
             except (HTTPException, OSError) as cause:
-                reason, ended = cause, False
+                reason, ended = str(cause) or type(cause).__name__, False
                 break
             if not chunk:
                 ended = source.size is None or received == source.size
@@ -324,10 +329,17 @@ def _receive(
                 )
             _write(file, chunk, part)
             bar.update(len(chunk))
+            if (seconds := time.monotonic() - since) >= WATCH_S:
+                speed = (received - before) / seconds
+                if speed < SLOWEST and received != source.size:
+                    what, reason = "download was given up", f"{speed:.0f} bytes/s in the last while"
+                    ended = False
+                    break
+                since, before = time.monotonic(), received
     if not ended:
         size = "an unknown number of" if source.size is None else f"{source.size:,}"
         raise OSError(
-            f"The connection was lost after {received:,} of {size} bytes of {source.address} "
+            f"The {what} after {received:,} of {size} bytes of {source.address} "
             f"({reason}). What came is kept as {part.name}: call again to go on from there."
         )
 

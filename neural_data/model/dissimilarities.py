@@ -14,6 +14,7 @@ from neural_data.rounding import SINGLE
 from neural_data.storage.netcdf import open_netcdf, write_netcdf
 
 DIMS = ("area", "stimulus", "other_stimulus")
+_ENTRIES = 1 << 18  # numbers looked at at a time
 
 
 def validate_dissimilarities(
@@ -139,23 +140,39 @@ def _check_values(variable: xr.DataArray) -> list[str]:
         if "area" in variable.coords
         else np.arange(len(values)).astype(str)
     )
-    finite = np.isfinite(values)
-    if not finite.all():
-        bad = areas[~finite.all(axis=(1, 2))]
+    missing, skewed, diagonal = (
+        np.array(found) for found in zip(*map(_judge, values), strict=True)
+    )
+    if missing.any():
         problems.append(
-            f"'dissimilarity' is NaN or infinite at {int((~finite).sum())} places, in "
-            f"{format_names(bad)}; a constant response has no correlation distance: leave out "
-            "such stimuli"
+            f"'dissimilarity' is NaN or infinite at {int(missing.sum())} places, in "
+            f"{format_names(areas[missing > 0])}; a constant response has no correlation distance: "
+            "leave out such stimuli"
         )
-    clean = np.where(finite, values, 0.0)
-    allowed = SINGLE * np.abs(clean).max(axis=(1, 2))
-    skewed = np.abs(clean - np.swapaxes(clean, 1, 2)).max(axis=(1, 2)) > allowed
     if skewed.any():
         problems.append(f"'dissimilarity' is not symmetric in {format_names(areas[skewed])}")
-    diagonal = np.abs(np.diagonal(clean, axis1=1, axis2=2)).max(axis=1) > allowed
     if diagonal.any():
         problems.append(
             f"'dissimilarity' is not zero on the diagonal in {format_names(areas[diagonal])}; "
             "similarities r become dissimilarities as 1 - r"
         )
     return problems
+
+
+def _judge(matrix: np.ndarray) -> tuple[int, bool, bool]:
+    """Return how many numbers are missing, and whether sides differ or the diagonal is not zero.
+
+    A few rows at a time: a matrix may be so large that there is no room for another.
+    """
+    step = max(1, _ENTRIES // len(matrix))
+    parts = [slice(start, start + step) for start in range(0, len(matrix), step)]
+
+    def clean(part: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(part), part, 0.0)
+
+    missing = sum(int((~np.isfinite(matrix[rows])).sum()) for rows in parts)
+    allowed = SINGLE * max(np.abs(clean(matrix[rows])).max() for rows in parts)
+    skewed = any(
+        np.abs(clean(matrix[rows]) - clean(matrix[:, rows]).T).max() > allowed for rows in parts
+    )
+    return missing, bool(skewed), bool(np.abs(clean(np.diagonal(matrix))).max() > allowed)

@@ -288,6 +288,17 @@ def test_a_server_that_hangs_is_given_up(server, publish, tmp_path, monkeypatch)
     event.set()
 
 
+def test_a_server_that_is_slower_than_a_limit_is_given_up(server, publish, tmp_path, monkeypatch):
+    """It never falls silent for long."""
+    monkeypatch.setattr(downloads, "WATCH_S", 0.2)
+    monkeypatch.setattr(downloads, "SLOWEST", 2.0**20)
+    server.content["responses.nc"] = server.content["responses.nc"][:6400]
+    server.chunk_pause, server.chunk = 0.05, 64
+    publish(file_of(server))
+    with pytest.raises(OSError, match=r"given up after \d+ of 6,400 .* bytes/s .*call again"):
+        fetch_dataset("Made2024", to=tmp_path, progress=False)
+
+
 def test_compressed_answers_are_refused(server, publish, tmp_path):
     server.headers = {"Content-Encoding": "gzip"}
     publish(file_of(server))

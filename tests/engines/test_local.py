@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from concurrent.futures import BrokenExecutor, CancelledError, wait
 from pathlib import Path
 
 import pytest
+from folder_workers import attempt
 from processes import Counted, alive, children, square, use as use_counted, work
 
+from brainguided.engines.folder.executor import folder_executor
 from brainguided.engines.local import local_pool
+from brainguided.testing import MadeUpTask, evaluate
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
@@ -175,31 +179,101 @@ def test_no_process_outlives_a_killed_driver(what):
     assert [pid for pid in family if alive(pid)] == []
 
 
-UNGUARDED = """
+SLOW_TO_IMPORT = """
+import sys, time
 from pathlib import Path
-from brainguided.controllers import RandomSearch
 from brainguided.engines import local_pool
-from brainguided.search import run_search
-from brainguided.spaces import small_space
-from brainguided.testing import MadeUpTask, evaluate
-with local_pool(2) as pool:
-    run_search(RandomSearch(small_space(3), seed=0), MadeUpTask(), candidates=6,
-               out=Path(__file__).parent / "run", executor=pool, evaluate=evaluate)
+if __name__ != "__main__":
+    (Path(__file__).parent / "starts").touch()
+    time.sleep(600)
+if __name__ == "__main__":
+    pool = local_pool(1)
+    pool.submit(abs, 1)
+    time.sleep(600)
 """
 
 
-def test_a_script_without_a_guard_ends_with_the_remedy(tmp_path):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and Linux's prctl")
+def test_no_process_that_starts_outlives_a_killed_driver(tmp_path):
     script = tmp_path / "my_search.py"
-    script.write_text(UNGUARDED)
+    script.write_text(SLOW_TO_IMPORT)
+    driver = subprocess.Popen(
+        [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    while not (tmp_path / "starts").exists() and driver.poll() is None:
+        time.sleep(0.01)
+    family = children(driver.pid)
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 20
+    while any(map(alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert family
+    assert [pid for pid in family if alive(pid)] == []
+
+
+UNGUARDED = """
+from pathlib import Path
+from brainguided.controllers import RandomSearch
+from brainguided.engines import folder_executor, local_pool, serve_folder
+from brainguided.search import run_search
+from brainguided.spaces import small_space
+from brainguided.testing import MadeUpTask, evaluate
+HERE = Path(__file__).parent
+def search(executor):
+    run_search(RandomSearch(small_space(3), seed=0), MadeUpTask(), candidates=6,
+               out=HERE / "run", executor=executor, evaluate=evaluate)
+"""
+UNGUARDED_ENDS = {
+    "pool": "with local_pool(2) as pool: search(pool)",
+    "worker": """
+serve_folder(HERE / "jobs", MadeUpTask(), workers=2, evaluate=evaluate, idle=60)
+""",
+    "other": """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool: search(pool)
+""",
+}
+
+
+def run_unguarded(folder, end):
+    """Run a script without a guard; return what it said, on one line each."""
+    script = folder / "my_search.py"
+    script.write_text(UNGUARDED + UNGUARDED_ENDS[end])
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=120,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.count("Traceback") == 1, done.stderr
-    said = done.stderr.strip().splitlines()[-1]
-    assert f"{script} starts its work when its own worker processes import it" in said
-    assert "put what it does, from local_pool on, under a line 'if __name__ ==" in said
+    return done.stderr.strip().splitlines()
+
+
+REMEDY = (
+    r".*my_search.py starts its work when its own .* under a line 'if __name__ == \"__main__\":'"
+)
+
+
+def test_a_script_without_a_guard_ends_with_one_line_and_the_remedy(tmp_path):
+    (said,) = run_unguarded(tmp_path, "pool")
+    assert re.match(REMEDY, said)
+
+
+@pytest.mark.slow
+def test_a_worker_without_a_guard_leaves_its_jobs_to_others(tmp_path):
+    jobs = tmp_path / "jobs"
+    with folder_executor(jobs) as executor:
+        executor.prepare(MadeUpTask(), evaluate)
+        future = executor.submit_attempt(attempt(0), MadeUpTask())
+        (said,) = run_unguarded(tmp_path, "worker")
+        assert re.match(REMEDY, said)
+        assert not future.done()
+        executor.kill(future)
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_on_another_pool_names_the_remedy(tmp_path):
+    assert any(re.match(REMEDY, line) for line in run_unguarded(tmp_path, "other"))
 
 
 NOTEBOOK = """

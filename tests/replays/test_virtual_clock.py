@@ -63,6 +63,19 @@ def test_the_clock_repeats_with_its_seed(order):
     assert first.makespan != other.makespan
 
 
+def test_no_worker_waits_before_the_last_evaluation_begins():
+    """However much durations vary: what is left over at the end is no matter of the order."""
+    varied = draw_lognormal(1.0, 0.7)
+    found = simulate_search(Completion(), varied, Machines(40), candidates=400)
+    assert found.utilisation < 0.9
+    assert found.warm_utilisation == pytest.approx(1.0)
+    machines = Machines(4, overhead=0.5)
+    found = simulate_search(Completion(), constant(9.5), machines, candidates=400)
+    assert found.warm_utilisation == pytest.approx(0.95, abs=0.01)
+    alone = simulate_search(Completion(), constant(1.0), Machines(4), candidates=4)
+    assert alone.warm_utilisation == 1.0
+
+
 def test_an_outage_of_half_the_workers_costs_their_time():
     calm = simulate_search(Completion(), constant(1.0), Machines(10), candidates=100)
     faults = Faults(outage=(2.5, 6.5, 5))

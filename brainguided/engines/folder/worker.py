@@ -35,7 +35,7 @@ from brainguided.engines.folder.jobs import (
     read_json,
     write_json,
 )
-from brainguided.engines.local import local_pool
+from brainguided.engines.local import UnguardedScriptError, local_pool
 from brainguided.engines.output import clean
 from brainguided.engines.versions import list_versions
 from brainguided.journal.differing_settings import find_differences
@@ -221,8 +221,8 @@ class _Served:
         """Write results that are there; end what was taken away."""
         for job, (future, given) in list(self.running.items()):
             if future.done():
-                del self.running[job]
                 self.finished[job] = given | _describe_result(future, again="again" in given)
+                del self.running[job]
                 self.ended += 1
             elif not has_claim(self._folder, job, self._name):
                 _log.info("%s was taken away", job)
@@ -280,6 +280,8 @@ def _describe_result(future: Future[Any], *, again: bool) -> dict[str, Any]:
     """Return what is written of a result; weights themselves under "trained"."""
     try:
         found = future.result()
+    except UnguardedScriptError:  # of this worker; the candidates are another's to evaluate
+        raise
     except BaseException as error:
         if again and isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
             kind = "MemoryError" if isinstance(error, MemoryError) else "ArithmeticError"

@@ -1,0 +1,94 @@
+"""Memory that RDMs take, said and compared with what is free before they are made."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from brainguided.rdms.conditions import stimulus_coords
+from neural_data.errors import RecordingError, format_names
+
+# Copies of the whole matrix that are held at a time; one RDM as it is kept is half a matrix
+_MAKING = 1.6
+_NUMBER = 8  # bytes
+_SMALL = 2**30  # bytes that are not worth a word
+
+
+def find_free_memory() -> int | None:
+    """Return how many bytes can be had, None where the system does not say (not Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found = dict(line.split(":", 1) for line in lines)
+        free = int(found["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+    group = Path("/sys/fs/cgroup")  # of a container
+    try:
+        most = int((group / "memory.max").read_text(encoding="ascii"))
+        free = min(free, most - int((group / "memory.current").read_text(encoding="ascii")))
+    except (OSError, ValueError):  # "max": no limit of its own
+        pass
+    return max(free, 0)
+
+
+def say_room(number: int, conditions: int, *, save: bool = False) -> str:
+    """Say what RDMs take where that is 1 GiB or more, else "".
+
+    Parameters
+    ----------
+    number, conditions : int
+        RDMs, and conditions of each.
+    save : bool
+        Whether they are also turned into whole matrices.
+    """
+    matrix = _NUMBER * conditions**2
+    most = (number / 2 + _MAKING - 0.5) * matrix
+    if save:
+        most = max(most, (number * 1.5 + 0.2) * matrix)
+    if most < _SMALL:
+        return ""
+    free = find_free_memory()
+    known = "" if free is None else f" of {_say(free)} that are free"
+    return (
+        f"{number} RDM{'s' * (number > 1)} of {conditions:,} conditions: "
+        f"{_say(number / 2 * matrix)} of memory, {_say(most)} while they are made{known}"
+    )
+
+
+def refuse_without_room(patterns: xr.DataArray, area: str, labelled: xr.DataArray) -> None:
+    """Refuse an RDM that cannot be held beside what else there is.
+
+    Parameters
+    ----------
+    patterns : xr.DataArray (condition, unit)
+    area : str
+        For the message.
+    labelled : xr.DataArray
+        Over ``stimulus``, with the coordinates by which conditions can be formed.
+
+    Raises
+    ------
+    RecordingError
+    """
+    number = len(patterns)
+    most, free = int(_MAKING * _NUMBER * number**2), find_free_memory()
+    if free is None or most <= free:
+        return
+    groups = {name: len(np.unique(v)) for name, v in stimulus_coords(labelled).items()}
+    coarse = [name for name, count in groups.items() if 3 <= count <= number / 2]
+    by = format_names(coarse) if coarse else "none so far: assign one, e.g. 'category'"
+    fits = math.isqrt(int(free / _MAKING / _NUMBER))
+    raise RecordingError(
+        f"The RDM of {area} over {number:,} conditions takes {_say(_NUMBER * number**2 / 2)}, and "
+        f"{_say(most)} while it is made; {_say(free)} are free. Average conditions that belong "
+        f"together, by='...' (coordinates: {by}), or take blocks of at most {fits:,} stimuli, "
+        "select_recording(recording, stimulus=...)."
+    )
+
+
+def _say(n_bytes: float) -> str:
+    gib = n_bytes / 2**30
+    return f"{gib:.1f} GiB" if gib < 100 else f"{gib:,.0f} GiB"
