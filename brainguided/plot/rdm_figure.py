@@ -257,13 +257,15 @@ def _lay_out(vector: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """
     number = len(positions)
     if number <= _LARGEST:
-        return square_matrix(vector)[positions][:, positions]
+        whole: np.ndarray = square_matrix(vector)[positions][:, positions]
+        return whole
     edges = np.linspace(0, number, _LARGEST + 1).astype(int)
     means = np.empty((_LARGEST, _LARGEST))
     for place, (first, end) in enumerate(pairwise(edges)):
         total = sum(read_row(vector, int(k), number)[positions] for k in positions[first:end])
         means[place] = np.add.reduceat(total, edges[:-1]) / (end - first)
-    return means / np.diff(edges)
+    means /= np.diff(edges)
+    return means
 
 
 def colour_limits(values: np.ndarray) -> tuple[float, float]:
