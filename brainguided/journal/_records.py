@@ -147,6 +147,11 @@ class Records:
         row: tuple[float, str, str, int] | None = self._connection.execute(query).fetchone()
         return row
 
+    def sessions(self) -> list[tuple[float, str, str, int, dict[str, str]]]:
+        """Return start, workers, host, process and versions of every driver, in their order."""
+        query = "SELECT started, workers, host, pid, versions FROM session ORDER BY id"
+        return [(*row[:4], json.loads(row[4])) for row in self._connection.execute(query)]
+
     @property
     def n_examples(self) -> int:
         """Number of training images processed."""

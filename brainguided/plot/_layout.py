@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 _GAP = 1.6  # between two boxes of a rank, mm
 _BEND = 1.2  # width kept free for an edge that passes a rank, mm
 _SWEEPS = 24
@@ -93,6 +91,8 @@ def _order_rows(
     """Order every rank by the mean place of its neighbours, down and up, and keep the best."""
     best, fewest = rows, _count_crossings(rows, below)
     for sweep in range(_SWEEPS):
+        if not fewest:
+            break
         down = sweep % 2 == 0
         neighbours = above if down else below
         rows = [list(row) for row in rows]
@@ -103,7 +103,7 @@ def _order_rows(
             means = {}
             for name in rows[level]:
                 found = [place[n] for n in neighbours[name] if n in place]
-                means[name] = float(np.mean(found)) if found else float(own[name])
+                means[name] = sum(found) / len(found) if found else float(own[name])
             rows[level].sort(key=means.__getitem__)
         crossings = _count_crossings(rows, below)
         if crossings < fewest:
@@ -135,7 +135,7 @@ def _space_rows(
             wanted = []
             for name in row:
                 near = [x[n] for n in above[name] + below[name]]
-                wanted.append(float(np.mean(near)) if near else x[name])
+                wanted.append(sum(near) / len(near) if near else x[name])
             _put(row, wanted, room, x)
     return x
 
@@ -144,13 +144,13 @@ def _put(
     row: list[str], wanted: Sequence[float], room: Mapping[str, float], x: dict[str, float]
 ) -> None:
     """Place a rank in its order, close to where its nodes want to be, without overlap."""
-    offsets = np.zeros(len(row))
-    for k in range(1, len(row)):
-        offsets[k] = offsets[k - 1] + (room[row[k - 1]] + room[row[k]]) / 2 + _GAP
+    offsets = [0.0]
+    for first, second in itertools.pairwise(row):
+        offsets.append(offsets[-1] + (room[first] + room[second]) / 2 + _GAP)
     # With the spacing taken out, order alone is left to respect: pool what disagrees
     groups: list[list[float]] = []
-    for value in np.asarray(wanted) - offsets:
-        groups.append([float(value), 1.0])
+    for place, offset in zip(wanted, offsets, strict=True):
+        groups.append([place - offset, 1.0])
         while len(groups) > 1 and groups[-2][0] > groups[-1][0]:
             mean, weight = groups.pop()
             groups[-1] = [
@@ -159,4 +159,4 @@ def _put(
             ]
     fitted = [mean for mean, weight in groups for _ in range(int(weight))]
     for name, value, offset in zip(row, fitted, offsets, strict=True):
-        x[name] = value + float(offset)
+        x[name] = value + offset

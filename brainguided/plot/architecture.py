@@ -62,6 +62,58 @@ class Diagram:
     loops: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Box:
+    """Box of a drawing.
+
+    Attributes
+    ----------
+    x, y : float
+        Its centre; mm.
+    width, height : float
+        mm.
+    label : str
+        Lines separated by newlines.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+
+    @property
+    def colour(self) -> str:
+        """Colour of its kind of operation."""
+        text = self.label.split(": ")[-1]
+        return next((colour for kind, colour in _FILL.items() if text.startswith(kind)), "white")
+
+
+@dataclass
+class Outline:
+    """Drawing of an architecture as numbers.
+
+    Attributes
+    ----------
+    width, height : float
+        Of all of it; mm. x is 0 in the middle; y is 0 at the top, and -height at the bottom.
+    titles : list of (float, float, str)
+        Centre and text.
+    boxes : list of Box
+    edges : list of list of (float, float)
+        Points that a curve joins, all of which it passes vertically; it ends in an arrow.
+    loops : list of (Box, str)
+        Boxes that feed themselves, and what their loop is called.
+    """
+
+    width: float
+    height: float = 0.0
+    titles: list[tuple[float, float, str]] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    edges: list[list[tuple[float, float]]] = field(default_factory=list)
+    loops: list[tuple[Box, str]] = field(default_factory=list)
+
+
 def plot_architecture(architecture: Architecture, *, axes: Axes | None = None) -> Axes:
     """Draw an architecture: a cell as the graph of its operations, other kinds layer by layer.
 
@@ -77,12 +129,8 @@ def plot_architecture(architecture: Architecture, *, axes: Axes | None = None) -
     Axes
         Of the figure drawn.
     """
-    diagrams = build_diagrams(architecture)
-    layouts = [_lay_out(diagram) for diagram in diagrams]
-    loops = max((len(t) for d in diagrams for t in d.loops.values()), default=0)
-    width = max(layout.width for layout in layouts) + 2 * (loops * _LETTER + 4 if loops else 0)
-    heights = [_height(d, layout) for d, layout in zip(diagrams, layouts, strict=True)]
-    total = sum(heights)
+    outline = outline_architecture(architecture)
+    width, total = outline.width, outline.height
     if axes is None:
         page = (COLUMN if width <= COLUMN * 25.4 - 2 else PAGE) * 25.4
         shrink = min(1.0, (page - 2) / width)
@@ -96,11 +144,31 @@ def plot_architecture(architecture: Architecture, *, axes: Axes | None = None) -
     axes.set_ylim(-total, 0)
     axes.set_aspect("equal", adjustable="box", anchor="N")
     axes.set_axis_off()
-    top = 0.0
-    for diagram, layout, height in zip(diagrams, layouts, heights, strict=True):
-        _draw(axes, diagram, layout, top)
-        top -= height
+    _draw(axes, outline)
     return axes
+
+
+def outline_architecture(architecture: Architecture) -> Outline:
+    """Return where everything stands in the drawing of an architecture.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Of any kind.
+
+    Returns
+    -------
+    Outline
+        What `plot_architecture` draws, for those who draw it by other means.
+    """
+    diagrams = build_diagrams(architecture)
+    layouts = [_lay_out(diagram) for diagram in diagrams]
+    loops = max((len(t) for d in diagrams for t in d.loops.values()), default=0)
+    width = max(layout.width for layout in layouts) + 2 * (loops * _LETTER + 4 if loops else 0)
+    outline = Outline(width)
+    for diagram, layout in zip(diagrams, layouts, strict=True):
+        _outline(outline, diagram, layout)
+    return outline
 
 
 def build_diagrams(architecture: Architecture) -> list[Diagram]:
@@ -242,14 +310,11 @@ def _rank_places(diagram: Diagram, layout: Layout) -> tuple[list[float], list[fl
     return heights, places
 
 
-def _height(diagram: Diagram, layout: Layout) -> float:
+def _outline(outline: Outline, diagram: Diagram, layout: Layout) -> None:
+    """Add a diagram below what there is."""
+    top = -outline.height
     heights, places = _rank_places(diagram, layout)
-    return places[-1] + heights[-1] / 2 + 2.5
-
-
-def _draw(axes: Axes, diagram: Diagram, layout: Layout, top: float) -> None:
-    heights, places = _rank_places(diagram, layout)
-    axes.text(0, top - 2.8, diagram.title, ha="center", va="center", fontsize=LABEL)
+    outline.titles.append((0.0, top - 2.8, diagram.title))
     drawn: set[tuple[str, str]] = set()
     for (start, end), route in zip(diagram.edges, layout.routes, strict=True):
         tall = _box(diagram.nodes[start])[1], _box(diagram.nodes[end])[1]
@@ -265,35 +330,49 @@ def _draw(axes: Axes, diagram: Diagram, layout: Layout, top: float) -> None:
         if (start, end) in drawn:  # side by side with the first
             points = [(x + _BESIDE, y) for x, y in points]
         drawn.add((start, end))
-        axes.add_patch(_smooth(points))
-        tip = points[-1]
-        arrow = np.array([[-0.7, 1.3], [0.7, 1.3], [0, 0]]) + tip
-        axes.fill(arrow[:, 0], arrow[:, 1], color="#555555", linewidth=0, zorder=2)
+        outline.edges.append(points)
     for name, label in diagram.nodes.items():
-        x, y = layout.x[name], top - places[layout.rank[name]]
         width, height = _box(label)
+        box = Box(layout.x[name], top - places[layout.rank[name]], width, height, label)
+        outline.boxes.append(box)
+        if name in diagram.loops:
+            outline.loops.append((box, diagram.loops[name]))
+    outline.height += places[-1] + heights[-1] / 2 + 2.5
+
+
+def _draw(axes: Axes, outline: Outline) -> None:
+    for x, y, title in outline.titles:
+        axes.text(x, y, title, ha="center", va="center", fontsize=LABEL)
+    for points in outline.edges:
+        axes.add_patch(_smooth(points))
+        arrow = np.array([[-0.7, 1.3], [0.7, 1.3], [0, 0]]) + points[-1]
+        axes.fill(arrow[:, 0], arrow[:, 1], color="#555555", linewidth=0, zorder=2)
+    for box in outline.boxes:
         axes.add_patch(
             FancyBboxPatch(
-                (x - width / 2, y - height / 2),
-                width,
-                height,
+                (box.x - box.width / 2, box.y - box.height / 2),
+                box.width,
+                box.height,
                 boxstyle="round,pad=0,rounding_size=0.8",
-                facecolor=_colour(label),
+                facecolor=box.colour,
                 edgecolor="#444444",
                 linewidth=0.5,
                 zorder=3,
             )
         )
-        axes.text(x, y, label, ha="center", va="center", fontsize=TICK, linespacing=1.05, zorder=4)
-        if name in diagram.loops:
-            right, size = x + width / 2, height * 0.3
-            loop = [(right, y + size), (right + 3.5, y + size), (right + 3.5, y - size)]
-            codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
-            path = Path([*loop, (right, y - size)], codes)
-            axes.add_patch(
-                PathPatch(path, facecolor="none", edgecolor="#555555", linewidth=0.6, zorder=2)
-            )
-            axes.text(right + 3.4, y, diagram.loops[name], ha="left", va="center", fontsize=TICK)
+        axes.text(
+            box.x, box.y, box.label, ha="center", va="center", fontsize=TICK, linespacing=1.05,
+            zorder=4,
+        )  # fmt: skip
+    for box, text in outline.loops:
+        right, size = box.x + box.width / 2, box.height * 0.3
+        loop = [(right, box.y + size), (right + 3.5, box.y + size), (right + 3.5, box.y - size)]
+        codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
+        path = Path([*loop, (right, box.y - size)], codes)
+        axes.add_patch(
+            PathPatch(path, facecolor="none", edgecolor="#555555", linewidth=0.6, zorder=2)
+        )
+        axes.text(right + 3.4, box.y, text, ha="left", va="center", fontsize=TICK)
 
 
 def _smooth(points: list[tuple[float, float]]) -> PathPatch:
@@ -306,8 +385,3 @@ def _smooth(points: list[tuple[float, float]]) -> PathPatch:
     return PathPatch(
         Path(vertices, codes), facecolor="none", edgecolor="#555555", linewidth=0.6, zorder=1
     )
-
-
-def _colour(label: str) -> str:
-    text = label.split(": ")[-1]
-    return next((colour for kind, colour in _FILL.items() if text.startswith(kind)), "white")

@@ -4,33 +4,79 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from brainguided.guidance.rewards import Reward, parse_reward, reward_anew
-from brainguided.journal.attempts import Attempt
+from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.exports import build_run
 from brainguided.journal.journal import Journal
+from neural_data.model.origin import is_simulated
 
 
-def read_rewarded(
-    folder: Path, reward: str | Reward | None
-) -> tuple[Sequence[Attempt], dict[str, Any], xr.Dataset, str]:
-    """Return results, settings and Dataset of a run, and which reward is another than its own."""
+@dataclass(frozen=True)
+class Run:
+    """All that a report says of a run.
+
+    Attributes
+    ----------
+    results : sequence of Attempt
+        The final attempt of each candidate.
+    config : dict
+        Settings of the search.
+    seconds : dict of candidate to float
+        Time that all attempts at it took; s.
+    timings : dict of (candidate, attempt) to Timing
+    sessions : list
+        As of `Journal.sessions`.
+    events : list
+        As of `Journal.events`.
+    examples : int
+        Training images processed.
+    said : str
+        Which reward is another than that of the search; empty otherwise.
+    """
+
+    results: Sequence[Attempt]
+    config: dict[str, Any]
+    seconds: dict[int, float]
+    timings: dict[tuple[int, int], Timing]
+    sessions: list[tuple[float, str, str, int, dict[str, str]]]
+    events: list[tuple[str, dict[str, Any]]]
+    examples: int
+    said: str = ""
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """The run as arrays."""
+        return build_run(self.results, seconds=self.seconds, config=self.config)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the recordings of its teacher were simulated."""
+        return is_simulated(*((self.config.get("task") or {}).get("teacher") or []))
+
+
+def read_run(folder: Path, reward: str | Reward | None = None) -> Run:
+    """Return a run, with another reward than its own if one is given."""
     with Journal.read(folder) as journal:
-        config, seconds = journal.config or {}, journal.seconds()
-        results = journal.results()
-        if reward is None:
-            return results, config, journal.to_xarray(), ""
+        config = journal.config or {}
+        results: Sequence[Attempt] = journal.results()
+        rest = (
+            journal.seconds(),
+            journal.timings_of_attempts(),
+            journal.sessions(),
+            journal.events(),
+            journal.n_examples,
+        )
+    if reward is None:
+        return Run(results, config, *rest)
     chosen = parse_reward(reward) if isinstance(reward, str) else reward
-    results = reward_anew(results, chosen)
     said = reward if isinstance(reward, str) else json.dumps(chosen.describe())
     told = json.dumps((config.get("task") or {}).get("reward"))
-    return (
-        results,
-        config,
-        build_run(results, seconds=seconds, config=config),
-        f"Rewards here are {said}. The search itself was told {told}.",
-    )
+    said = f"Rewards here are {said}. The search itself was told {told}."
+    return Run(reward_anew(results, chosen), config, *rest, said)

@@ -8,7 +8,7 @@ from pathlib import Path
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.chance import say_accuracy
 from brainguided.journal.exports import find_winner
-from brainguided.reports._rewarded import read_rewarded
+from brainguided.reports._rewarded import read_run
 from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
 from neural_data.model.origin import is_simulated
@@ -35,7 +35,8 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
     JournalError
         The journal is damaged.
     """
-    results, config, _, said = read_rewarded(Path(out), reward)
+    run = read_run(Path(out), reward)
+    results, config, said = run.results, run.config, run.said
     winner = find_winner(results)
     if winner is None:
         return "No candidate has succeeded so far."

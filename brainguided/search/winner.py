@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from concurrent.futures import Executor
 from pathlib import Path
@@ -25,8 +26,9 @@ from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compute import dissimilarities_from_rdms
 from brainguided.search._apart import train_apart
+from brainguided.search.teacher_facts import FILE_NAME, describe_recordings
 from neural_data.model.dissimilarities import save_dissimilarities
-from neural_data.storage.aside import write_aside
+from neural_data.storage.aside import write_aside, write_whole
 
 
 def save_winner(
@@ -53,7 +55,8 @@ def save_winner(
         ``winner.pt`` (the weights: ``build_network(...).load_state_dict(torch.load(path,
         weights_only=True))``) and, for each area, ``winner_rdms_AREA.nc`` (a slash in
         its name as %2F): dissimilarities of the area, named "AREA (teacher)", and
-        of every layer, over the area's own stimuli.
+        of every layer, over the area's own stimuli; and ``teacher.json``, how many sites, animals
+        and repetitions each area has, and its noise ceiling.
 
     Raises
     ------
@@ -76,8 +79,12 @@ def save_winner(
     with write_aside(weights) as aside:
         torch.save(network.state_dict(), aside)
     targets = [] if task.teacher is None else list(task.teacher)
+    written = [weights]
+    if task.recorded_teacher is not None:
+        facts = json.dumps({"areas": describe_recordings(task.recorded_teacher)}, indent=1)
+        written.append(write_whole(folder / FILE_NAME, facts + "\n"))
     with on_device(network, find_device(task.training.device)):
-        return [weights] + [
+        return written + [
             save_dissimilarities(
                 _stack_rdms(network, target, task.images.image_size),
                 folder / f"winner_rdms_{quote(target.area, safe=' ')}.nc",

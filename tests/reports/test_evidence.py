@@ -58,7 +58,7 @@ def test_a_report_says_what_controls_explain_and_what_was_held_out(tmp_path, cap
     assert main(["report", str(out)]) == 0
     said = capsys.readouterr().out
     page = (out / "report.html").read_text()
-    assert "<td>IT:pixels</td>" in page
+    assert '<th scope="row">IT:pixels</th>' in page
     for text in (said, page):
         assert "IT: the winner's similarity" in text.replace("&#x27;", "'")
         assert "categories" in text

@@ -45,7 +45,14 @@ def run(tmp_path_factory):
 
 def test_saved_rdms_have_the_similarity_that_the_search_found(run) -> None:
     files = save_winner(run, make_task())
-    assert [f.name for f in files] == ["winner.pt", "winner_rdms_V4.nc", "winner_rdms_IT.nc"]
+    assert [f.name for f in files] == [
+        "winner.pt", "teacher.json", "winner_rdms_V4.nc", "winner_rdms_IT.nc"
+    ]  # fmt: skip
+    v4, _ = json.loads((run / "teacher.json").read_text())["areas"]
+    assert (v4["area"], v4["stimuli"], v4["conditions"]) == ("V4", 512, 64)
+    assert v4["sites"] == sum(v4["animals"].values()) > 3
+    assert v4["ceiling_usable"]
+    assert v4["ceiling_interval"][0] < v4["ceiling"] <= 1
     winner = json.loads((run / "winner.json").read_text())
     for area in ("V4", "IT"):
         rdms = rdms_from_dissimilarities(load_dissimilarities(run / f"winner_rdms_{area}.nc"))
@@ -79,5 +86,5 @@ def test_a_name_of_an_area_never_becomes_a_path(tmp_path) -> None:
     out = tmp_path / "run"
     run_search(RandomSearch(small_space(max_depth=2), seed=1), task, candidates=1, out=out)
     files = save_winner(out, task)
-    assert {f.name for f in files[1:]} == {"winner_rdms_TEO%2FTE.nc", "winner_rdms_..%2FV4.nc"}
+    assert {f.name for f in files[2:]} == {"winner_rdms_TEO%2FTE.nc", "winner_rdms_..%2FV4.nc"}
     assert all(f.parent == out for f in files)
