@@ -17,22 +17,24 @@ import xarray as xr
 from brainguided.architectures import Architecture
 from brainguided.candidates._expected import check_measured, expect_measurement
 from brainguided.candidates.images import ImageSet
-from brainguided.candidates.rivals import check_rivals, compute_statistics
-from brainguided.candidates.rungs import is_below, keep_losses, train_and_measure
-from brainguided.candidates.training import (
-    DivergedError,
-    Training,
-    free_memory,
-    on_device,
-    single_thread,
+from brainguided.candidates.looks import (
+    Look,
+    add_looks,
+    average_statistics,
+    build_looks,
+    draw_seeds,
+    is_below,
+    train_and_measure,
 )
+from brainguided.candidates.rivals import check_rivals
+from brainguided.candidates.training import DivergedError, Training, free_memory, single_thread
 from brainguided.guidance.controls import Measured, describe_controls
 from brainguided.guidance.rewards import PaperReward, Reward, check_keep
 from brainguided.guidance.scoring import Scorer
 from brainguided.guidance.target import fingerprint
 from brainguided.guidance.teacher import Teacher
-from brainguided.journal.measurement import Measurement, Rung, Values
-from brainguided.networks.build import BlueprintNetwork, build_network, count_parameters
+from brainguided.journal.measurement import Measurement, Values
+from brainguided.networks.build import BlueprintNetwork, count_parameters
 from neural_data.errors import check_type
 
 BATCH_NORMS = ("recomputed", "running")
@@ -68,6 +70,9 @@ class Task:
     held_out : sequence of mapping
         What no reward uses and the finalists will be judged by, as `HeldOut.describe` says it:
         recorded with the search, so that it is seen to have been chosen before.
+    seeds : int
+        Seeds of its weights with which each candidate is trained. It is rewarded, and stopped
+        early, by the means over them; with one that fails the candidate has failed.
     """
 
     images: ImageSet
@@ -79,8 +84,11 @@ class Task:
     rivals: Sequence[str] = ()
     keep: float | None = None
     held_out: Sequence[Mapping[str, Any]] = ()
+    seeds: int = 1
 
     def __post_init__(self) -> None:
+        if type(self.seeds) is not int or self.seeds < 1:
+            raise ValueError(f"seeds is {self.seeds!r}; expected a whole number, at least 1.")
         check_keep(self.keep, self.training.measured_at, self.reward)
         object.__setattr__(self, "rivals", check_rivals(self.rivals))
         if self.controls and self.teacher is None:
@@ -151,6 +159,7 @@ class Task:
             **({"rivals": list(self.rivals)} if self.rivals else {}),
             **({} if self.keep is None else {"keep": float(self.keep)}),
             **({"held_out": list(self.held_out)} if self.held_out else {}),
+            **({} if self.seeds == 1 else {"seeds": self.seeds}),
         }
 
 
@@ -242,10 +251,10 @@ def evaluate(
     """Build a candidate, train it for a short time, and return what it showed and earned.
 
     It is measured at every rung of the training: P, the validation accuracy, and the similarity
-    of every layer to every area of the teacher. The task's reward is a function of that, by
-    default ``P + alpha * TG`` [1]_. The result depends on the arguments alone:
-    torch runs on one thread and no global generator is used. On a GPU it depends on the device
-    too, in the last digits: training, accuracy and RDMs are computed there.
+    of every layer to every area of the teacher, with each of the task's seeds. The task's reward
+    is a function of the means, by default ``P + alpha * TG`` [1]_. The result depends on the
+    arguments alone: torch runs on one thread and no global generator is used. On a GPU it depends
+    on the device too, in the last digits: training, accuracy and RDMs are computed there.
 
     Parameters
     ----------
@@ -254,7 +263,8 @@ def evaluate(
     task : Task
         Images, teacher and training.
     seed : int
-        Seed of the weights, the order of images and the augmentation.
+        Seed of the weights, the order of images and the augmentation; others, where the task has
+        several, follow from it.
     bars : sequence of (int, float), optional
         Rungs at which training ends unless the reward there, as if that were the last rung, is
         above the bar.
@@ -270,7 +280,7 @@ def evaluate(
     ----------
     .. [1] Bashivan, Tensen & DiCarlo (2019), ICCV, section 3.
     """
-    return _evaluate(architecture, task, seed, dict(bars))[0]
+    return _evaluate(architecture, task, draw_seeds(seed, task.seeds), dict(bars))[0]
 
 
 def warm_up() -> None:
@@ -283,6 +293,8 @@ def warm_up() -> None:
 
 def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> BlueprintNetwork:
     """Return the trained network of a candidate, on the CPU: the one that `evaluate` scored.
+
+    Where the task has several seeds, that of the first of them.
 
     Parameters
     ----------
@@ -303,41 +315,37 @@ def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> Blu
     RuntimeError
         If the candidate fails; the message holds the reason.
     """
-    evaluation, network = _evaluate(architecture, task, seed, {})
+    evaluation, network = _evaluate(architecture, task, (seed,), {})
     if network is None:
         raise RuntimeError(f"The candidate failed ({evaluation.reason}); there is no network.")
     return network
 
 
 def _evaluate(
-    architecture: Architecture, task: Task, seed: int, bars: Mapping[int, float]
+    architecture: Architecture, task: Task, seeds: Sequence[int], bars: Mapping[int, float]
 ) -> tuple[Evaluation, BlueprintNetwork | None]:
     started = time.perf_counter()
-    network = None
-    measured: list[Rung] = []
+    looks: list[Look] = []
     found = Measurement(() if task.teacher is None else task.teacher.areas)
     earned: dict[str, Any] = {}
     reason = "build"
     try:
         with single_thread():
-            network = build_network(architecture, n_classes=len(task.images.classes), seed=seed)
-            earned["n_parameters"] = count_parameters(network)
+            looks = build_looks(architecture, task, seeds)
+            earned["n_parameters"] = count_parameters(looks[0].network)
             reason = ""
-            statistics = compute_statistics(network, architecture, task.images, names=task.rivals)
-            found = replace(found, statistics=statistics)
-            with on_device(network, task.training.device):
-                stop = partial(is_below, task.reward, found, bars)
-                losses = train_and_measure(network, task, seed, measured, stop)
-        found = replace(found, rungs=tuple(measured), losses=keep_losses(losses))
+            found = replace(found, statistics=average_statistics(looks, architecture, task))
+            train_and_measure(looks, task, partial(is_below, task.reward, found, bars))
+        found = add_looks(found, looks)
         earned |= _summarize(found)
-        whole = len(losses) == task.training.steps
+        whole = len(looks[0].losses) == task.training.steps
         if whole and not getattr(task.reward, "phase", 0):  # else other candidates are needed
             earned["reward"] = task.reward(found)
             if not np.isfinite(earned["reward"]):
                 raise DivergedError(f"the reward is {earned['reward']}")
     except DivergedError as error:
         reason = "nan"
-        made = task.training.steps if error.steps is None else error.steps
+        made = task.training.steps * len(seeds) if error.steps is None else error.steps
         earned["examples"] = made * task.training.batch_size
     except (MemoryError, RuntimeError) as error:
         reason = "memory" if _is_memory(error) else reason or _say(error)
@@ -345,22 +353,23 @@ def _evaluate(
     except Exception as error:  # a candidate must never end a search
         reason = reason or _say(error)
         _log.debug("the candidate failed", exc_info=True)
+    measured = found if found.rungs else replace(add_looks(found, looks), losses=())
     if reason == "memory":  # only now that the error is gone nothing holds its tensors
-        network = None
+        looks.clear()
         gc.collect()
         free_memory(task.training.device)
     if reason:
         earned["reward"] = None
     evaluation = Evaluation(
         architecture,
-        seed,
+        seeds[0],
         "failed" if reason else "done",
         reason,
-        measurement=replace(found, rungs=tuple(measured)),
+        measurement=measured,
         seconds=time.perf_counter() - started,
         **earned,
     )
-    return evaluation, None if reason else network
+    return evaluation, None if reason else looks[0].network
 
 
 def _summarize(measurement: Measurement) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class DivergedError(ArithmeticError):
     Attributes
     ----------
     steps : int or None
-        SGD steps that were made, the last one included; None if all of them were.
+        SGD steps that were made with all seeds, the last one included; None if all of them were.
     """
 
     steps: int | None = None
@@ -181,23 +181,47 @@ def train_network(
     ValueError
         If there are fewer images than one batch.
     """
+    losses = np.empty(0)
+    with on_device(network, training.device):
+        parts = iterate_training(network, images, labels, training=training, seed=seed)
+        for step, losses in parts:
+            if on_rung is not None and on_rung(step, losses) is False:
+                break
+    return losses
+
+
+def iterate_training(
+    network: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    training: Training,
+    seed: int,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Train a network in place, where it is, and pause at each of the rungs and at the end.
+
+    Parameters
+    ----------
+    network, images, labels, training, seed
+        As of `train_network`.
+
+    Yields
+    ------
+    step : int
+        Steps made.
+    losses : ndarray (step,)
+        Cross-entropy of each batch before its step, in nats.
+
+    Raises
+    ------
+    DivergedError, ValueError
+        As of `train_network`.
+    """
     if len(images) < training.batch_size:
         raise ValueError(
             f"{len(images)} training images are fewer than one batch of {training.batch_size}; "
             "lower batch_size or give more images."
         )
-    with on_device(network, training.device):
-        return _train(network, images, labels, training, seed, on_rung)
-
-
-def _train(
-    network: nn.Module,
-    images: np.ndarray,
-    labels: np.ndarray,
-    training: Training,
-    seed: int,
-    on_rung: Callable[[int, np.ndarray], bool | None] | None,
-) -> np.ndarray:
     generator = np.random.default_rng(seed)
     device = find_device(network)
     optimizer = torch.optim.SGD(
@@ -210,9 +234,8 @@ def _train(
     losses = np.empty(training.steps)
     network.train()
     for step, batch in enumerate(_batches(len(images), training, generator)):
-        if step in training.rungs and on_rung is not None:
-            if on_rung(step, losses[:step]) is False:
-                return losses[:step]
+        if step in training.rungs:
+            yield step, losses[:step]
             network.train()
         for group in optimizer.param_groups:
             group["lr"] = _find_rate(training, step)
@@ -233,9 +256,7 @@ def _train(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-    if on_rung is not None:
-        on_rung(training.steps, losses)
-    return losses
+    yield training.steps, losses
 
 
 def _find_rate(training: Training, step: int) -> float:

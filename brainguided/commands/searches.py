@@ -179,7 +179,8 @@ def _check(arguments: argparse.Namespace) -> None:
     memory = count_bytes(arguments.memory)
     plan = Plan(run.controller, run.candidates, run.schedule.order, memory)
     check_search(run.task, out=arguments.out, here=is_here(arguments), plan=plan)
-    print(f"{arguments.run_file}: a search of {run.candidates} candidates can begin.")
+    each = "" if run.task.seeds == 1 else f", each trained with {run.task.seeds} seeds,"
+    print(f"{arguments.run_file}: a search of {run.candidates} candidates{each} can begin.")
 
 
 def worker(arguments: argparse.Namespace) -> None:

@@ -165,9 +165,7 @@ def _standardise(name: str, measurements: Sequence[Measurement], weight: float) 
     centre = median(values)
     spread = _SPREAD * median(abs(value - centre) for value in values)
     between = [
-        variance(
-            [_read(replace(one, rungs=again.rungs, repeats=()), name) for again in one.repeats]
-        )
+        variance([_read(again, name) for again in one.of_seeds()])
         for one in measurements
         if len(one.repeats) > 1
     ]

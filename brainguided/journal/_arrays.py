@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from brainguided.journal.means import spread_repeats
 from brainguided.journal.measurement import Measurement, Rung
 
 Variable = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]
@@ -23,6 +24,11 @@ _NAMES = {
     "copied": "similarity of the best layer to a noisy copy of a control",
     "copied_committed": "committed similarity to a noisy copy of a control",
     "statistics": "statistics of the candidates",
+    "performance_sd": "standard deviation of P over seeds of the weights",
+    "guidance_sd": "standard deviation of TG over seeds of the weights",
+    "cross_entropy_sd": "standard deviation of the cross-entropy over seeds of the weights",
+    "similarity_sd": "standard deviation of the similarity over seeds of the weights",
+    "committed_sd": "standard deviation of the committed similarity over seeds of the weights",
 }
 _RUNG = ("candidate", "rung")
 _DRAWN = {"shuffled": "shuffle", "copied": "copy"}  # what was drawn several times, and its axis
@@ -38,10 +44,12 @@ class Axes:
         self._statistics: dict[str, None] = {}
         self._drawn: dict[str, dict[str, None]] = {kind: {} for kind in _DRAWN}
         self._most = dict.fromkeys(_DRAWN, 0)
+        self._repeated = False
 
     def add(self, measurement: Measurement) -> None:
         """Take note of what one measurement holds."""
         self._statistics |= dict.fromkeys(measurement.statistics)
+        self._repeated |= bool(measurement.repeats)
         for rung in measurement.rungs:
             self._steps.add(rung.step)
             for target, layers in rung.similarity.items():
@@ -82,6 +90,8 @@ class Axes:
             "committed": (*_RUNG, "target"),
             "statistics": ("candidate", "statistic"),
         }
+        if self._repeated:
+            dims |= {f"{name}_sd": of for name, of in dims.items() if name != "statistics"}
         for kind, axis in _DRAWN.items():
             if self._drawn[kind]:
                 names = (kind, f"{kind}_committed")
@@ -104,35 +114,40 @@ class Axes:
                 arrays["statistics"][row, statistics[name]] = _float(value)
             for rung in measurement.rungs:
                 at = (row, rungs[rung.step])
-                arrays["performance"][at] = _float(rung.performance)
                 arrays["guidance"][at] = _float(measurement.guidance(rung.step))
-                arrays["cross_entropy"][at] = _float(rung.cross_entropy)
-                _fill_targets(arrays, at, rung, layers, targets)
+                _fill_rung(arrays, at, rung, layers, targets)
                 for target, known in rung.shuffles.items():
                     kind = _kind_of_drawn(measurement, rung, target)
                     for name, key in ((kind, "best"), (f"{kind}_committed", "committed")):
                         found = floats(known.get(key, ()))
                         arrays[name][at][drawn[kind][target], : len(found)] = found
+            for rung in spread_repeats(measurement):
+                at = (row, rungs[rung.step])
+                arrays["guidance_sd"][at] = _float(rung.guidance)
+                _fill_rung(arrays, at, rung, layers, targets, "_sd")
         return {
             name: (of, arrays[name], {"long_name": _NAMES[name], "units": _unit(name)})
             for name, of in dims.items()
         }
 
 
-def _fill_targets(
+def _fill_rung(
     arrays: Mapping[str, np.ndarray],
     at: tuple[int, int],
     rung: Rung,
     layers: Mapping[str, int],
     targets: Mapping[str, int],
+    kind: str = "",
 ) -> None:
-    """Enter the similarities of one rung."""
+    """Enter the numbers of one rung; `kind` ends the names of the arrays."""
+    arrays[f"performance{kind}"][at] = _float(rung.performance)
+    arrays[f"cross_entropy{kind}"][at] = _float(rung.cross_entropy)
     for target, values in rung.similarity.items():
         rows = [layers[layer] for layer in values]
-        arrays["similarity"][at][rows, targets[target]] = floats(values.values())
+        arrays[f"similarity{kind}"][at][rows, targets[target]] = floats(values.values())
     for target, value in rung.committed.items():
         if target in targets:
-            arrays["committed"][(*at, targets[target])] = _float(value)
+            arrays[f"committed{kind}"][(*at, targets[target])] = _float(value)
 
 
 def _kind_of_drawn(measurement: Measurement, rung: Rung, target: str) -> str:
@@ -142,7 +157,7 @@ def _kind_of_drawn(measurement: Measurement, rung: Rung, target: str) -> str:
 
 
 def _unit(name: str) -> str:
-    return {"cross_entropy": "nat"}.get(name, "1")
+    return "nat" if name.startswith("cross_entropy") else "1"
 
 
 def whole(values: Iterable[int | None]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 from brainguided.journal._chain import digest
 from brainguided.journal._rows import COLUMNS, COLUMNS_EARLIER, read_attempt
-from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.attempts import AGAIN, Attempt, Timing
 from brainguided.journal.earlier import read_earlier_config
 
 
@@ -70,7 +70,10 @@ class Records:
     @property
     def n_results(self) -> int:
         """Number of candidates that have ended."""
-        query = "SELECT count(DISTINCT candidate) FROM evaluation WHERE outcome != 'lost'"
+        query = (
+            "SELECT count(DISTINCT candidate) FROM evaluation "
+            f"WHERE outcome != 'lost' AND attempt < {AGAIN}"
+        )
         return int(self._connection.execute(query).fetchone()[0])
 
     def snapshot(self) -> tuple[int, dict[str, Any]] | None:
@@ -82,7 +85,8 @@ class Records:
         """Return key, outcome, reason, reward and `duplicate_of` of every result."""
         rows = self._connection.execute(
             "SELECT candidate, key, outcome, reason, reward, duplicate_of "
-            "FROM evaluation WHERE outcome != 'lost' ORDER BY candidate, attempt"
+            f"FROM evaluation WHERE outcome != 'lost' AND attempt < {AGAIN} "
+            "ORDER BY candidate, attempt"
         )
         return {row[0]: tuple(row[1:]) for row in rows}
 
@@ -112,21 +116,36 @@ class Records:
             "SELECT later.candidate FROM evaluation AS later JOIN evaluation AS before "
             "ON before.candidate = later.candidate AND before.attempt < later.attempt "
             "WHERE later.outcome = 'done' AND before.outcome = 'failed' "
+            f"AND before.attempt < {AGAIN} AND later.attempt < {AGAIN} "
             "AND later.duplicate_of IS NULL ORDER BY later.candidate"
         )
         return list(dict.fromkeys(candidate for (candidate,) in rows))
 
     def attempts(self, since: int = 0, n: int | None = None) -> list[Attempt]:
-        """Return every attempt at `n` candidates (default: all) from a candidate on, in order."""
+        """Return every attempt at `n` candidates (default: all) from a candidate on, in order.
+
+        Those with other seeds than the candidates' own are left out, see `attempts_again`.
+        """
         return list(self.iterate_attempts(since, n))
 
     def iterate_attempts(self, since: int = 0, n: int | None = None) -> Iterator[Attempt]:
         """Yield what `attempts` returns one by one."""
+        end = 2**62 if n is None else since + n
+        return self._select(f"candidate >= {since} AND candidate < {end} AND attempt < {AGAIN}")
+
+    def attempts_again(self) -> list[Attempt]:
+        """Return every attempt at evaluations of candidates with other seeds than their own."""
+        return list(self._select(f"attempt >= {AGAIN}"))
+
+    def again(self) -> list[Attempt]:
+        """Return the final attempt at every evaluation with other seeds, by candidate."""
+        made = [attempt for attempt in self.attempts_again() if attempt.outcome != "lost"]
+        return list({(attempt.candidate, attempt.again): attempt for attempt in made}.values())
+
+    def _select(self, where: str) -> Iterator[Attempt]:
         names = ", ".join(COLUMNS_EARLIER if self.is_earlier else COLUMNS)
         rows = self._connection.execute(
-            f"SELECT {names} FROM evaluation WHERE candidate >= ? AND candidate < ? "
-            "ORDER BY candidate, attempt",
-            (since, 2**62 if n is None else since + n),
+            f"SELECT {names} FROM evaluation WHERE {where} ORDER BY candidate, attempt"
         )
         return map(read_attempt, rows)
 
@@ -154,7 +173,7 @@ class Records:
 
     @property
     def n_examples(self) -> int:
-        """Number of training images processed."""
+        """Number of training images processed, evaluations with other seeds included."""
         row = self._connection.execute("SELECT sum(examples) FROM evaluation").fetchone()
         return int(row[0] or 0)
 

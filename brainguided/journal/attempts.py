@@ -11,6 +11,9 @@ NOTHING = Measurement()
 STOPPED = "stopped"
 """Reason of a candidate that is done, though its training ended at a rung before the last."""
 
+AGAIN = 1000
+"""Attempt ``1000 * k + a`` is the ath at a candidate's kth evaluation with other seeds."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -19,7 +22,8 @@ class Attempt:
     Attributes
     ----------
     candidate, attempt : int
-        Candidates count from 0, attempts from 1.
+        Candidates count from 0, attempts from 1; those at evaluations with other seeds than its
+        own, which change nothing of what the candidate earned, from 1001, see `AGAIN`.
     architecture : str
         Canonical JSON; `key` is its SHA-256.
     outcome : {"done", "failed", "lost"}
@@ -53,6 +57,11 @@ class Attempt:
     duplicate_of: int | None = None
     measurement: Measurement = NOTHING
     bars: tuple[tuple[int, float], ...] = field(default=(), compare=False)
+
+    @property
+    def again(self) -> int:
+        """Which evaluation with other seeds this is, from 1; 0 for the candidate's own."""
+        return self.attempt // AGAIN
 
     @property
     def similarity(self) -> Mapping[str, Values]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,18 @@ import xarray as xr
 
 from brainguided.journal._arrays import Axes, floats, whole
 from brainguided.journal.attempts import Attempt
+from brainguided.journal.confirmed import choose_better, find_confirmed, find_winner
 from neural_data.model.origin import is_simulated
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
 
 
-def find_winner(results: Iterable[Attempt]) -> Attempt | None:
-    """Return the done candidate with the highest reward, the earliest of equals."""
-    return reduce(_choose, results, None)
-
-
-def _choose(best: Attempt | None, result: Attempt) -> Attempt | None:
-    """Return the better of the best so far and a later result."""
-    if result.outcome != "done" or result.reward is None:
-        return best
-    known = None if best is None else best.reward
-    return result if known is None or result.reward > known else best
-
-
 def build_run(
-    results: Iterable[Attempt], *, seconds: Mapping[int, float], config: Mapping[str, Any]
+    results: Iterable[Attempt],
+    *,
+    seconds: Mapping[int, float],
+    config: Mapping[str, Any],
+    again: Sequence[Attempt] = (),
 ) -> xr.Dataset:
     """Return the run: everything known of the candidates that are finished.
 
@@ -46,6 +37,8 @@ def build_run(
         Time that all attempts at it took; s.
     config : mapping
         Settings of the search.
+    again : sequence of Attempt, optional
+        The final attempts at evaluations with other seeds.
 
     Returns
     -------
@@ -58,9 +51,14 @@ def build_run(
         shuffled_target, shuffle): the best layer's and the committed similarity to an area with
         permuted conditions; ``copied``, ``copied_committed`` (candidate, rung, copied_target,
         copy): the same to copies of a control with independent noise; each only where there are.
-        ``statistics`` (candidate, statistic), e.g. "parameters". ``outcome``, ``reason``,
+        ``performance_sd``, ``guidance_sd``, ``cross_entropy_sd``, ``similarity_sd``,
+        ``committed_sd``, with the same dimensions, only of searches with several seeds, of which
+        the others then are means: standard deviations over seeds (n - 1), of those where it is
+        defined. ``statistics`` (candidate, statistic), e.g. "parameters". ``outcome``, ``reason``,
         ``architecture`` (JSON) (candidate); ``duplicate_of`` (candidate), -1 for none;
-        ``n_parameters`` (candidate), -1 where unknown; ``seconds``, ``seed`` (candidate).
+        ``n_parameters`` (candidate), -1 where unknown; ``seconds``, ``seed`` (candidate);
+        ``confirmed`` (candidate), the mean reward with other seeds of those that were evaluated
+        again before the winner was named, NaN of others; only where there are.
         Coordinates: ``rung``, the number of training steps; ``kind`` (target), "area" or
         "control"; ``shuffled_target``, the area, e.g. "V4", where all conditions were permuted, or
         "V4:shuffled-within-category" where only those within categories were.
@@ -87,6 +85,10 @@ def build_run(
     for name, (dims, values, attrs) in arrays.items():
         of_target = {"target", "shuffled_target", "copied_target"}.intersection(dims)
         run[name] = (dims, values, attrs | ({"source": sources} if of_target else {}))
+    if means := {one.result.candidate: one.reward for one in find_confirmed(results, again)}:
+        values = floats(means.get(candidate) for candidate in columns.candidate)
+        named = {"long_name": "mean reward with other seeds", "units": "1"}
+        run["confirmed"] = ("candidate", values, named)
     return run
 
 
@@ -137,7 +139,9 @@ def _find_teacher(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [area for area in teacher or [] if isinstance(area, Mapping)]
 
 
-def export_run(results: Iterable[Attempt], run: xr.Dataset, folder: Path) -> list[Path]:
+def export_run(
+    results: Iterable[Attempt], run: xr.Dataset, folder: Path, again: Sequence[Attempt] = ()
+) -> list[Path]:
     """Write run.nc, run.csv, run.jsonl and winner.json, each aside first and then renamed.
 
     Parameters
@@ -148,6 +152,8 @@ def export_run(results: Iterable[Attempt], run: xr.Dataset, folder: Path) -> lis
         What `build_run` made of them.
     folder : path
         The run folder.
+    again : sequence of Attempt, optional
+        As for `build_run`.
 
     Returns
     -------
@@ -159,17 +165,29 @@ def export_run(results: Iterable[Attempt], run: xr.Dataset, folder: Path) -> lis
         for result in results:
             file.write(json.dumps(_line(result)) + "\n")
             table.add(result)
-            winner = _choose(winner, result)
+            winner = choose_better(winner, result)
     written = [
         write_netcdf(run, folder / "run.nc"),
         write_whole(folder / "run.csv", table.to_csv()),
         folder / "run.jsonl",
     ]
+    if again:
+        winner = find_winner(results, again)
     if winner is not None:
         kept = ("candidate", "reward", "performance", "guidance", "similarity")
         data = {name: getattr(winner, name) for name in kept}
         data["best_layers"] = winner.best_layers
         data["architecture"] = json.loads(winner.architecture)
+        if confirmed := find_confirmed(results, again):
+            data["confirmed"] = [
+                {
+                    "candidate": one.result.candidate,
+                    "reward": one.result.reward,
+                    "with_other_seeds": list(one.rewards),
+                    "failed": one.failed,
+                }
+                for one in confirmed
+            ]
         written.append(write_whole(folder / "winner.json", json.dumps(data) + "\n"))
     return written
 

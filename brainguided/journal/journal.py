@@ -36,7 +36,7 @@ from brainguided.journal._journal_file import (
 )
 from brainguided.journal._records import Records
 from brainguided.journal._rows import dump, find_version, insert_attempt
-from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.attempts import AGAIN, Attempt, Timing
 from brainguided.journal.exports import build_run, export_run
 from brainguided.journal.lock import take_lock
 
@@ -233,8 +233,8 @@ class Journal(Records):
             for candidate, reward in rewards.items():
                 changed = self._connection.execute(
                     "UPDATE evaluation SET reward = ? WHERE candidate = ? AND (outcome = 'failed' "
-                    "OR outcome = 'done' AND reward IS NULL) RETURNING attempt",
-                    (reward, candidate),
+                    "OR outcome = 'done' AND reward IS NULL) AND attempt < ? RETURNING attempt",
+                    (reward, candidate, AGAIN),
                 ).fetchall()
                 for (attempt,) in changed:
                     self._chain("evaluation", candidate, attempt)
@@ -285,13 +285,18 @@ class Journal(Records):
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `journal.exports.build_run` for its variables."""
         with self._one_moment():
-            return build_run(_Stored(self), seconds=self.seconds(), config=self.config or {})
+            return build_run(
+                _Stored(self),
+                seconds=self.seconds(),
+                config=self.config or {},
+                again=self.again(),
+            )
 
     def export(self) -> xr.Dataset:
         """Write run.nc, run.csv, run.jsonl and winner.json beside the journal; return the run."""
         with self._one_moment():
             run = self.to_xarray()
-            export_run(_Stored(self), run, self.path.parent)
+            export_run(_Stored(self), run, self.path.parent, self.again())
         return run
 
     @contextmanager

@@ -30,7 +30,7 @@ class Rung:
     cross_entropy : float or None
         On the validation images, in nats.
     examples : int
-        Training images processed until then.
+        Training images processed until then, with all seeds.
     similarity : mapping of target to mapping of layer to (float or None)
         Similarity of every layer, by depth, to every target: the areas of the teacher and its
         controls. None for a dead layer.
@@ -99,7 +99,8 @@ class Measurement:
     losses : sequence of float
         Cross-entropy of the training batch of every step, in nats.
     repeats : tuple of Repeat
-        One for each seed where there were several; `rungs` and `losses` are then their means.
+        One for each seed where there were several; `rungs` and `losses` are then their means, see
+        `average_repeats`.
 
     Examples
     --------
@@ -171,6 +172,13 @@ class Measurement:
         )
         rungs = tuple(rung for rung in self.rungs if rung.step <= step)
         return replace(self, rungs=rungs, losses=self.losses[:step], repeats=repeats)
+
+    def of_seeds(self) -> tuple[Measurement, ...]:
+        """Return what was measured with each seed alone; of one seed, the measurement itself."""
+        alone = (
+            replace(self, rungs=one.rungs, losses=one.losses, repeats=()) for one in self.repeats
+        )
+        return tuple(alone) or (self,)
 
     def best(self, target: str, step: int | None = None) -> tuple[str, float] | None:
         """Return the layer most similar to a target and how similar; see `Rung.best`."""

@@ -131,9 +131,10 @@ def _copy(folder: Path, journal: Journal, first: int) -> int:
     """Copy every candidate that has ended; return the number of the next one."""
     with Journal.read(folder) as source:
         attempts, timings = source.attempts(), source.timings_of_attempts()
+        again = source.attempts_again()
     ended = sorted({a.candidate for a in attempts if a.outcome != "lost"})
     number = {candidate: first + k for k, candidate in enumerate(ended)}
-    for attempt in attempts:
+    for attempt in [*attempts, *again]:
         if attempt.candidate not in number:
             continue
         owner = attempt.duplicate_of

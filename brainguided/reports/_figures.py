@@ -153,23 +153,24 @@ def load_winner_rdms(
     for path in sorted(folder.glob("winner_rdms_*.nc")):
         rdms = load_dissimilarities(path)
         stored[str(rdms["area"].values[0]).removesuffix(" (teacher)")] = rdms
-    missing = [area for area in winner.similarity if area not in stored]
+    similarity = winner.measurement.of_seeds()[0].similarity  # that of the network saved
+    missing = [area for area in similarity if area not in stored]
     if missing:
         return {}, (
             f"The winner's RDMs were not saved for {', '.join(missing)} (the run has not ended, "
             "or was stopped), so they are not shown. Start the same search again to have them."
         )
-    for area, similarity in winner.similarity.items():
+    for area, layers in similarity.items():
         if methods.get(area, "pearson") != "pearson":
             continue  # saved RDMs do not tell what its similarities are
         found = _compare_with_teacher(stored[area])
-        known = {layer: r for layer, r in similarity.items() if r is not None}
+        known = {layer: r for layer, r in layers.items() if r is not None}
         if any(abs(found.get(layer, np.inf) - r) > _TOLERANCE for layer, r in known.items()):
             return {}, (
                 f"The saved RDMs of {area} are not those of candidate {winner.candidate}, the "
                 "present winner, so they are not shown. Start the same search again to have them."
             )
-    return {area: stored[area] for area in winner.similarity}, ""
+    return {area: stored[area] for area in similarity}, ""
 
 
 def _compare_with_teacher(rdms: xr.Dataset) -> dict[str, float]:
@@ -196,6 +197,7 @@ def _draw_rdms(
     stored: dict[str, xr.Dataset], winner: Attempt, teacher: Sequence[dict[str, Any]]
 ) -> Figure:
     """Draw, for every area, its RDM and then those of the layers; the best layer is framed."""
+    saved = winner.measurement.of_seeds()[0]
     columns, rows = spread_panels([rdms.sizes["area"] for rdms in stored.values()])
     side = (PAGE - 1.4) / columns
     figure = Figure(figsize=(PAGE, sum(rows) * (side + 0.3)), layout="constrained")
@@ -209,10 +211,10 @@ def _draw_rdms(
         by = next((str(entry.get("by")) for entry in teacher if entry.get("area") == area), "")
         count = say_conditions(rdms.sizes["stimulus"], by if by else "stimulus")
         panels[0].set_xlabel(f"simulated, {count}" if is_simulated(rdms) else count)
-        best = winner.best_layers.get(area)
+        best = saved.best_layers.get(area)
         names = rdms["area"].values.astype(str).tolist()
         for name, panel in zip(names, panels, strict=True):
-            r = winner.similarity[area].get(name)
+            r = saved.similarity[area].get(name)
             text = name.replace(" (teacher)", ": the teacher")
             if r is not None:
                 text += f", {r:.2f}".replace("-", "\N{MINUS SIGN}")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from brainguided.guidance.rewards import Reward, parse_reward, reward_anew
+from brainguided.guidance.rewards import Reward, parse_reward, reward_anew, settle_reward
 from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.confirmed import find_winner
 from brainguided.journal.exports import build_run
 from brainguided.journal.journal import Journal
 from neural_data.model.origin import is_simulated
@@ -39,6 +40,8 @@ class Run:
         Training images processed.
     said : str
         Which reward is another than that of the search; empty otherwise.
+    again : sequence of Attempt
+        The final attempts at evaluations with other seeds.
     """
 
     results: Sequence[Attempt]
@@ -49,11 +52,17 @@ class Run:
     events: list[tuple[str, dict[str, Any]]]
     examples: int
     said: str = ""
+    again: Sequence[Attempt] = ()
+
+    @cached_property
+    def winner(self) -> Attempt | None:
+        """The winner so far, by this reward."""
+        return find_winner(self.results, self.again)
 
     @cached_property
     def dataset(self) -> xr.Dataset:
         """The run as arrays."""
-        return build_run(self.results, seconds=self.seconds, config=self.config)
+        return build_run(self.results, seconds=self.seconds, config=self.config, again=self.again)
 
     @property
     def simulated(self) -> bool:
@@ -66,6 +75,7 @@ def read_run(folder: Path, reward: str | Reward | None = None) -> Run:
     with Journal.read(folder) as journal:
         config = journal.config or {}
         results: Sequence[Attempt] = journal.results()
+        again = journal.again()
         rest = (
             journal.seconds(),
             journal.timings_of_attempts(),
@@ -74,9 +84,14 @@ def read_run(folder: Path, reward: str | Reward | None = None) -> Run:
             journal.n_examples,
         )
     if reward is None:
-        return Run(results, config, *rest)
+        return Run(results, config, *rest, again=again)
     chosen = parse_reward(reward) if isinstance(reward, str) else reward
     said = reward if isinstance(reward, str) else json.dumps(chosen.describe())
     told = json.dumps((config.get("task") or {}).get("reward"))
     said = f"Rewards here are {said}. The search itself was told {told}."
-    return Run(reward_anew(results, chosen), config, *rest, said)
+    settled = settle_reward(chosen, results)
+    again = [
+        replace(one, reward=settled(one.measurement)) if one.outcome == "done" else one
+        for one in again
+    ]
+    return Run(reward_anew(results, chosen), config, *rest, said, again)

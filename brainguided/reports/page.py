@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.guidance.rewards import Reward
-from brainguided.journal.exports import find_winner
 from brainguided.journal.journal import JournalError
 from brainguided.reports._beside import find_chance_levels, read_teacher
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
@@ -29,6 +28,7 @@ from brainguided.reports._sections import (
 )
 from brainguided.reports._similarity import find_methods, label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout, tabulate_targets
+from brainguided.reports.seeds import describe_confirmed
 from neural_data.storage.aside import write_whole
 
 _CAPTIONS = {
@@ -88,7 +88,7 @@ def write_report(out: str | os.PathLike[str], *, reward: str | Reward | None = N
         )
     place = folder if reward is None else folder / "another_reward"
     place.mkdir(exist_ok=True)
-    drawn = draw_figures(folder, run.dataset, find_winner(run.results), run.config)
+    drawn = draw_figures(folder, run.dataset, run.winner, run.config)
     data = collect_data(run, folder, drawn)
     page = build_page(run, folder, drawn, data)
     write_vectors(place, drawn.figures)
@@ -115,7 +115,7 @@ def collect_data(
     details : mapping, optional
         Of candidates, in place of those of as many as a page has room for.
     """
-    winner = find_winner(run.results)
+    winner = run.winner
     levels: dict[str, float] = {}
     if winner is not None and winner.similarity:
         levels, _ = find_chance_levels(winner, drawn.stored, find_methods(run.config))
@@ -187,7 +187,7 @@ def _show_live(data: Mapping[str, Any], folder: Path) -> str:
 
 
 def _show_winner(run: Run, folder: Path, drawn: Drawn) -> str:
-    winner = find_winner(run.results)
+    winner = run.winner
     if winner is None:
         return "<p>No candidate has succeeded so far, so there is no winner.</p>"
     levels: dict[str, Any] = {}
@@ -196,6 +196,7 @@ def _show_winner(run: Run, folder: Path, drawn: Drawn) -> str:
         levels = {"values": values, "said": said}
     body = [describe_winner(winner, run.config, read_teacher(folder), levels)]
     evidence = [*describe_evidence(winner, run.results, run.config), *describe_heldout(folder)]
+    body += [f"<p>{plain(one)}</p>" for one in describe_confirmed(run.results, run.again)]
     body += ["<h3>Beside controls</h3>"] if evidence else []
     body += [f"<p>{plain(sentence)}</p>" for sentence in evidence]
     if rows := tabulate_targets(winner):

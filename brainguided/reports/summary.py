@@ -7,10 +7,10 @@ from pathlib import Path
 
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.chance import say_accuracy
-from brainguided.journal.exports import find_winner
 from brainguided.reports._rewarded import read_run
 from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
+from brainguided.reports.seeds import describe_confirmed
 from neural_data.model.origin import is_simulated
 
 
@@ -37,7 +37,7 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
     """
     run = read_run(Path(out), reward)
     results, config, said = run.results, run.config, run.said
-    winner = find_winner(results)
+    winner = run.winner
     if winner is None:
         return "No candidate has succeeded so far."
     lines = [said] if said else []
@@ -49,6 +49,7 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
         lines.append(f"  TG ({label_similarity(config)}{kind}) {winner.guidance:.4f}")
     for area, layer in winner.best_layers.items():
         lines.append(f"  {area}: {layer}, {winner.similarity[area][layer]:.4f}")
+    lines += describe_confirmed(results, run.again)
     lines += describe_evidence(winner, results, config)
     lines += describe_heldout(Path(out))
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from .dispatch import SearchError as SearchError
 from .finalists import run_finalists as run_finalists
 from .heldout import compare_heldout as compare_heldout
 from .orders import (
+    Again as Again,
     Batch as Batch,
     Completion as Completion,
     Index as Index,

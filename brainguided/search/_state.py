@@ -37,6 +37,7 @@ class SearchState:
         reward: Reward | None = getattr(task, "reward", None)
         self.controller = controller
         self.journal = journal
+        self.task = task
         self.first = FirstPhase(controller, reward)
         keep = getattr(task, "keep", None)
         self.halving = None
@@ -112,7 +113,8 @@ class SearchState:
             elif owner != candidate:
                 self._followers.setdefault(owner, []).append(candidate)
         waiting = (result.examples or 0 for result in self._results.values())
-        self.examples = self.journal.n_examples - sum(waiting)
+        again = (attempt.examples or 0 for attempt in self.journal.attempts_again())
+        self.examples = self.journal.n_examples - sum(waiting) - sum(again)
 
     def _resume_halving(self) -> None:
         """Hear again all that was told, in its order, as it was told."""

@@ -22,7 +22,7 @@ from typing import Any
 from brainguided.engines.attempt import Outcome, run_attempt
 from brainguided.engines.contract import Engine, as_engine
 from brainguided.engines.output import shorten
-from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.attempts import AGAIN, Attempt, Timing
 from brainguided.journal.logs import write_log
 
 _log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class Dispatcher:
 
     def _try_again(self, job: Attempt, why: str) -> Ended:
         """Let an attempt that was lost be made again, unless it was the last."""
-        if job.attempt >= _ATTEMPTS:
+        if job.attempt % AGAIN >= _ATTEMPTS:
             return self._note(replace(job, outcome="failed", reason="lost"), why)
         self._waiting.appendleft(replace(job, attempt=job.attempt + 1))
         return self._note(replace(job, outcome="lost", reason="lost"), why)

@@ -120,6 +120,7 @@ def run_finalists(
             raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
     with Journal.read(out) as journal:
         config, results = journal.config or {}, journal.results()
+        again = journal.attempts_again()
     refuse_other_task(config, task.describe(), out)
     folder = Path(out) / "finalists"
     chosen = choose_finalists(results, top)
@@ -132,7 +133,7 @@ def run_finalists(
         finalists = _train_all(chosen, work, retry_failed)
         winner, test = _find_and_test_winner(finalists, work, load_test)
     spent = {
-        "examples_search": sum(result.examples or 0 for result in results),
+        "examples_search": sum(one.examples or 0 for one in [*results, *again]),
         "examples_finalists": sum(finalist.examples for finalist in finalists),
         "examples_winner": steps * task.training.batch_size,
     }

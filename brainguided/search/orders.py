@@ -143,6 +143,38 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Again:
+    """Candidates that are evaluated again with other seeds, after the last one.
+
+    Attributes
+    ----------
+    confirm : int, optional
+        Those with the highest rewards, each with at least three new seeds; the best of them by
+        these evaluations alone wins. Default: 3; 0 with the paper's reward, and where evaluations
+        bring rewards of their own.
+    repeat : int, optional
+        The first that succeeded, once more, only to say how far two seeds agree; none where the
+        task has several seeds. Default: 8; 0 as above.
+
+    Raises
+    ------
+    ValueError
+        A number is negative; every problem is listed.
+    """
+
+    confirm: int | None = None
+    repeat: int | None = None
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {number!r}; expected a whole number, 0 or more"
+            for name, number in (("confirm", self.confirm), ("repeat", self.repeat))
+            if number is not None and (type(number) is not int or number < 0)
+        ]
+        raise_problems("Nothing can be evaluated again", problems, ValueError)
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Settings of how evaluations are scheduled, and of when no more of them begin.
 
@@ -164,6 +196,8 @@ class Schedule:
     retry_failed : bool
         Whether candidates that failed before are evaluated again first: for when what made them
         fail was mended.
+    again : Again
+        Candidates that are evaluated again with other seeds after the last one.
 
     Raises
     ------
@@ -177,6 +211,7 @@ class Schedule:
     hours: float | None = None
     examples: int | None = None
     retry_failed: bool = False
+    again: Again = Again()
 
     def __post_init__(self) -> None:
         problems = []

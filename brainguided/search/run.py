@@ -19,6 +19,7 @@ from brainguided.engines.local import LocalPool, end_unguarded_import
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.search._state import WINDOW, SearchState
+from brainguided.search.again import evaluate_again
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.search.orders import Batch, Completion, Order, Schedule, describe_search
 from brainguided.search.progress import Progress
@@ -71,7 +72,9 @@ def run_search(
     -------
     xarray.Dataset
         The run, see `journal.exports.build_run`. The run folder holds the same as run.nc, run.csv
-        and run.jsonl, and the winner, the earliest of equals, as winner.json.
+        and run.jsonl, and the winner as winner.json: the best of those that were evaluated again
+        with other seeds (see `Again`), or else that with the highest reward, the earliest of
+        equals.
 
     Raises
     ------
@@ -102,6 +105,11 @@ def run_search(
         raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
     schedule = Schedule() if schedule is None else schedule
     order = schedule.order
+    if (schedule.again.confirm or 0) > candidates:
+        raise ValueError(
+            f"confirm is {schedule.again.confirm}, but there are only {candidates} candidates; "
+            "expected at most as many."
+        )
     if evaluate is None:
         evaluate = _load_evaluate()
         _check_task(controller, task, out, executor)
@@ -126,6 +134,7 @@ def run_search(
                     _retry(search, dispatcher)
                 search.correct_told()
                 _drive(search, schedule, dispatcher, candidates)
+                evaluate_again(search, schedule, dispatcher)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Stopped after {journal.n_results} of {candidates} candidates. "

@@ -18,8 +18,8 @@ from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import on_device
 from brainguided.guidance.target import Target
 from brainguided.journal.attempts import Attempt
+from brainguided.journal.confirmed import find_winner
 from brainguided.journal.differing_settings import refuse_other_task
-from brainguided.journal.exports import find_winner
 from brainguided.journal.journal import Journal
 from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.preprocessing import Preprocessing
@@ -70,7 +70,7 @@ def save_winner(
     folder = Path(out)
     with Journal.read(folder) as journal:
         config = journal.config
-        winner = find_winner(journal.results())
+        winner = find_winner(journal.results(), journal.again())
     if winner is None:
         raise RuntimeError(f"No candidate of {folder} succeeded; there is no winner to save.")
     refuse_other_task(config, task.describe(), folder)

@@ -12,7 +12,7 @@ from brainguided.controllers.contract import Controller
 from brainguided.controllers.limits import Limits
 from brainguided.controllers.policy_search import Learning
 from brainguided.controllers.screen import COUNTS, Screen
-from brainguided.search.orders import Batch, Completion, Index, Order, Schedule
+from brainguided.search.orders import Again, Batch, Completion, Index, Order, Schedule
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import check_keys, nest_problems, say_unknown, show
 from brainguided.spaces import SearchSpace
@@ -37,6 +37,7 @@ LIMITS = {
     "hours": "number",
     "examples": "whole",
 }
+WINNER = {"confirm": "whole", "repeat": "whole"}
 
 
 def _choose(
@@ -51,15 +52,29 @@ def _choose(
     return name if isinstance(name, str) and name in choices else None
 
 
-def make_schedule(table: dict[str, Any], limits: dict[str, Any], problems: list[str]) -> Schedule:
+def make_schedule(
+    table: dict[str, Any], limits: dict[str, Any], winner: dict[str, Any], problems: list[str]
+) -> Schedule:
     """Return the order of asking and telling, the deadline of an evaluation, and the end."""
     order, timeout = _make_order(table, problems), table.get("timeout")
     if isinstance(timeout, int | float) and timeout <= 0:
         problems.append(f"timeout is {timeout}, expected a positive number of seconds")
+    before = check_keys("[winner] ", winner, WINNER)
+    problems += before
+    candidates, confirm = table.get("candidates"), winner.get("confirm")
+    if type(candidates) is type(confirm) is int and confirm > candidates > 0:
+        problems.append(
+            f"[winner] confirm is {confirm}, expected at most the {candidates} candidates"
+        )
+    try:
+        again = Again() if before else Again(**winner)
+    except ValueError as cause:
+        problems += nest_problems("[winner] ", cause)
     if problems or check_keys("", limits, LIMITS):  # said where the limits of size are read
         return Schedule()
+    ends = {key: limits[key] for key in ("hours", "examples") if key in limits}
     try:
-        return Schedule(order, timeout, hours=limits.get("hours"), examples=limits.get("examples"))
+        return Schedule(order, timeout, again=again, **ends)
     except ValueError as cause:
         problems += nest_problems("[limits] ", cause)
     return Schedule()

@@ -34,6 +34,7 @@ def list_keys() -> dict[str, dict[str, str]]:
         },
         "[screen]": _parts.SCREEN,
         "[limits]": _parts.LIMITS,
+        "[winner]": _parts.WINNER,
         "[ray]": run_file.RAY,
         "[task]": run_file.TASK,
         **{

@@ -74,6 +74,7 @@ TASK = {
     "batch_norm": "text",
     "rivals": "texts",
     "keep": "number",
+    "seeds": "whole",
 }
 
 
@@ -159,6 +160,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             variation = [0, 3, 6]                # levels of position, size and pose, 0 to 6
             rungs = [0, 50, 200]                 # steps after which candidates are measured
             keep = 0.33                          # share that goes on at each rung; else all
+            seeds = 3                            # of its weights, with which each candidate is
+                                                 # trained; it earns what the means do
             steps = 200                          # and the other settings of `Training`
             batch_norm = "recomputed"            # "running": averages of the training
             rivals = ["synflow"]                 # scores without a teacher, see `rivals`
@@ -172,6 +175,10 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             # terms = {performance = 1.0, "V4@50" = 0.5, log_parameters = -0.05}
             # preset = "robust"                  # see `RobustReward`
             # function = "my_reward.py:score"    # a function of a `Measurement`
+            [winner]                             # before it is named: the best by reward are
+            confirm = 3                          # evaluated again with other seeds; 0 for paper
+            repeat = 8                           # candidates evaluated once more, which says how
+                                                 # far seeds agree; 0 for paper
             [heldout]                            # what no reward uses, for the finalists; or
             stimuli = 0.25                       # animals, areas, similarity: see `hold_out`
             [[teacher]]                          # one for each source of recordings
@@ -213,7 +220,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     for key in ("cpus", "gpus"):
         if type(value := tables["ray"].get(key, 0)) in (int, float) and not 0 <= value <= _MOST_OF:
             problems.append(f"[ray] {key} is {show(value)}, expected 0 to {_MOST_OF:,}")
-    schedule = make_schedule(tables["top"], tables["limits"], problems)
+    schedule = make_schedule(tables["top"], tables["limits"], tables["winner"], problems)
     space = make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0) if seed is None else seed
     limits = make_limits(tables["limits"], problems)
@@ -247,6 +254,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         rivals=tables["task"].get("rivals", ()),
         keep=tables["task"].get("keep"),
         held_out=() if heldout is None else heldout.describe(),
+        seeds=tables["task"].get("seeds", 1),
     )
     load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:
@@ -311,6 +319,7 @@ def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any
         "task": {},
         "reward": None,
         "heldout": {},
+        "winner": {},
         "teacher": [],
         "control": [],
     }
@@ -349,6 +358,8 @@ def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> 
     sgd = {key: table[key] for key in _SGD if key in table}
     if "keep" in table:
         sgd.setdefault("schedule", "constant")
+    if type(seeds := table.get("seeds", 1)) is int and seeds < 1:
+        problems.append(f"{where}seeds is {seeds}, expected 1 or more")
     if (norm := table.get("batch_norm", BATCH_NORMS[0])) not in BATCH_NORMS:
         problems.append(f"{where}batch_norm is {norm!r}; expected one of {BATCH_NORMS}")
     try:

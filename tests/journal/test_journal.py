@@ -15,7 +15,8 @@ import xarray as xr
 
 from brainguided.journal import _journal_file
 from brainguided.journal.attempts import Attempt, Timing
-from brainguided.journal.exports import build_run, find_winner
+from brainguided.journal.confirmed import find_winner
+from brainguided.journal.exports import build_run
 from brainguided.journal.journal import APPLICATION_ID, Journal, JournalError
 from brainguided.journal.measurement import Measurement, Rung
 from brainguided.spaces import small_space

@@ -487,6 +487,25 @@ def test_the_seed_of_the_file_can_be_replaced(tmp_path: Path) -> None:
     assert run.controller.seed == 8
 
 
+def test_what_is_evaluated_again_stands_under_winner(tmp_path: Path) -> None:
+    plain = load_run(write(tmp_path, SMALL)).schedule.again
+    assert (plain.confirm, plain.repeat) == (None, None)  # by the reward
+    found = load_run(write(tmp_path, SMALL + "seeds = 2\n[winner]\nconfirm = 2\nrepeat = 0\n"))
+    assert (found.schedule.again.confirm, found.schedule.again.repeat, found.task.seeds) == (
+        2,
+        0,
+        2,
+    )
+    for text, said in (
+        ("confirm = -1", r"\[winner\] confirm is -1; expected a whole number, 0 or more"),
+        ("confirm = 1000", r"\[winner\] confirm is 1000, expected at most the \d+ candidates"),
+        ("confirm = true", r"\[winner\] confirm is True, expected a whole number"),
+        ("top = 3", r"\[winner\] 'top' is unknown"),
+    ):
+        with pytest.raises(RunFileError, match=said):
+            load_run(write(tmp_path, f"{SMALL}[winner]\n{text}\n"))
+
+
 def test_limits_count_the_classes_and_pixels_of_the_images(tmp_path: Path) -> None:
     run = load_run(write(tmp_path, SMALL + "[limits]\nmax_parameters = 9000\n"))
     assert run.controller.limits == Limits(max_parameters=9000, n_classes=8, image_size=32)

@@ -1,0 +1,109 @@
+"""The winner of a search: the best of those that were evaluated again with other seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from heapq import nlargest
+from math import inf
+from statistics import fmean
+
+from brainguided.journal.attempts import Attempt
+
+SECOND_LOOK = 1
+"""``Attempt.again`` of the evaluation that says how far two seeds agree; later ones confirm."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A candidate whose reward was among the highest, and what it earned with other seeds.
+
+    Attributes
+    ----------
+    result : Attempt
+        Its own evaluation, by which it was among the best.
+    rewards : tuple of float
+        Of the evaluations with other seeds that succeeded.
+    failed : int
+        Those that did not.
+    """
+
+    result: Attempt
+    rewards: tuple[float, ...]
+    failed: int
+
+    @property
+    def reward(self) -> float | None:
+        """Mean reward with other seeds; None where none succeeded."""
+        return fmean(self.rewards) if self.rewards else None
+
+
+def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list[Confirmed]:
+    """Return the candidates that compete for the winner, those with the highest rewards first.
+
+    They end before the first that was not evaluated again: a search that goes on may have found
+    better ones, which have yet to be.
+
+    Parameters
+    ----------
+    results : iterable of Attempt
+        The final attempt of each candidate.
+    again : sequence of Attempt
+        The final attempts at evaluations with other seeds.
+
+    Returns
+    -------
+    list of Confirmed
+        Empty where the best was not evaluated again.
+    """
+    made: dict[int, list[Attempt]] = {}
+    for attempt in again:
+        if attempt.again > SECOND_LOOK:
+            made.setdefault(attempt.candidate, []).append(attempt)
+    if not made:
+        return []
+    own = (one for one in results if one.outcome == "done" and one.duplicate_of is None)
+    found = []
+    for result in nlargest(len(made), own, key=_rank):
+        if result.candidate not in made:
+            break
+        looks = made[result.candidate]
+        rewards = [one.reward for one in looks if one.outcome == "done" and one.reward is not None]
+        found.append(Confirmed(result, tuple(rewards), len(looks) - len(rewards)))
+    return found
+
+
+def find_winner(results: Iterable[Attempt], again: Sequence[Attempt] = ()) -> Attempt | None:
+    """Return the winner of a search, its own evaluation; None where no candidate succeeded.
+
+    Of those that were evaluated again the one with the highest mean reward with other seeds; its
+    first reward counts no more, for that is why it was chosen. Where the best were not evaluated
+    again, or all of that failed, the one with the highest reward. Of equals the earliest.
+
+    Parameters
+    ----------
+    results, again
+        As of `find_confirmed`.
+    """
+    known = [
+        (one.reward, -one.result.candidate, one.result)
+        for one in find_confirmed(results, again)
+        if one.reward is not None
+    ]
+    if known:
+        return max(known, key=lambda one: one[:2])[2]
+    return reduce(choose_better, results, None)
+
+
+def choose_better(best: Attempt | None, result: Attempt) -> Attempt | None:
+    """Return the better of the best so far and a later result, by reward."""
+    if result.outcome != "done" or result.reward is None:
+        return best
+    known = None if best is None else best.reward
+    return result if known is None or result.reward > known else best
+
+
+def _rank(result: Attempt) -> tuple[float, int]:
+    """Return what is higher of the better candidate, and of equals of the earlier."""
+    return (-inf if result.reward is None else result.reward, -result.candidate)

@@ -1,0 +1,238 @@
+"""Candidates evaluated again with other seeds before a winner is named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import fake_task
+import numpy as np
+import pytest
+from fake_task import FakeTask
+
+from brainguided.controllers import RandomSearch
+from brainguided.engines.local import local_pool
+from brainguided.guidance.rewards import PaperReward, WeightedReward
+from brainguided.journal import Journal, Measurement, Rung, merge_runs
+from brainguided.journal.confirmed import find_confirmed, find_winner
+from brainguided.search.again import CONFIRM, REPEAT, find_numbers
+from brainguided.search.orders import Again, Batch, Index, Schedule
+from brainguided.search.run import run_search
+from brainguided.spaces import small_space
+
+
+def search(out, *, evaluate=fake_task.evaluate, task=None, seed=3, candidates=12, **settings):
+    settings = {"confirm": 3, "repeat": 4, "order": Index(3)} | settings
+    executor = settings.pop("executor", None)
+    settings["again"] = Again(settings.pop("confirm"), settings.pop("repeat"))
+    return run_search(
+        RandomSearch(small_space(3), seed=seed), FakeTask(failing=9) if task is None else task,
+        candidates=candidates, out=out, schedule=Schedule(**settings), evaluate=evaluate,
+        executor=executor,
+    )  # fmt: skip
+
+
+def read(folder):
+    """Return all that does not depend on time and place."""
+    with Journal.read(folder) as journal:
+        return journal.events(), journal.attempts(), journal.attempts_again()
+
+
+def test_the_best_are_evaluated_again_with_new_seeds_and_the_first_once_more(tmp_path):
+    search(tmp_path)
+    with Journal.read(tmp_path) as journal:
+        results, again = journal.results(), journal.again()
+        assert journal.n_results == 12
+        assert journal.n_examples == 128 * (sum(r.outcome == "done" for r in results) + 13)
+    done = sorted((r for r in results if r.outcome == "done"), key=lambda r: -r.reward)
+    first = sorted(r.candidate for r in done)[:4]
+    wanted = [(c, 1) for c in first] + [(r.candidate, k) for r in done[:3] for k in (2, 3, 4)]
+    assert [(one.candidate, one.again) for one in again] == sorted(wanted)
+    seeds = {one.seed for one in [*results, *again]}
+    assert len(seeds) == len(results) + len(again)
+    by_number = {r.candidate: r for r in results}
+    assert all(one.architecture == by_number[one.candidate].architecture for one in again)
+
+
+def test_the_winner_is_the_best_by_the_new_evaluations_alone(tmp_path):
+    run = search(tmp_path)
+    with Journal.read(tmp_path) as journal:
+        results, again = journal.results(), journal.again()
+    means = {
+        candidate: np.mean(
+            [a.reward for a in again if (a.candidate, a.again > 1) == (candidate, True)]
+        )
+        for candidate in {a.candidate for a in again if a.again > 1}
+    }
+    winner = json.loads((tmp_path / "winner.json").read_text())
+    assert winner["candidate"] == max(means, key=means.get)
+    assert winner["candidate"] == find_winner(results, again).candidate
+    assert winner["reward"] == float(run["reward"].sel(candidate=winner["candidate"]))
+    known = run["confirmed"].dropna("candidate")
+    assert dict(zip(known["candidate"].values.tolist(), known.values)) == pytest.approx(means)
+    assert [one["candidate"] for one in winner["confirmed"]] == sorted(
+        means, key=lambda c: -float(run["reward"].sel(candidate=c))
+    )
+
+
+def test_what_controllers_are_told_does_not_depend_on_it(tmp_path):
+    search(tmp_path / "with")
+    search(tmp_path / "without", confirm=0, repeat=0)
+    assert read(tmp_path / "with")[:2] == read(tmp_path / "without")[:2]
+    assert read(tmp_path / "without")[2] == []
+
+
+@pytest.mark.parametrize("moment", [13, 17, 22])
+def test_a_search_stopped_while_it_confirms_goes_on_to_the_same_journal(tmp_path, moment):
+    calls = []
+
+    def some(architecture, task, *, seed):
+        calls.append(seed)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        return fake_task.evaluate(architecture, task, seed=seed)
+
+    with pytest.raises(KeyboardInterrupt, match="Nothing is lost"):
+        search(tmp_path / "stopped", evaluate=some)
+    before = len(read(tmp_path / "stopped")[2])
+    search(tmp_path / "stopped")
+    search(tmp_path / "whole")
+    assert read(tmp_path / "stopped") == read(tmp_path / "whole")
+    assert 0 <= before < len(read(tmp_path / "whole")[2])
+    search(tmp_path / "whole", evaluate=None_left)  # nothing is left to do
+
+
+def None_left(*arguments, **settings):
+    raise AssertionError("everything was evaluated")
+
+
+def test_two_workers_record_the_same(tmp_path):
+    search(tmp_path / "here")
+    with local_pool(2) as pool:
+        search(tmp_path / "there", executor=pool)
+    assert read(tmp_path / "here") == read(tmp_path / "there")
+
+
+def fail_again(architecture, task, *, seed):
+    """Fail with every seed but the candidate's own."""
+    if seed not in OWN:
+        raise ValueError("not with this seed")
+    return fake_task.evaluate(architecture, task, seed=seed)
+
+
+OWN: set[int] = set()
+
+
+def test_failures_while_confirming_lose_no_winner(tmp_path):
+    search(tmp_path / "plain", confirm=0, repeat=0)
+    with Journal.read(tmp_path / "plain") as journal:
+        results = journal.results()
+    OWN.update(r.seed for r in results)
+    search(tmp_path / "failing", evaluate=fail_again)
+    winner = json.loads((tmp_path / "failing" / "winner.json").read_text())
+    assert winner["candidate"] == find_winner(results).candidate
+    assert {one["failed"] for one in winner["confirmed"]} == {3}
+    search(tmp_path / "failing", retry_failed=True)
+    with Journal.read(tmp_path / "failing") as journal:
+        again, attempts = journal.again(), journal.attempts_again()
+    assert {one.outcome for one in again} == {"done"}
+    assert len(attempts) == 2 * len(again)
+
+
+def test_one_that_fails_with_every_new_seed_does_not_win_over_one_that_does_not(tmp_path):
+    search(tmp_path)
+    with Journal.read(tmp_path) as journal:
+        results, again = journal.results(), journal.again()
+    first = find_confirmed(results, again)[0]
+    kept = [a for a in again if a.candidate != first.result.candidate]
+    lost = [a for a in again if a.candidate == first.result.candidate]
+    broken = [
+        *kept,
+        *(SimpleNamespace(**{**vars(a), "again": a.again, "outcome": "failed"}) for a in lost),
+    ]
+    assert find_winner(results, broken).candidate != first.result.candidate
+    assert find_winner(results, kept).candidate == first.result.candidate  # not evaluated yet
+    assert find_confirmed(results, kept) == []
+
+
+def test_a_search_that_goes_on_confirms_what_it_finds(tmp_path):
+    search(tmp_path / "run", order=Batch(4), candidates=12)
+    search(tmp_path / "run", order=Batch(4), candidates=40)
+    search(tmp_path / "whole", order=Batch(4), candidates=40)
+    events, attempts, again = read(tmp_path / "run")
+    whole = read(tmp_path / "whole")
+    assert (events, attempts) == whole[:2]
+    assert [one for one in again if one in whole[2]] == whole[2]
+    winners = [json.loads((tmp_path / n / "winner.json").read_text()) for n in ("run", "whole")]
+    assert winners[0]["candidate"] == winners[1]["candidate"]
+
+
+def test_merged_runs_keep_what_was_confirmed(tmp_path):
+    for seed in (3, 4):
+        search(tmp_path / str(seed), seed=seed)
+    merge_runs([tmp_path / "3", tmp_path / "4"], tmp_path / "all")
+    with Journal.read(tmp_path / "all") as journal:
+        again = journal.again()
+        winner = find_winner(journal.results(), again)
+    assert len(again) == 26
+    assert winner.candidate in {one.candidate for one in again}
+
+
+@dataclass(frozen=True)
+class NoisyTask:
+    """A candidate is as good as its key says; one evaluation is off by twice that spread."""
+
+    reward: Any = field(default_factory=lambda: WeightedReward({"performance": 1.0}))
+
+    def describe(self):
+        return {"reward": self.reward.describe()}
+
+
+def is_good(architecture):
+    key = architecture if isinstance(architecture, str) else architecture.key
+    return np.random.default_rng(int(key[:12], 16)).normal()
+
+
+def evaluate_noisily(architecture, task, *, seed):
+    shown = is_good(architecture) + np.random.default_rng(seed).normal() * 2
+    measured = Measurement((), (Rung(5, float(shown)),))
+    return SimpleNamespace(
+        outcome="done", reason="", performance=shown, guidance=None, reward=None,
+        measurement=measured, n_parameters=1, examples=10,
+    )  # fmt: skip
+
+
+def test_confirming_finds_better_candidates_than_the_best_of_noisy_draws(tmp_path):
+    """The best of 24 draws with noise is no better than .9, its reward above 4."""
+    naive, confirmed, promised, shown = [], [], [], []
+    for seed in range(30):
+        out = tmp_path / str(seed)
+        search(out, evaluate=evaluate_noisily, task=NoisyTask(), seed=seed, candidates=24, repeat=0)
+        with Journal.read(out) as journal:
+            results, again = journal.results(), journal.again()
+        leader, winner = find_winner(results), find_winner(results, again)
+        naive.append(is_good(leader.key))
+        confirmed.append(is_good(winner.key))
+        promised.append(leader.reward - is_good(leader.key))
+        shown += [
+            np.mean(one.rewards) - is_good(one.result.key) for one in find_confirmed(results, again)
+        ]
+    assert np.mean(confirmed) > np.mean(naive) + 0.15
+    assert np.mean(promised) > 2
+    assert abs(np.mean(shown)) < 4 * 2 / np.sqrt(3 * 90)  # unbiased: 90 means of 3
+
+
+def test_how_many_depends_on_the_reward_unless_it_is_said(tmp_path):
+    assert find_numbers(Schedule(), NoisyTask()) == (CONFIRM, REPEAT) == (3, 8)
+    assert find_numbers(Schedule(), NoisyTask(PaperReward())) == (0, 0)
+    assert find_numbers(Schedule(), FakeTask()) == (0, 0)
+    assert find_numbers(Schedule(again=Again(5, 1)), FakeTask()) == (5, 1)
+
+
+def test_numbers_that_make_no_sense_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"confirm is -1; .*\n  - repeat is True"):
+        Again(confirm=-1, repeat=True)
+    with pytest.raises(ValueError, match="confirm is 13, but there are only 12 candidates"):
+        search(tmp_path, confirm=13)
