@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainguided.correspondence.bootstrap import weigh_similarity
-from brainguided.rdms.comparisons import find_comparison
-from brainguided.rdms.halves import score_committed
-from brainguided.rdms.ranks import rank_rows
+from brainguided.rdms.comparisons import Comparison, find_comparison
+from brainguided.rdms.halves import compare_weighted, score_committed, weigh_pairs
 from brainguided.rdms.units import Units
 from neural_data.rounding import is_flat
 
@@ -48,10 +47,8 @@ def compare_halves(
 ) -> np.ndarray:
     """Return similarities (half, split, layer) over the pairs of conditions within each half.
 
-    Half of the units have half of the pairs within units, but a quarter of those between them.
-    Pairs between units therefore count more, so that both have the share that they have among all
-    units; without this, what conditions of one unit have in common would make halves more similar
-    than the whole. Whitened comparisons, Kendall's tau and rho-a do without.
+    Pairs between units count as `weigh_pairs` says. Whitened comparisons, Kendall's tau and rho-a
+    do without.
 
     Parameters
     ----------
@@ -66,10 +63,10 @@ def compare_halves(
     """
     kind = find_comparison(method)
     if kind.draws != "weights":
-        within = None if units is None or not kind.draws else units.index
+        within = units if kind.draws else None
         return np.array(
             [
-                [_compare_part(layers, area, members, method, within) for members in half]
+                [_compare_part(layers, area, members, kind, within) for members in half]
                 for half in (first, ~first)
             ]
         )
@@ -128,32 +125,14 @@ def _compare_part(
     layers: list[np.ndarray],
     area: np.ndarray,
     members: np.ndarray,
-    method: str,
-    index: np.ndarray | None,
+    kind: Comparison,
+    units: Units | None,
 ) -> np.ndarray:
-    """Compare layers and an area over the pairs of `members`; ranks weighted by units (`index`)."""
+    """Compare layers and an area over the pairs of `members`, weighted by units if there are."""
     rows, columns = np.triu_indices(len(members), 1)
     kept = members[rows] & members[columns]
     parts, other = np.stack(layers)[:, kept], area[kept]
-    if index is None or len(np.unique(index)) == len(index):
-        return compare_vectors(parts, other, method)
-    same = (index[rows] == index[columns])[kept]
-    many, few = len(np.unique(index)), len(np.unique(index[members]))
-    weights = np.where(same, 1.0, (many - 1) / max(few - 1, 1))
-    y = _weigh_ranks(other, weights)
-    return np.array([float(_weigh_ranks(x, weights) @ y) for x in parts])
-
-
-def _weigh_ranks(vector: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return ranks of dissimilarities that count unequally, whose products are correlations.
-
-    NaN for dissimilarities that are constant but for rounding.
-    """
-    if is_flat(vector) or not np.isfinite(vector).all():
-        return np.full(len(vector), np.nan)
-    _, place = np.unique(rank_rows(vector[np.newaxis])[0], return_inverse=True)
-    sums = np.bincount(place, weights)
-    ranks = (sums.cumsum() - sums / 2)[place]
-    ranks -= weights @ ranks / weights.sum()
-    ranks *= np.sqrt(weights)
-    return np.asarray(ranks / np.linalg.norm(ranks))
+    weights = None if units is None else weigh_pairs(units, members)
+    if weights is None:
+        return compare_vectors(parts, other, kind.name)
+    return compare_weighted(kind, parts, other[np.newaxis], weights)[:, 0]

@@ -38,12 +38,16 @@ class FamilyScores(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Pairs of conditions of a half (or of all): rows, columns, and places in an RDM's vector."""
+    """Pairs of conditions of a half (or of all): rows, columns, and places in an RDM's vector.
+
+    Each is multiplied by the root of its weight (pair, 1), where they do not count alike.
+    """
 
     rows: torch.Tensor
     columns: torch.Tensor
     places: torch.Tensor
     basis: torch.Tensor
+    root: torch.Tensor | None
 
 
 class RDMFamily:
@@ -55,8 +59,8 @@ class RDMFamily:
         Dissimilarities of the targets, standardised.
     given : ndarray (control, pair) or None
         RDMs that are partialled out of both sides, within each half.
-    halves : ndarray of bool (half, condition)
-        Conditions of each half.
+    halves : sequence of (ndarray of bool (condition,), ndarray (pair,) or None)
+        Conditions of each half, and the weights of its pairs.
     shuffles : sequence of Orders
     """
 
@@ -64,20 +68,20 @@ class RDMFamily:
         self,
         vectors: Sequence[np.ndarray],
         given: np.ndarray | None,
-        halves: np.ndarray,
+        halves: Sequence[tuple[np.ndarray, np.ndarray | None]],
         shuffles: Sequence[Orders],
     ) -> None:
-        self._n = halves.shape[1]
+        self._n = round((1 + (1 + 8 * len(vectors[0])) ** 0.5) / 2)
         self._basis = None if given is None else span_controls(given)
         if self._basis is None:
             self._vectors = [np.asarray(v) for v in vectors]
         else:
             self._vectors = list(leave_residuals(np.stack(vectors), self._basis))
         everything = np.ones(self._n, dtype=bool)
-        self._all = self._find_pairs(everything, given) if shuffles else None
-        self._parts = [self._find_pairs(members, given) for members in halves]
+        self._all = self._find_pairs(everything, None, given) if shuffles else None
+        self._parts = [self._find_pairs(*half, given) for half in halves]
         table = np.stack(self._vectors) * np.sqrt(self._vectors[0].size)
-        self._targets = [_scale(_rest(_take(table, p.places), p.basis)) for p in self._parts]
+        self._targets = [_scale(_rest(_take(table, p.places), p)) for p in self._parts]
         self._shuffles = [self._lay_out(one, table) for one in shuffles]
 
     def score(self, rows: np.ndarray) -> FamilyScores:
@@ -91,11 +95,11 @@ class RDMFamily:
         whole[flat] = np.nan
         spread = standardise(np.where(flat[:, None], 0.0, rows)) * np.sqrt(rows.shape[1])
         layers = torch.from_numpy(np.nan_to_num(spread).T.astype(np.float32))
-        sides = [_scale_layers(layers.index_select(0, p.places), p.basis) for p in self._parts]
+        sides = [_scale_layers(layers.index_select(0, p.places), p) for p in self._parts]
         halves = [side.T @ target for side, target in zip(sides, self._targets, strict=True)]
         shuffled, shuffled_halves = [], []
         if self._all is not None:
-            side = _scale_layers(layers, self._all.basis)
+            side = _scale_layers(layers, self._all)
             shuffled = [
                 self._score_orders(one, [self._all], [side])[:, 0] for one in self._shuffles
             ]
@@ -107,12 +111,21 @@ class RDMFamily:
             shuffled, shuffled_halves,
         )  # fmt: skip
 
-    def _find_pairs(self, members: np.ndarray, given: np.ndarray | None) -> _Pairs:
+    def _find_pairs(
+        self, members: np.ndarray, weights: np.ndarray | None, given: np.ndarray | None
+    ) -> _Pairs:
         kept = np.flatnonzero(members)
         rows, columns = (kept[k] for k in np.triu_indices(len(kept), 1))
         places = rows * (2 * self._n - rows - 1) // 2 + columns - rows - 1
         few = np.empty((0, len(places))) if given is None else given[:, places]
-        return _Pairs(*map(torch.from_numpy, (rows, columns, places, _span(few))))
+        root = None if weights is None else np.sqrt(weights)
+        return _Pairs(
+            torch.from_numpy(rows),
+            torch.from_numpy(columns),
+            torch.from_numpy(places),
+            torch.from_numpy(_span(few, root)),
+            None if root is None else torch.from_numpy(root.astype(np.float32)[:, None]),
+        )
 
     def _lay_out(self, shuffle: Orders, table: np.ndarray) -> _Shuffled:
         square = np.zeros((self._n, self._n, len(shuffle.columns)), dtype=np.float32)
@@ -124,7 +137,7 @@ class RDMFamily:
         assert self._all is not None
         for pairs in (self._all, *self._parts):
             found.sizes[id(pairs)] = torch.stack(
-                [_length(_rest(one, pairs.basis)) for one in self._read(found, pairs)]
+                [_length(_rest(one, pairs)) for one in self._read(found, pairs)]
             )
         return found
 
@@ -139,7 +152,8 @@ class RDMFamily:
     ) -> np.ndarray:
         """Return similarities (shuffle, half, layer, target)."""
         found = []
-        for pairs, side in zip(parts, sides, strict=True):
+        for pairs, scaled in zip(parts, sides, strict=True):
+            side = _weigh(scaled, pairs)  # in the place of every shuffle
             values = torch.stack([side.T @ one for one in self._read(shuffle, pairs)])
             found.append((values / shuffle.sizes[id(pairs)][:, None]).numpy())
         if not found:
@@ -156,13 +170,23 @@ class _Shuffled(NamedTuple):
     sizes: dict[int, torch.Tensor]
 
 
-def _span(given: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis (pair, number) of a constant and what varies of the controls."""
+def _span(given: np.ndarray, root: np.ndarray | None) -> np.ndarray:
+    """Return an orthonormal basis (pair, number) of a constant and what varies of the controls.
+
+    Both times the root of the weights of pairs, where these do not count alike.
+    """
     n = given.shape[1]
     constant = np.full((n, 1), 1 / np.sqrt(max(n, 1)))
     varied = given[~is_flat(given)] if n else given[:0]
+    if root is not None:
+        constant = constant * root[:, None] / np.linalg.norm(constant[:, 0] * root)
     if len(varied):
-        left, strength, _ = np.linalg.svd(standardise(varied).T, full_matrices=False)
+        columns = standardise(varied).T
+        if root is not None:
+            columns = columns * root[:, None]
+            columns -= constant @ (constant.T @ columns)
+            columns /= np.linalg.norm(columns, axis=0)
+        left, strength, _ = np.linalg.svd(columns, full_matrices=False)
         constant = np.column_stack([constant, left[:, strength**2 > SINGULAR]])
     return constant.astype(np.float32)
 
@@ -172,9 +196,15 @@ def _take(table: np.ndarray, places: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(table[:, places.numpy()].T.astype(np.float32))
 
 
-def _rest(values: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-    """Return what a basis (pair, number) leaves of columns (pair, rdm)."""
-    return values - basis @ (basis.T @ values)
+def _weigh(values: torch.Tensor, pairs: _Pairs) -> torch.Tensor:
+    """Return columns (pair, rdm) times the roots of the weights."""
+    return values if pairs.root is None else values * pairs.root
+
+
+def _rest(values: torch.Tensor, pairs: _Pairs) -> torch.Tensor:
+    """Return what the basis leaves of weighted columns (pair, rdm)."""
+    values = _weigh(values, pairs)
+    return values - pairs.basis @ (pairs.basis.T @ values)
 
 
 def _length(rest: torch.Tensor) -> torch.Tensor:
@@ -188,13 +218,13 @@ def _scale(rest: torch.Tensor) -> torch.Tensor:
     return rest / _length(rest)
 
 
-def _scale_layers(values: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+def _scale_layers(values: torch.Tensor, pairs: _Pairs) -> torch.Tensor:
     """Return what a basis leaves of layers (pair, layer), at length 1.
 
     NaN for a layer that is constant, 0 for one that varies, but has nothing left.
     """
-    rest = _rest(values, basis)
-    if basis.shape[1] == 1:
+    rest = _rest(values, pairs)
+    if pairs.basis.shape[1] == 1:
         return _scale(rest)
     varies = torch.isfinite(_length(values - values.mean(0)))
     scaled = torch.nan_to_num(_scale(rest), nan=0.0)

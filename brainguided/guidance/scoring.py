@@ -25,7 +25,7 @@ from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.probe import probe_layers
 from brainguided.networks.streamed import averaging_weights
 from brainguided.rdms.compute import condition_index
-from brainguided.rdms.halves import choose_halved, draw_halves, score_committed
+from brainguided.rdms.halves import choose_halved, draw_halves, score_committed, weigh_pairs
 from brainguided.rdms.measures import network_measure
 from brainguided.rdms.units import Units
 from neural_data.errors import raise_problems
@@ -213,7 +213,9 @@ class _Pass:
             members.setdefault((*key, alone, given), []).append(target)
             units[(*key, alone, given)] = of
         self._families = [
-            _Family(key[0], key[1], own, draw_halves(units[key], splits, seed), shuffles)
+            _Family(
+                key[0], key[1], own, (units[key], draw_halves(units[key], splits, seed)), shuffles
+            )
             for key, own in members.items()
         ]
 
@@ -264,14 +266,16 @@ class _Family:
         group: int,
         measure: str,
         targets: list[Target],
-        halves: np.ndarray,
+        halved: tuple[Units, np.ndarray],
         shuffles: list[Shuffles],
     ) -> None:
         self.group = group
         self._targets = targets
         self._row = find_similarity(targets[0].similarity)
         self.side = measure if self._row.layer == "rdm" else "gram"
-        self._halves = np.concatenate([halves, ~halves])
+        units, first = halved
+        self._halves = np.concatenate([first, ~first])
+        self._weights = [weigh_pairs(units, half) for half in self._halves]
         names = [t.area for t in targets]
         self._orders: list[Orders] = []
         self._columns: dict[str, list[tuple[str, int, int]]] = {name: [] for name in names}
@@ -287,7 +291,8 @@ class _Family:
         self._rdms = None
         if self._row.name == "pearson":
             vectors = [t.vector for t in targets]
-            self._rdms = RDMFamily(vectors, targets[0].given, self._halves, self._orders)
+            halves = list(zip(self._halves, self._weights, strict=True))
+            self._rdms = RDMFamily(vectors, targets[0].given, halves, self._orders)
 
     def score(self, layers: list[str], sides: np.ndarray) -> Iterator[tuple[str, _TargetScores]]:
         """Yield the scores of each target, given the sides (layer, ...) of the layers."""
@@ -327,8 +332,9 @@ class _Family:
             if len(part) < 3:
                 continue
             others = [self._row.take(target, order[part]) for order in every]
+            weighed = (self._weights[p - 1],) if p and self._row.target == "rdm" else ()
             for k, side in enumerate(sides):
-                values[p, k] = self._row.compare(self._take_layer(side, part, n), others)
+                values[p, k] = self._row.compare(self._take_layer(side, part, n), others, *weighed)
         ends = np.cumsum([len(one) for one in orders])
         split = [
             np.moveaxis(values[:, :, a:b], 2, 0)[..., np.newaxis]

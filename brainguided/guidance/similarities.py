@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from brainguided.rdms.comparisons import COMPARISONS, Comparison
+from brainguided.rdms.halves import compare_weighted
 from brainguided.rdms.inner_products import cka_from_grams, cross_validate, predict_ridge
 from brainguided.rdms.partial import leave_residuals, span_controls
 from neural_data.errors import raise_problems
@@ -46,7 +47,7 @@ class Similarity:
     compare : callable
         Of one layer, (pair,) or (condition, condition), and several targets, each (pair,),
         (condition, condition) or (condition, site), to similarities (target,); NaN where there is
-        none.
+        none. For those of RDMs, also of weights of the pairs or None.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Similarity:
     label: str
     layer: Literal["rdm", "gram"]
     target: Literal["rdm", "gram", "patterns"]
-    compare: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
+    compare: Callable[..., np.ndarray]
 
     def read(self, target: Target) -> np.ndarray:
         """Return the target's side: (condition, condition), or patterns (condition, site)."""
@@ -73,9 +74,16 @@ class Similarity:
         return part[np.triu_indices(len(part), 1)] if self.target == "rdm" else part
 
 
-def _compare_rdms(row: Comparison, layer: np.ndarray, targets: Sequence[np.ndarray]) -> np.ndarray:
+def _compare_rdms(
+    row: Comparison,
+    layer: np.ndarray,
+    targets: Sequence[np.ndarray],
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
     if is_flat(layer) or not np.isfinite(layer).all():
         return np.full(len(targets), np.nan)
+    if weights is not None and row.draws:  # the others do without, as in correspondences
+        return np.asarray(compare_weighted(row, layer[np.newaxis], np.stack(targets), weights)[0])
     a, b = row.prepare_rows(layer[np.newaxis]), row.prepare_rows(np.stack(targets))
     return np.asarray(row.similarity(a, b)[0])
 
