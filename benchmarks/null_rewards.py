@@ -45,7 +45,19 @@ RUNGS, SHUFFLES, SPACE = (0, 10, 25, 50), 20, small_space(8)
 
 
 def measure(out: Path, networks: int, shuffles: int) -> list[Attempt]:
-    """Search at random, or take up such a search; return the distinct candidates."""
+    """Search at random, unless such a search has got so far; return the distinct candidates."""
+    if not (out / "journal.db").exists() or count(out) < networks:
+        search(out, networks, shuffles)
+    with Journal.read(out) as journal:
+        return [r for r in journal.results() if r.outcome == "done" and r.duplicate_of is None]
+
+
+def count(out: Path) -> int:
+    with Journal.read(out) as journal:
+        return journal.n_results
+
+
+def search(out: Path, networks: int, shuffles: int) -> None:
     teacher = Teacher.from_recording(
         *simulate_macaque(simulate_objects(5, seed=0), seed=0), by="object_name"
     )
@@ -62,8 +74,6 @@ def measure(out: Path, networks: int, shuffles: int) -> list[Attempt]:
     run_search(
         RandomSearch(SPACE, seed=0), task, candidates=networks, out=out, schedule=Schedule(Batch(8))
     )
-    with Journal.read(out) as journal:
-        return [r for r in journal.results() if r.outcome == "done" and r.duplicate_of is None]
 
 
 class Null:
