@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
+from collections import deque
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -29,6 +29,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from fake_task import FakeTask, controller, few
+from halving_task import HalvingTask
 
 from brainguided.controllers import (
     PPO,
@@ -41,6 +42,7 @@ from brainguided.controllers import (
 from brainguided.engines.local import local_pool
 from brainguided.journal._rows import COLUMNS
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.measurement import Measurement, Rung
 from brainguided.search._state import SearchState
 from brainguided.search.orders import Batch, Completion, Schedule
 from brainguided.search.run import SearchError, run_search
@@ -591,29 +593,41 @@ def test_a_saved_state_spares_the_replay_of_what_was_before(tmp_path, monkeypatc
     assert sum(asked) == 10
 
 
-def test_the_driver_holds_little_for_each_candidate(tmp_path):
-    """Of thousands of candidates, not more than what distinguishes them."""
-    proposer = RandomSearch(small_space(4), seed=2)
+def count_kept(thing, met):
+    """Return the entries of all containers that belong to an object of this package."""
+    if id(thing) in met:
+        return 0
+    met.add(id(thing))
+    if isinstance(thing, dict | list | set | tuple | deque):
+        inner = [*thing.values()] if isinstance(thing, dict) else [*thing]
+        return len(inner) + sum(count_kept(one, met) for one in inner)
+    own = vars(thing).values() if type(thing).__module__.startswith("brainguided") else ()
+    return sum(count_kept(one, met) for one in own)
+
+
+@pytest.mark.parametrize("keep", [None, 0.4])
+def test_the_driver_keeps_two_entries_for_each_candidate(tmp_path, keep):
+    """Its key, with the number of the candidate, and the key that is not to be proposed again.
+
+    Bytes would tell nothing: tables double now and then. With early stopping, finishers are kept.
+    """
     with Journal.open(tmp_path) as journal:
-        inner = SearchState(proposer, journal)
+        task = None if keep is None else HalvingTask(keep)
+        inner = SearchState(RandomSearch(small_space(4), seed=2), journal, task)
 
         def play(rounds):
             for _ in range(rounds):
                 for job in inner.propose(8):
-                    done = replace(job, outcome="done", reward=0.5)
+                    measured = Measurement((), (Rung(2, 0.5),))  # no finisher, so no bars
+                    done = inner.appraise(replace(job, outcome="done", measurement=measured))
                     journal.record_attempt(done)
                     inner.arrive(done)
                 inner.conclude(sorted(inner.arrived))
 
-        tracemalloc.start()
-        try:
-            play(50)  # what is remembered of the latest only is full then
-            before = tracemalloc.get_traced_memory()[0]
-            play(150)
-            grown = tracemalloc.get_traced_memory()[0] - before
-        finally:
-            tracemalloc.stop()
-    assert grown / 1200 < 600  # bytes: a key of 64 letters and its place
+        play(20)  # what is remembered of the latest only is full then
+        before = count_kept(inner, set())
+        play(20)
+        assert (count_kept(inner, set()) - before) / 160 == 2
 
 
 def test_a_space_that_is_used_up_ends_the_search_and_says_so(tmp_path, caplog):
