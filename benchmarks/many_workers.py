@@ -76,11 +76,9 @@ def warm_up(seconds: float) -> None:
 def start_cluster() -> tuple[Any, Any, dict[str, Any]]:
     """Return the executor, the cluster, and what may be done to its nodes."""
     from brainguided.engines.ray.executor import ray_executor
-    from brainguided.engines.ray.session import ENVIRONMENT
+    from brainguided.engines.ray.session import import_ray
 
-    # Before Ray is imported; nodes and driver have to agree on tokens
-    for name, value in {**ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():
-        os.environ.setdefault(name, value)
+    import_ray(cluster=True)  # nodes and driver have to agree on tokens
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 14})

@@ -204,17 +204,25 @@ def kill_by_folder(folder: Path, counted: Count, chance: random.Random) -> None:
         counted.end_search(out)
 
 
+def start_node(cluster: Any) -> Any:
+    """Return a new node; Ray waits for one for 30 s, in which a busy machine may not start it."""
+    for _ in range(9):
+        try:
+            return cluster.add_node(num_cpus=2)
+        except Exception as error:
+            print(error, flush=True)
+    raise RuntimeError("no node of Ray could be started")
+
+
 def kill_raylets(folder: Path, counted: Count, chance: random.Random) -> None:
     """Kill nodes under a driver that lives; others take their place."""
-    from brainguided.engines.ray.session import ENVIRONMENT
+    from brainguided.engines.ray.session import import_ray
 
-    # Before Ray is imported; nodes and driver have to agree on tokens
-    for name, value in {**ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():
-        os.environ.setdefault(name, value)
+    import_ray(cluster=True)  # nodes and driver have to agree on tokens
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
+    nodes = [start_node(cluster) for _ in range(2)]
     try:
         while counted.kills < counted.wanted:
             out = folder / str(counted.searches)
@@ -228,7 +236,7 @@ def kill_raylets(folder: Path, counted: Count, chance: random.Random) -> None:
                     counted.look(out)
                     time.sleep(chance.random() * 4)
                     cluster.remove_node(node, allow_graceful=False)
-                    nodes.append(cluster.add_node(num_cpus=2))
+                    nodes.append(start_node(cluster))
             if driver.wait():
                 raise RuntimeError(f"the search in {out} ended with {driver.returncode}")
             counted.end_search(out)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainguided.commands.options import gibibytes, say, whole
+from neural_data.storage.text_files import read_text
 
 if TYPE_CHECKING:
     from brainguided.engines.local import LocalPool
@@ -171,7 +172,7 @@ def find_jobs(out: Path) -> Path:
     """Return the folder of jobs, given that or the run folder."""
     note = out / _JOBS_FOLDER
     if note.is_file():
-        return out / note.read_text(encoding="utf-8").strip()
+        return out / read_text(note).strip()
     if (out / "waiting").is_dir():
         return out
     if (out / _JOBS).is_dir():
@@ -190,7 +191,7 @@ def find_run_file(out: Path) -> Path:
             f"{note} does not say where the run file is (has the search begun, or for finalists "
             "ended?); give it with --run RUN.toml."
         )
-    return out / note.read_text(encoding="utf-8").strip()
+    return out / read_text(note).strip()
 
 
 def count_bytes(gib: float | None) -> int | None:

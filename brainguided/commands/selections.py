@@ -14,6 +14,7 @@ from brainguided.commands.options import (
     say,
     whole,
 )
+from neural_data.storage.text_files import read_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -176,7 +177,7 @@ def _read_names(path: Path | None) -> list[str] | None:
         return None
     if not path.is_file():
         raise FileNotFoundError(f"There is no list of names {path}. Check the path.")
-    return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def pool(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from brainguided.replays._out_of_fold import find_neighbours
 from brainguided.spaces import SearchSpace
 from neural_data.errors import raise_problems
 from neural_data.model.origin import is_simulated
+from neural_data.storage.text_files import read_json, read_text_table
 
 _FEWEST = 10  # candidates below which nothing can be said
 _SHOWN = 3
@@ -157,14 +157,14 @@ def _read_finalists(out: Path, results: list[Attempt]) -> dict[int, float]:
             f"{folder / 'finalists.json'} does not exist; run 'brainguided finalists {out} "
             "--random 100 --steps N' first."
         )
-    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    settings = read_json(folder / "settings.json")
     if len(settings.get("candidates", [])) < len(results) and "random" not in settings:
         raise ValueError(
             f"{folder} holds the finalists with the highest rewards: among what a score has chosen "
             "its correlation says nothing, and all others' are distorted. Draw without choosing: "
             f"'brainguided finalists {out} --random 100 --steps N', with that folder moved away."
         )
-    content = json.loads((folder / "finalists.json").read_text(encoding="utf-8"))
+    content = read_json(folder / "finalists.json", "finalists")
     return {
         one["candidate"]: float(one["performance"])
         for one in content["finalists"]
@@ -178,7 +178,7 @@ def _read_table(
     name, _, column = text.rpartition(":")
     if not name or not column:
         raise ValueError(f"--mature {text}: expected finalists, or TABLE.csv:COLUMN.")
-    frame = pd.read_csv(name, dtype=str, keep_default_na=False)
+    frame = read_text_table(Path(name))
     key = key or ("candidate" if "candidate" in frame.columns else "architecture")
     missing = [one for one in (column, key) if one not in frame.columns]
     if missing:

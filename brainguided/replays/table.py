@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement
 from brainguided.spaces import SearchSpace
 from neural_data.errors import raise_problems
+from neural_data.storage.text_files import read_json, read_text_table
 
 _SHOWN = 3  # rows quoted in an error
 _FEWEST = 3  # candidates with a score, below which there is nothing to search
@@ -150,7 +150,7 @@ def load_table(
         space; every problem is listed.
     """
     path = Path(path)
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame = read_text_table(Path(path))
     wanted = {"architecture": architecture, "reward": reward, "cost": cost, "score": score}
     missing = [column for column in wanted.values() if column not in frame.columns]
     if missing:
@@ -318,7 +318,7 @@ def read_scores(path: str | os.PathLike[str]) -> dict[int, float]:
     ValueError
         Columns are missing, or rows hold no candidate and finite score or repeat a candidate.
     """
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame = read_text_table(Path(path))
     missing = [name for name in ("candidate", "score") if name not in frame.columns]
     if missing:
         raise ValueError(
@@ -349,7 +349,7 @@ def _read_finalists(out: str | os.PathLike[str]) -> dict[int, float]:
             f"{path} does not exist, so no candidate has a score 'finalists'; run 'brainguided "
             f"finalists {out}' first."
         )
-    finalists = json.loads(path.read_text(encoding="utf-8"))["finalists"]
+    finalists = read_json(path, "finalists")["finalists"]
     return {
         one["candidate"]: float(one["performance"])
         for one in finalists

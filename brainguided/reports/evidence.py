@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from brainguided.guidance.evidence import weigh_evidence
 from brainguided.journal.attempts import Attempt
 from brainguided.search._halving import Halving
+from neural_data.storage.text_files import read_json
 
 
 def describe_evidence(
@@ -54,7 +54,7 @@ def describe_heldout(folder: Path) -> list[str]:
     path = folder / "finalists" / "heldout.json"
     if not path.exists():
         return []
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_json(path, "finalists", "winner")
     winner = found["finalists"][str(found["winner"])]
     said = []
     for name, value in winner.items():

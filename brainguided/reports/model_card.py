@@ -20,6 +20,7 @@ from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
 from neural_data.model.origin import is_simulated
 from neural_data.storage.netcdf import open_netcdf
+from neural_data.storage.text_files import read_json
 
 
 def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
@@ -47,7 +48,7 @@ def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
         raise FileNotFoundError(
             f"{record_path} does not exist; run 'brainguided finalists {out}' first."
         )
-    record = json.loads(record_path.read_text(encoding="utf-8"))
+    record = read_json(record_path, "finalists", "winner")
     with Journal.read(out) as journal:
         config = journal.config or {}
     task = config.get("task", {})

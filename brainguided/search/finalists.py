@@ -36,6 +36,7 @@ from brainguided.search._finalist import Finalist, read_trained
 from brainguided.search.choice import Drawn, choose_finalists
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
+from neural_data.storage.text_files import read_json
 
 _log = logging.getLogger(__name__)
 _INFERENCE = Inference(draws=200, permutations=200)
@@ -188,7 +189,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Refuse to mix finalists of different settings."""
     path = folder / "settings.json"
     if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         if before != settings:
             raise JournalError(
                 f"{folder} holds finalists of other settings ({before}, now {settings}). Use the "
@@ -296,7 +297,7 @@ def _read_test(folder: Path, winner: Finalist) -> dict[str, Any] | None:
     path = folder / "test.json"
     if not path.exists():
         return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found = read_json(path)
     tested = found.pop("candidate", winner.candidate)  # earlier versions did not write it
     if tested != winner.candidate:
         raise JournalError(

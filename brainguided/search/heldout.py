@@ -16,6 +16,7 @@ from brainguided.guidance.heldout import HeldOut, score_heldout
 from brainguided.guidance.scoring import Scorer
 from brainguided.networks.preprocessing import Preprocessing
 from neural_data.storage.aside import write_whole
+from neural_data.storage.text_files import read_json
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def compare_heldout(
     folder = Path(out) / "finalists"
     if task.teacher is None:
         raise ValueError("The task has no teacher, of which something could be held out.")
-    record = json.loads((folder / "finalists.json").read_text(encoding="utf-8"))
+    record = read_json(folder / "finalists.json", "finalists")
     guiding, inputs = Scorer(task.teacher, splits=0), Preprocessing(size=task.images.image_size)
     found = {}
     for one in record["finalists"]:

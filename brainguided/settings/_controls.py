@@ -11,6 +11,7 @@ from brainguided.guidance.controls import CONTROLS, Measured, make_controls
 from brainguided.guidance.robust import SHUFFLES
 from brainguided.guidance.teacher import Teacher
 from brainguided.settings.toml import RunFileError, check_keys, say_unknown
+from neural_data.storage.text_files import read_json
 
 COMMON = {"kind": "text", "area": "text", "match": "truth"}
 
@@ -69,7 +70,7 @@ def load_parts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     loaded = dict(table)
     if "architecture" in loaded:
-        text = json.loads((folder / loaded["architecture"]).read_text(encoding="utf-8"))
+        text = read_json(folder / loaded["architecture"])
         found = text.get("architecture", text)  # winner.json holds more
         loaded["architecture"] = Architecture.from_json(json.dumps(found))
     if "model" in loaded:
