@@ -103,31 +103,28 @@ def _count_skips(nodes: dict[str, Node], live: set[str]) -> int:
         parts.add(name)
         return [term for source in sources for term in expand(source, merge, alone=alone)]
 
+    passed = _find_passed(nodes, live)
     count = 0
     for node in reversed(nodes.values()):
         sources = [name for name in node.inputs if name in live]
         if node.name not in live or node.name in parts or len(sources) < 2:
             continue
         terms = [term for name in sources for term in expand(name, node.merge)]
-        passed = [_find_passed(term, nodes, live) for term in terms]
-        count += sum(any(term in others for others in passed) for term in terms)
+        ways = [passed[term] for term in terms]
+        count += sum(any(term in way for way in ways) for term in terms)
     return count
 
 
-def _find_passed(name: str, nodes: dict[str, Node], live: set[str]) -> set[str]:
-    """Return the nodes from which a way leads to this one's output over a convolution."""
-    found: set[str] = set()
-    seen: set[tuple[str, bool]] = set()
-    waiting = [(name, False)]
-    while waiting:
-        name, convolved = waiting.pop()
-        if (name, convolved) in seen:
-            continue
-        seen.add((name, convolved))
-        if convolved:
-            found.add(name)
-        if name == "image":
-            continue
-        convolved |= _count_convolutions(nodes[name]) > 0
-        waiting += [(source, convolved) for source in nodes[name].inputs if source in live]
-    return found
+def _find_passed(nodes: dict[str, Node], live: set[str]) -> dict[str, set[str]]:
+    """Return for each node those from which a way leads to its output over a convolution."""
+    before: dict[str, set[str]] = {"image": set()}
+    passed: dict[str, set[str]] = {"image": set()}
+    for name, node in nodes.items():
+        if name in live:
+            sources = [source for source in node.inputs if source in live]
+            before[name] = set(sources).union(*(before[source] for source in sources))
+            if _count_convolutions(node):
+                passed[name] = before[name]
+            else:
+                passed[name] = set().union(*(passed[source] for source in sources))
+    return passed
