@@ -1,17 +1,22 @@
 """Which controller finds the best architectures, and does any unlearn what it had found?
 
     python benchmarks/controllers.py table nasbench201_cifar10.csv.gz --reward c10_val_12
+    python benchmarks/controllers.py budget nasbench201_cifar10.csv.gz --reward c10_val_12 \
+        --cost c10_cost_12 --score c10_test_200 --controller predictor evolution random
     python benchmarks/controllers.py forgets nasbench201_cifar10.csv.gz --reward c10_val_12
     python benchmarks/controllers.py planted
     python benchmarks/controllers.py searches
 
 `table` searches NAS-Bench-201 (a CSV file with a row an architecture; not part of this package) in
 rounds of 8, as searches do by default, and prints the best reward found at some numbers of
-candidates. `forgets` does so with repetitions allowed, and counts the seeds whose last six rounds
-are in the mean more than 5 below their best round. `planted` takes three rewards of
-`planted_reward.py`, as deviations of 2,000 random draws. `searches` trains candidates: two small
-tasks, the same measurement for the same architecture whichever controller asked. Every line is a
-controller with its default settings, and the mean over seeds with the standard error.
+candidates. `budget` searches it one candidate after the other until a cost is spent, and prints the
+score of the best found, with the 95 % interval of the mean, and by how much that of the first
+controller exceeds it on the same seeds. `forgets` goes in rounds again, with repetitions allowed,
+and counts the seeds whose last six rounds are in the mean more than 5 below their best round.
+`planted` takes three rewards of `planted_reward.py`, as deviations of 2,000 random draws.
+`searches` trains candidates: two small tasks, the same measurement for the same architecture
+whichever controller asked. Every line is a controller with its default settings, and, but in
+`budget`, the mean over seeds with the standard error.
 """
 
 from __future__ import annotations
@@ -22,13 +27,14 @@ from collections.abc import Callable
 
 import numpy as np
 from planted_reward import REWARDS
+from scipy.stats import t as students_t
 from sklearn.datasets import load_digits
 
 from brainguided.architectures import Architecture
 from brainguided.candidates import ImageSet, Task, Training, evaluate, images_from_stimuli
 from brainguided.controllers import Controller
 from brainguided.guidance import Teacher
-from brainguided.replays import load_table
+from brainguided.replays import load_table, replay_search
 from brainguided.settings.presets import CONTROLLERS
 from brainguided.spaces import SearchSpace, nasbench201_space, small_space, zoph2017_space
 from neural_data import simulate_macaque, simulate_objects
@@ -98,6 +104,42 @@ def search_table(options: argparse.Namespace) -> None:
         took = (time.process_time() - start) / options.seeds
         optimum = int((found[:, -1] >= highest).sum())
         print(f"{name:<11} {describe(found, 3)} {optimum:>4} {took:>7.1f}", flush=True)
+
+
+def spend_budget(options: argparse.Namespace) -> None:
+    table = load_table(
+        options.path,
+        nasbench201_space(),
+        architecture="ops",
+        reward=options.reward,
+        cost=options.cost,
+        score=options.score,
+    )
+    until = time.monotonic() + 60 * options.minutes
+    rows: list[list[float]] = []
+    took = dict.fromkeys(options.controller, 0.0)
+    while len(rows) < options.seeds and time.monotonic() < until:
+        rows.append([])
+        for name in options.controller:
+            start = time.process_time()
+            controller = CONTROLLERS[name](table.space, seed=len(rows) - 1)
+            found = replay_search(controller, table, budget=options.budget)
+            rows[-1].append(float(found.incumbent[-1]))
+            took[name] += time.process_time() - start
+    scores = np.array(rows)
+    width = float(students_t.ppf(0.975, len(rows) - 1)) / np.sqrt(len(rows))
+    print(
+        f"{options.reward}, {options.score} of the best for {options.budget:g}, {len(rows)} seeds"
+    )
+    for place, name in enumerate(options.controller):
+        own, less = scores[:, place], scores[:, 0] - scores[:, place]
+        print(
+            f"{name:<11} {own.mean():.3f} +- {width * own.std(ddof=1):.3f}, at the highest "
+            f"{int((own >= table.score.max()).sum())}; {options.controller[0]} is above by "
+            f"{less.mean():.3f} +- {width * less.std(ddof=1):.3f}; "
+            f"{took[name] / len(rows):.2f} s a seed",
+            flush=True,
+        )
 
 
 def count_forgetful(options: argparse.Namespace) -> None:
@@ -208,13 +250,19 @@ def main() -> None:
     verbs = parser.add_subparsers(required=True, metavar="WHAT")
     for run, name, marks, seeds in (
         (search_table, "table", [60, 250, 1000], 50),
+        (spend_budget, "budget", [], 500),
         (count_forgetful, "forgets", [1000], 50),
         (search_planted, "planted", [60, 250, 1000], 20),
         (search_real, "searches", [24, 60], 10),
     ):
         verb = verbs.add_parser(name)
         verb.set_defaults(run=run)
-        if run in (search_table, count_forgetful):
+        if run is spend_budget:
+            verb.add_argument("--cost", required=True, help="column of what an evaluation costs")
+            verb.add_argument("--score", required=True, help="column by which the best is judged")
+            verb.add_argument("--budget", type=float, default=12_000)
+            verb.add_argument("--minutes", type=float, default=np.inf, help="begin no seed after")
+        if run in (search_table, spend_budget, count_forgetful):
             verb.add_argument("path", help="CSV file with a column 'ops'")
             verb.add_argument("--reward", required=True, help="column of the reward")
         if run is search_real:

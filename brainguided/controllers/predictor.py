@@ -6,13 +6,15 @@ neural architecture search", with a Gaussian process in the place of networks.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.spatial.distance import cdist
+from scipy.stats import norm, rankdata
 
 from brainguided.architectures import Architecture
 from brainguided.architectures.graph_counts import GRAPH_COUNTS, count_graph
@@ -20,14 +22,14 @@ from brainguided.controllers.contract import Controller, Proposal
 from brainguided.controllers.limits import Limits
 from brainguided.spaces import SearchSpace
 
-if TYPE_CHECKING:
-    from sklearn.gaussian_process import GaussianProcessRegressor
-
 _N_CLASSES, _IMAGE_SIZE = 10, 32  # for which counts are taken; they are compared, no more
 _SAMPLE = 100  # architectures drawn that say how counts spread
 _MOST = 400  # results that are fitted: half of them the best, half the latest
 _GROWTH = 1.2  # of the number of results, after which scales are fitted again
-_NEIGHBOURS = 200  # of one architecture, drawn where there are more
+_NEIGHBOURS = 50  # of one architecture, drawn where there are more
+_DECISION = 0.5  # an option in one-hot: two architectures that differ in one decision are 1 apart
+_LENGTHS = (8.0, 16.0, 32.0, 64.0)  # shorter ones, fitted to ten results, see no further than those
+_NOISES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)  # parts of the variance of the signal
 
 
 class PredictorSearch(Controller):
@@ -35,10 +37,13 @@ class PredictorSearch(Controller):
 
     An architecture is described by its decisions (one-hot) and by the counts of its graph: longest
     and shortest path, number of paths, convolutions and skips, parameters and multiply-adds, each
-    standardised by its spread over the space. After `initial` candidates drawn uniformly, the
-    expected improvement [1]_ is computed for the neighbours of the `parents` best candidates and
-    for `drawn` others, and the largest is proposed. Several proposals that are open together count
-    as having the reward expected of them.
+    standardised by its spread over the space. Covariances fall exponentially with the sum of the
+    absolute differences (a Laplacian kernel), at a length and with a noise of the largest marginal
+    likelihood; rewards count by their rank, as normal scores, so that a few bad ones matter no more
+    than others. After `initial` candidates drawn uniformly, the expected improvement [1]_ is
+    computed for the neighbours of the `parents` best candidates (50 of each, drawn where there are
+    more) and for `drawn` others, and the largest is proposed. Several proposals that are open
+    together count as having the reward expected of them.
 
     Parameters
     ----------
@@ -83,28 +88,24 @@ class PredictorSearch(Controller):
         self.initial, self.parents, self.drawn = initial, parents, drawn
         self._results: list[tuple[Architecture, float]] = []
         self._begun = 0  # drawn at the beginning
-        self._scales: list[float] | None = None  # fitted to results: log length, log noise
+        self._scales: tuple[float, float] | None = None  # fitted to results: length, noise
         self._fitted = 0  # results when they were
         self._describe_counts()
 
     def _describe_counts(self) -> None:
         """Take the mean and spread of the counts over the space."""
         generator = np.random.default_rng((self.seed, 2))
-        drawn = [_count(self.space.sample(generator)) for _ in range(_SAMPLE)]
+        drawn = [_describe(self.space, self.space.sample(generator))[1] for _ in range(_SAMPLE)]
         self._mean, spread = np.mean(drawn, axis=0), np.std(drawn, axis=0)
         self._spread = np.where(spread > 0, spread, 1.0)
-        sizes = [len(decision.options) for decision in self.space.decisions]
-        self._places = np.concatenate([[0], np.cumsum(sizes)])
-        self._features: dict[str, np.ndarray] = {}
+        n_options = sum(len(decision.options) for decision in self.space.decisions)
+        self._mean[:n_options], self._spread[:n_options] = 0.0, 1.0 / _DECISION
+        self._near: dict[Architecture, list[Architecture]] = {}  # neighbours of the best
 
-    def _read(self, architecture: Architecture) -> np.ndarray:
-        """Return the description of an architecture: (feature,)."""
-        if (known := self._features.get(architecture.key)) is not None:
-            return known
-        one_hot = np.zeros(self._places[-1])
-        one_hot[self._places[:-1] + np.asarray(self.space.encode(architecture))] = 1.0
-        counts = (_count(architecture) - self._mean) / self._spread
-        self._features[architecture.key] = found = np.concatenate([one_hot, counts])
+    def _read(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Return the descriptions of architectures: (architecture, feature)."""
+        rows = [_describe(self.space, architecture)[1] for architecture in architectures]
+        found: np.ndarray = (np.array(rows) - self._mean) / self._spread
         return found
 
     def _propose(self, n: int) -> list[Proposal]:
@@ -114,23 +115,24 @@ class PredictorSearch(Controller):
             self._begun += n
             return [Proposal(self.space.sample(self._generator), "drawn") for _ in range(n)]
         kept = self._choose_results()
-        known = np.array([self._read(architecture) for architecture, _ in kept])
-        rewards = np.array([reward for _, reward in kept])
+        known = self._read([architecture for architecture, _ in kept])
+        rewards = _score_ranks([reward for _, reward in kept])
+        best = float(rewards.max())
         model = self._fit(known, rewards)
-        for proposal in self._open:
-            row = self._read(proposal.architecture)[None]
-            known, rewards = np.vstack([known, row]), np.append(rewards, model.predict(row))
+        if self._open:
+            waiting = self._read([proposal.architecture for proposal in self._open])
+            rewards = np.append(rewards, model.predict(waiting)[0])
+            known = np.vstack([known, waiting])
         considered = self._consider()
         if not considered:
             return [Proposal(self.space.sample(self._generator))]
-        rows = np.array([self._read(architecture) for architecture in considered])
-        best = max(reward for _, reward in self._results)
+        rows = self._read(considered)
         proposals: list[Proposal] = []
         left = np.ones(len(considered), dtype=bool)
         for _ in range(min(n, len(considered))):
             if proposals or self._open:
-                model = _make_model(self._scales).fit(known, rewards)
-            mean, deviation = model.predict(rows, return_std=True)
+                model = _Process(known, rewards, self._scales)
+            mean, deviation = model.predict(rows)
             gain = np.where(left, _expect_improvement(mean, deviation, best), -np.inf)
             chosen = int(np.argmax(gain))
             left[chosen] = False
@@ -147,36 +149,33 @@ class PredictorSearch(Controller):
         earlier = sorted(self._results[: -_MOST // 2], key=lambda result: -result[1])
         return earlier[: _MOST // 2] + latest
 
-    def _fit(self, known: np.ndarray, rewards: np.ndarray) -> GaussianProcessRegressor:
+    def _fit(self, known: np.ndarray, rewards: np.ndarray) -> _Process:
         """Return the process fitted to results, its scales as well where there are many more."""
         if self._scales is not None and len(self._results) < _GROWTH * self._fitted:
-            return _make_model(self._scales).fit(known, rewards)
-        model = _make_model(None)
-        with warnings.catch_warnings():  # scales at a bound, as where all rewards are equal
-            warnings.simplefilter("ignore")
-            model.fit(known, rewards)
-        self._scales = [float(value) for value in model.kernel_.theta]
-        self._fitted = len(self._results)
+            return _Process(known, rewards, self._scales)
+        model = _Process(known, rewards)
+        self._scales, self._fitted = model.scales, len(self._results)
         return model
 
     def _consider(self) -> list[Architecture]:
         """Return the neighbours of the best and others drawn, none that may not be proposed."""
-        best = sorted(range(len(self._results)), key=lambda k: -self._results[k][1])
-        found: dict[str, Architecture] = {}
-        for k in best[: self.parents]:
-            near = self.space.neighbours(self._results[k][0])
+        order = sorted(self._results, key=lambda result: -result[1])
+        best = [architecture for architecture, _ in order[: self.parents]]
+        self._near = {a: self._near.get(a) or self.space.neighbours(a) for a in best}
+        found: dict[str, Architecture] = {}  # each network once
+        for near in self._near.values():
             if len(near) > _NEIGHBOURS:
-                order = self._generator.choice(len(near), _NEIGHBOURS, replace=False)
-                near = [near[int(place)] for place in order]
+                chosen = self._generator.choice(len(near), _NEIGHBOURS, replace=False)
+                near = [near[int(place)] for place in chosen]
             for architecture in near:
-                found.setdefault(architecture.key, architecture)
+                found.setdefault(_describe(self.space, architecture)[0], architecture)
         for _ in range(self.drawn):
             architecture = self.space.sample(self._generator)
-            found.setdefault(architecture.key, architecture)
-        return [a for a in found.values() if self._may_propose(a)]
+            found.setdefault(_describe(self.space, architecture)[0], architecture)
+        return [a for network, a in found.items() if self._may_propose(network, a)]
 
-    def _may_propose(self, architecture: Architecture) -> bool:
-        if self.unique and architecture.canonical_key[:20] in self._seen:
+    def _may_propose(self, network: str, architecture: Architecture) -> bool:
+        if self.unique and network in self._seen:
             return False
         return self.limits is None or self.limits.admit(architecture)
 
@@ -205,30 +204,60 @@ class PredictorSearch(Controller):
 
     def _restore(self, own: dict[str, Any]) -> None:
         self._results = [(Architecture.from_json(text), reward) for text, reward in own["results"]]
-        self._begun, self._scales, self._fitted = own["begun"], own["scales"], own["fitted"]
+        self._begun, self._fitted = own["begun"], own["fitted"]
+        self._scales = None if own["scales"] is None else (own["scales"][0], own["scales"][1])
 
 
 @lru_cache(maxsize=20_000)  # the same are considered again and again
-def _count(architecture: Architecture) -> np.ndarray:
-    """Return the counts of the graph of an architecture: (count,)."""
+def _describe(space: SearchSpace, architecture: Architecture) -> tuple[str, np.ndarray]:
+    """Return what tells the network apart, and its decisions in one-hot with its counts."""
     blueprint = architecture.to_blueprint(_N_CLASSES)
     counts = count_graph(blueprint)
     sizes = (blueprint.n_parameters, blueprint.count_multiply_adds(_IMAGE_SIZE))
     paths = np.log1p(float(counts["paths"]))
     values = [paths if name == "paths" else float(counts[name]) for name in GRAPH_COUNTS]
-    return np.array([*values, *np.log1p(sizes)])
+    taken = zip(space.decisions, space.encode(architecture), strict=True)
+    one_hot = [np.arange(len(decision.options)) == action for decision, action in taken]
+    return architecture.canonical_key[:20], np.concatenate([*one_hot, values, np.log1p(sizes)])
 
 
-def _make_model(scales: list[float] | None) -> GaussianProcessRegressor:
-    """Return a Gaussian process with the scales given, or one that fits them."""
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+def _score_ranks(rewards: Sequence[float]) -> np.ndarray:
+    """Return the normal scores of rewards; of equal ones the mean rank counts."""
+    scores: np.ndarray = norm.ppf((rankdata(rewards) - 0.5) / len(rewards))
+    return scores
 
-    kernel = RBF(3.0, (0.5, 50.0)) + WhiteKernel(0.1, (1e-3, 1.0))
-    if scales is None:
-        return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-    kernel.theta = np.array(scales)
-    return GaussianProcessRegressor(kernel, normalize_y=True, optimizer=None)
+
+class _Process:
+    """Gaussian process of variance 1 with a Laplacian kernel, and noise, fitted to rewards."""
+
+    def __init__(
+        self, rows: np.ndarray, rewards: np.ndarray, scales: tuple[float, float] | None = None
+    ) -> None:
+        self._rows = rows
+        self._mean, self._spread = rewards.mean(), rewards.std() or 1.0
+        standard = (rewards - self._mean) / self._spread
+        far = cdist(rows, rows, "cityblock")
+        tried = product(_LENGTHS, _NOISES) if scales is None else (scales,)
+        fits = [(*_factor(far, length, noise, standard), length, noise) for length, noise in tried]
+        _, self._root, self._weights, *kept = max(fits, key=lambda fit: fit[0])
+        self.scales = (kept[0], kept[1])
+
+    def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation, noise included, of the rewards of architectures."""
+        length, noise = self.scales
+        shared = np.exp(-cdist(self._rows, rows, "cityblock") / length)
+        known = solve_triangular(self._root, shared, lower=True, check_finite=False)
+        deviation = np.sqrt(np.maximum(1 + noise - (known**2).sum(axis=0), 0.0))
+        return self._mean + self._spread * (self._weights @ shared), self._spread * deviation
+
+
+def _factor(
+    far: np.ndarray, length: float, noise: float, rewards: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return log marginal likelihood (but a constant), factor and weights of a process."""
+    root = cholesky(np.exp(-far / length) + noise * np.eye(len(far)), lower=True)
+    weights = cho_solve((root, True), rewards)
+    return float(-rewards @ weights / 2 - np.log(np.diag(root)).sum()), root, weights
 
 
 def _expect_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import PairwiseKernel, WhiteKernel
 
 from brainguided.controllers import PredictorSearch, RandomSearch
+from brainguided.controllers.predictor import _LENGTHS, _NOISES, _Process
 from brainguided.spaces import nasbench201_space, small_space
 
 SPACE = nasbench201_space(n_cells=1, filters=4)
@@ -30,6 +35,33 @@ def best_of(controller, n=30):
 def test_it_finds_a_planted_best_cell_that_random_search_misses() -> None:
     assert best_of(PredictorSearch(SPACE, seed=0)) == 6
     assert np.mean([best_of(RandomSearch(SPACE, seed=s)) for s in range(5)]) < 5
+
+
+def test_only_the_order_of_rewards_counts() -> None:
+    told = PredictorSearch(SPACE, seed=3), PredictorSearch(SPACE, seed=3)
+    for _ in range(4):
+        proposals, same = (controller.ask(5) for controller in told)
+        assert proposals == same
+        rewards = [planted(a) for a in proposals]
+        for controller, values in zip(told, (rewards, np.exp(rewards)), strict=True):
+            controller.tell(proposals, [float(value) for value in values])
+
+
+def test_the_process_agrees_with_that_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    rows, asked = generator.normal(size=(30, 5)), generator.normal(size=(7, 5))
+    rewards = generator.normal(3.0, 2.0, size=30)
+    mean, deviation = _Process(rows, rewards, (8.0, 0.1)).predict(asked)
+    kernel = PairwiseKernel(1 / 8, metric="laplacian") + WhiteKernel(0.1)
+    oracle = GaussianProcessRegressor(kernel, normalize_y=True, optimizer=None).fit(rows, rewards)
+    expected = oracle.predict(asked, return_std=True)
+    np.testing.assert_allclose(mean, expected[0], rtol=1e-9)
+    np.testing.assert_allclose(deviation, expected[1], rtol=1e-9)
+    values = {}
+    for length, noise in product(_LENGTHS, _NOISES):
+        theta = np.log([1 / length, noise])
+        values[length, noise] = oracle.log_marginal_likelihood(theta)
+    assert _Process(rows, rewards).scales == max(values, key=values.get)
 
 
 def test_open_proposals_and_portions_never_repeat_one_another() -> None:
