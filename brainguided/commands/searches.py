@@ -1,4 +1,4 @@
-"""The verbs of a search: demo, search, worker, merge, repair, report, finalists."""
+"""The verbs of a search: demo, search, worker, merge, repair, report, watch, finalists."""
 
 from __future__ import annotations
 
@@ -63,6 +63,17 @@ def add_verbs(verbs: Any) -> None:
         metavar="SUM",
         help="another than that of the search: any sum of what was measured, paper or robust; the "
         "report is written into DIR/another_reward",
+    )
+
+    one = add_verb(verbs, "watch", watch, example="brainguided watch runs/first --port 8420")
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder; only read")
+    one.add_argument("--port", type=natural, default=0, help="port (any that is free)")
+    one.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="address of this machine that others reach (%(default)s: nobody else); they need the "
+        "token in the address that is printed, which crosses the network unencrypted",
     )
 
     one = add_verb(
@@ -233,6 +244,16 @@ def report(arguments: argparse.Namespace) -> None:
     reward = getattr(arguments, "reward", None)  # of the verb report alone
     written = write_report(arguments.out, reward=reward)
     print(describe_winner(arguments.out, reward=reward), *written, sep="\n")
+
+
+def watch(arguments: argparse.Namespace) -> None:
+    """Show the page of a run while it is being searched, to browsers on this machine."""
+    from brainguided.reports.live import Address, open_server
+
+    with open_server(arguments.out, Address(arguments.listen, arguments.port)) as server:
+        print(server.url, flush=True)
+        say("Open this address in a browser. Ctrl-C stops; the search is not touched.")
+        server.serve_forever()
 
 
 def finalists(arguments: argparse.Namespace) -> None:

@@ -230,7 +230,7 @@
       parts.push(node("h4", {}, log.name), node("pre", {tabindex: "0", role: "region", "aria-label": `log ${log.name}`}, log.text));
     }
     parts.push(node("details", {}, node("summary", {}, "Architecture as JSON"),
-      node("pre", {tabindex: "0", role: "region", "aria-label": "architecture as JSON"}, one.architecture), node("p", {}, `seed ${one.seed}`)));
+      node("pre", {tabindex: "0", role: "region", "aria-label": `architecture of candidate ${candidate} as JSON`}, one.architecture), node("p", {}, `seed ${one.seed}`)));
     host.replaceChildren(...parts);
   }
 

@@ -49,7 +49,7 @@ def test_saved_rdms_have_the_similarity_that_the_search_found(run) -> None:
         "winner.pt", "teacher.json", "winner_rdms_V4.nc", "winner_rdms_IT.nc"
     ]  # fmt: skip
     v4, _ = json.loads((run / "teacher.json").read_text())["areas"]
-    assert (v4["area"], v4["stimuli"], v4["conditions"]) == ("V4", 512, 64)
+    assert (v4["area"], v4["stimuli"], v4["conditions"]) == ("V4", 640, 64)
     assert v4["sites"] == sum(v4["animals"].values()) > 3
     assert v4["ceiling_usable"]
     assert v4["ceiling_interval"][0] < v4["ceiling"] <= 1
