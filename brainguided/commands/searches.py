@@ -51,31 +51,7 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "repair", repair, example="brainguided repair runs/first")
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
 
-    one = add_verb(
-        verbs,
-        "report",
-        report,
-        example='brainguided report runs/first --reward "P+0.5*IT@50"',
-    )
-    one.add_argument("out", metavar="DIR", type=Path, help="run folder")
-    one.add_argument(
-        "--reward",
-        metavar="SUM",
-        help="another than that of the search: any sum of what was measured, paper or robust; the "
-        "report is written into DIR/another_reward",
-    )
-
-    one = add_verb(verbs, "watch", watch, example="brainguided watch runs/first --port 8420")
-    one.add_argument("out", metavar="DIR", type=Path, help="run folder; only read")
-    one.add_argument("--port", type=natural, default=0, help="port (any that is free)")
-    one.add_argument(
-        "--listen",
-        metavar="ADDRESS",
-        default="127.0.0.1",
-        help="address of this machine that others reach (%(default)s: nobody else); they need the "
-        "token in the address that is printed, which crosses the network unencrypted",
-    )
-
+    _add_reports(verbs)
     one = add_verb(
         verbs,
         "finalists",
@@ -101,6 +77,33 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--steps", type=whole, default=400, help="SGD steps of each (%(default)s)")
     one.add_argument("--seed", type=natural, default=0, help="seed of the search (%(default)s)")
     add_workers(one)
+
+
+def _add_reports(verbs: Any) -> None:
+    one = add_verb(
+        verbs,
+        "report",
+        report,
+        example='brainguided report runs/first --reward "P+0.5*IT@50"',
+    )
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder")
+    one.add_argument(
+        "--reward",
+        metavar="SUM",
+        help="another than that of the search: any sum of what was measured, paper or robust; the "
+        "report is written into DIR/another_reward",
+    )
+
+    one = add_verb(verbs, "watch", watch, example="brainguided watch runs/first --port 8420")
+    one.add_argument("out", metavar="DIR", type=Path, help="run folder; only read")
+    one.add_argument("--port", type=natural, default=0, help="port (any that is free)")
+    one.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="address of this machine that others reach (%(default)s: nobody else); they need the "
+        "token in the address that is printed, which crosses the network unencrypted",
+    )
 
 
 def _add_search(verbs: Any) -> None:
@@ -238,12 +241,11 @@ def repair(arguments: argparse.Namespace) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """Write the figures and the page of a run."""
-    from brainguided.reports.page import write_report
-    from brainguided.reports.summary import describe_winner
+    from brainguided.reports.page import report_run
 
     reward = getattr(arguments, "reward", None)  # of the verb report alone
-    written = write_report(arguments.out, reward=reward)
-    print(describe_winner(arguments.out, reward=reward), *written, sep="\n")
+    written, said = report_run(arguments.out, reward=reward)
+    print(said, *written, sep="\n")
 
 
 def watch(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -116,7 +117,10 @@ def _count_crossings(rows: list[list[str]], below: dict[str, list[str]]) -> int:
     for upper, lower in itertools.pairwise(rows):
         place = {name: k for k, name in enumerate(lower)}
         ends = [place[n] for name in upper for n in sorted(below[name], key=place.__getitem__)]
-        total += sum(a > b for k, a in enumerate(ends) for b in ends[k + 1 :])
+        before: list[int] = []
+        for end in ends:
+            total += len(before) - bisect_right(before, end)
+            insort(before, end)
     return total
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from brainguided.plot.style import COLOURS, COLUMN, LABEL, TICK, new_figure, strip_axes
+
+_LINES = ("-", "--", ":", "-.")
 
 
 def plot_anytime(summary: xr.Dataset, *, axes: Axes | None = None) -> Axes:
@@ -28,10 +32,10 @@ def plot_anytime(summary: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     """
     axes = new_figure(COLUMN, 2.7).add_subplot() if axes is None else axes
     cost = summary["cost"].to_numpy()
-    for number, name in enumerate(summary["search"].values):
+    dashes = _choose_dashes(summary["curve_mean"].transpose("search", "cost").to_numpy())
+    for number, (name, dash) in enumerate(zip(summary["search"].values, dashes, strict=True)):
         one = summary.sel(search=name)
         colour = COLOURS[number % len(COLOURS)]
-        dash = "-" if number < len(COLOURS) else "--"
         final = float(one["mean"])
         axes.plot(
             cost,
@@ -64,3 +68,30 @@ def plot_anytime(summary: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         columnspacing=1.0,
     )
     return axes
+
+
+def _choose_dashes(curves: np.ndarray) -> list[Any]:
+    """Return a kind of line for each curve (search, cost), such that none hides another.
+
+    Curves that are nearly everywhere the same take turns in drawing a dash each.
+    """
+    span = np.nanmax(curves) - np.nanmin(curves) if np.isfinite(curves).any() else 0.0
+    known = np.isfinite(curves)
+    groups: list[list[int]] = []
+    for number, curve in enumerate(curves):
+        for group in groups:
+            both = known[number] & known[group[0]]
+            near = np.abs(curve - curves[group[0]])[both] <= 0.004 * span
+            if both.any() and near.mean() > 0.5:
+                group.append(number)
+                break
+        else:
+            groups.append([number])
+    dashes: list[Any] = [
+        _LINES[number // len(COLOURS) % len(_LINES)] for number in range(len(curves))
+    ]
+    for group in groups:
+        if len(group) > 1:
+            for turn, number in enumerate(group):
+                dashes[number] = (4.0 * turn, (4.0, 4.0 * (len(group) - 1)))
+    return dashes

@@ -26,12 +26,16 @@ from neural_data.model.origin import is_simulated
 
 CROWDED = 24
 """Layers beyond which cells hold no numbers."""
+_LOWEST = 0.95  # inches of a map of few layers: labels beside it have to have room
 WIDE = 3
 """Areas and controls beyond which figures are wider than a column of text."""
 
 
 def plot_correspondence(
-    correspondence: xr.DataArray | xr.Dataset, *, axes: Axes | None = None
+    correspondence: xr.DataArray | xr.Dataset,
+    *,
+    limits: tuple[float, float] | None = None,
+    axes: Axes | None = None,
 ) -> Axes:
     """Draw how similar each layer is to each area, with the best layer of each area boxed.
 
@@ -44,6 +48,9 @@ def plot_correspondence(
         As from ``compute_correspondence``, or its similarity alone; NaN (drawn grey) where a
         layer has no defined RDM. Where ``attrs["simulated"]`` says so, the areas are marked as
         simulated. With more than 24 layers the numbers are left out.
+    limits : (float, float), optional
+        Similarities of the darkest and the lightest colour, where several maps are to have one
+        scale; by default those of this one, 0 included.
     axes : Axes, optional
         Drawn into; by default a new figure.
 
@@ -72,10 +79,9 @@ def plot_correspondence(
     if axes is None:
         lines = max(area.count("\n") for area in _break_names(areas)) + (len(areas) > WIDE)
         width = min(PAGE, COLUMN + COLUMN / 4 * max(0, len(areas) - WIDE))
-        axes = new_figure(width, 0.75 + 0.12 * lines + step * len(layers)).add_subplot()
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    low, high = min(low, 0.0), max(high, low + 1e-3)
+        height = 0.75 + 0.12 * lines + max(step * len(layers), _LOWEST)
+        axes = new_figure(width, height).add_subplot()
+    low, high = limit_colours(values) if limits is None else limits
     image = axes.imshow(values, cmap=colour_map(), vmin=low, vmax=high, aspect="auto")
     intervals = None
     if whole is not None and "similarity_interval" in whole:
@@ -108,6 +114,15 @@ def plot_correspondence(
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)
     return axes
+
+
+def limit_colours(*similarities: xr.DataArray | np.ndarray) -> tuple[float, float]:
+    """Return the lowest and the highest of all similarities, 0 included."""
+    values = np.concatenate([np.asarray(one, dtype=float).ravel() for one in similarities])
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    low = min(low, 0.0)
+    return low, max(high, low + 1e-3)
 
 
 def plot_depth(
@@ -246,7 +261,7 @@ def _write_ceilings(axes: Axes, whole: xr.Dataset, number: int) -> None:
     for column in range(number):
         one = whole.isel(area=column)
         if not np.isfinite(float(one["ceiling"])):
-            said.append("ceiling unknown")
+            said.append(_say_other_ceiling(one))
         elif not bool(one["ceiling_usable"]):
             said.append("ceiling unreliable")
         else:
@@ -257,6 +272,18 @@ def _write_ceilings(axes: Axes, whole: xr.Dataset, number: int) -> None:
     above.set_xticks(range(number), said)
     above.tick_params(labelsize=TICK, length=0, pad=1)
     above.spines["top"].set_visible(False)
+
+
+def _say_other_ceiling(one: xr.Dataset) -> str:
+    """Say what is known of the ceiling of an area whose repetitions give none."""
+    if "animal_ceiling" in one and np.isfinite(one["animal_ceiling"].to_numpy()).all():
+        low, high = one["animal_ceiling"].to_numpy()
+        return f"ceiling {_say(low)} to {_say(high)} (animals)"
+    if "reliability" in one and np.isfinite(float(one["reliability"])):
+        return "no ceiling: noise"
+    if "site_ceiling" in one and np.isfinite(float(one["site_ceiling"])):
+        return f"ceiling {_say(float(one['site_ceiling']))} (sites)"
+    return "ceiling unknown"
 
 
 def _say(value: float) -> str:

@@ -286,9 +286,11 @@ def _plot_counts(recording: xr.Dataset, counts: np.ndarray, axes: Axes | None) -
         _draw_histogram(axes, mine.ravel(), edges, style, text, weights=weights)
     if edges[-1] - edges[0] < 5:
         axes.set_xlim(edges[0] - 2, edges[-1] + 2)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    alike = (counts == counts[:, :1]).all()
     axes.set_xlabel("repetitions of a stimulus", fontsize=LABEL)
-    axes.set_ylabel("stimuli", fontsize=LABEL)
+    axes.set_ylabel("stimuli" if alike else "stimuli (mean over sites)", fontsize=LABEL)
     _finish(axes)
     return axes
 

@@ -21,6 +21,8 @@ from brainguided.plot.style import (
 from brainguided.rdms.comparisons import COMPARISONS
 from neural_data.model.origin import is_simulated
 
+_MANY = 2000  # candidates beyond which vector files hold their marks as an image
+
 
 def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     """Draw reward, P and TG of every candidate, and the best reward so far.
@@ -64,6 +66,7 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
                 linewidths=0,
                 alpha=0.8,
                 label=name,
+                rasterized=candidate.size > _MANY,
             )
     best = run["best_so_far"].to_numpy().astype(float)
     if np.isfinite(best).any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -86,18 +87,26 @@ def find_front(results: Iterable[Attempt]) -> set[int]:
     ]  # fmt: skip
     if any(r.guidance is not None for r in kept):
         kept = [r for r in kept if r.guidance is not None]
-    if not kept:
-        return set()
-    values = np.array([[-_some(r.performance), -_some(r.guidance), _some(r.n_parameters)]
-                       for r in kept])  # fmt: skip
-    order = np.lexsort(values.T[::-1])  # none is exceeded by a later one
-    front: list[int] = []
-    for place in order.tolist():
-        better = values[front]
-        worse = (better <= values[place]).all(axis=1) & (better < values[place]).any(axis=1)
-        if not worse.any():
-            front.append(place)
-    return {kept[place].candidate for place in front}
+    values = [(-_some(r.performance), -_some(r.guidance), _some(r.n_parameters)) for r in kept]
+    order = sorted(range(len(kept)), key=values.__getitem__)  # none is exceeded by a later one
+    sizes: list[float] = []  # of what was kept so far, ascending,
+    losses: list[float] = []  # and the least -TG with no more parameters, descending
+    front: set[int] = set()
+    for k, place in enumerate(order):
+        _, loss, size = values[place]
+        if k and values[place] == values[order[k - 1]]:
+            if kept[order[k - 1]].candidate in front:
+                front.add(kept[place].candidate)
+            continue
+        smaller = bisect_right(sizes, size)
+        if smaller and losses[smaller - 1] <= loss:
+            continue
+        front.add(kept[place].candidate)
+        start = end = bisect_left(sizes, size)
+        while end < len(sizes) and losses[end] >= loss:
+            end += 1
+        sizes[start:end], losses[start:end] = [size], [loss]
+    return front
 
 
 def trace_incumbents(results: Iterable[Attempt]) -> list[dict[str, Any]]:

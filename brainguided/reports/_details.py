@@ -16,6 +16,8 @@ from brainguided.reports._candidates import find_front, shorten, trace_incumbent
 
 BUDGET = 5 * 2**20
 """Characters of JSON that details may take in a page; the best come first."""
+MOST = 1000
+"""Candidates that have details in a page."""
 _LONGEST = 8000  # characters of a log, the last ones
 _FAILURES = 100  # that have their details before all but the best
 
@@ -38,10 +40,10 @@ def describe_details(
     *,
     budget: int = BUDGET,
 ) -> dict[str, Any]:
-    """Return the details of as many candidates as the budget allows, by their number."""
+    """Return the details of candidates, by their number: of the first 1,000 that have room."""
     known = _find_logs(logs)
     found: dict[str, Any] = {}
-    for result in choose_details(results):
+    for result in choose_details(results)[:MOST]:
         one = describe_candidate(result, timings, known.get(result.candidate, ()))
         budget -= len(json.dumps(one))
         if budget < 0:

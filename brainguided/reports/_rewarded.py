@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from brainguided.guidance.rewards import Reward, parse_reward, reward_anew, settle_reward
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.confirmed import find_winner
-from brainguided.journal.exports import build_run
 from brainguided.journal.journal import Journal
 from neural_data.model.origin import is_simulated
 
@@ -61,8 +61,20 @@ class Run:
 
     @cached_property
     def dataset(self) -> xr.Dataset:
-        """The run as arrays."""
-        return build_run(self.results, seconds=self.seconds, config=self.config, again=self.again)
+        """One number of each kind for each candidate, as `plot_search` takes them."""
+        done = np.array([r.outcome == "done" for r in self.results], dtype=bool)
+        numbers = {
+            name: np.array([getattr(r, name) for r in self.results], dtype=float)
+            for name in ("reward", "performance", "guidance")
+        }
+        earned = np.where(done, numbers["reward"], np.nan)
+        numbers["best_so_far"] = np.fmax.accumulate(earned) if len(earned) else earned
+        columns = numbers | {"outcome": np.array([r.outcome for r in self.results], dtype=object)}
+        return xr.Dataset(
+            {name: ("candidate", values) for name, values in columns.items()},
+            coords={"candidate": np.array([r.candidate for r in self.results], dtype=int)},
+            attrs={"config": json.dumps(self.config), "simulated": int(self.simulated)},
+        )
 
     @property
     def simulated(self) -> bool:

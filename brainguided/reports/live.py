@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.exports import find_winner
 from brainguided.journal.journal import Journal
 from brainguided.reports._details import describe_candidate, find_logs
 from brainguided.reports._figures import Drawn, draw_figures
@@ -75,7 +74,7 @@ class Watched:
             run = self._run
             assert run is not None
             if self._page[0] != self._number:
-                drawn = draw_figures(self.folder, run.dataset, find_winner(run.results), run.config)
+                drawn = draw_figures(self.folder, run.dataset, run.winner, run.config)
                 self._drawn = self._number, drawn
                 self._update(run)
                 page = build_page(run, self.folder, drawn, self._data)
@@ -98,11 +97,12 @@ class Watched:
         if began < self._next:
             return
         with Journal.read(self.folder, brief=True) as journal:
-            summaries = journal.summaries()
+            summaries, again = journal.summaries(), journal.again()
             changed = sorted(
                 k for k, summary in summaries.items() if self._summaries.get(k) != summary
             )
-            if self._run is None or changed or len(summaries) != len(self._summaries):
+            known = () if self._run is None else self._run.again
+            if self._run is None or changed or len(again) != len(known):
                 for first, number in _find_ranges(changed):
                     for attempt in journal.iterate_attempts(first, number):
                         if attempt.outcome != "lost":
@@ -116,6 +116,7 @@ class Watched:
                     journal.sessions(),
                     journal.events(),
                     journal.n_examples,
+                    again=again,
                 )
                 self._number += 1
                 self._update(self._run)

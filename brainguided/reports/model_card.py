@@ -18,9 +18,12 @@ from brainguided.engines.output import clean
 from brainguided.journal.chance import find_chance, say_accuracy
 from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
+from brainguided.plot.correspondence import limit_colours
 from neural_data.model.origin import is_simulated
 from neural_data.storage.netcdf import open_netcdf
 from neural_data.storage.text_files import read_json
+
+_LOWEST = 1.7  # height of maps of few layers, inches
 
 
 def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
@@ -64,11 +67,12 @@ def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
         if (folder / f"correspondence_{when}.nc").is_file()
     }
     if maps:
-        height = 0.75 + 0.19 * maps["long"].sizes["layer"]
+        height = max(_LOWEST, 0.75 + 0.19 * maps["long"].sizes["layer"])
+        limits = limit_colours(*(found["similarity"] for found in maps.values()))
         both = Figure(figsize=(6.6, height), layout="constrained")
         panels = both.subplots(1, 2)
         for panel, (when, found) in zip(panels, maps.items(), strict=False):
-            plot_correspondence(found, axes=panel)
+            plot_correspondence(found, limits=limits, axes=panel)
             title = "after the search" if when == "search" else "after long training"
             panel.set_title(title, fontsize=7)
         both.savefig(folder / "correspondence.png", dpi=200)

@@ -29,6 +29,7 @@ from brainguided.reports._sections import (
 from brainguided.reports._similarity import find_methods, label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout, tabulate_targets
 from brainguided.reports.seeds import describe_confirmed
+from brainguided.reports.summary import summarize_run
 from neural_data.storage.aside import write_whole
 
 _CAPTIONS = {
@@ -80,6 +81,24 @@ def write_report(out: str | os.PathLike[str], *, reward: str | Reward | None = N
     OSError
         The folder cannot be written.
     """
+    return report_run(out, reward=reward)[0]
+
+
+def report_run(
+    out: str | os.PathLike[str], *, reward: str | Reward | None = None
+) -> tuple[list[Path], str]:
+    """Write what `write_report` does, and say in a few lines what won; the run is read once.
+
+    Parameters
+    ----------
+    out, reward
+        As of `write_report`, with its errors.
+
+    Returns
+    -------
+    list of path, str
+        As of `write_report` and of `describe_winner`.
+    """
     folder = Path(out)
     run = read_run(folder, reward)
     if not run.results:
@@ -97,7 +116,7 @@ def write_report(out: str | os.PathLike[str], *, reward: str | Reward | None = N
     ]
     for name in set(_NAMES[1:]) - drawn.images.keys():
         (place / f"{name}.png").unlink(missing_ok=True)
-    return [*written, write_whole(place / "report.html", page)]
+    return [*written, write_whole(place / "report.html", page)], summarize_run(run, folder)
 
 
 def collect_data(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.chance import say_accuracy
-from brainguided.reports._rewarded import read_run
+from brainguided.reports._rewarded import Run, read_run
 from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
 from brainguided.reports.seeds import describe_confirmed
@@ -35,7 +35,11 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
     JournalError
         The journal is damaged.
     """
-    run = read_run(Path(out), reward)
+    return summarize_run(read_run(Path(out), reward), Path(out))
+
+
+def summarize_run(run: Run, folder: Path) -> str:
+    """Return what `describe_winner` does of a run that was read before."""
     results, config, said = run.results, run.config, run.said
     winner = run.winner
     if winner is None:
@@ -51,5 +55,5 @@ def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None 
         lines.append(f"  {area}: {layer}, {winner.similarity[area][layer]:.4f}")
     lines += describe_confirmed(results, run.again)
     lines += describe_evidence(winner, results, config)
-    lines += describe_heldout(Path(out))
+    lines += describe_heldout(folder)
     return "\n".join(lines)

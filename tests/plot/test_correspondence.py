@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib import pyplot
 
 from brainguided.plot import plot_correspondence, plot_depth
+from brainguided.plot.correspondence import limit_colours
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,36 @@ def test_a_reliability_that_reaches_0_is_called_unreliable() -> None:
     one["ceiling_usable"][:] = False
     above = plot_correspondence(one).child_axes[0]
     assert above.get_xticklabels()[0].get_text() == "ceiling unreliable"
+
+
+def test_ceilings_over_animals_are_said_where_repetitions_give_none() -> None:
+    one = make_correspondence()
+    one["animal_ceiling"] = (("area", "bound"), [[np.nan, np.nan], [0.6, 0.7]])
+    one["reliability"] = ("area", [0.8, np.nan])
+    above = plot_correspondence(one).child_axes[0]
+    assert above.get_xticklabels()[1].get_text() == "ceiling 0.60 to 0.70 (animals)"
+    one["reliability"][1] = -0.1
+    one["animal_ceiling"][1] = np.nan
+    above = plot_correspondence(one).child_axes[0]
+    assert above.get_xticklabels()[1].get_text() == "no ceiling: noise"
+
+
+def test_maps_that_stand_together_can_share_their_colours() -> None:
+    first = make_correspondence()["similarity"]
+    limits = limit_colours(first, first * 2)
+    assert limits == (0, pytest.approx(1.4))
+    for one in (first, first * 2):
+        (image,) = plot_correspondence(one, limits=limits).get_images()
+        assert image.get_clim() == limits
+
+
+def test_a_map_of_two_layers_has_room_for_its_labels() -> None:
+    axes = plot_correspondence(make_correspondence().isel(layer=[2, 3])["similarity"])
+    axes.figure.canvas.draw()
+    for one in axes.figure.axes:
+        box = one.yaxis.label.get_window_extent()
+        assert box.y0 >= 0
+        assert box.y1 <= axes.figure.bbox.y1
 
 
 def test_depth_shows_a_line_and_a_band_an_area_and_the_ceilings_that_are_known() -> None:

@@ -104,10 +104,13 @@ def test_repetitions_are_counted_by_stimulus() -> None:
     axes = plot_repetitions(make_recording())
     np.testing.assert_allclose(outlines(axes), [[1, 19], [1, 19]])
     assert legend(axes) == ["V4: median 6, 5 to 6", "IT: median 6, 5 to 6"]
+    assert axes.get_ylabel() == "stimuli"
+    assert all(tick == round(tick) for tick in axes.get_yticks())
     recording = make_recording()
     recording["response"][3, 2:, 0] = np.nan  # one of the two V4 sites
     axes = plot_repetitions(recording)
     np.testing.assert_allclose(outlines(axes)[0], [0.5, 0, 0, 1, 18.5])
+    assert axes.get_ylabel() == "stimuli (mean over sites)"
 
 
 def test_what_a_site_did_not_see_is_grey_in_the_responses() -> None:
