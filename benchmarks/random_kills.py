@@ -147,16 +147,20 @@ def kill(process: subprocess.Popen[bytes], counted: Count) -> None:
 
 
 def kill_drivers(folder: Path, counted: Count, chance: random.Random, role: str = "drive") -> None:
-    while counted.kills < counted.wanted:
-        out = folder / str(counted.searches)
+    out = folder / "0"
+    while counted.kills < counted.wanted or 0 < count(out) < CANDIDATES:  # the last one ends too
         driver = start(role, out)
-        pause(out, chance, driver)
+        if counted.kills >= counted.wanted:
+            driver.wait()
+        else:
+            pause(out, chance, driver)
         if driver.poll() is None:
             kill(driver, counted)
             counted.look(out)
         if count(out) >= CANDIDATES:
             subprocess.run([sys.executable, __file__, role, "--out", str(out)], check=True)
             counted.end_search(out)
+            out = folder / str(counted.searches)
 
 
 def kill_workers(folder: Path, counted: Count, chance: random.Random) -> None:
