@@ -20,6 +20,8 @@ from neural_data.rounding import is_flat
 FLAT = 1e-5
 """Spread of a half of an RDM, as a part of that of the whole, below which single precision ends."""
 
+_AT_ONCE = 16  # orders that are read together: rows of memory as long as a processor fetches
+
 
 class Orders(NamedTuple):
     """Orders (shuffle, condition) in which some targets of a family are read as well."""
@@ -99,13 +101,13 @@ class RDMFamily:
         halves = [side.T @ target for side, target in zip(sides, self._targets, strict=True)]
         shuffled, shuffled_halves = [], []
         if self._all is not None:
-            side = _scale_layers(layers, self._all)
-            shuffled = [
-                self._score_orders(one, [self._all], [side])[:, 0] for one in self._shuffles
-            ]
-            shuffled_halves = [
-                self._score_orders(one, self._parts, sides) for one in self._shuffles
-            ]
+            scaled = [_scale_layers(layers, self._all), *sides]
+            parts = (self._all, *self._parts)  # weights in the place of every shuffle
+            every = [_weigh(side, pairs) for side, pairs in zip(scaled, parts, strict=True)]
+            for one in self._shuffles:
+                found = self._score_orders(one, every)
+                shuffled.append(found[:, 0])
+                shuffled_halves.append(found[:, 1:])
         return FamilyScores(
             whole, np.stack([h.numpy() for h in halves]) if halves else np.empty((0, *whole.shape)),
             shuffled, shuffled_halves,
@@ -133,41 +135,50 @@ class RDMFamily:
         chosen = table[shuffle.columns].T
         square[rows, columns] = square[columns, rows] = chosen
         matrix = torch.from_numpy(square.reshape(self._n**2, -1))
-        found = _Shuffled(matrix, torch.from_numpy(shuffle.orders), {})
+        lengths = [
+            torch.stack([_length(_rest(one, pairs)) for one, pairs in self._divide(read)])
+            for read in self._read(matrix, shuffle.orders)
+        ]
+        sizes = torch.cat(lengths, 1).reshape(len(self._parts) + 1, len(shuffle.orders), -1)
+        return _Shuffled(matrix, shuffle.orders, sizes)
+
+    def _read(self, matrix: torch.Tensor, orders: np.ndarray) -> Iterator[torch.Tensor]:
+        """Yield the targets of a table in some orders of the conditions, (pair, order x target)."""
         assert self._all is not None
-        for pairs in (self._all, *self._parts):
-            found.sizes[id(pairs)] = torch.stack(
-                [_length(_rest(one, pairs)) for one in self._read(found, pairs)]
+        n_targets = matrix.shape[1]
+        for some in torch.from_numpy(orders).split(max(1, _AT_ONCE // n_targets)):
+            turned = some.T.contiguous()
+            places = turned.index_select(0, self._all.rows).mul_(self._n)
+            places += turned.index_select(0, self._all.columns)
+            found = matrix.index_select(0, places.view(-1))
+            yield found.reshape(len(self._all.rows), len(some) * n_targets)
+
+    def _divide(self, read: torch.Tensor) -> Iterator[tuple[torch.Tensor, _Pairs]]:
+        """Yield targets (pair, target) over all pairs of conditions, then over those of a half."""
+        assert self._all is not None
+        yield read, self._all
+        for pairs in self._parts:
+            yield read.index_select(0, pairs.places), pairs
+
+    def _score_orders(self, shuffle: _Shuffled, sides: list[torch.Tensor]) -> np.ndarray:
+        """Return similarities (shuffle, all or half, layer, target)."""
+        found = [
+            torch.stack(
+                [side.T @ one for side, (one, _) in zip(sides, self._divide(read), strict=True)]
             )
-        return found
-
-    def _read(self, shuffle: _Shuffled, pairs: _Pairs) -> Iterator[torch.Tensor]:
-        """Yield the targets (pair, target) in each order, over some pairs of conditions."""
-        for order in shuffle.orders:
-            places = order[pairs.rows] * self._n + order[pairs.columns]
-            yield shuffle.matrix.index_select(0, places)
-
-    def _score_orders(
-        self, shuffle: _Shuffled, parts: list[_Pairs], sides: list[torch.Tensor]
-    ) -> np.ndarray:
-        """Return similarities (shuffle, half, layer, target)."""
-        found = []
-        for pairs, scaled in zip(parts, sides, strict=True):
-            side = _weigh(scaled, pairs)  # in the place of every shuffle
-            values = torch.stack([side.T @ one for one in self._read(shuffle, pairs)])
-            found.append((values / shuffle.sizes[id(pairs)][:, None]).numpy())
-        if not found:
-            n = len(shuffle.orders)
-            return np.empty((n, 0, sides[0].shape[1] if sides else 0, shuffle.matrix.shape[1]))
-        return np.stack(found, axis=1)
+            for read in self._read(shuffle.matrix, shuffle.orders)
+        ]
+        values = torch.cat(found, 2)  # all or half, layer, shuffle x target
+        values = values.reshape(*values.shape[:2], *shuffle.sizes.shape[1:])
+        return (values / shuffle.sizes[:, None]).permute(2, 0, 1, 3).numpy()
 
 
 class _Shuffled(NamedTuple):
-    """Targets as a table (pair in both directions, target), orders, and lengths within halves."""
+    """Targets (pair in both directions, target), orders, and lengths (part, order, target)."""
 
     matrix: torch.Tensor
-    orders: torch.Tensor
-    sizes: dict[int, torch.Tensor]
+    orders: np.ndarray
+    sizes: torch.Tensor
 
 
 def _span(given: np.ndarray, root: np.ndarray | None) -> np.ndarray:
