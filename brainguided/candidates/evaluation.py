@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -73,6 +74,10 @@ class Task:
     seeds : int
         Seeds of its weights with which each candidate is trained. It is rewarded, and stopped
         early, by the means over them; with one that fails the candidate has failed.
+    layers : sequence of str
+        Layers that are compared where a candidate has them; by default those that it observes.
+    weights : path, optional
+        Folder for the weights of every rung, see `keep_weights`; no part of what the task is.
     """
 
     images: ImageSet
@@ -85,6 +90,8 @@ class Task:
     keep: float | None = None
     held_out: Sequence[Mapping[str, Any]] = ()
     seeds: int = 1
+    layers: Sequence[str] = ()
+    weights: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if type(self.seeds) is not int or self.seeds < 1:
@@ -160,6 +167,7 @@ class Task:
             **({} if self.keep is None else {"keep": float(self.keep)}),
             **({"held_out": list(self.held_out)} if self.held_out else {}),
             **({} if self.seeds == 1 else {"seeds": self.seeds}),
+            **({"layers": list(self.layers)} if self.layers else {}),
         }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.candidates.rivals import compute_statistics
-from brainguided.candidates.rungs import keep_losses, measure_rung
+from brainguided.candidates.rungs import keep_losses, keep_weights, measure_rung
 from brainguided.candidates.training import DivergedError, iterate_training, on_device
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.means import average, average_repeats
@@ -115,6 +115,8 @@ def train_and_measure(
                 try:
                     _, look.losses = next(part)
                     look.rungs.append(measure_rung(look.network, task, step))
+                    if task.weights is not None:
+                        keep_weights(look.network, task.weights, f"{look.seed}_{step}")
                 except DivergedError as error:
                     own = task.training.steps if error.steps is None else error.steps
                     others = (len(other.losses) for other in looks if other is not look)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +13,7 @@ from brainguided.candidates.accuracy import compute_performance, recompute_batch
 from brainguided.journal.measurement import ROUNDED, Rung
 from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.preprocessing import Preprocessing
+from neural_data.storage.aside import write_aside
 
 if TYPE_CHECKING:
     from brainguided.candidates.evaluation import Task
@@ -66,7 +70,11 @@ def measure_rung(network: BlueprintNetwork, task: Task, step: int) -> Rung:
     rung = Rung(step, performance, cross_entropy, examples=step * training.batch_size)
     if task.scorer is None:
         return rung
-    scores = task.scorer.score(network, preprocessing=Preprocessing(size=images.image_size))
+    scores = task.scorer.score(
+        network,
+        layers=find_layers(network, task.layers),
+        preprocessing=Preprocessing(size=images.image_size),
+    )
     return Rung(
         step,
         performance,
@@ -76,6 +84,48 @@ def measure_rung(network: BlueprintNetwork, task: Task, step: int) -> Rung:
         scores.committed,
         scores.shuffles,
     )
+
+
+def find_layers(network: BlueprintNetwork, names: Sequence[str]) -> list[str] | None:
+    """Return those of the layers named that a network has; None where none were named.
+
+    Raises
+    ------
+    ValueError
+        It has none of them.
+    """
+    known = dict(network.named_modules())
+    found = [name for name in names if name in known]
+    if names and not found:
+        raise ValueError(f"The network has no layer of {list(names)}; it has {list(known)[1:]}.")
+    return found or None
+
+
+def keep_weights(network: BlueprintNetwork, folder: str | os.PathLike[str], name: str) -> Path:
+    """Write the weights of a network as float16, to be looked at later without training.
+
+    Parameters
+    ----------
+    network : BlueprintNetwork
+    folder : path
+        Made if it is missing.
+    name : str
+        Of the file, in a search "SEED_STEP": the seed of the candidate, and steps of training.
+
+    Returns
+    -------
+    Path
+        ``NAME.npz``, an array for each entry of the state dict; running averages of batch
+        normalisation stay float32.
+    """
+    path = Path(folder) / f"{name}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
+    for key, _ in network.named_parameters():
+        kept[key] = kept[key].astype(np.float16)
+    with write_aside(path) as aside, aside.open("wb") as file:
+        np.savez(file, **kept)
+    return path
 
 
 def keep_losses(losses: np.ndarray) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from .controls import (
     network_control as network_control,
     partial_control as partial_control,
     pixels_control as pixels_control,
+    rdm_control as rdm_control,
     replace_areas as replace_areas,
     session_control as session_control,
     shuffled_control as shuffled_control,

@@ -1,16 +1,18 @@
-"""Controls made of the images alone: pixels, Gabor energy, and layers of other networks."""
+"""Controls of the images alone: pixels, Gabor energy, layers of other networks, other RDMs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from brainguided.architectures import Architecture, ConvLayer, PlainArchitecture
 from brainguided.guidance._control_parts import (
     compare_features,
     compare_gram,
     find_area,
+    gram_of_rdm,
     make_control,
 )
 from brainguided.guidance._images import compute_gabor_energy, read_pixels
@@ -22,7 +24,8 @@ from brainguided.networks.grams import raw_gram
 from brainguided.networks.passes import stream_subsets
 from brainguided.networks.probe import probe_layers
 from brainguided.networks.streamed import averaging_weights
-from brainguided.rdms.compute import condition_index
+from brainguided.rdms.compute import condition_index, rdms_from_dissimilarities
+from brainguided.rdms.labels import condition_labels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -151,6 +154,46 @@ def network_control(
     name, (vector, gram) = _observe(target, network, layer, units, preprocessing, seed)
     source = f"network {type(network).__name__}, {name}"
     return make_control(target, "network", vector, gram, source=source, seed=seed)
+
+
+def rdm_control(teacher: Teacher, area: str, *, rdm: xr.Dataset, name: str = "rdm") -> Target:
+    """Return an RDM that was made elsewhere, such as that of a model.
+
+    Parameters
+    ----------
+    teacher : Teacher
+        With the area.
+    area : str
+        Name of the area that it is a control of.
+    rdm : xr.Dataset
+        Dissimilarities (area, stimulus, other_stimulus) with one area, over the area's conditions
+        in any order.
+    name : str, optional
+        What follows the colon in the control's name.
+
+    Returns
+    -------
+    Target
+        Named "V4:rdm", after the area.
+
+    Raises
+    ------
+    ValueError
+        The RDM is of several areas or of other conditions.
+    """
+    target = find_area(teacher, area)
+    found = rdms_from_dissimilarities(rdm)
+    conditions, given = target.conditions, condition_labels(found, name="The RDM")
+    if found.n_rdm != 1 or sorted(conditions) != sorted(given):
+        raise ValueError(
+            f"{found.n_rdm} RDMs over {len(given)} conditions, the first {given[:3]}; expected one "
+            f"over the {len(conditions)} of {area}, the first {conditions[:3]}."
+        )
+    order = [given.index(label) for label in conditions]
+    square = found.get_matrices()[0][np.ix_(order, order)]
+    vector = square[np.triu_indices(len(order), 1)]
+    source = str(found.descriptors.get("source", "unknown"))
+    return make_control(target, name, vector, gram_of_rdm(target, vector), source=source)
 
 
 def _observe(

@@ -18,6 +18,7 @@ from brainguided.guidance._controls_of_images import (
     gabor_control,
     network_control,
     pixels_control,
+    rdm_control,
     untrained_control,
 )
 from brainguided.guidance._controls_of_recordings import (
@@ -54,6 +55,7 @@ __all__ = [
     "network_control",
     "partial_control",
     "pixels_control",
+    "rdm_control",
     "replace_areas",
     "session_control",
     "shuffled_control",
@@ -113,6 +115,10 @@ ROWS = (
     Control(
         "network", "a small, noisy sample of a trained network", network_control,
         {"model": "text", "layer": "text", "units": "whole", "seed": "whole"}, ("model",), True,
+    ),
+    Control(
+        "rdm", "what another RDM says", rdm_control, {"rdm": "text", "name": "text"}, ("rdm",),
+        match=False,
     ),
     Control("sites", "as many sites", sites_control, {"number": "whole", "seed": "whole"}),
     Control("animal", "one animal", animal_control, {"animal": "text"}, ("animal",)),

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import Task
+from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import find_device_problem
 from brainguided.controllers.contract import Controller
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal
+from brainguided.networks.build import build_network
 from brainguided.search.orders import Order, describe_search
 from neural_data.errors import raise_problems
 
@@ -133,7 +136,7 @@ def _check_space(controller: Controller, task: Task) -> list[str]:
             reason = str(error)
             continue
         if limits is None or limits.admit(architecture):
-            return []
+            return _check_layers(architecture, task)
         found = [blueprint.n_parameters, adds]
         smallest = [min(pair) for pair in zip(smallest or found, found, strict=True)]
     if not smallest:
@@ -146,6 +149,16 @@ def _check_space(controller: Controller, task: Task) -> list[str]:
         f"({limits}); the smallest have {smallest[0]:,} parameters and {smallest[1]:,} "
         "multiply-adds. Allow larger ones, or take a smaller space."
     ]
+
+
+def _check_layers(architecture: Architecture, task: Task) -> list[str]:
+    """Return why the layers that a task names are none of an architecture's network."""
+    try:
+        network = build_network(architecture, n_classes=len(task.images.classes), seed=0)
+        find_layers(network, task.layers)
+    except ValueError as error:
+        return [f"[task] layers: {error}"]
+    return []
 
 
 def _count_bytes(task: Task) -> int:

@@ -11,6 +11,7 @@ from brainguided.guidance.controls import CONTROLS, Measured, make_controls
 from brainguided.guidance.robust import SHUFFLES
 from brainguided.guidance.teacher import Teacher
 from brainguided.settings.toml import RunFileError, check_keys, say_unknown
+from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.storage.text_files import read_json
 
 COMMON = {"kind": "text", "area": "text", "match": "truth"}
@@ -34,9 +35,10 @@ def check_controls(
         row = CONTROLS[kind]
         problems += check_keys(where, table, {**COMMON, **row.settings})
         problems += [f"{where}{key} is missing" for key in row.needed if key not in table]
-        file = table.get("architecture")
-        if isinstance(file, str) and not (folder / file).is_file():
-            problems.append(f"{where}architecture: {folder / file} does not exist")
+        for key in ("architecture", "rdm"):
+            file = table.get(key)
+            if isinstance(file, str) and not (folder / file).is_file():
+                problems.append(f"{where}{key}: {folder / file} does not exist")
 
 
 def add_shuffles(tables: list[dict[str, Any]]) -> None:
@@ -65,7 +67,7 @@ def load_controls(
 
 
 def load_parts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a table with the network or architecture that it names in the place of its name."""
+    """Return a table with the network, architecture or RDM that it names in place of its name."""
     from brainguided.settings.model_file import load_model
 
     loaded = dict(table)
@@ -73,6 +75,8 @@ def load_parts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
         text = read_json(folder / loaded["architecture"])
         found = text.get("architecture", text)  # winner.json holds more
         loaded["architecture"] = Architecture.from_json(json.dumps(found))
+    if "rdm" in loaded:
+        loaded["rdm"] = load_dissimilarities(folder / str(loaded["rdm"]))
     if "model" in loaded:
         name = str(loaded.pop("model"))
         place = name.rpartition(":")[0]

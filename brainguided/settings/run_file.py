@@ -75,6 +75,8 @@ TASK = {
     "rivals": "texts",
     "keep": "number",
     "seeds": "whole",
+    "layers": "texts",
+    "weights": "text",
 }
 
 
@@ -165,6 +167,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             steps = 200                          # and the other settings of `Training`
             batch_norm = "recomputed"            # "running": averages of the training
             rivals = ["synflow"]                 # scores without a teacher, see `rivals`
+            layers = ["stem", "cell1"]           # compared, where a candidate has them
+            weights = "weights"                  # folder for the weights of every rung, float16
             device = "cuda"                      # where candidates are trained and scored; "cpu"
                                                  # if it is left out, "cuda:1", "mps"
             [reward]
@@ -255,6 +259,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         keep=tables["task"].get("keep"),
         held_out=() if heldout is None else heldout.describe(),
         seeds=tables["task"].get("seeds", 1),
+        layers=tuple(tables["task"].get("layers", ())),
+        weights=path.parent / tables["task"]["weights"] if "weights" in tables["task"] else None,
     )
     load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:

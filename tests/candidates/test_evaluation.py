@@ -101,6 +101,30 @@ def test_a_candidate_is_measured_at_every_rung(task) -> None:
     assert measured.rung(0).cross_entropy == pytest.approx(np.log(8), abs=0.5)
 
 
+def test_layers_that_are_named_are_compared_where_a_candidate_has_them(task, evaluation) -> None:
+    some = replace(task, layers=("layer1", "layer3", "layer7"))
+    found = evaluate(ARCHITECTURE, some, seed=1)
+    for area, layers in found.similarity.items():
+        every = evaluation.similarity[area]
+        assert layers == {name: every[name] for name in ("layer1", "layer3")}
+    none = evaluate(ARCHITECTURE, replace(task, layers=("cell1",)), seed=1)
+    assert "The network has no layer of ['cell1']" in none.reason
+    assert some.describe()["layers"] == ["layer1", "layer3", "layer7"]
+
+
+def test_the_weights_of_every_rung_are_kept_as_half_floats(task, tmp_path) -> None:
+    kept = replace(
+        task, weights=tmp_path / "weights", training=replace(task.training, rungs=(0, 6))
+    )
+    assert kept.describe() == replace(kept, weights=None).describe()
+    network = train_candidate(ARCHITECTURE, kept, seed=1)
+    assert sorted(p.name for p in kept.weights.iterdir()) == ["1_0.npz", "1_6.npz"]
+    with np.load(kept.weights / "1_6.npz") as file:
+        for name, value in network.named_parameters():
+            assert file[name].dtype == np.float16
+            assert (file[name] == value.detach().half().numpy()).all()
+
+
 def test_training_ends_at_the_first_rung_that_is_not_above_its_bar(task, evaluation) -> None:
     measured = replace(task, training=Training(steps=6, batch_size=64, rungs=(0, 3)))
     stopped = evaluate(ARCHITECTURE, measured, seed=1, bars=((0, -1.0), (3, 2.0)))

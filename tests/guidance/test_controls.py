@@ -13,7 +13,7 @@ from brainguided.guidance._controls_of_recordings import draw_gaussian
 from brainguided.guidance._images import compute_gabor_energy
 from brainguided.guidance.scoring import Copies, Scorer, Shuffles
 from brainguided.networks.build import build_network
-from brainguided.rdms.compute import compute_rdms
+from brainguided.rdms.compute import compute_rdms, dissimilarities_from_rdms
 from brainguided.spaces import small_space
 from neural_data import Macaque, simulate_macaque, simulate_objects
 
@@ -212,16 +212,29 @@ def test_tables_make_all_kinds_for_all_areas(teacher, network) -> None:
         {"kind": "network", "network": network, "area": "V4"}, {"kind": "sites", "number": 10},
         {"kind": "animal", "animal": "tito"}, {"kind": "session", "session": session, "area": "V4"},
         {"kind": "partial", "of": ["categories", "pixels"]},
+        {"kind": "rdm", "rdm": dissimilarities_from_rdms(teacher.targets[1].rdm), "name": "model"},
     ]  # fmt: skip
     assert {t["kind"] for t in tables} == set(c.CONTROLS)
     made = c.make_controls(teacher, tables)
     scores = Scorer(teacher.without_recordings(), made, splits=2).score(network)
     assert {"V4", "IT", "V4:pixels", "IT:partial-categories+pixels"} <= set(scores.committed)
+    assert scores.committed["IT:model"] == scores.committed["IT"]
     assert set(scores.shuffles) == {"V4", "IT", "V4:network"}
     said = c.describe_controls(made)
-    assert len(said) == len(made) == 22
+    assert len(said) == len(made) == 24
     json.dumps(said)
     assert isinstance(made[0], Shuffles)
+
+
+def test_an_rdm_from_elsewhere_is_joined_by_its_labels(teacher) -> None:
+    area = teacher.targets[1]
+    order = np.random.default_rng(0).permutation(area.rdm.n_cond)
+    rdm = dissimilarities_from_rdms(area.rdm)
+    mixed = rdm.isel(stimulus=order, other_stimulus=order)
+    assert (square(c.rdm_control(teacher, "IT", rdm=mixed)) == square(area)).all()
+    fewer = mixed.isel(stimulus=order[:9], other_stimulus=order[:9])
+    with pytest.raises(ValueError, match=r"1 RDMs over 9 conditions, .* expected one over the 64"):
+        c.rdm_control(teacher, "IT", rdm=fewer)
 
 
 def test_all_problems_of_tables_are_named_at_once(teacher) -> None:

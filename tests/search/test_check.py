@@ -52,6 +52,14 @@ def test_all_problems_are_said_at_once(tmp_path, images, monkeypatch):
         assert part in str(caught.value)
 
 
+def test_layers_that_no_network_of_the_space_has_are_refused(images):
+    plan = Plan(RandomSearch(small_space(max_depth=2), seed=0))
+    task = Task(images, None, Training(steps=1, batch_size=8), layers=("stem",))
+    with pytest.raises(ValueError, match=r"\[task\] layers: The network has no layer of \['stem'"):
+        check_search(task, here=True, plan=plan)
+    check_search(replace(task, layers=("stem", "layer1")), here=True, plan=plan)
+
+
 def test_the_command_checks_and_stops(tmp_path, capsys):
     file = tmp_path / "RUN.toml"
     file.write_text("candidates = 3\n" + RUN)

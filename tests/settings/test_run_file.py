@@ -143,7 +143,9 @@ def test_a_reward_is_a_preset_or_a_function_of_the_users_own(tmp_path: Path) -> 
 
 def test_controls_and_rivals_are_measured_beside_the_areas(tmp_path: Path) -> None:
     text = SMALL.replace(
-        "steps = 2\n", 'steps = 2\nbatch_size = 32\nrungs = [0]\nrivals = ["synflow"]\n'
+        "steps = 2\n",
+        'steps = 2\nbatch_size = 32\nrungs = [0]\nrivals = ["synflow"]\n'
+        'layers = ["layer1"]\nweights = "kept"\n',
     ) + (
         '[[teacher]]\nsimulated = true\nareas = ["IT"]\nby = "object_name"\n'
         '[[control]]\nkind = "pixels"\n[[control]]\nkind = "shuffled"\nnumber = 3\n'
@@ -155,6 +157,8 @@ def test_controls_and_rivals_are_measured_beside_the_areas(tmp_path: Path) -> No
     assert measured.steps == (0, 2)
     assert measured.targets == ("IT", "IT:pixels")
     assert measured.areas == ("IT",)
+    assert set(measured.similarity["IT"]) == {"layer1"}
+    assert len(list((tmp_path / "kept").iterdir())) == 2
     assert {"parameters", "depth", "synflow"} <= set(measured.statistics)
     assert len(measured.rung(0).shuffles["IT"]["committed"]) == 3
     assert measured.rung().committed.keys() == {"IT", "IT:pixels"}
