@@ -9,7 +9,7 @@ search of 2,000 beside it, in turns, and the ratio (about 1 at the first mark); 
 search taken up there proposes again, to write run.nc, run.csv and run.jsonl at the end, and of
 `status`, of processor time as well; the size of the journal; the largest memory of the driver that
 brought the search there, which does nothing else (needs /proc). --simulate: how busy so many
-workers are on a virtual clock, with evaluations of ten minutes, until the last ones begin.
+workers are on a virtual clock, with 20 evaluations of ten minutes each, until the last ones begin.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def simulate(workers: int) -> None:
                 order,
                 draw_lognormal(600, sigma),
                 Machines(workers, overhead=0.5),
-                candidates=50 * workers,
+                candidates=20 * workers,
             )
             print(
                 f"{workers} workers, 600 s (sigma {sigma:g}), order {name}: busy "

@@ -77,7 +77,7 @@ _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
 _KNOWN = _NAMES | {"progress", "chain"}
 
 
-_LARGE = 64 * 2**20  # bytes of a journal that is not read whole for a look
+_LARGE = 16 * 2**20  # bytes of a journal that is not read whole for a look
 _PATIENCE = 1800.0  # s for which another program may hold the journal
 _log = logging.getLogger(__name__)
 

@@ -124,7 +124,8 @@ class _Columns:
             "best_so_far": ("candidate", best, {"long_name": "best reward so far", **one}),
             "outcome": ("candidate", words("outcome")),
             "reason": ("candidate", words("reason")),
-            "architecture": ("candidate", words("architecture")),
+            # As they are: an array of texts of one length would take four times as much
+            "architecture": ("candidate", np.array(known["architecture"], dtype=object)),
             "duplicate_of": ("candidate", whole(known["duplicate_of"])),
             "n_parameters": ("candidate", whole(known["n_parameters"])),
             "seconds": ("candidate", spent, {"units": "s"}),
@@ -168,7 +169,7 @@ def export_run(
             winner = choose_better(winner, result)
     written = [
         write_netcdf(run, folder / "run.nc"),
-        write_whole(folder / "run.csv", table.to_csv()),
+        table.write(folder / "run.csv"),
         folder / "run.jsonl",
     ]
     if again:
@@ -212,7 +213,7 @@ class _Table:
             self._found[f"layer_{area}"].append("" if best is None else best[0])
             self._found[f"similarity_{area}"].append(math.nan if best is None else best[1])
 
-    def to_csv(self) -> str:
+    def write(self, path: Path) -> Path:
         run, found = self._run, dict(self._found)
         kept = [name for name in run.data_vars if run[name].dims == ("candidate",)]
         table = run[kept].to_dataframe().reset_index()
@@ -220,8 +221,9 @@ class _Table:
             table.insert(place, name, floats(found.pop(name)))
         for name, values in found.items():
             table[name] = values
-        text: str = table.to_csv(index=False, lineterminator="\n")
-        return text
+        with write_aside(path) as aside:
+            table.to_csv(aside, index=False, lineterminator="\n")
+        return path
 
 
 def _line(result: Attempt) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Journal(Records):
         ----------
         folder : path
         brief : bool
-            Whether a journal above 64 MiB is opened without comparing every row with its digest,
+            Whether a journal above 16 MiB is opened without comparing every row with its digest,
             for a look that has to take less than seconds.
 
         Raises
