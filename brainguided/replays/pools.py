@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,17 @@ class Pool:
     def controls(self) -> tuple[str, ...]:
         """Targets that are no areas."""
         return tuple(name for name in self.measurements[0].targets if name not in self.areas)
+
+    @property
+    def of_seeds(self) -> tuple[Pool, ...]:
+        """The pool as each seed alone shows it; itself where not all have several."""
+        alone = [one.of_seeds() for one in self.measurements]
+        number = min(map(len, alone))
+        if number < 2:
+            return (self,)
+        return tuple(
+            replace(self, measurements=tuple(each[k] for each in alone)) for k in range(number)
+        )
 
     @property
     def rungs(self) -> tuple[int, ...]:

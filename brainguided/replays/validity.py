@@ -71,7 +71,9 @@ def compute_validity(
         ``pearson``; ``kendall`` (tau b); ``partial``, the correlation between what is left of the
         ranks of score and mature accuracy after P at that rung, parameters, multiply-adds and
         the graph's counts with their squares and products, both predicted by ridge regression on
-        candidates that are no neighbours; ``regret@k``, by how much the best of all exceeds the
+        candidates that are no neighbours (where there are several seeds of the weights, the score
+        with each seed after P of the others, P itself among the scores, and the mean of what is
+        left); ``regret@k``, by how much the best of all exceeds the
         best of the k highest scores, in units of the mature accuracy.
         ``difference``, ``difference_lower``, ``difference_upper`` (score, rung, reference):
         Pearson's r less that of P and of each control at the same rung, over the same draws.
@@ -102,7 +104,9 @@ def compute_validity(
         )
     scores = read_scores(pool)
     weights = draw_weights(len(pool.candidates), draws, seed)
-    left = {rung: _Left(pool, scores, row) for row, rung in enumerate(pool.rungs)}
+    looks = pool.of_seeds
+    seen = [scores] if len(looks) == 1 else [read_scores(look) for look in looks]
+    left = {rung: _Left(pool, seen, row) for row, rung in enumerate(pool.rungs)}
     found = xr.Dataset(
         coords={
             "score": list(scores),
@@ -129,29 +133,54 @@ def compute_validity(
 
 
 class _Left:
-    """What is left of ranks at one rung after what is known without the score."""
+    """What is left of ranks at one rung after what is known without the score.
 
-    def __init__(self, pool: Pool, scores: Mapping[str, np.ndarray], row: int) -> None:
+    Where there are several seeds of the weights, a score with one seed is given P of the others,
+    and what is left is the mean over seeds.
+    """
+
+    def __init__(self, pool: Pool, seen: Sequence[Mapping[str, np.ndarray]], row: int) -> None:
         counts = np.column_stack([pool.statistics[name] for name in GRAPH_COUNTS])
         size = np.column_stack([pool.statistics[n] for n in ("parameters", "multiply_adds")])
-        self._near = pool.neighbours
+        self._near, self._seen, self._row = pool.neighbours, seen, row
         self._known = np.hstack([rank_columns(size), expand_counts(counts)])
-        self._performance = rank_columns(_fill(scores[PERFORMANCE][row])[:, None])
-        self.mature = self.of(pool.mature)
-        self.mature_of_performance = self.of(pool.mature, performance=False)
+        own = [scores[PERFORMANCE][row] for scores in seen]
+        given = own
+        if len(own) > 1:
+            given = [np.mean([*own[:k], *own[k + 1 :]], axis=0) for k in range(len(own))]
+        self._performance = [rank_columns(_fill(one)[:, None]) for one in given]
+        self.mature = self.of_values([pool.mature] * len(own))
+        self.mature_of_performance = self.of_values([pool.mature] * len(own), performance=False)
 
-    def of(
-        self, values: np.ndarray, *, performance: bool = True, more: Sequence[np.ndarray] = ()
+    @property
+    def is_of_seeds(self) -> bool:
+        """Whether P of other seeds is given, and not that of the same training."""
+        return len(self._seen) > 1
+
+    def of(self, names: Sequence[str], *, more: str = "") -> np.ndarray:
+        """Return residuals of scores (candidate, score), with another score given too."""
+        nothing = np.full(len(self._near), np.nan)
+        columns = [
+            np.column_stack([scores[n][self._row] if n in scores else nothing for n in names])
+            for scores in self._seen
+        ]
+        return self.of_values(columns, more=more)
+
+    def of_values(
+        self, values: Sequence[np.ndarray], *, performance: bool = True, more: str = ""
     ) -> np.ndarray:
-        """Return residuals (candidate,) or (candidate, column), NaN where a value is."""
-        columns = values[:, None] if values.ndim == 1 else values
-        ranks = rank_columns(_fill(columns))
-        known = [self._known, *(rank_columns(_fill(one)[:, None]) for one in more)]
-        if performance:
-            known.append(self._performance)
-        rest = ranks - predict_out_of_fold(np.hstack(known), ranks, self._near)
-        rest = np.where(np.isfinite(columns), rest, np.nan)
-        return rest[:, 0] if values.ndim == 1 else rest
+        """Return residuals (candidate,) or (candidate, column) of values with each seed."""
+        rests = []
+        for one, given, scores in zip(values, self._performance, self._seen, strict=True):
+            columns = one[:, None] if one.ndim == 1 else one
+            known = [self._known]
+            known += [rank_columns(_fill(scores[more][self._row])[:, None])] if more else []
+            known += [given] if performance else []
+            ranks = rank_columns(_fill(columns))
+            rest = ranks - predict_out_of_fold(np.hstack(known), ranks, self._near)
+            rest = np.where(np.isfinite(columns), rest, np.nan)
+            rests.append(rest[:, 0] if one.ndim == 1 else rest)
+        return np.asarray(np.mean(rests, axis=0))
 
 
 def _fill(values: np.ndarray) -> np.ndarray:
@@ -175,14 +204,14 @@ def _add_statistics(
     number = np.zeros(shape[:2], dtype=int)
     for j, rung in enumerate(pool.rungs):
         columns = np.column_stack([table[j] for table in scores.values()])
-        rests = left[rung].of(columns).T
+        rests = left[rung].of(list(scores)).T
         for i, name in enumerate(scores):
             score = columns[:, i]
             number[i, j] = np.isfinite(score).sum()
             if number[i, j] < 3 or np.nanmax(score) == np.nanmin(score):
                 continue
-            own = name != PERFORMANCE
-            rest = rests[i] if own else left[rung].of(score, performance=False)
+            own = name != PERFORMANCE or left[rung].is_of_seeds
+            rest = rests[i] if own else left[rung].of_values([score], performance=False)
             if name in (*FREE, COUNTS):  # given already
                 rest[:] = np.nan
             mature = left[rung].mature if own else left[rung].mature_of_performance
@@ -263,16 +292,12 @@ def _add_shuffles(
     left: Mapping[int, _Left],
 ) -> None:
     dims = ("score", "rung", "tested")
-    shuffles = read_shuffles(pool)
-    if shuffles:
-        null, alone, corrected = _rank_among_shuffles(found, pool, scores, left, shuffles)
+    if shuffles := read_shuffles(pool):
+        null, alone, corrected = _rank_among_shuffles(found, pool, scores, left)
         found["shuffled"] = (*dims, "shuffle"), null
         found["p"], found["p_corrected"] = (dims, alone), (dims, corrected)
     if groups := list_within(pool):
-        every = [
-            _rank_among_shuffles(found, pool, scores, left, read_shuffles(pool, one))[1:]
-            for one in groups
-        ]
+        every = [_rank_among_shuffles(found, pool, scores, left, one)[1:] for one in groups]
         alone, corrected = (np.stack(part) for part in zip(*every, strict=True))
         found.coords["within"] = groups
         found["p_within"] = ("within", *dims), alone
@@ -286,13 +311,14 @@ def _rank_among_shuffles(
     pool: Pool,
     scores: Mapping[str, np.ndarray],
     left: Mapping[int, _Left],
-    shuffles: Mapping[str, np.ndarray],
+    within: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the statistics of shuffles (score, rung, tested, shuffle), and p alone and corrected.
 
     NaN for scores without shuffles.
     """
-    shuffles = {name: x for name, x in shuffles.items() if name in scores}
+    shuffles = {n: x for n, x in read_shuffles(pool, within).items() if n in scores}
+    alone_seen = [read_shuffles(look, within) for look in pool.of_seeds]
     number = min((len(one) for one in shuffles.values()), default=0)
     shape = (len(scores), len(pool.rungs), len(_TESTED))
     null = np.full((*shape, number), np.nan)
@@ -302,7 +328,7 @@ def _rank_among_shuffles(
             continue
         for j, rung in enumerate(pool.rungs):
             drawn = shuffles[name][:number, j]
-            rest = left[rung].of(drawn.T).T
+            rest = left[rung].of_values([one[name][:number, j].T for one in alone_seen]).T
             for k in range(number):
                 null[i, j, 0, k] = correlate(drawn[k], pool.mature, once)[0]
                 null[i, j, 1, k] = _correlate_rest(rest[k], left[rung].mature, once)[0]
@@ -324,7 +350,7 @@ def _add_controls(
     areas, controls = list(pool.areas), list(pool.controls)
     if not areas or not controls:
         return
-    profiles = read_profiles(pool)
+    profiles, seeds = read_profiles(pool), len(pool.of_seeds)
     resemblance = np.full((len(areas), len(controls)), np.nan)
     shape = (*resemblance.shape, len(pool.rungs))
     values, lower, upper = (np.full(shape, np.nan) for _ in range(3))
@@ -334,9 +360,8 @@ def _add_controls(
             if len(pair[0]) == len(pair[1]):
                 resemblance[i, k] = correlate(*pair, np.ones((1, len(pair[0]))))[0]
             for j, rung in enumerate(pool.rungs):
-                more = [scores[control][j]]
-                rest = left[rung].of(scores[area][j], more=more)
-                mature = left[rung].of(pool.mature, more=more)
+                rest = left[rung].of([area], more=control)[:, 0]
+                mature = left[rung].of_values([pool.mature] * seeds, more=control)
                 drawn = _correlate_rest(rest, mature, weights)
                 values[i, k, j] = drawn[0]
                 lower[i, k, j], upper[i, k, j] = find_interval(drawn[1:])

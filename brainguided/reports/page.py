@@ -28,7 +28,7 @@ from brainguided.reports._sections import (
 )
 from brainguided.reports._similarity import find_methods, label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout, tabulate_targets
-from brainguided.reports.seeds import describe_confirmed
+from brainguided.reports.seeds import describe_confirmed, tabulate_agreement
 from brainguided.reports.summary import summarize_run
 from neural_data.storage.aside import write_whole
 
@@ -221,6 +221,11 @@ def _show_winner(run: Run, folder: Path, drawn: Drawn) -> str:
     if rows := tabulate_targets(winner):
         heads = ["target", "best layer", "similarity", "committed"]
         body.append(table(heads, rows, label="Similarity to areas and controls"))
+    if rows := tabulate_agreement(run.results, run.again, run.config):
+        heads = ["", "rank correlation of two seeds", "95 % interval", "candidates",
+                 "sd between seeds", "sd among candidates"]  # fmt: skip
+        body.append("<h3>Agreement of seeds</h3>")
+        body.append(table(heads, rows, label="How far two seeds of the weights agree"))
     return "".join(body)
 
 

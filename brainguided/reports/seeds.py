@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.confirmed import find_confirmed, find_winner
+from brainguided.search.agreement import find_agreement
 
 
 def describe_confirmed(results: Sequence[Attempt], again: Sequence[Attempt]) -> list[str]:
@@ -38,3 +40,29 @@ def describe_confirmed(results: Sequence[Attempt], again: Sequence[Attempt]) -> 
             f"({winner.reward:.4f} before)."
         )
     return [said]
+
+
+def describe_agreement(
+    results: Sequence[Attempt], again: Sequence[Attempt], config: Mapping[str, Any]
+) -> list[str]:
+    """Return a sentence on P and on each area: how far two seeds of the weights agree."""
+    found = find_agreement(results, again, config)
+    areas = {area for result in results for area in result.measurement.areas}
+    return [one.sentence for one in found if one.name == "P" or one.name in areas]
+
+
+def tabulate_agreement(
+    results: Sequence[Attempt], again: Sequence[Attempt], config: Mapping[str, Any]
+) -> list[list[str]]:
+    """Return a row for P and each target: agreement of seeds, interval, candidates, spreads."""
+    return [
+        [
+            one.name,
+            "" if one.correlation is None else f"{one.correlation:.2f}",
+            "" if one.lower is None else f"{one.lower:.2f} to {one.upper:.2f}",
+            str(one.candidates),
+            f"{one.between:.3f}",
+            f"{one.among:.3f}",
+        ]
+        for one in find_agreement(results, again, config)
+    ]

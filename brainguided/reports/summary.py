@@ -10,7 +10,7 @@ from brainguided.journal.chance import say_accuracy
 from brainguided.reports._rewarded import Run, read_run
 from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
-from brainguided.reports.seeds import describe_confirmed
+from brainguided.reports.seeds import describe_agreement, describe_confirmed
 from neural_data.model.origin import is_simulated
 
 
@@ -54,6 +54,7 @@ def summarize_run(run: Run, folder: Path) -> str:
     for area, layer in winner.best_layers.items():
         lines.append(f"  {area}: {layer}, {winner.similarity[area][layer]:.4f}")
     lines += describe_confirmed(results, run.again)
+    lines += describe_agreement(results, run.again, config)
     lines += describe_evidence(winner, results, config)
     lines += describe_heldout(folder)
     return "\n".join(lines)

@@ -9,11 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 from brainguided.journal.chance import say_accuracy
+from brainguided.journal.confirmed import SECOND_LOOK
 from brainguided.journal.journal import Journal
 from brainguided.journal.lock import is_locked
+from brainguided.search.agreement import find_agreement
 from brainguided.search.progress import say_time
 
 _RECENT = 20  # candidates by which the pace is judged
+_COMPARED = 500  # first candidates over which the agreement of seeds is said
 _SILENT = 60.0  # s after which a search that says nothing may have been stopped
 
 
@@ -32,8 +35,9 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     str
         A few lines: candidates asked for, running, waiting, done and failed (with reasons),
         whether a search is running at all, the best reward, with P of that candidate and the
-        accuracy of guessing, the pace and when it ends at that, images a second, and the share of
-        time that the workers of each host were busy since the last start.
+        accuracy of guessing, how far two seeds of the weights agree in P, the pace and when it ends
+        at that, images a second, and the share of time that the workers of each host were busy
+        since the last start.
 
     Raises
     ------
@@ -51,6 +55,7 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
             if outcome == "done" and reward is not None
         ]
         best = journal.result(-max(earned)[1]) if earned else None
+        of_seeds = _say_seeds(journal)
     asked = max(asked, len(summaries))  # a merged run holds no asking
     outcomes = Counter(outcome for _, outcome, _, _, _ in summaries.values())
     reasons = Counter(
@@ -67,6 +72,7 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
         lines.append(f"best reward {best.reward:.4f}, candidate {best.candidate}")
         if best.performance is not None:
             lines[-1] += f", P {say_accuracy(best.performance, config)}"
+    lines += of_seeds
     if session is not None:
         started, workers, host, pid = session
         lines.append(
@@ -96,6 +102,16 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     if total and examples:
         lines.append(f"{examples} training images, {examples / total:.0f} a second and worker")
     return "\n".join(lines)
+
+
+def _say_seeds(journal: Journal) -> list[str]:
+    """Say how many evaluations had other seeds, and how far two seeds agree in P."""
+    config, again = journal.config or {}, journal.again()
+    compared = [journal.result(one.candidate) for one in again if one.again == SECOND_LOOK]
+    if (config.get("task") or {}).get("seeds", 1) > 1:
+        compared = [one for one in journal.attempts(0, _COMPARED) if one.outcome == "done"]
+    said = [f"{len(again)} evaluations with other seeds"] if again else []
+    return said + [one.sentence for one in find_agreement(compared, again, config)[:1]]
 
 
 def _is_driven(

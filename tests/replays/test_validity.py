@@ -14,7 +14,8 @@ from sklearn.linear_model import Ridge
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
 from brainguided.candidates.ridge import PENALTIES
 from brainguided.guidance.robust import RobustReward
-from brainguided.journal.measurement import Rung
+from brainguided.journal.means import average_repeats
+from brainguided.journal.measurement import Measurement, Repeat, Rung
 from brainguided.replays._association import draw_weights
 from brainguided.replays.pools import Pool
 from brainguided.replays.validity import compute_validity
@@ -110,6 +111,59 @@ def test_p_itself_is_given_size_and_counts_alone(pool: Pool, found: xr.Dataset) 
     by_hand = _partial(pool, given[-1], given[:-1])
     got = found["value"].sel(score="P", rung=50, statistic="partial")
     assert float(got) == pytest.approx(by_hand, abs=1e-8)
+
+
+def _repeat(pool: Pool, seeds: int) -> Pool:
+    """Return a pool of several seeds: each has its own noise in P, which IT copies, and in V4."""
+    rng = np.random.default_rng(9)
+
+    def look(measurement: Measurement, seed: int) -> Repeat:
+        rungs = []
+        for rung in measurement.rungs:
+            p = float(rung.performance + 0.1 * rng.normal())
+            similarity = dict(rung.similarity)
+            similarity["IT"] = {"layer1": p, "layer2": None, "layer3": p - 1}
+            similarity["V4"] = {n: v + 0.1 * rng.normal() for n, v in rung.similarity["V4"].items()}
+            rungs.append(replace(rung, performance=p, similarity=similarity))
+        return Repeat(seed, tuple(rungs), measurement.losses)
+
+    repeated = (
+        average_repeats(replace(one, repeats=tuple(look(one, k) for k in range(seeds))))
+        for one in pool.measurements
+    )
+    return replace(pool, measurements=tuple(repeated))
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_of_several_seeds_p_of_the_others_is_given_by_hand(pool: Pool, seeds: int) -> None:
+    several = _repeat(pool, seeds)
+    found = compute_validity(several, draws=2)["value"].sel(rung=50, statistic="partial")
+    looks = several.of_seeds
+    assert len(looks) == seeds
+    performance = [_value(look, "performance", 50) for look in looks]
+    rests: dict[str, list[np.ndarray]] = {"P": [], "V4": [], "mature": []}
+    for k, look in enumerate(looks):
+        others = np.mean([p for j, p in enumerate(performance) if j != k], axis=0)
+        given = [pool.statistics["parameters"], pool.statistics["multiply_adds"], others]
+        values = {"P": performance[k], "V4": _value(look, "V4", 50), "mature": pool.mature}
+        for name, kept in rests.items():
+            kept.append(_residual(several, values[name], given))
+    left = {name: np.mean(kept, axis=0) for name, kept in rests.items()}
+    known = np.isfinite(left["mature"])
+    for name in ("P", "V4"):
+        by_hand = pearsonr(left[name][known], left["mature"][known])[0]
+        assert float(found.sel(score=name)) == pytest.approx(by_hand, abs=1e-8)
+
+
+def test_a_score_that_copies_p_is_worth_what_a_second_look_at_p_is() -> None:
+    """Given P of the same training nothing would be left of it."""
+    pool = make_pool(60, shuffles=0)
+    one = compute_validity(_repeat(pool, 1), draws=2)["value"]
+    two = compute_validity(_repeat(pool, 2), draws=2)["value"]
+    place = {"rung": 50, "statistic": "partial"}
+    assert bool(one.sel(score="IT", **place).isnull())
+    assert float(two.sel(score="IT", **place)) == pytest.approx(float(two.sel(score="P", **place)))
+    assert float(two.sel(score="P", **place)) > 0.2
 
 
 def test_the_robust_reward_is_a_score_where_there_are_enough_shuffles(found: xr.Dataset) -> None:

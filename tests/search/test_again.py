@@ -15,11 +15,17 @@ from fake_task import FakeTask
 from brainguided.controllers import RandomSearch
 from brainguided.engines.local import local_pool
 from brainguided.guidance.rewards import PaperReward, WeightedReward
-from brainguided.journal import Journal, Measurement, Rung, merge_runs
+from brainguided.journal import Journal, Measurement, Repeat, Rung, merge_runs
+from brainguided.journal.attempts import Attempt
 from brainguided.journal.confirmed import find_confirmed, find_winner
+from brainguided.journal.means import average_repeats
+from brainguided.reports import write_report
+from brainguided.reports.summary import describe_winner
 from brainguided.search.again import CONFIRM, REPEAT, find_numbers
+from brainguided.search.agreement import find_agreement
 from brainguided.search.orders import Again, Batch, Index, Schedule
 from brainguided.search.run import run_search
+from brainguided.search.status import describe_status
 from brainguided.spaces import small_space
 
 
@@ -222,6 +228,42 @@ def test_confirming_finds_better_candidates_than_the_best_of_noisy_draws(tmp_pat
     assert np.mean(confirmed) > np.mean(naive) + 0.15
     assert np.mean(promised) > 2
     assert abs(np.mean(shown)) < 4 * 2 / np.sqrt(3 * 90)  # unbiased: 90 means of 3
+
+
+def test_the_first_say_how_far_two_seeds_agree_and_nothing_else_changes(tmp_path):
+    run = search(tmp_path, evaluate=evaluate_noisily, task=NoisyTask(), candidates=24, repeat=12)
+    with Journal.read(tmp_path) as journal:
+        results, again = journal.results(), journal.again()
+    second = [one for one in again if one.again == 1]
+    assert [one.candidate for one in second] == list(range(12))
+    (found,) = find_agreement(results, again, {})
+    both = np.array([[results[k].performance, second[k].performance] for k in range(12)])
+    assert found.candidates == 12
+    assert found.between == pytest.approx(np.sqrt(both.var(1, ddof=1).mean()))
+    assert run["reward"].values == pytest.approx([r.performance for r in results])
+    assert found.sentence in describe_status(tmp_path)
+    said = describe_winner(tmp_path)
+    assert found.sentence in said
+    assert "Evaluated again with other seeds before a winner was named: candidates" in said
+    assert "Agreement of seeds" in write_report(tmp_path)[-1].read_text()
+
+
+def test_agreement_with_early_stopping_is_over_those_whom_no_reward_chose():
+    results = [
+        Attempt(
+            k, 1, "", str(k), k, "done", reason="stopped" if k == 41 else "", reward=1.0,
+            measurement=average_repeats(
+                Measurement((), repeats=tuple(
+                    Repeat(s, (Rung(0, 0.1), Rung(5, 0.1 * k + 0.01 * s))[: 1 if k == 41 else 2])
+                    for s in (1, 2)
+                ))
+            ),
+        )
+        for k in range(45)
+    ]  # fmt: skip
+    assert find_agreement(results, [], {})[0].candidates == 44
+    chosen = find_agreement(results, [], {"task": {"keep": 0.3}})
+    assert chosen[0].candidates == 24 + 2  # the first, 30 and 40
 
 
 def test_how_many_depends_on_the_reward_unless_it_is_said(tmp_path):
