@@ -157,7 +157,7 @@ def test_a_candidate_too_large_for_memory_fails_with_its_reason(task, monkeypatc
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9e15")
 
     freed = []
-    monkeypatch.setattr("brainguided.candidates.rungs.train_network", exhaust)
+    monkeypatch.setattr("brainguided.candidates.looks.iterate_training", exhaust)
     monkeypatch.setattr("brainguided.candidates.evaluation.free_memory", freed.append)
     assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
     assert freed == ["cpu"]
@@ -173,7 +173,7 @@ def test_a_candidate_out_of_memory_leaves_nothing_behind(task, monkeypatch) -> N
     def count(_device) -> None:
         held.append(held[0]())
 
-    monkeypatch.setattr("brainguided.candidates.rungs.train_network", exhaust)
+    monkeypatch.setattr("brainguided.candidates.looks.iterate_training", exhaust)
     monkeypatch.setattr("brainguided.candidates.evaluation.free_memory", count)
     assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
     assert held[1] is None
@@ -228,7 +228,7 @@ def test_a_candidate_that_cannot_be_built_fails_with_its_reason(task, monkeypatc
     def refuse(*_args, **_kwargs):
         raise ValueError("no such layer")
 
-    monkeypatch.setattr("brainguided.candidates.evaluation.build_network", refuse)
+    monkeypatch.setattr("brainguided.candidates.looks.build_network", refuse)
     evaluation = evaluate(ARCHITECTURE, task, seed=1)
     assert evaluation.outcome == "failed"
     assert evaluation.reason == "build"
