@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,8 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from brainguided.engines.output import clean
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.journal import Journal
+from brainguided.journal.journal import Journal, JournalError
 from brainguided.reports._details import describe_candidate, find_logs
 from brainguided.reports._figures import Drawn, draw_figures
 from brainguided.reports._rewarded import Run
@@ -31,6 +35,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 _PAUSE = 2.0  # s between two looks at the journal, however many read
 _SHARE = 10.0  # times what the last look took
 _SILENT = 30.0  # s after which a reader who says nothing is hung up on
+_log = logging.getLogger(__name__)
 
 
 class Watched:
@@ -172,6 +177,7 @@ class Server(ThreadingHTTPServer):
         if ":" in address.host:
             self.address_family = socket.AF_INET6
         self.watched = Watched(folder)
+        self._logged = ""
         super().__init__((address.host, address.port), _Handler)
 
     @property
@@ -189,7 +195,19 @@ class Server(ThreadingHTTPServer):
         return name.strip("[]") in LOCAL and port == str(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of readers that hang up."""
+        """Log what went wrong with a reader; say nothing of those that hang up."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, ConnectionError | TimeoutError):
+            self.log_fault(error)
+
+    def log_fault(self, error: BaseException) -> None:
+        """Log an error as one line, once where readers ask again and again."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        line = clean(f"{type(error).__name__}: {error} ({where})")
+        if line != self._logged:
+            self._logged = line
+            _log.error("The page of %s was not sent: %s", self.watched.folder, line)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -204,9 +222,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Send what was asked for."""
         try:
             self._answer()
-        except (ValueError, OSError) as error:
-            if not isinstance(error, ConnectionError | TimeoutError):
-                self._send(503, f"The run cannot be read now: {error}\n".encode())
+        except (ConnectionError, TimeoutError):  # the reader is gone
+            self.close_connection = True
+        except (JournalError, OSError) as error:
+            self._send(503, f"The run cannot be read now: {error}\n".encode())
+        except Exception as error:  # a bug here costs one answer, never the server
+            self.server.log_fault(error)
+            said = f"The page could not be made ({type(error).__name__}); see where watch runs."
+            self._send(500, f"{said}\n".encode())
 
     do_HEAD = do_GET
 

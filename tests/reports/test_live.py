@@ -92,6 +92,33 @@ def test_a_damaged_journal_is_said_and_the_server_goes_on(folder) -> None:
         assert "cannot be read now" in answer.text
 
 
+@pytest.mark.parametrize("error", [KeyError("layer1"), AssertionError("run"), ValueError("shape")])
+def test_a_bug_is_answered_and_logged_in_one_line(folder, monkeypatch, caplog, error) -> None:
+    def fail(self: object) -> None:
+        raise error
+
+    with serving(folder) as server:
+        monkeypatch.setattr("brainguided.reports.live.Watched.read_page", fail)
+        for _ in range(2):  # the second time it is known already
+            answer = get(server, "/")
+            assert answer.status == 500
+            assert f"could not be made ({type(error).__name__})" in answer.text
+        assert get(server, "/data.json").status == 200
+    (line,) = caplog.messages
+    assert f"{type(error).__name__}: {error} (test_live.py, line " in line
+
+
+def test_readers_that_hang_up_are_no_fault(folder, caplog) -> None:
+    with serving(folder) as server:
+        for error in (ConnectionResetError(), RuntimeError("unlike")):
+            try:
+                raise error
+            except Exception:
+                server.handle_error(None, ("127.0.0.1", 1))
+    assert len(caplog.messages) == 1
+    assert "unlike" in caplog.text
+
+
 def test_a_folder_without_journal_is_refused(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"journal\.db does not exist"):
         open_server(tmp_path)
