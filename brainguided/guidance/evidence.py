@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brainguided.journal.means import average_best
 from brainguided.journal.measurement import Measurement, Rung
 
 SAME = 0.01
@@ -86,8 +87,9 @@ class Evidence:
     ----------
     area : str
         Name of the area that it is a control of.
-    kind : {"committed", "best layer"}
-        Which similarity is compared.
+    kind : {"committed", "best layer", "best layer with each seed"}
+        Which similarity is compared. Where there are several seeds of the weights, that of the
+        best layer is the mean over them, as that of the shuffles is.
     winner : Comparison
         The similarity of one candidate.
     correlation : Comparison
@@ -168,21 +170,25 @@ def weigh_evidence(
         If the winner was not measured at the rung.
     """
     shown = winner.rung(rung)
-    rungs = [m.rung(shown.step) for m in candidates if shown.step in m.steps]
+    there = [m for m in candidates if shown.step in m.steps]
+    rungs = [m.rung(shown.step) for m in there]
     stopped = sum(bool(m.steps) and m.steps[-1] < shown.step for m in candidates)
+    best = "best layer with each seed" if len(winner.repeats) > 1 else "best layer"
     found = {}
     for area in winner.areas:
         committed = shown.committed.get(area) is not None
         names = [name for name in shown.similarity if name.startswith(f"{area}:")]
         key = "committed" if committed else "best"
-        correlations = {name: _correlate(rungs, name, committed) for name in (area, *names)}
+        correlations = {
+            name: _correlate(there, name, committed, shown.step) for name in (area, *names)
+        }
         drawn = _shuffles(shown, area, key)
         found[area] = Evidence(
             area,
-            "committed" if committed else "best layer",
+            "committed" if committed else best,
             Comparison(
-                _similarity(shown, area, committed),
-                {_shorten(name): _similarity(shown, name, committed) for name in names}
+                _similarity(winner, area, committed, shown.step),
+                {_shorten(n): _similarity(winner, n, committed, shown.step) for n in names}
                 | _bound_within(shown, area, key),
                 tuple(v for v in drawn if v is not None),
             ),
@@ -198,11 +204,11 @@ def weigh_evidence(
     return found
 
 
-def _similarity(rung: Rung, target: str, committed: bool) -> float | None:
+def _similarity(shown: Measurement, target: str, committed: bool, step: int) -> float | None:
+    rung = shown.rung(step)
     if committed:
         return rung.committed.get(target)
-    best = rung.best(target) if target in rung.similarity else None
-    return None if best is None else best[1]
+    return average_best(shown, target, step) if target in rung.similarity else None
 
 
 def _shuffles(rung: Rung, area: str, key: str) -> Sequence[float | None]:
@@ -221,10 +227,12 @@ def _bound_within(rung: Rung, area: str, key: str) -> dict[str, float | None]:
     return found
 
 
-def _correlate(rungs: Sequence[Rung], target: str, committed: bool) -> float | None:
+def _correlate(
+    shown: Sequence[Measurement], target: str, committed: bool, step: int
+) -> float | None:
     return _rank_correlation(
-        [rung.performance for rung in rungs],
-        [_similarity(rung, target, committed) for rung in rungs],
+        [one.rung(step).performance for one in shown],
+        [_similarity(one, target, committed, step) for one in shown],
     )
 
 

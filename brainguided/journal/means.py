@@ -13,9 +13,10 @@ def average_repeats(measurement: Measurement) -> Measurement:
     """Return a measurement whose rungs and losses are the means of its repeats.
 
     Every number is the mean over seeds, the similarity of each single layer among them; that of
-    the best layer is then the largest of these means. A similarity that is not defined, of a layer
-    that is dead with some of the seeds, counts as 0 in the mean, and one that is defined with no
-    seed stays undefined. Examples are those of all seeds together.
+    the best layer is then the largest of these means, while a shuffle's is the mean of the best
+    layer's with each seed: see `average_best` for what to compare with it. A similarity that is not
+    defined, of a layer that is dead with some of the seeds, counts as 0 in the mean, and one that
+    is defined with no seed stays undefined. Examples are those of all seeds together.
 
     Parameters
     ----------
@@ -30,6 +31,31 @@ def average_repeats(measurement: Measurement) -> Measurement:
         rungs=tuple(_merge(same, average, _average_similarity) for same in rungs),
         losses=tuple(fmean(same) for same in losses),
     )
+
+
+def average_best(measurement: Measurement, target: str, step: int | None = None) -> float | None:
+    """Return the mean over seeds of the best layer's similarity to a target.
+
+    This is how shuffles and copies of controls are averaged, and so what is compared with them:
+    the largest of the means of layers is smaller, the more layers there are. Of one seed it is
+    the best layer's similarity itself. As there, a similarity not defined with some of the seeds
+    counts as 0; the mean is None where it is defined with none.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    target : str
+        An area or control, or "TG": the mean over areas.
+    step : int, optional
+        Of the rung; default: the last.
+
+    Raises
+    ------
+    ValueError
+        There is no such number or rung.
+    """
+    name = target if step is None else f"{target}@{step}"
+    return _average_similarity([one.value(name) for one in measurement.of_seeds()])
 
 
 def average(values: Sequence[float | None]) -> float | None:

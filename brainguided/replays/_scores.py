@@ -9,6 +9,7 @@ import numpy as np
 from brainguided.architectures.graph_counts import GRAPH_COUNTS
 from brainguided.candidates.ridge import expand_counts, rank_columns
 from brainguided.guidance.robust import PHASE, RobustReward
+from brainguided.journal.means import average_best
 from brainguided.journal.measurement import Measurement
 from brainguided.replays._out_of_fold import predict_out_of_fold
 from brainguided.replays.pools import Pool
@@ -23,8 +24,10 @@ def read_scores(pool: Pool) -> dict[str, np.ndarray]:
     """Return each score (rung, candidate) of a pool, NaN where it is not defined.
 
     Undefined similarities, of dead layers, count as 0, as in a reward. Cross-entropy and the sum
-    of losses have their sign turned, so that of every score more is better. Those without rungs
-    stand at each; the robust reward, of all rungs, at the last.
+    of losses have their sign turned, so that of every score more is better. With several seeds of
+    the weights the best layer's similarity is the mean over seeds of each one's best, as that of
+    the shuffles is (`average_best`); P + TG is the reward, by the best of the mean layers. Those
+    without rungs stand at each; the robust reward, of all rungs, at the last.
     """
     complete = max(pool.measurements, key=lambda one: len(one.rungs))
     scores: dict[str, np.ndarray] = {}
@@ -37,7 +40,7 @@ def read_scores(pool: Pool) -> dict[str, np.ndarray]:
     for name, column in pool.statistics.items():
         scores.setdefault(name, np.tile(column, (len(pool.rungs), 1)))
     if GUIDANCE in scores:
-        scores[PAPER] = scores[PERFORMANCE] + scores[GUIDANCE]
+        scores[PAPER] = scores[PERFORMANCE] + _read(pool, GUIDANCE, False, rewarded=True)
         scores[ROBUST] = _reward_robustly(pool)
     scores[COUNTS] = np.tile(predict_by_counts(pool), (len(pool.rungs), 1))
     return {name: scores[name] for name in _order(pool, list(scores))}
@@ -126,7 +129,7 @@ def read_profiles(pool: Pool) -> dict[str, np.ndarray]:
     }
 
 
-def _read(pool: Pool, name: str, everywhere: bool) -> np.ndarray:
+def _read(pool: Pool, name: str, everywhere: bool, *, rewarded: bool = False) -> np.ndarray:
     values = np.full((len(pool.rungs), len(pool.measurements)), np.nan)
     for column, one in enumerate(pool.measurements):
         for row, step in enumerate(pool.rungs):
@@ -135,7 +138,10 @@ def _read(pool: Pool, name: str, everywhere: bool) -> np.ndarray:
             elif step not in one.steps:
                 continue
             else:
-                found = one.value(f"{name}@{step}")
+                by_seed = len(one.repeats) > 1 and not rewarded
+                by_seed = by_seed and (name == GUIDANCE or name in one.targets)
+                read = f"{name}@{step}"
+                found = average_best(one, name, step) if by_seed else one.value(read)
                 if found is None and _is_similarity(one, name):
                     found = 0.0
             values[row, column] = np.nan if found is None else found

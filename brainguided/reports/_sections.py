@@ -15,6 +15,7 @@ from brainguided import __version__
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.chance import find_chance, say_accuracy
 from brainguided.journal.journal import FILE_NAME
+from brainguided.journal.means import average_best
 from brainguided.reports._beside import average_ceiling, find_ceiling, say_ceiling
 from brainguided.reports._candidates import name_outcome
 from brainguided.reports._markup import plain, table
@@ -102,6 +103,8 @@ def describe_winner(winner: Attempt, config: dict[str, Any], teacher: Facts, lev
         notes.append(
             f"By chance: what the best layer exceeds in 5 of 100 shuffles ({levels.get('said')})."
         )
+        if len(winner.measurement.repeats) > 1:
+            notes.append(_say_by_seed(winner))
     elif winner.similarity:
         notes.append(
             "What similarities are reached by chance is not known: the RDMs of the winner are not "
@@ -117,6 +120,17 @@ def describe_winner(winner: Attempt, config: dict[str, Any], teacher: Facts, lev
         + shown
         + "".join(f"<p>{plain(note)}</p>" for note in notes)
         + describe_layers(winner)
+    )
+
+
+def _say_by_seed(winner: Attempt) -> str:
+    """Return what is to be compared with the levels of chance where there are several seeds."""
+    shown = winner.measurement
+    known = [(name, average_best(shown, name)) for name in ("TG", *winner.best_layers)]
+    said = ", ".join(f"{name} {value:.4f}" for name, value in known if value is not None)
+    return (
+        "Shuffles are averaged over the best layer with each seed, which is more than the best of "
+        f"the mean layers above. To be compared with chance, averaged alike: {said}."
     )
 
 

@@ -230,9 +230,11 @@ def _show_winner(run: Run, folder: Path, drawn: Drawn) -> str:
 
 
 def _show_course(drawn: Drawn, config: dict[str, Any]) -> str:
+    several = int((config.get("task") or {}).get("seeds", 1)) > 1
+    how = ", by the best layer with each seed (see Winner)" if several else ""
     return (
         "<p>What the best candidate so far had, each time a better one was found; grey dots are "
-        "the rewards of all. Lines of dots are what shuffled areas reach by chance.</p>"
+        f"the rewards of all. Lines of dots are what shuffled areas reach by chance{how}.</p>"
         '<fieldset id="series"></fieldset><div id="course"></div>' + _show(drawn, config, "search")
     )
 

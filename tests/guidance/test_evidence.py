@@ -15,7 +15,8 @@ from brainguided.guidance.controls import (
 from brainguided.guidance.evidence import Comparison, Evidence, weigh_evidence
 from brainguided.guidance.scoring import Shuffles, find_halved
 from brainguided.guidance.target import Target
-from brainguided.journal.measurement import Measurement, Rung
+from brainguided.journal.means import average_best, average_repeats
+from brainguided.journal.measurement import Measurement, Repeat, Rung
 from brainguided.rdms.distances import standardise
 from brainguided.rdms.halves import draw_halves, score_committed
 from neural_data import simulate_macaque, simulate_objects
@@ -156,3 +157,46 @@ def test_a_correlation_over_those_not_stopped_is_said_to_be_biased(teacher) -> N
     assert (found.candidates, found.stopped) == (16, 2)
     assert "Over 16 candidates (2 more were stopped early: those left were" in found.sentence
     assert "stopped" not in weigh_evidence(candidates[-1], candidates)["IT"].sentence
+
+
+def measure_null(generator: np.random.Generator, shuffles: int = 99) -> Measurement:
+    """Return what nothing but chance makes, of three seeds: the area is one shuffle of many."""
+    drawn = generator.normal(size=(3, shuffles + 1, 8))  # seed, shuffle, layer
+    repeats = tuple(
+        Repeat(
+            seed,
+            (
+                Rung(
+                    50,
+                    performance=0.5,
+                    similarity={"IT": {f"layer{k}": v for k, v in enumerate(each[0].tolist())}},
+                    shuffles={"IT": {"best": each[1:].max(1).tolist()}},
+                ),
+            ),
+        )
+        for seed, each in enumerate(drawn)
+    )
+    return average_repeats(Measurement(("IT",), repeats=repeats))
+
+
+def test_of_several_seeds_an_area_without_signal_exceeds_its_shuffles_in_5_of_100() -> None:
+    """The best of the mean layers does in less than 1."""
+    generator = np.random.default_rng(4)
+    passed = beside = 0
+    for _ in range(500):
+        found = weigh_evidence(winner := measure_null(generator), [])["IT"]
+        assert found.kind == "best layer with each seed"
+        passed += bool(found.winner.exceeds_shuffles)
+        mean_layers = Comparison(winner.best("IT")[1], {}, found.winner.shuffles)
+        beside += bool(mean_layers.exceeds_shuffles)
+    assert 10 <= passed <= 40  # 25, with a standard deviation of 4.9
+    assert beside < 5
+
+
+def test_the_best_layer_of_one_seed_is_its_own_mean() -> None:
+    rung = Rung(5, similarity={"IT": {"layer1": 0.3, "layer2": 0.4}, "IT:dead": {"layer1": None}})
+    measured = Measurement(("IT",), (rung,))
+    assert [average_best(measured, name) for name in ("IT", "TG", "IT:dead")] == [0.4, 0.4, None]
+    dead = Rung(5, similarity={"IT": {"layer1": None, "layer2": None}, "IT:dead": {"layer1": None}})
+    both = average_repeats(Measurement(("IT",), repeats=(Repeat(1, (rung,)), Repeat(2, (dead,)))))
+    assert [average_best(both, name) for name in ("IT", "TG", "IT:dead")] == [0.2, 0.2, None]

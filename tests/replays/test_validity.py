@@ -17,6 +17,7 @@ from brainguided.guidance.robust import RobustReward
 from brainguided.journal.means import average_repeats
 from brainguided.journal.measurement import Measurement, Repeat, Rung
 from brainguided.replays._association import draw_weights
+from brainguided.replays._scores import read_scores, read_shuffles
 from brainguided.replays.pools import Pool
 from brainguided.replays.validity import compute_validity
 from brainguided.replays.validity_sentences import describe_validity
@@ -153,6 +154,40 @@ def test_of_several_seeds_p_of_the_others_is_given_by_hand(pool: Pool, seeds: in
     for name in ("P", "V4"):
         by_hand = pearsonr(left[name][known], left["mature"][known])[0]
         assert float(found.sel(score=name)) == pytest.approx(by_hand, abs=1e-8)
+
+
+def test_of_several_seeds_an_area_is_averaged_as_its_shuffles_are(pool: Pool) -> None:
+    """A shuffle that is the area itself has the very same score, and p of one of two."""
+
+    rng = np.random.default_rng(5)
+
+    def copy(rung: Rung) -> Rung:
+        similarity = {
+            name: {layer: rng.normal() for layer in layers}
+            for name, layers in rung.similarity.items()
+        }
+        rung = replace(rung, similarity=similarity)
+        drawn = {area: {"best": [rung.best(area)[1]]} for area in pool.areas}
+        return replace(rung, shuffles=drawn)
+
+    several = _repeat(pool, 3)
+    repeated = (
+        average_repeats(
+            replace(
+                one,
+                repeats=tuple(replace(r, rungs=tuple(map(copy, r.rungs))) for r in one.repeats),
+            )
+        )
+        for one in several.measurements
+    )
+    copied = replace(several, measurements=tuple(repeated))
+    scores, shuffles = read_scores(copied), read_shuffles(copied)
+    for name in (*pool.areas, "TG"):
+        np.testing.assert_allclose(shuffles[name][0], scores[name], atol=1e-12)
+    best = np.array([one.guidance(50) for one in copied.measurements])
+    row = copied.rungs.index(50)
+    assert (scores["TG"][row] > best + 1e-6).any()
+    np.testing.assert_allclose(scores["P + TG"][row], scores["P"][row] + best)
 
 
 def test_a_score_that_copies_p_is_worth_what_a_second_look_at_p_is() -> None:
