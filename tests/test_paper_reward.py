@@ -20,18 +20,22 @@ from brainguided.settings.run_file import load_run
 
 EARLIER = Path(__file__).parent / "earlier" / "paper"
 EXPECTED = json.loads((EARLIER / "expected.json").read_text())
-SAME_MACHINE = (EXPECTED["torch"], EXPECTED["capability"]) == (
-    torch.__version__,
-    torch.backends.cpu.get_cpu_capability(),
-)
 NUMBERS = ("performance", "guidance", "reward")
 KEPT = ("candidate", "attempt", "architecture", "seed", "outcome", "n_parameters", "examples",
         "duplicate_of")  # fmt: skip
 
 
-def like(value):
-    """Return what a number has to equal: itself where sums come out the same, else nearly so."""
-    return value if SAME_MACHINE or value is None else pytest.approx(value, abs=1e-4)
+def compare_with(expected, found):
+    """Return what a number has to equal: itself where sums come out the same, else nearly so.
+
+    Processors of one name add up in different orders (the first similarity then differs by 1e-8),
+    and what torch says of them does not tell: whether they do is seen in the first candidate.
+    """
+    first = [attempt for attempt in expected["attempts"] if attempt["guidance"]][:1]
+    same = torch.__version__ == EXPECTED["torch"] and all(
+        found[attempt["candidate"]].guidance == attempt["guidance"] for attempt in first
+    )
+    return lambda value: value if same or value is None else pytest.approx(value, abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,7 @@ def test_the_paper_reward_gives_the_journals_of_before_also_after_a_stop(name, f
     expected = EXPECTED[name]
     with Journal.read(tmp_path) as journal:
         events, found = journal.events(), journal.attempts()
+    like = compare_with(expected, found)
     assert [kind for kind, _ in events] == [kind for kind, _ in expected["events"]]
     for (_, payload), (_, before) in zip(events, expected["events"], strict=True):
         rewards, earlier = payload.pop("rewards", []), before.get("rewards", [])
