@@ -67,3 +67,23 @@ def test_what_a_portion_holds_is_not_run_again(tmp_path: Path) -> None:
     xr.Dataset(coords={"network": listed}).to_netcdf(tmp_path / "all.nc")
     with pytest.raises(SystemExit, match="All 132"):
         run.write_rest(text, [tmp_path / "all.nc"])
+
+
+def test_a_table_of_some_portions_says_that_it_is_partial(tmp_path: Path) -> None:
+    table = load("table")
+    networks = ["003303", "333313"]
+    xr.Dataset(
+        {"performance": (("network", "rung"), [[0.3], [0.4]]), "seed": ("network", [7, 8])},
+        {"network": networks, "rung": [100]},
+    ).to_netcdf(tmp_path / "b_seed1.nc")
+    rows = [f"{name},{90 + k},{60 + k},80" for k, name in enumerate(["030330", *networks])]
+    published = tmp_path / "published.csv"
+    published.write_text("\n".join(["ops,c10_test_200,c10_val_12,c10_cost_12", *rows]))
+    found = table.build_table([tmp_path / "b_seed1.nc"], published)
+    assert found["network"].values.tolist() == networks
+    assert found["weight_seed"].values.tolist() == [1, 1]
+    assert found["test_200"].sel(row=1) == 92
+    assert found.attrs["state"].startswith("PARTIAL")
+    assert "part b: 2 of 528 rows" in found.attrs["counts"]
+    with pytest.raises(SystemExit, match="no portions yet"):
+        table.build_table([], published)
