@@ -101,8 +101,8 @@ def _add_reports(verbs: Any) -> None:
         "--listen",
         metavar="ADDRESS",
         default="127.0.0.1",
-        help="address of this machine that others reach (%(default)s: nobody else); they need the "
-        "token in the address that is printed, which crosses the network unencrypted",
+        help="address of this machine that others reach, 0.0.0.0 for all it has (%(default)s: none "
+        "but this machine itself); the token then crosses the network unencrypted",
     )
 
 
@@ -249,12 +249,15 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def watch(arguments: argparse.Namespace) -> None:
-    """Show the page of a run while it is being searched, to browsers on this machine."""
+    """Show the page of a run while it is being searched, to those who have its address."""
     from brainguided.reports.live import Address, open_server
 
     with open_server(arguments.out, Address(arguments.listen, arguments.port)) as server:
         print(server.url, flush=True)
-        say("Open this address in a browser. Ctrl-C stops; the search is not touched.")
+        say(
+            "Open this address in a browser; without its token nobody can read the run. Ctrl-C "
+            "stops; the search is not touched."
+        )
         server.serve_forever()
 
 

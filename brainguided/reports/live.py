@@ -1,4 +1,9 @@
-"""The page of a run while it is being searched, for readers on this machine."""
+"""The page of a run while it is being searched, for readers who have its address.
+
+Whoever has an account on a machine can ask any port of it, so the page is for those alone who know
+the token in its address. That also keeps out pages of other origins, whose scripts could ask a
+port of this machine but cannot know the token, and lets a port be forwarded under any number.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +35,10 @@ from brainguided.reports._rewarded import Run
 from brainguided.reports.page import build_page, collect_data
 from brainguided.search.status import describe_status
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
-"""Names of this machine, to which no token is asked."""
+_ALL = ("0.0.0.0", "::", "")  # every address of this machine; none that can be opened
 _PAUSE = 2.0  # s between two looks at the journal, however many read
 _SHARE = 10.0  # times what the last look took
+_LAST = 2**16 - 1  # port
 _SILENT = 30.0  # s after which a reader who says nothing is hung up on
 _log = logging.getLogger(__name__)
 
@@ -150,13 +155,24 @@ class Address:
     Attributes
     ----------
     host : str
-        Address of this machine; of ``LOCAL`` unless others are to read.
+        Address of this machine at which it is asked.
     port : int
         0 for any that is free.
+
+    Raises
+    ------
+    ValueError
+        There is no such port.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= _LAST:
+            raise ValueError(
+                f"The port is {self.port}, expected 1 to {_LAST}, or 0 for any that is free."
+            )
 
 
 class Server(ThreadingHTTPServer):
@@ -167,32 +183,32 @@ class Server(ThreadingHTTPServer):
     folder : Path
         The run folder.
     address : Address
-        Beyond this machine everybody needs the token that `url` ends with.
+        Everybody needs the token that `url` ends with.
     """
 
     daemon_threads = True
 
     def __init__(self, folder: Path, address: Address) -> None:
-        self.token = "" if address.host in LOCAL else secrets.token_urlsafe(24)
+        self.token = secrets.token_urlsafe(24)
         if ":" in address.host:
             self.address_family = socket.AF_INET6
         self.watched = Watched(folder)
         self._logged = ""
-        super().__init__((address.host, address.port), _Handler)
+        try:
+            super().__init__((address.host, address.port), _Handler)
+        except OSError as error:
+            raise OSError(
+                f"The page cannot be served at {address.host}, port {address.port}: "
+                f"{error.strerror or error}. Give an address of this machine and a port above "
+                "1023 that is free, or none for any that is."
+            ) from error
 
     @property
     def url(self) -> str:
         """Address to open in a browser."""
-        host, port = self.server_address[:2]
-        name = f"[{host!s}]" if ":" in str(host) else str(host)
-        return f"http://{name}:{port}/" + (f"?token={self.token}" if self.token else "")
-
-    def admits(self, host: str) -> bool:
-        """Return whether a request names this server, not a foreign name that leads here."""
-        if self.token:
-            return True
-        name, _, port = host.rpartition(":")
-        return name.strip("[]") in LOCAL and port == str(self.server_address[1])
+        host, port = str(self.server_address[0]), self.server_address[1]
+        name = socket.gethostname() if host in _ALL else f"[{host}]" if ":" in host else host
+        return f"http://{name}:{port}/?token={self.token}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what went wrong with a reader; say nothing of those that hang up."""
@@ -239,9 +255,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
-        if not self.server.admits(self.headers.get("Host", "")):
-            self._send(403, b"This server answers to its own address alone.\n")
-            return
         given = query.get("token", [""])[0]
         if not hmac.compare_digest(given.encode(), self.server.token.encode()):
             self._send(403, b"The token is missing or wrong: open the address as it was printed.\n")
@@ -289,12 +302,12 @@ def open_server(out: str | os.PathLike[str], address: Address | None = None) -> 
     out : path
         A run folder, of a search that is running or has ended.
     address : Address, optional
-        By default this machine alone, at a port that is free.
+        By default reached from this machine alone, at a port that is free.
 
     Returns
     -------
     Server
-        Its ``url`` is to be opened in a browser.
+        Its ``url``, which holds the token, is to be opened in a browser.
 
     Raises
     ------

@@ -23,8 +23,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def get(server: Server, path: str, *, host: str | None = None, method: str = "GET") -> HTTPResponse:
+def get(
+    server: Server, path: str, *, host: str = "", method: str = "GET", token: str | None = None
+) -> HTTPResponse:
     port = int(server.server_address[1])
+    token = server.token if token is None else token
+    if token:
+        path += ("&" if "?" in path else "?") + f"token={token}"
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, headers={"Host": host or f"localhost:{port}"})
     answer = connection.getresponse()
@@ -65,22 +70,32 @@ def test_what_is_new_is_sent_and_what_is_known_is_not(folder) -> None:
         assert newer.headers["X-Version"] != version
 
 
-def test_foreign_names_that_lead_here_are_refused(folder) -> None:
-    with serving(folder) as server:
-        port = server.server_address[1]
-        for host in ("evil.example", f"evil.example:{port}", "localhost", f"localhost:{port + 1}"):
-            assert get(server, "/data.json", host=host).status == 403
-        for host in (f"127.0.0.1:{port}", f"[::1]:{port}"):
-            assert get(server, "/data.json", host=host).status == 200
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_nobody_reads_without_the_token(folder, host) -> None:
+    with serving(folder, Address(host)) as server:
+        assert server.url.endswith(f"/?token={server.token}")
+        assert len(server.token) >= 32
+        for path in ("/", "/data.json", "/candidate/19.json"):
+            for token in ("", server.token[:-1], "\u00e9".encode().hex()):
+                answer = get(server, path, token=token)
+                assert answer.status == 403
+                assert "open the address as it was printed" in answer.text
+        # By a name of its own, by a port that is forwarded, and by port 80, of which none is said
+        for name in ("other.example", "localhost:9000", "localhost"):
+            assert get(server, "/data.json", host=name).status == 200
 
 
-def test_beyond_this_machine_a_token_is_needed(folder) -> None:
+def test_the_address_printed_can_be_opened(folder) -> None:
     with serving(folder, Address("0.0.0.0")) as server:
-        token = server.url.partition("?token=")[2]
-        assert len(token) >= 32
-        assert get(server, "/data.json").status == 403
-        assert get(server, f"/data.json?token={token[:-1]}").status == 403
-        assert get(server, f"/data.json?token={token}", host="other.example").status == 200
+        port = server.server_address[1]
+        assert server.url.startswith(f"http://{socket.gethostname()}:{port}/?token=")
+    with serving(folder) as server:
+        taken = server.server_address[1]
+        assert server.url.startswith(f"http://127.0.0.1:{taken}/?token=")
+        with pytest.raises(OSError, match=f"port {taken}: .*that is free, or none"):
+            open_server(folder, Address(port=taken))
+    with pytest.raises(ValueError, match="port is 70000, expected 1 to 65535, or 0"):
+        Address(port=70000)
 
 
 def test_a_damaged_journal_is_said_and_the_server_goes_on(folder) -> None:
