@@ -16,9 +16,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from brainguided.guidance._control_parts import replace_vector
-from brainguided.guidance.scoring import Scorer, find_halved
+from brainguided.guidance.scoring import Scorer
 from brainguided.guidance.similarities import find_similarity
-from brainguided.guidance.target import Target, fingerprint
+from brainguided.guidance.target import Target, find_halved, fingerprint
 from brainguided.guidance.teacher import Teacher, average_patterns
 from brainguided.rdms.conditions import condition_index, stimulus_coords
 from neural_data.errors import format_names, raise_problems

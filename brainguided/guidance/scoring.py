@@ -7,7 +7,6 @@ whose conditions were shuffled. Targets that share their stimuli share one forwa
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -17,7 +16,7 @@ import numpy as np
 
 from brainguided.guidance._rdm_family import FamilyScores, Orders, RDMFamily
 from brainguided.guidance.similarities import find_similarity
-from brainguided.guidance.target import Target, fingerprint
+from brainguided.guidance.target import Target, find_halved, fingerprint
 from brainguided.networks.grams import GramMoments, distances_from_moments, raw_gram
 from brainguided.networks.layers import Layers
 from brainguided.networks.passes import stream_moments
@@ -25,7 +24,7 @@ from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.probe import probe_layers
 from brainguided.networks.streamed import averaging_weights
 from brainguided.rdms.compute import condition_index
-from brainguided.rdms.halves import choose_halved, draw_halves, score_committed, weigh_pairs
+from brainguided.rdms.halves import draw_halves, score_committed, weigh_pairs
 from brainguided.rdms.measures import network_measure
 from brainguided.rdms.units import Units
 from neural_data.errors import raise_problems
@@ -349,13 +348,6 @@ class _Family:
             return np.asarray(side[np.ix_(part, part)])
         rows, columns = (part[k] for k in np.triu_indices(len(part), 1))
         return np.asarray(side[rows * (2 * n - rows - 1) // 2 + columns - rows - 1])
-
-
-def find_halved(target: Target) -> Units:
-    """Return the groups of a target's conditions that fall on one side of its halves."""
-    with warnings.catch_warnings():  # of other groupings: halves serve a choice, no inference
-        warnings.simplefilter("ignore", UserWarning)
-        return choose_halved(target.units())
 
 
 def _check_names(names: list[str], targets: list[Target], shuffles: list[Shuffles]) -> None:

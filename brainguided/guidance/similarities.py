@@ -57,6 +57,11 @@ class Similarity:
     target: Literal["rdm", "gram", "patterns"]
     compare: Callable[..., np.ndarray]
 
+    @property
+    def weighs(self) -> bool:
+        """Whether it is one of RDMs in which pairs of conditions may count unequally."""
+        return self.target == "rdm" and bool(COMPARISONS[self.name].draws)
+
     def read(self, target: Target) -> np.ndarray:
         """Return the target's side: (condition, condition), or patterns (condition, site)."""
         if self.target == "rdm":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from brainguided.guidance.similarities import check_similarity
+from brainguided.guidance.similarities import check_similarity, find_similarity
 from brainguided.rdms.compute import condition_index, standardise
 from brainguided.rdms.crossnobis import Noise
+from brainguided.rdms.halves import choose_halved
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import read_measure
 from brainguided.rdms.units import UnitName, Units, find_target_units
@@ -117,3 +119,16 @@ def fingerprint(values: np.ndarray) -> str:
     digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
     digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:16]
+
+
+def find_halved(target: Target) -> Units:
+    """Return the groups of a target's conditions that fall on one side of its halves."""
+    with warnings.catch_warnings():  # of other groupings: halves serve a choice, no inference
+        warnings.simplefilter("ignore", UserWarning)
+        return choose_halved(target.units())
+
+
+def is_weighed(target: Target) -> bool:
+    """Return whether pairs of conditions count unequally in a target's committed similarity."""
+    units = find_halved(target)
+    return find_similarity(target.similarity).weighs and units.number < len(units.index)

@@ -15,7 +15,7 @@ from brainguided.guidance._sources import (
     targets_from_recording,
 )
 from brainguided.guidance.similarities import find_similarity
-from brainguided.guidance.target import Target, fingerprint
+from brainguided.guidance.target import Target, fingerprint, is_weighed
 from brainguided.rdms.compute import average_conditions, select_rdm
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.measures import DEFAULT
@@ -324,6 +324,8 @@ def describe_similarity(target: Target) -> dict[str, Any]:
         said["patterns_sha256"] = fingerprint(np.asarray(target.patterns, dtype=float))
     if target.given is not None:
         said["given_sha256"] = fingerprint(np.asarray(target.given, dtype=float))
+    if is_weighed(target):  # in journals of before all pairs counted alike
+        said["committed"] = "pairs weighed within halves"
     return said
 
 

@@ -9,13 +9,19 @@ from typing import Any
 
 from brainguided.journal._journal_file import JournalError
 
+_ADVICE = {
+    "committed": "earlier versions counted all pairs within halves alike, so the numbers cannot be "
+    "compared: begin again in a new folder, or use the version of then",
+}
+
 
 def find_differences(
     before: dict[str, Any], now: dict[str, Any], where: tuple[str, str]
 ) -> list[str]:
     """Return a line for every setting that differs, each beginning with a new line.
 
-    Where data lie ("source") is no part of what they are: their hashes are compared.
+    Where data lie ("source") is no part of what they are: their hashes are compared. What is held
+    out was not always recorded; where nothing is said of it before, nothing differs.
 
     Parameters
     ----------
@@ -25,15 +31,39 @@ def find_differences(
         What the two are, e.g. "in the journal".
     """
     first, second = dict(_flatten(before)), dict(_flatten(now))
+    if not any(map(_is_held_out, first)):
+        second = {name: value for name, value in second.items() if not _is_held_out(name)}
     return [
         f"\n  - {n}: {first.get(n, 'nothing')} {where[0]}, {second.get(n, 'nothing')} {where[1]}"
+        + _advise(n, first, second)
         for n in sorted({*first, *second})
         if first.get(n) != second.get(n) and n.split(".")[-1] != "source"
     ]
 
 
+def _leave_conventions(value: Any) -> Any:
+    """Return nested settings without what says how similarities are measured."""
+    if isinstance(value, dict):
+        return {k: _leave_conventions(v) for k, v in value.items() if k not in _ADVICE}
+    return [_leave_conventions(one) for one in value] if isinstance(value, list) else value
+
+
+def _is_held_out(name: str) -> bool:
+    return "held_out" in name.split(".")
+
+
+def _advise(name: str, first: Mapping[str, str], second: Mapping[str, str]) -> str:
+    """Return what to do where a convention is recorded on one side alone."""
+    advice = _ADVICE.get(name.split(".")[-1])
+    return f" ({advice})" if advice and (name in first) != (name in second) else ""
+
+
 def refuse_other_task(
-    config: Mapping[str, Any] | None, task: dict[str, Any], folder: str | os.PathLike[str]
+    config: Mapping[str, Any] | None,
+    task: dict[str, Any],
+    folder: str | os.PathLike[str],
+    *,
+    measured: bool = False,
 ) -> None:
     """Raise JournalError with every difference where a run was made with another task.
 
@@ -45,8 +75,13 @@ def refuse_other_task(
         ``describe()`` of the task at hand.
     folder : path
         Of the run.
+    measured : bool, optional
+        Whether the run's numbers are compared with others: conventions by which they were measured
+        must then be the same. Training candidates again does not depend on them.
     """
     known, now = (config or {}).get("task", {}), json.loads(json.dumps(task))
+    if not measured:
+        known, now = _leave_conventions(known), _leave_conventions(now)
     differences = find_differences(known, now, ("in the journal", "now"))
     if differences:
         raise JournalError(

@@ -103,7 +103,8 @@ def verify_search(
     with Journal.read(out) as journal:
         config, results, is_earlier = journal.config or {}, journal.results(), journal.is_earlier
         frozen = journal.payloads("frozen")
-    refuse_other_task(config, task.describe(), out)
+    # Earlier formats hold no committed similarity
+    refuse_other_task(config, task.describe(), out, measured=not is_earlier)
     done = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
     if not done:
         raise ValueError(f"No candidate of {out} succeeded, so there is nothing to verify.")

@@ -13,8 +13,8 @@ from brainguided.guidance.controls import (
     pixels_control,
 )
 from brainguided.guidance.evidence import Comparison, Evidence, weigh_evidence
-from brainguided.guidance.scoring import Shuffles, find_halved
-from brainguided.guidance.target import Target
+from brainguided.guidance.scoring import Shuffles
+from brainguided.guidance.target import Target, find_halved
 from brainguided.journal.means import average_best, average_repeats
 from brainguided.journal.measurement import Measurement, Repeat, Rung
 from brainguided.rdms.distances import standardise

@@ -8,14 +8,16 @@ import xarray as xr
 from torch import nn
 
 from brainguided import Teacher, compute_similarity
-from brainguided.guidance.scoring import Scorer, Shuffles, find_halved
+from brainguided.guidance.controls import describe_controls
+from brainguided.guidance.scoring import Scorer, Shuffles
 from brainguided.guidance.similarities import SIMILARITIES
-from brainguided.guidance.target import Target
+from brainguided.guidance.target import Target, find_halved
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compute import build_rdms
 from brainguided.rdms.distances import standardise
 from brainguided.rdms.halves import draw_halves, score_committed
 from neural_data import recording_from_arrays, simulate_objects
+from neural_data.simulation.simulate import simulate_macaque
 
 OBJECTS = 48
 
@@ -289,3 +291,22 @@ def test_all_that_is_wrong_with_names_is_said_at_once(teacher) -> None:
 def test_committed_scores_are_of_the_layer_chosen_on_the_other_half() -> None:
     halves = np.array([[[0.9, 0.1]], [[0.2, 0.7]]])[..., np.newaxis]  # (half, split, layer, column)
     assert score_committed(halves)[0] == pytest.approx((0.2 + 0.1) / 2)
+
+
+def test_what_identifies_an_area_says_where_pairs_are_weighed() -> None:
+    recording, stimuli = simulate_macaque(seed=0)
+    grouped = Teacher.from_recording(recording, stimuli, areas="V4")
+    bare = stimuli.drop_vars([n for n in stimuli.coords if n != "stimulus"])
+    alone = Teacher.from_recording(
+        recording.drop_vars(set(stimuli.coords) & set(recording.coords) - {"stimulus"}),
+        bare, areas="V4",
+    )  # fmt: skip
+    said = {"committed": "pairs weighed within halves"}
+    for teacher, expected in (
+        (grouped, said), (grouped.with_similarity("spearman"), said), (alone, {}),
+        (grouped.with_similarity("cka"), {}), (grouped.with_similarity("kendall"), {}),
+    ):  # fmt: skip
+        (area,) = teacher.describe()
+        assert {k: v for k, v in area.items() if k == "committed"} == expected
+        (control,) = describe_controls([replace(teacher.targets[0], area="control")])
+        assert ("committed" in control) == bool(expected)

@@ -14,8 +14,13 @@ from brainguided.candidates.evaluation import evaluate
 from brainguided.guidance.controls import shuffled_control
 from brainguided.guidance.rewards import RobustReward
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.merge import merge_runs
+from brainguided.replays.table import table_from_run
 from brainguided.search.verify import _list_recorded, verify_search
+from brainguided.search.winner import save_winner
+from brainguided.settings._warm_start import start_warm
 from brainguided.settings.run_file import load_run
+from brainguided.settings.toml import RunFileError
 from brainguided.spaces import small_space
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.simulate import simulate_macaque
@@ -30,6 +35,16 @@ def task() -> Task:
         Teacher.from_recording(*simulate_macaque(seed=0), by="object_name"),
         Training(steps=2, batch_size=16),
     )
+
+
+class Earlier(Task):
+    """A task as versions described it that counted pairs within halves alike."""
+
+    def describe(self):  # type: ignore[no-untyped-def]
+        said = super().describe()
+        for area in said["teacher"]:
+            area.pop("committed", None)
+        return said
 
 
 def _search(task: Task, out: Path, wrong: float) -> None:
@@ -140,3 +155,37 @@ def test_a_robust_reward_is_verified_by_the_values_in_the_record(
     monkeypatch.setattr(RobustReward, "thaw", lambda reward, terms: thaw(reward, wrong))
     (one,) = verify_search(tmp_path, task, sample=1)
     assert [difference.name for difference in one.differences] == ["reward"]
+
+
+def test_a_run_that_counted_pairs_alike_is_read_but_not_gone_on_with_or_compared(
+    task: Task, tmp_path: Path
+) -> None:
+    _search(Earlier(task.images, task.teacher, task.training), tmp_path / "a", 0.0)
+    said = r"committed: nothing in the journal, .*counted all pairs .* alike.* in a new folder"
+    with pytest.raises(JournalError, match=said):
+        run_search(RandomSearch(small_space(3), seed=1), task, candidates=4, out=tmp_path / "a")
+    with pytest.raises(JournalError, match=said):
+        verify_search(tmp_path / "a", task)
+    with pytest.raises(RunFileError, match=r"committed: nothing in a, .*in a new folder"):
+        start_warm(RandomSearch(small_space(3), seed=2), tmp_path / "a", task)
+    run_search(RandomSearch(small_space(3), seed=5), task, candidates=1, out=tmp_path / "b")
+    with pytest.raises(JournalError, match=rf"committed: nothing in {tmp_path / 'a'}.*new folder"):
+        merge_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert save_winner(tmp_path / "a", task)  # trained again, and compared with nothing
+    assert main(["report", str(tmp_path / "a")]) == 0
+    assert table_from_run(tmp_path / "a", small_space(3)).reward.size == 3
+
+
+def test_what_was_held_out_may_be_missing_from_the_record_but_not_differ(
+    task: Task, tmp_path: Path
+) -> None:
+    _search(task, tmp_path / "a", 0.0)
+    told = replace(task, held_out=[{"area": "IT:heldout", "rdm_sha256": "00"}])
+    assert [one.differences for one in verify_search(tmp_path / "a", told, sample=1)] == [()]
+    run_search(RandomSearch(small_space(3), seed=1), told, candidates=4, out=tmp_path / "a")
+    assert (tmp_path / "a" / "winner.json").exists()
+    _search(told, tmp_path / "b", 0.0)
+    other = replace(task, held_out=[{"area": "V4:heldout", "rdm_sha256": "00"}])
+    for differs in (other, task):
+        with pytest.raises(JournalError, match=r'held_out\.0\.area: "IT:heldout" in the journal'):
+            verify_search(tmp_path / "b", differs, sample=1)
