@@ -15,6 +15,13 @@ from neural_data.errors import RecordingError, format_names
 _MAKING = 1.6
 _NUMBER = 8  # bytes
 _SMALL = 2**30  # bytes that are not worth a word
+_GROUPS = Path("/sys/fs/cgroup")
+# Control groups of version 2 and 1: folder, names of the limit and of what is in use, and what
+# precedes the counts of a group with those inside it
+_VERSIONS = (
+    ("", "memory.max", "memory.current", ""),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+)
 
 
 def find_free_memory() -> int | None:
@@ -25,13 +32,34 @@ def find_free_memory() -> int | None:
         free = int(found["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, KeyError, IndexError):
         return None
-    group = Path("/sys/fs/cgroup")  # of a container
+    return max(min([free, *_list_room_of_groups()]), 0)
+
+
+def _list_room_of_groups() -> list[int]:
+    """Return the bytes that are left to the control groups of this process (of a container)."""
     try:
-        most = int((group / "memory.max").read_text(encoding="ascii"))
-        free = min(free, most - int((group / "memory.current").read_text(encoding="ascii")))
-    except (OSError, ValueError):  # "max": no limit of its own
-        pass
-    return max(free, 0)
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        known = {one.split(":", 2)[1]: one.split(":", 2)[2].strip("/") for one in lines}
+    except (OSError, ValueError, IndexError):
+        known = {}
+    found = []
+    for folder, most, used, total in _VERSIONS:
+        root = _GROUPS / folder
+        own = root / known.get(folder, "")
+        groups = [own, *own.parents][: len(own.parts) - len(root.parts) + 1]
+        for group in groups:  # within a container the root may be the group itself
+            try:
+                limit, current = (int(_read(group / name)) for name in (most, used))
+                counts = dict(line.split() for line in _read(group / "memory.stat").splitlines())
+                files = sum(int(counts[f"{total}{age}_file"]) for age in ("active", "inactive"))
+            except (OSError, ValueError, KeyError):  # no such group, or "max": no limit of its own
+                continue
+            found.append(limit - current + files)  # pages of files are given back when asked for
+    return found
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="ascii")
 
 
 def say_room(number: int, conditions: int, *, save: bool = False) -> str:
@@ -59,7 +87,7 @@ def say_room(number: int, conditions: int, *, save: bool = False) -> str:
 
 
 def refuse_without_room(patterns: xr.DataArray, area: str, labelled: xr.DataArray) -> None:
-    """Refuse an RDM that cannot be held beside what else there is.
+    """Refuse an RDM of 1 GiB or more that cannot be held beside what else there is.
 
     Parameters
     ----------
@@ -75,7 +103,7 @@ def refuse_without_room(patterns: xr.DataArray, area: str, labelled: xr.DataArra
     """
     number = len(patterns)
     most, free = int(_MAKING * _NUMBER * number**2), find_free_memory()
-    if free is None or most <= free:
+    if free is None or most <= max(free, _SMALL):
         return
     groups = {name: len(np.unique(v)) for name, v in stimulus_coords(labelled).items()}
     coarse = [name for name, count in groups.items() if 3 <= count <= number / 2]
@@ -91,4 +119,6 @@ def refuse_without_room(patterns: xr.DataArray, area: str, labelled: xr.DataArra
 
 def _say(n_bytes: float) -> str:
     gib = n_bytes / 2**30
+    if gib < 0.1:
+        return f"{n_bytes / 2**20:.1f} MiB"
     return f"{gib:.1f} GiB" if gib < 100 else f"{gib:,.0f} GiB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,9 +77,13 @@ def test_a_large_rdm_is_drawn_as_means_of_blocks(monkeypatch):
 
 def test_an_rdm_without_room_is_refused_with_two_ways_out(monkeypatch):
     monkeypatch.setattr(memory, "find_free_memory", lambda: 100_000)
+    assert compute_rdms(make_responses(400)).n_cond == 400  # less than 1 GiB is never refused
+    monkeypatch.setattr(memory, "_SMALL", 1)
     with pytest.raises(
         RecordingError,
-        match=r"RDM of IT over 400 conditions takes .* by='...' \(coordinates: 'category'\), or "
+        match=r"RDM of IT over 400 conditions takes 0.6 MiB, and 2.0 MiB while .*; "
+        r"0.1 MiB are free\. .*"
+        r"by='...' \(coordinates: 'category'\), or "
         r"take blocks of at most 88 stimuli, select_recording",
     ):
         compute_rdms(make_responses(400))
@@ -89,6 +94,31 @@ def test_an_rdm_without_room_is_refused_with_two_ways_out(monkeypatch):
 def test_what_is_free_is_known_where_the_system_says_it():
     free = memory.find_free_memory()
     assert free is None or 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("nested", [False, True])
+def test_files_that_were_read_take_no_room_from_a_container(tmp_path, monkeypatch, version, nested):
+    group = tmp_path if version == 2 else tmp_path / "memory"
+    own = Path("/proc/self/cgroup").read_text().splitlines() if nested else []
+    controller = "" if version == 2 else "memory"
+    paths = {one.split(":", 2)[1]: one.split(":", 2)[2] for one in own}
+    if controller not in paths and nested:
+        pytest.skip("no such control groups here")
+    group = group / paths.get(controller, "").strip("/")
+    group.mkdir(parents=True, exist_ok=True)
+    most, used = (
+        ("max", "current") if version == 2 else ("limit_in_bytes", "usage_in_bytes")
+    )  # fmt: skip
+    (group / f"memory.{most}").write_text(f"{2**20}\n")
+    (group / f"memory.{used}").write_text(f"{2**20 - 100}\n")
+    total = "" if version == 2 else "total_"
+    counts = f"file 999999\n{total}active_file 3000\n{total}inactive_file 40000\nanon 7\n"
+    (group / "memory.stat").write_text(counts)
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    assert memory.find_free_memory() in (43_100, None)
+    (group / f"memory.{most}").write_text("max\n")
+    assert memory.find_free_memory() != 43_100
 
 
 def test_large_rdms_are_announced(monkeypatch, tmp_path, capsys):
