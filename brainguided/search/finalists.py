@@ -22,6 +22,7 @@ from brainguided.candidates.accuracy import compute_accuracy
 from brainguided.candidates.after_search import Weights, find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.retraining import Retraining
+from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import on_device, single_thread
 from brainguided.correspondence.compute import Inference, compute_correspondence
 from brainguided.journal.attempts import Attempt
@@ -286,7 +287,11 @@ def _compare(winner: Finalist, network: BlueprintNetwork, work: _Work) -> None:
             shown = _train_once(job, work)
         with single_thread(), on_device(shown, find_device(task.training.device)):
             found = compute_correspondence(
-                shown.eval(), teacher, preprocessing=how, inference=_INFERENCE
+                shown.eval(),
+                teacher,
+                layers=find_layers(shown, task.layers),
+                preprocessing=how,
+                inference=_INFERENCE,
             )
         found["ceiling_usable"] = found["ceiling_usable"].astype("int8")
         write_netcdf(found, path)

@@ -11,6 +11,7 @@ import torch
 
 from brainguided.candidates.after_search import find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
+from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import on_device, single_thread
 from brainguided.guidance.heldout import HeldOut, score_heldout
 from brainguided.guidance.scoring import Scorer
@@ -65,8 +66,11 @@ def compare_heldout(
         weights = {name: value.numpy() for name, value in stored.items()}
         network = rebuild_network(one["architecture"], task, weights).eval()
         with single_thread(), on_device(network, find_device(task.training.device)):
-            scores = guiding.score(network, preprocessing=inputs)
-            found[number] = score_heldout(network, heldout, scores.similarity, preprocessing=inputs)
+            layers = find_layers(network, task.layers)
+            scores = guiding.score(network, layers=layers, preprocessing=inputs)
+            found[number] = score_heldout(
+                network, heldout, scores.similarity, layers=layers, preprocessing=inputs
+            )
         _log.info("candidate %d, held out: %s", number, found[number])
     said = {"winner": record["winner"], "held_out": heldout.describe(), "finalists": found}
     write_whole(folder / "heldout.json", json.dumps(said, indent=1) + "\n")

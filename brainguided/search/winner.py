@@ -15,6 +15,7 @@ import xarray as xr
 from brainguided.candidates.after_search import find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.retraining import Retraining
+from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import on_device
 from brainguided.guidance.target import Target
 from brainguided.journal.attempts import Attempt
@@ -55,8 +56,8 @@ def save_winner(
         ``winner.pt`` (the weights: ``build_network(...).load_state_dict(torch.load(path,
         weights_only=True))``) and, for each area, ``winner_rdms_AREA.nc`` (a slash in
         its name as %2F): dissimilarities of the area, named "AREA (teacher)", and
-        of every layer, over the area's own stimuli; and ``teacher.json``, how many sites, animals
-        and repetitions each area has, and its noise ceiling.
+        of every layer that the search compared, over the area's own stimuli; and ``teacher.json``,
+        how many sites, animals and repetitions each area has, and its noise ceiling.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def save_winner(
     with on_device(network, find_device(task.training.device)):
         return written + [
             save_dissimilarities(
-                _stack_rdms(network, target, task.images.image_size),
+                _stack_rdms(network, target, task),
                 folder / f"winner_rdms_{quote(target.area, safe=' ')}.nc",
             )
             for target in targets
@@ -104,11 +105,15 @@ def _train(winner: Attempt, task: Task, executor: Executor | None) -> BlueprintN
     return rebuild_network(winner.architecture, task, trained[1])
 
 
-def _stack_rdms(network: BlueprintNetwork, target: Target, image_size: int) -> xr.Dataset:
-    """Return the RDM of an area and those of all layers on its stimuli, as float32."""
+def _stack_rdms(network: BlueprintNetwork, target: Target, task: Task) -> xr.Dataset:
+    """Return the RDM of an area and those of the task's layers on its stimuli, as float32."""
     layers = dissimilarities_from_rdms(
         compute_layer_rdms(
-            network, target.stimuli, by=target.by, preprocessing=Preprocessing(size=image_size)
+            network,
+            target.stimuli,
+            layers=find_layers(network, task.layers),
+            by=target.by,
+            preprocessing=Preprocessing(size=task.images.image_size),
         )
     )
     area = dissimilarities_from_rdms(target.rdm).assign_coords(area=[f"{target.area} (teacher)"])

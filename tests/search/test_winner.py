@@ -8,17 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.candidates.training import Training
 from brainguided.controllers import RandomSearch
+from brainguided.guidance.heldout import hold_out
 from brainguided.guidance.teacher import Teacher
-from brainguided.journal.journal import JournalError
+from brainguided.journal.confirmed import find_winner
+from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import build_network
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.compute import rdms_from_dissimilarities
+from brainguided.reports._figures import load_winner_rdms
+from brainguided.search import finalists, heldout as search_heldout
 from brainguided.search.run import run_search
 from brainguided.search.winner import save_winner
 from brainguided.spaces import small_space
@@ -88,3 +93,41 @@ def test_a_name_of_an_area_never_becomes_a_path(tmp_path) -> None:
     files = save_winner(out, task)
     assert {f.name for f in files[2:]} == {"winner_rdms_TEO%2FTE.nc", "winner_rdms_..%2FV4.nc"}
     assert all(f.parent == out for f in files)
+
+
+def test_the_layers_that_a_task_names_are_those_of_the_report_and_of_the_finalists(
+    tmp_path, monkeypatch
+) -> None:
+    task = replace(make_task(steps=1), layers=["layer1.relu", "layer2.relu", "layer3.relu"])
+    run_search(RandomSearch(small_space(max_depth=3), seed=1), task, candidates=2, out=tmp_path)
+    save_winner(tmp_path, task)
+    with Journal.read(tmp_path) as journal:
+        winner = find_winner(journal.results(), journal.again())
+    assert winner is not None
+    named = set(winner.similarity["V4"])
+    assert named
+    assert named <= set(task.layers)
+    stored, problem = load_winner_rdms(tmp_path, winner, {})
+    assert not problem
+    assert set(stored["V4"]["area"].values.tolist()) == {"V4 (teacher)", *named}
+    asked = []
+
+    def compare(network, teacher, *, layers, preprocessing, inference):
+        asked.append(layers)
+        return xr.Dataset({"ceiling_usable": True})
+
+    def score(network, heldout, similarity, *, layers, preprocessing):
+        asked.append(layers)
+        return {}
+
+    def read_test():
+        stimuli = simulate_objects(1, seed=3)
+        labels = [task.images.classes.index(str(one)) for one in stimuli["category"].values]
+        return stimuli["image"].values, np.array(labels)
+
+    monkeypatch.setattr(finalists, "compute_correspondence", compare)
+    monkeypatch.setattr(search_heldout, "score_heldout", score)
+    finalists.run_finalists(tmp_path, task, read_test, steps=1, top=1)
+    _, heldout = hold_out(task.recorded_teacher, similarity="spearman")
+    search_heldout.compare_heldout(tmp_path, task, heldout)
+    assert [set(one) for one in asked] == [named] * 3
