@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainguided.commands.options import gibibytes, say, whole
+from brainguided.settings.noted import note_path, note_run_file
 from neural_data.storage.text_files import read_text
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from brainguided.settings.run_file import Run
 
 _JOBS = "jobs"  # in the run folder, where workers find candidates if no other place is given
-_RUN_FILE = "run_file.txt"  # where the run file lies, seen from the folder that says so
 _JOBS_FOLDER = "jobs_folder.txt"  # where workers find candidates, seen from the run folder
 _CORES = min(os.cpu_count() or 1, 8)
 
@@ -134,7 +134,7 @@ def _open_elsewhere(
         jobs = Path(arguments.folder or arguments.out / _JOBS)
         folder = folder_executor(jobs)
         note_run_file(run_file, jobs)
-        _note(arguments.out / _JOBS_FOLDER, jobs)
+        note_path(arguments.out / _JOBS_FOLDER, jobs)
         note_run_file(run_file, arguments.out)
         say(
             f"{what}; candidates wait for workers, on any machine that sees this folder:\n"
@@ -158,16 +158,6 @@ def _open_elsewhere(
     return executor
 
 
-def note_run_file(run_file: Path, folder: Path) -> None:
-    """Write down where the run file is, seen from a folder."""
-    _note(folder / _RUN_FILE, run_file)
-
-
-def _note(note: Path, target: Path) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(f"{os.path.relpath(target, note.parent)}\n", encoding="utf-8")
-
-
 def find_jobs(out: Path) -> Path:
     """Return the folder of jobs, given that or the run folder."""
     note = out / _JOBS_FOLDER
@@ -181,17 +171,6 @@ def find_jobs(out: Path) -> Path:
         f"{out} is neither a folder of candidates nor the run folder of a search with --folder; "
         "start 'brainguided search RUN.toml --out RUN --folder' first, then give what it says."
     )
-
-
-def find_run_file(out: Path) -> Path:
-    """Return the run file that the driver noted in a folder."""
-    note = out / _RUN_FILE
-    if not note.is_file():
-        raise FileNotFoundError(
-            f"{note} does not say where the run file is (has the search begun, or for finalists "
-            "ended?); give it with --run RUN.toml."
-        )
-    return out / read_text(note).strip()
 
 
 def count_bytes(gib: float | None) -> int | None:

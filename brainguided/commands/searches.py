@@ -13,13 +13,12 @@ from brainguided.commands._engines import (
     check_engine,
     count_bytes,
     find_jobs,
-    find_run_file,
     is_here,
-    note_run_file,
     open_engine,
     say_memory,
 )
 from brainguided.commands.options import add_verb, add_workers, natural, say, whole
+from brainguided.settings.noted import find_run_file, note_run_file
 
 _KEYS = (
     "settings of the search; its keys are those of help(brainguided.settings.load_run), and the "

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from brainguided.commands._engines import find_run_file
 from brainguided.commands.options import add_verb, natural, say, whole
+from brainguided.settings.noted import find_run_file
 
 _TOLERANCE = 1e-5
 _SHOWN = 10  # differing numbers that are printed of a candidate

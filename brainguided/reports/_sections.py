@@ -20,6 +20,7 @@ from brainguided.reports._beside import average_ceiling, find_ceiling, say_ceili
 from brainguided.reports._candidates import name_outcome
 from brainguided.reports._markup import plain, table
 from brainguided.reports._similarity import label_similarity
+from brainguided.settings.noted import find_run_file
 
 Facts = Mapping[str, Mapping[str, Any]]
 Session = tuple[float, str, str, int, dict[str, str]]
@@ -244,10 +245,9 @@ def describe_cost(timings: Sequence[Timing], sessions: Sequence[Session], exampl
 
 def describe_origin(folder: Path, config: dict[str, Any], sessions: Sequence[Session]) -> str:
     """Return what it takes to do the search again: command, seed, versions, hashes."""
-    command = f"brainguided search {_find_run_file(folder)} --out {shlex.quote(str(folder))}"
     task, images = config.get("task") or {}, (config.get("task") or {}).get("images") or {}
     rows: list[list[Any]] = [
-        ["command", command],
+        ["command", _write_command(folder, config)],
         ["seed", _some((config.get("controller") or {}).get("seed"))],
         ["SHA-256 of the settings", hash_settings(config)],
     ]
@@ -283,12 +283,17 @@ def hash_settings(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def _find_run_file(folder: Path) -> str:
-    note = folder / "run_file.txt"
+def _write_command(folder: Path, config: Mapping[str, Any]) -> str:
+    """Return the command of a search, with the seed it had, which may not be the run file's."""
+    if "merged" in config:
+        return f"none: {len(config['merged'])} runs were merged, each has its own"
     try:
-        return shlex.quote(str(folder / note.read_text(encoding="utf-8").strip()))
+        run_file = str(find_run_file(folder))
     except OSError:
-        return "RUN.toml"
+        run_file = "RUN.toml"
+    seed = (config.get("controller") or {}).get("seed")
+    words = ["brainguided", "search", run_file, "--out", str(folder)]
+    return shlex.join(words if seed is None else [*words, "--seed", str(seed)])
 
 
 def flatten(value: Any, name: str = "") -> list[list[str]]:
