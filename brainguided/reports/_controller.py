@@ -44,10 +44,13 @@ def describe_controller(config: Mapping[str, Any], events: Events) -> dict[str, 
         often at the beginning and in uniform draws; ``said``: why something is missing.
     """
     found: dict[str, Any] = {"entropy": [], "preferences": [], "said": ""}
-    found["baseline"] = trace_baseline(config.get("controller") or {}, events)
+    found["baseline"] = trace_baseline(config, events)
     asked = [(event["first_candidate"] + k, text) for kind, event in events if kind == "ask"
              for k, text in enumerate(event["architectures"])]  # fmt: skip
     number = min(_WINDOWS, len(asked) // _FEWEST)
+    if "merged" in config:
+        found["said"] = "The runs merged here had a controller each: their own pages show it."
+        return found
     if number < 2:
         found["said"] = (
             f"{len(asked)} candidates were proposed; from {2 * _FEWEST} on the page compares the "
@@ -77,31 +80,51 @@ def describe_controller(config: Mapping[str, Any], events: Events) -> dict[str, 
     return found
 
 
-def trace_baseline(controller: Mapping[str, Any], events: Events) -> list[list[float]]:
+def trace_baseline(config: Mapping[str, Any], events: Events) -> list[list[float]]:
     """Return, after each update of a policy, how many were told and its moving average of rewards.
 
     It is recomputed from what was told, by the rule and the settings of the search; without
-    advantages, which do not move it.
+    advantages, which do not move it. What was known before the first question, of an earlier search
+    or of the candidates by which a reward is standardised, is heard at that question, in parts.
+
+    Parameters
+    ----------
+    config : mapping
+        Settings of the search.
+    events : sequence of (str, dict)
+        As `Journal.events` returns them.
+
+    Returns
+    -------
+    list of [int, float]
+        Empty for controllers without a baseline.
     """
+    controller = config.get("controller") or {}
     decay, size = controller.get("baseline_decay"), controller.get("batch_size")
     if decay is None or size is None:
         return []
+    phase = ((config.get("task") or {}).get("reward") or {}).get("first", 0)
     mean: float | None = None
     lowest: float | None = None
+    before: list[float] = []
     pending: list[float] = []
     told, found = 0, []
     for kind, event in events:
-        if kind not in ("earlier", "tell", "correct"):
+        if kind == "ask" and told >= phase:
+            parts = [before[k : k + size] for k in range(0, len(before), size)]
+            lowest = min([*before, *_list_known([lowest])], default=None)
+            before = []
+        elif kind == "earlier" or (kind == "tell" and told < phase):
+            before += _list_known(event["rewards"])
+            told += len(event["rewards"]) if kind == "tell" else 0
             continue
-        known = [float(r) for r in event["rewards"] if r is not None]
-        lowest = min([*known, *([] if lowest is None else [lowest])], default=None)
-        rewards = [lowest if r is None else float(r) for r in event["rewards"]]
-        heard = [r for r in rewards if r is not None]
-        parts = [heard]
-        if kind == "earlier":
-            parts = [heard[k : k + size] for k in range(0, len(heard), size)]
+        elif kind in ("tell", "correct"):
+            lowest = min(_list_known([*event["rewards"], lowest]), default=None)
+            heard = [lowest if r is None else float(r) for r in event["rewards"]]
+            parts = [_list_known(heard)]
+            told += len(heard) if kind == "tell" else 0
         else:
-            told += len(rewards)
+            continue
         for part in parts:
             pending += part
             if len(pending) < size:
@@ -111,6 +134,10 @@ def trace_baseline(controller: Mapping[str, Any], events: Events) -> list[list[f
             found.append([told, round(mean, 5)])
             pending = []
     return found
+
+
+def _list_known(rewards: Sequence[float | None]) -> list[float]:
+    return [float(reward) for reward in rewards if reward is not None]
 
 
 Window = tuple[int, list[tuple[int, ...]], list[dict[Any, int]]]

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brainguided.controllers import RegularizedEvolution
+from brainguided.controllers import PPO, RegularizedEvolution, Reinforce
+from brainguided.controllers.policy import Baseline
 from brainguided.guidance.rewards import RobustReward, reward_anew
 from brainguided.journal import Journal, Measurement, Rung
 from brainguided.replays.table import table_from_run
+from brainguided.reports._controller import trace_baseline
 from brainguided.search.orders import Batch, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
@@ -254,3 +256,27 @@ def test_a_first_phase_of_failures_is_evaluated_again_once_the_cause_is_mended(t
     assert [r.reward for r in found[1]] == [r.reward for r in results]
     search(tmp_path / "mended", candidates=30)
     assert read(tmp_path / "mended")[0] == events
+
+
+@pytest.mark.parametrize("controller", [Reinforce, PPO])
+def test_the_page_shows_the_baseline_that_the_policy_had(tmp_path, monkeypatch, controller):
+    moved, move = [], Baseline.compute_advantages
+
+    def note(self, rewards):
+        found = move(self, rewards)
+        moved.append(self.mean)
+        return found
+
+    def fail_often(architecture, task, *, seed):
+        if int(architecture.key[:8], 16) % 5 == 0:
+            raise ValueError("too deep")
+        return evaluate(architecture, task, seed=seed)
+
+    monkeypatch.setattr(Baseline, "compute_advantages", note)
+    policy = controller(small_space(4), seed=2)
+    search(tmp_path, candidates=64, controller=policy, evaluate=fail_often)
+    events, results, config = read(tmp_path)
+    assert any(result.outcome == "failed" for result in results[:24])
+    found = trace_baseline(config, events)
+    assert len(moved) > 3
+    assert [mean for _, mean in found] == pytest.approx(moved, abs=1e-5)
