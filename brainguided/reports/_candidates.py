@@ -78,12 +78,11 @@ def find_front(results: Iterable[Attempt]) -> set[int]:
     """Return the candidates that none exceeds in P and TG with fewer parameters.
 
     None is at least as good in all three and better in one. Where no candidate has a TG, the
-    other two count. Duplicates are left out.
+    other two count. Duplicates are left out, and those stopped early, whose P is of less training.
     """
     kept = [
         r for r in results
-        if r.outcome == "done" and r.duplicate_of is None and r.performance is not None
-        and r.n_parameters is not None
+        if name_outcome(r) == "done" and r.performance is not None and r.n_parameters is not None
     ]  # fmt: skip
     if any(r.guidance is not None for r in kept):
         kept = [r for r in kept if r.guidance is not None]

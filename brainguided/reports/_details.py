@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from brainguided.architectures import Architecture
 from brainguided.engines.output import escape_controls
 from brainguided.journal.attempts import Attempt, Timing
@@ -30,7 +32,12 @@ def choose_details(results: Sequence[Attempt]) -> list[Attempt]:
     first = find_front(results) | {one["candidate"] for one in trace_incumbents(results)}
     failed = [r.candidate for r in results if r.outcome == "failed"][:_FAILURES]
     ranks = dict.fromkeys(failed, 1) | dict.fromkeys(first, 0)
-    return sorted(results, key=lambda r: (ranks.get(r.candidate, 2), -(r.reward or -1e300)))
+
+    def order(result: Attempt) -> tuple[int, float]:
+        lost = np.inf if result.reward is None else -result.reward
+        return ranks.get(result.candidate, 2), lost
+
+    return sorted(results, key=order)
 
 
 def describe_details(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,15 +15,16 @@ import pytest
 from made_runs import HOSTILE, make_page, make_run
 
 from brainguided.controllers.policy import Baseline
-from brainguided.journal.attempts import Attempt
+from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.measurement import Measurement, Rung
 from brainguided.reports._beside import find_chance_levels, say_ceiling
 from brainguided.reports._candidates import find_front, tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller, trace_baseline
-from brainguided.reports._details import describe_details
+from brainguided.reports._details import choose_details, describe_details
 from brainguided.reports._figures import spread_panels
 from brainguided.reports._markup import breakable, to_json
-from brainguided.reports._sections import describe_cost
+from brainguided.reports._sections import describe_cost, describe_origin
+from brainguided.settings.noted import note_run_file
 from brainguided.spaces import small_space
 
 
@@ -103,6 +106,31 @@ def test_the_front_is_what_none_exceeds() -> None:
     assert find_front([attempt(0, 0.5, 0.1, 9, duplicate_of=3)]) == find_front([]) == set()
 
 
+def test_who_was_stopped_early_does_not_compete_with_finishers() -> None:
+    early = attempt(0, 0.5, 0.1, 9, reason=STOPPED)
+    assert find_front([early, attempt(1, 0.4, 0.1, 9)]) == {1}
+
+
+def test_a_reward_of_nothing_stands_between_gain_and_loss(tmp_path: Path) -> None:
+    rewards = dict(enumerate((0.5, -1.0, 0.0, None)))
+    results = [
+        replace(attempt(k, 0.5, 0.1, 9, duplicate_of=8), reward=r) for k, r in rewards.items()
+    ]
+    assert [r.candidate for r in choose_details(results)] == [0, 2, 1, 3]
+
+
+def test_the_command_of_a_search_has_its_run_file_and_its_seed(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs" / "first"
+    note_run_file(tmp_path / "RUN.toml", folder)
+    page = describe_origin(folder, {"controller": {"seed": 7}}, [])
+    (command,) = re.findall("brainguided search [^<]*", unescape(page))
+    given = shlex.split(command)[2:]
+    assert (folder / given[0]).resolve() == Path(given[0]).resolve() == tmp_path / "RUN.toml"
+    assert given[1:] == ["--out", str(folder), "--seed", "7"]
+    assert "search RUN.toml --out" in describe_origin(tmp_path, {}, [])
+    assert "2 runs were merged" in describe_origin(tmp_path, {"merged": [{}, {}]}, [])
+
+
 def test_incumbents_have_ever_more_reward_and_hold_controls() -> None:
     run = make_run(100)
     found = trace_incumbents(run.results)
@@ -127,10 +155,10 @@ def test_the_baseline_is_that_of_the_policy() -> None:
     for row in rewards:
         baseline.compute_advantages(row)
         wanted.append(baseline.mean)
-    found = trace_baseline({"baseline_decay": 0.7, "batch_size": 4}, events)
+    found = trace_baseline({"controller": {"baseline_decay": 0.7, "batch_size": 4}}, events)
     assert [told for told, _ in found] == [4, 8, 12, 16, 20, 24]
     assert [mean for _, mean in found] == pytest.approx(wanted, abs=1e-5)
-    assert trace_baseline({"name": "random"}, events) == []
+    assert trace_baseline({"controller": {"name": "random"}}, events) == []
 
 
 def test_a_controller_that_settles_has_less_entropy_and_its_preference_is_named() -> None:
@@ -147,6 +175,7 @@ def test_a_controller_that_settles_has_less_entropy_and_its_preference_is_named(
     few = describe_controller({"space": space.describe()}, [])
     assert "0 candidates were proposed" in few["said"]
     assert "could not be read" in describe_controller({"space": {"kind": "?"}}, events)["said"]
+    assert "their own pages" in describe_controller({"merged": [{}, {}]}, [])["said"]
 
 
 def test_chance_levels_of_shuffles_stand_beside_areas_and_tg() -> None:
