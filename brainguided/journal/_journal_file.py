@@ -57,6 +57,13 @@ CREATE TABLE IF NOT EXISTS progress (
     running INTEGER NOT NULL, waiting INTEGER NOT NULL, workers INTEGER{digest}
 );
 """
+# Made when it is first needed: journals of format 4 may be without
+CONFIRMING = """
+CREATE TABLE IF NOT EXISTS confirming (
+    id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, evaluations INTEGER NOT NULL,
+    hindered TEXT NOT NULL, digest TEXT NOT NULL
+);
+"""
 _OF_FORMAT = {
     3: {
         "kinds": "'earlier', 'ask', 'tell', 'correct'",
@@ -74,7 +81,7 @@ _SCHEMAS = {
     for number, parts in _OF_FORMAT.items()
 }
 _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
-_KNOWN = _NAMES | {"progress", "chain"}
+_KNOWN = _NAMES | {"progress", "confirming", "chain"}
 
 
 _LARGE = 16 * 2**20  # bytes of a journal that is not read whole for a look
@@ -203,7 +210,8 @@ def _check(connection: sqlite3.Connection, path: Path, *, brief: bool = False) -
             f"sqlite3 {path} '{drop}{' ...' if len(foreign) > 3 else ''}'."
         )
     if found >= _CHAINED:
-        if _read_schema(connection) != _EXPECTED[found]:
+        expected = _EXPECTED[found]
+        if _read_schema(connection) not in (expected, expected | _LATER):
             raise sqlite3.DatabaseError("its tables are not those of a journal")
         if not brief and (problem := follow(connection).problem):
             raise JournalError(
@@ -224,6 +232,7 @@ def _make_schema(text: str) -> dict[str, str]:
         return _read_schema(connection)
 
 
+_LATER = _make_schema(CONFIRMING)
 _EXPECTED = {number: _make_schema(text) for number, text in _SCHEMAS.items()}
 
 

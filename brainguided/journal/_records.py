@@ -9,7 +9,8 @@ from typing import Any
 
 from brainguided.journal._chain import digest
 from brainguided.journal._rows import COLUMNS, COLUMNS_EARLIER, read_attempt
-from brainguided.journal.attempts import AGAIN, Attempt, Timing
+from brainguided.journal.attempts import AGAIN, STOPPED, Attempt, Timing
+from brainguided.journal.confirmed import SECOND_LOOK, Confirming
 from brainguided.journal.earlier import read_earlier_config
 
 
@@ -138,9 +139,40 @@ class Records:
         return list(self._select(f"attempt >= {AGAIN}"))
 
     def again(self) -> list[Attempt]:
-        """Return the final attempt at every evaluation with other seeds, by candidate."""
-        made = [attempt for attempt in self.attempts_again() if attempt.outcome != "lost"]
+        """Return the final attempt at every evaluation with other seeds, by candidate.
+
+        Without those that confirmed a candidate which is no more among the best that a search is
+        to confirm: that a search was extended changes nothing of who competes.
+        """
+        best = self._best()
+        made = [
+            attempt
+            for attempt in self.attempts_again()
+            if attempt.outcome != "lost"
+            and (best is None or attempt.again <= SECOND_LOOK or attempt.candidate in best)
+        ]
         return list({(attempt.candidate, attempt.again): attempt for attempt in made}.values())
+
+    def confirming(self) -> Confirming | None:
+        """Return what is to be evaluated with other seeds; None where that was not noted."""
+        names = "SELECT count(*) FROM sqlite_master WHERE name = 'confirming'"
+        if not self._connection.execute(names).fetchone()[0]:
+            return None
+        row = self._connection.execute("SELECT * FROM confirming").fetchone()
+        return None if row is None or row[-1] != digest(*row[:-1]) else Confirming(*row[1:-1])
+
+    def rank(self) -> list[int]:
+        """Return the candidates that can be confirmed, those with the highest rewards first."""
+        own = [
+            (-reward, candidate)
+            for candidate, (_, outcome, reason, reward, owner) in self.summaries().items()
+            if outcome == "done" and reason != STOPPED and owner is None and reward is not None
+        ]
+        return [candidate for _, candidate in sorted(own)]
+
+    def _best(self) -> set[int] | None:
+        noted = self.confirming()
+        return None if noted is None else set(self.rank()[: noted.number])
 
     def _select(self, where: str) -> Iterator[Attempt]:
         names = ", ".join(COLUMNS_EARLIER if self.is_earlier else COLUMNS)
@@ -178,11 +210,20 @@ class Records:
         return int(row[0] or 0)
 
     def seconds(self) -> dict[int, float]:
-        """Return the time that each candidate took, all attempts together; s."""
+        """Return the time that each candidate took, all attempts together; s.
+
+        Without evaluations with other seeds, see `seconds_again`.
+        """
         rows = self._connection.execute(
-            "SELECT candidate, sum(seconds) FROM timing GROUP BY candidate ORDER BY candidate"
+            f"SELECT candidate, sum(seconds) FROM timing WHERE attempt < {AGAIN} "
+            "GROUP BY candidate ORDER BY candidate"
         )
         return {int(candidate): float(seconds) for candidate, seconds in rows}
+
+    def seconds_again(self) -> float:
+        """Return the time that all evaluations with other seeds took; s."""
+        query = f"SELECT sum(seconds) FROM timing WHERE attempt >= {AGAIN}"
+        return float(self._connection.execute(query).fetchone()[0] or 0.0)
 
     def progress(self) -> tuple[float, int, int, int, int | None] | None:
         """Return what was noted last, None in a journal without.

@@ -12,7 +12,36 @@ from statistics import fmean
 from brainguided.journal.attempts import Attempt
 
 SECOND_LOOK = 1
-"""``Attempt.again`` of the evaluation that says how far two seeds agree; later ones confirm."""
+"""``Attempt.again`` of the evaluation that says how far two seeds agree; later ones confirm.
+
+Neither is a seed of `Measurement.repeats`: those all belong to one evaluation and its reward.
+"""
+
+
+@dataclass(frozen=True)
+class Confirming:
+    """What a search evaluates with other seeds before a winner is named.
+
+    Attributes
+    ----------
+    number : int
+        Candidates with the highest rewards that compete.
+    evaluations : int
+        With other seeds, those that only compare two seeds included.
+    hindered : str
+        Which limit of the search kept it from making them; empty where none did.
+    """
+
+    number: int
+    evaluations: int
+    hindered: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Why nothing was evaluated again; empty where it was."""
+        if not self.hindered:
+            return ""
+        return f"The winner was not confirmed: limit reached, {self.hindered}."
 
 
 @dataclass(frozen=True)
@@ -27,16 +56,22 @@ class Confirmed:
         Of the evaluations with other seeds that succeeded.
     failed : int
         Those that did not.
+    wanted : int
+        How many there are to be.
     """
 
     result: Attempt
     rewards: tuple[float, ...]
     failed: int
+    wanted: int
 
     @property
     def reward(self) -> float | None:
-        """Mean reward with other seeds; None where none succeeded."""
-        return fmean(self.rewards) if self.rewards else None
+        """Mean reward with other seeds; None unless all of them succeeded.
+
+        The mean of fewer would be the more noisy, and so the more often the highest.
+        """
+        return fmean(self.rewards) if len(self.rewards) == self.wanted else None
 
 
 def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list[Confirmed]:
@@ -64,13 +99,14 @@ def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list
     if not made:
         return []
     own = (one for one in results if one.outcome == "done" and one.duplicate_of is None)
+    wanted = max(map(len, made.values()))
     found = []
     for result in nlargest(len(made), own, key=_rank):
         if result.candidate not in made:
             break
         looks = made[result.candidate]
         rewards = [one.reward for one in looks if one.outcome == "done" and one.reward is not None]
-        found.append(Confirmed(result, tuple(rewards), len(looks) - len(rewards)))
+        found.append(Confirmed(result, tuple(rewards), len(looks) - len(rewards), wanted))
     return found
 
 
@@ -78,8 +114,9 @@ def find_winner(results: Iterable[Attempt], again: Sequence[Attempt] = ()) -> At
     """Return the winner of a search, its own evaluation; None where no candidate succeeded.
 
     Of those that were evaluated again the one with the highest mean reward with other seeds; its
-    first reward counts no more, for that is why it was chosen. Where the best were not evaluated
-    again, or all of that failed, the one with the highest reward. Of equals the earliest.
+    first reward counts no more, for that is why it was chosen. One that failed with any of these
+    seeds is not confirmed and does not win over one that is. Where none is confirmed, the one with
+    the highest reward. Of equals the earliest.
 
     Parameters
     ----------

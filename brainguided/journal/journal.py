@@ -23,6 +23,7 @@ import xarray as xr
 from brainguided.journal._chain import append, digest
 from brainguided.journal._journal_file import (
     APPLICATION_ID,
+    CONFIRMING,
     FILE_NAME,
     FORMAT,
     JournalError,
@@ -37,6 +38,7 @@ from brainguided.journal._journal_file import (
 from brainguided.journal._records import Records
 from brainguided.journal._rows import dump, find_version, insert_attempt
 from brainguided.journal.attempts import AGAIN, Attempt, Timing
+from brainguided.journal.confirmed import Confirming
 from brainguided.journal.exports import build_run, export_run
 from brainguided.journal.lock import take_lock
 
@@ -281,6 +283,15 @@ class Journal(Records):
         with self._transaction():
             marks = ", ".join("?" * len(row))
             self._connection.execute(f"INSERT OR REPLACE INTO progress VALUES ({marks})", row)
+
+    def note_confirming(self, noted: Confirming) -> None:
+        """Note what is to be evaluated with other seeds."""
+        row = (1, noted.number, noted.evaluations, noted.hindered)
+        with self._transaction():
+            self._connection.execute(CONFIRMING)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO confirming VALUES (?, ?, ?, ?, ?)", (*row, digest(*row))
+            )
 
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `journal.exports.build_run` for its variables."""

@@ -42,6 +42,8 @@ class Run:
         Which reward is another than that of the search; empty otherwise.
     again : sequence of Attempt
         The final attempts at evaluations with other seeds.
+    hindered : str
+        Why there are none, if a limit was reached.
     """
 
     results: Sequence[Attempt]
@@ -53,6 +55,7 @@ class Run:
     examples: int
     said: str = ""
     again: Sequence[Attempt] = ()
+    hindered: str = ""
 
     @cached_property
     def winner(self) -> Attempt | None:
@@ -87,7 +90,7 @@ def read_run(folder: Path, reward: str | Reward | None = None) -> Run:
     with Journal.read(folder) as journal:
         config = journal.config or {}
         results: Sequence[Attempt] = journal.results()
-        again = journal.again()
+        again, noted = journal.again(), journal.confirming()
         rest = (
             journal.seconds(),
             journal.timings_of_attempts(),
@@ -95,8 +98,9 @@ def read_run(folder: Path, reward: str | Reward | None = None) -> Run:
             journal.events(),
             journal.n_examples,
         )
+    hindered = "" if noted is None else noted.sentence
     if reward is None:
-        return Run(results, config, *rest, again=again)
+        return Run(results, config, *rest, again=again, hindered=hindered)
     chosen = parse_reward(reward) if isinstance(reward, str) else reward
     said = reward if isinstance(reward, str) else json.dumps(chosen.describe())
     told = json.dumps((config.get("task") or {}).get("reward"))
@@ -106,4 +110,4 @@ def read_run(folder: Path, reward: str | Reward | None = None) -> Run:
         replace(one, reward=settled(one.measurement)) if one.outcome == "done" else one
         for one in again
     ]
-    return Run(reward_anew(results, chosen), config, *rest, said, again)
+    return Run(reward_anew(results, chosen), config, *rest, said, again, hindered)

@@ -39,7 +39,7 @@ def describe_progress(results: Sequence[Attempt], seconds: Mapping[int, float]) 
         if outcomes[name] or name == "failed":
             rows.append([said, outcomes[name]])
     minutes = sum(seconds.values()) / 60
-    rows.append(["time of all evaluations", f"{minutes:.1f} min"])
+    rows.append(["time of their evaluations", f"{minutes:.1f} min"])
     return table(["", ""], rows, label="Progress")
 
 

@@ -23,7 +23,7 @@ def describe_confirmed(results: Sequence[Attempt], again: Sequence[Attempt]) -> 
         f"{', '.join(str(one.result.candidate) for one in found)}."
     )
     if failed:
-        said += f" {failed} of these evaluations failed and take no part."
+        said += f" {failed} of these evaluations failed: those whom they are of are not confirmed."
     if all(one.reward is None for one in found):
         return [f"{said} So candidate {winner.candidate} has the highest reward, not confirmed."]
     if leader.reward is not None:

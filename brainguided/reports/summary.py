@@ -54,6 +54,7 @@ def summarize_run(run: Run, folder: Path) -> str:
     for area, layer in winner.best_layers.items():
         lines.append(f"  {area}: {layer}, {winner.similarity[area][layer]:.4f}")
     lines += describe_confirmed(results, run.again)
+    lines += [run.hindered] if run.hindered else []
     lines += describe_agreement(results, run.again, config)
     lines += describe_evidence(winner, results, config)
     lines += describe_heldout(folder)

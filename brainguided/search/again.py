@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from brainguided.guidance.rewards import PaperReward
-from brainguided.journal.attempts import AGAIN, STOPPED, Attempt
-from brainguided.journal.confirmed import SECOND_LOOK
+from brainguided.journal.attempts import AGAIN, Attempt
+from brainguided.journal.confirmed import SECOND_LOOK, Confirming
 from brainguided.journal.journal import Journal
 from brainguided.search._state import SearchState
-from brainguided.search.dispatch import Dispatcher
+from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher
 from brainguided.search.orders import Schedule
 
 CONFIRM = 3
@@ -25,7 +25,9 @@ SEEDS = 3
 _log = logging.getLogger(__name__)
 
 
-def evaluate_again(search: SearchState, schedule: Schedule, dispatcher: Dispatcher) -> None:
+def evaluate_again(
+    search: SearchState, schedule: Schedule, dispatcher: Dispatcher, *, hindered: str = ""
+) -> None:
     """Evaluate with other seeds what the end of a search calls for and the journal lacks.
 
     None of it changes what a candidate earned or a controller learned. A failure is recorded and
@@ -38,9 +40,14 @@ def evaluate_again(search: SearchState, schedule: Schedule, dispatcher: Dispatch
     schedule : Schedule
     dispatcher : Dispatcher
         Entered, with nothing to do.
+    hindered : str
+        Which limit of the search was reached: nothing is evaluated then, but that is noted.
     """
     seeds = int(getattr(search.task, "seeds", 1))
-    wanted = _list_wanted(search.journal, find_numbers(schedule, search.task), seeds)
+    numbers = find_numbers(schedule, search.task)
+    wanted = _list_wanted(search.journal, numbers, seeds)
+    if wanted or search.journal.confirming() is not None:
+        search.journal.note_confirming(Confirming(numbers[0], len(wanted), hindered))
     made: Counter[tuple[int, int]] = Counter()
     ended: dict[tuple[int, int], str] = {}
     for attempt in search.journal.attempts_again():
@@ -54,11 +61,20 @@ def evaluate_again(search: SearchState, schedule: Schedule, dispatcher: Dispatch
     ]
     if not jobs:
         return
+    if hindered:
+        _log.warning("%s", Confirming(numbers[0], len(wanted), hindered).sentence)
+        return
     _log.info("%d evaluations with other seeds, before a winner is named", len(jobs))
     for job in jobs:
         dispatcher.submit(job)
     left = len(jobs)
     while left:
+        search.journal.note_progress(
+            candidates=search.asked,
+            running=dispatcher.n_running,
+            waiting=dispatcher.n_waiting,
+            workers=dispatcher.slots if dispatcher.slots < UNKNOWN_SLOTS else None,
+        )
         for found, timing in dispatcher.wait():
             attempt = search.appraise(found)
             search.journal.record_attempt(attempt, timing)
@@ -67,6 +83,7 @@ def evaluate_again(search: SearchState, schedule: Schedule, dispatcher: Dispatch
             if attempt.reward is not None and attempt.outcome == "done":
                 said = f"reward {attempt.reward:.4f}"
             _log.info("candidate %d with another seed: %s, %d left", attempt.candidate, said, left)
+    search.journal.note_progress(candidates=search.asked, running=0, waiting=0, workers=None)
 
 
 def find_numbers(schedule: Schedule, task: Any) -> tuple[int, int]:
@@ -89,15 +106,11 @@ def find_numbers(schedule: Schedule, task: Any) -> tuple[int, int]:
 def _list_wanted(journal: Journal, numbers: tuple[int, int], seeds: int) -> list[tuple[int, int]]:
     """Return candidates and which evaluations with other seeds each is to have."""
     confirm, repeat = numbers
-    own = [
-        (candidate, reward)
-        for candidate, (_, outcome, reason, reward, owner) in journal.summaries().items()
-        if outcome == "done" and reason != STOPPED and owner is None and reward is not None
-    ]
-    wanted = [(candidate, SECOND_LOOK) for candidate, _ in own[: repeat if seeds == 1 else 0]]
-    best = sorted(own, key=lambda one: (-one[1], one[0]))[:confirm]
+    ranked = journal.rank()
+    first = sorted(ranked)[: repeat if seeds == 1 else 0]
+    wanted = [(candidate, SECOND_LOOK) for candidate in first]
     looks = range(SECOND_LOOK + 1, SECOND_LOOK + 1 + -(-SEEDS // seeds))
-    return wanted + [(candidate, look) for candidate, _ in best for look in looks]
+    return wanted + [(candidate, look) for candidate in ranked[:confirm] for look in looks]
 
 
 def _make_job(result: Attempt, again: int, attempt: int) -> Attempt:

@@ -133,8 +133,8 @@ def run_search(
                 if schedule.retry_failed:
                     _retry(search, dispatcher)
                 search.correct_told()
-                _drive(search, schedule, dispatcher, candidates)
-                evaluate_again(search, schedule, dispatcher)
+                limit = _drive(search, schedule, dispatcher, candidates)
+                evaluate_again(search, schedule, dispatcher, hindered=limit)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Stopped after {journal.n_results} of {candidates} candidates. "
@@ -177,18 +177,19 @@ def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
         )
 
 
-def _drive(
-    search: SearchState, schedule: Schedule, dispatcher: Dispatcher, candidates: int
-) -> None:
-    """Ask, evaluate and tell in the order given until all candidates were told."""
+def _drive(search: SearchState, schedule: Schedule, dispatcher: Dispatcher, candidates: int) -> str:
+    """Ask, evaluate and tell in the order given until all candidates were told.
+
+    Return which limit of the schedule was reached, if one was.
+    """
     for job in search.open_jobs():
         dispatcher.submit(job)
     config = search.journal.config
     progress = Progress(candidates, search.told + len(search.arrived), config=config)
     noted, start = -_NOTE, time.monotonic()
     while search.told < candidates:
-        if schedule.hours is not None and time.monotonic() - start >= 3600 * schedule.hours:
-            search.closed = f"{schedule.hours:g} hours have passed"
+        if late := _find_late(schedule, start):
+            search.closed = late
         with search.journal.one_transaction():
             jobs = _advance(search, schedule, dispatcher, candidates)
         _refuse_failures(search.recent)
@@ -230,6 +231,17 @@ def _drive(
                 ),
             )
     search.journal.note_progress(candidates=candidates, running=0, waiting=0, workers=None)
+    return _find_spent(search, schedule) or _find_late(schedule, start)
+
+
+def _find_late(schedule: Schedule, start: float) -> str:
+    late = schedule.hours is not None and time.monotonic() - start >= 3600 * schedule.hours
+    return f"{schedule.hours:g} hours have passed" if late else ""
+
+
+def _find_spent(search: SearchState, schedule: Schedule) -> str:
+    spent = schedule.examples is not None and search.examples >= schedule.examples
+    return f"{search.examples} training images were processed" if spent else ""
 
 
 def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
@@ -264,8 +276,7 @@ def _advance(
     jobs: list[Attempt] = []
     order = schedule.order
     while search.told < candidates and _count_failures(search.recent) <= WINDOW // 2:
-        if schedule.examples is not None and search.examples >= schedule.examples:
-            search.closed = f"{search.examples} training images were processed"
+        search.closed = _find_spent(search, schedule) or search.closed
         if search.told < search.first.size:
             if search.asked < search.first.size:
                 jobs += search.propose(search.first.size - search.asked)

@@ -55,7 +55,8 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
             if outcome == "done" and reward is not None
         ]
         best = journal.result(-max(earned)[1]) if earned else None
-        of_seeds = _say_seeds(journal)
+        driven = _is_driven(out, session)
+        of_seeds = _say_seeds(journal, driven)
     asked = max(asked, len(summaries))  # a merged run holds no asking
     outcomes = Counter(outcome for _, outcome, _, _, _ in summaries.values())
     reasons = Counter(
@@ -64,7 +65,7 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     duplicates = sum(row[4] is not None for row in summaries.values())
     failed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
     lines = [
-        f"{_describe_open(asked, asked - len(summaries), noted, now, _is_driven(out, session))}, "
+        f"{_describe_open(asked, asked - len(summaries), noted, now, driven)}, "
         f"done {outcomes['done']}, failed {outcomes['failed']}{f' ({failed})' if failed else ''}, "
         f"duplicates {duplicates}"
     ]
@@ -104,13 +105,20 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     return "\n".join(lines)
 
 
-def _say_seeds(journal: Journal) -> list[str]:
+def _say_seeds(journal: Journal, driven: bool | None) -> list[str]:
     """Say how many evaluations had other seeds, and how far two seeds agree in P."""
     config, again = journal.config or {}, journal.again()
     compared = [journal.result(one.candidate) for one in again if one.again == SECOND_LOOK]
     if (config.get("task") or {}).get("seeds", 1) > 1:
         compared = [one for one in journal.attempts(0, _COMPARED) if one.outcome == "done"]
-    said = [f"{len(again)} evaluations with other seeds"] if again else []
+    noted, made = journal.confirming(), len(again)
+    said = [f"{made} evaluations with other seeds"] if again else []
+    if noted is not None and noted.hindered:
+        said = [noted.sentence]
+    elif noted is not None and made < noted.evaluations:
+        said = [f"{made} of {noted.evaluations} evaluations with other seeds"]
+        if driven is False:
+            said[0] += " (no search is running; the same command goes on)"
     return said + [one.sentence for one in find_agreement(compared, again, config)[:1]]
 
 
