@@ -194,8 +194,8 @@ class PredictorSearch(Controller):
         self._begun += len(rewards)
 
     def _settings(self) -> dict[str, Any]:
-        return {"name": "predictor", "initial": self.initial, "parents": self.parents,
-                "drawn": self.drawn}  # fmt: skip
+        return {"name": "predictor", "kernel": "laplacian", "initial": self.initial,
+                "parents": self.parents, "drawn": self.drawn}  # fmt: skip
 
     def _save(self) -> dict[str, Any]:
         results = [[architecture.to_json(), reward] for architecture, reward in self._results]

@@ -9,9 +9,11 @@ from typing import Any
 
 from brainguided.journal._journal_file import JournalError
 
+_AGAIN = "begin again in a new folder, or use the version of then"
 _ADVICE = {
     "committed": "earlier versions counted all pairs within halves alike, so the numbers cannot be "
-    "compared: begin again in a new folder, or use the version of then",
+    f"compared: {_AGAIN}",
+    "kernel": f"earlier versions predicted rewards under another kernel: {_AGAIN}",
 }
 
 

@@ -11,6 +11,7 @@ from sklearn.gaussian_process.kernels import PairwiseKernel, WhiteKernel
 
 from brainguided.controllers import PredictorSearch, RandomSearch
 from brainguided.controllers.predictor import _LENGTHS, _NOISES, _Process
+from brainguided.journal.differing_settings import find_differences
 from brainguided.spaces import nasbench201_space, small_space
 
 SPACE = nasbench201_space(n_cells=1, filters=4)
@@ -94,3 +95,11 @@ def test_settings_out_of_range_are_refused(setting) -> None:
     (name,) = setting
     with pytest.raises(ValueError, match=f"{name} is .*expected a whole number, at least"):
         PredictorSearch(SPACE, **setting)
+
+
+def test_a_search_under_another_kernel_is_another_search() -> None:
+    now = {"controller": PredictorSearch(SPACE, seed=0).describe()}
+    before = {"controller": {k: v for k, v in now["controller"].items() if k != "kernel"}}
+    (said,) = find_differences(before, now, ("in the journal", "now"))
+    assert 'controller.kernel: nothing in the journal, "laplacian" now (earlier versions' in said
+    assert "begin again in a new folder" in said
