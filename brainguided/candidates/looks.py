@@ -118,7 +118,7 @@ def train_and_measure(
                     if task.weights is not None:
                         keep_weights(look.network, task.weights, f"{look.seed}_{step}")
                 except DivergedError as error:
-                    own = task.training.steps if error.steps is None else error.steps
+                    own = step if error.steps is None else error.steps
                     others = (len(other.losses) for other in looks if other is not look)
                     error.steps = own + sum(others)
                     raise

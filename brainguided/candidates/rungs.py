@@ -104,6 +104,9 @@ def find_layers(network: BlueprintNetwork, names: Sequence[str]) -> list[str] | 
 def keep_weights(network: BlueprintNetwork, folder: str | os.PathLike[str], name: str) -> Path:
     """Write the weights of a network as float16, to be looked at later without training.
 
+    In a search they are written where a candidate is trained: with workers on other machines the
+    folder has to be one that all of them share.
+
     Parameters
     ----------
     network : BlueprintNetwork
@@ -116,13 +119,14 @@ def keep_weights(network: BlueprintNetwork, folder: str | os.PathLike[str], name
     -------
     Path
         ``NAME.npz``, an array for each entry of the state dict; running averages of batch
-        normalisation stay float32.
+        normalisation stay float32, and so do weights beyond the range of float16, 65,504.
     """
     path = Path(folder) / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
     for key, _ in network.named_parameters():
-        kept[key] = kept[key].astype(np.float16)
+        if not (np.abs(kept[key]) > np.finfo(np.float16).max).any():
+            kept[key] = kept[key].astype(np.float16)
     with write_aside(path) as aside, aside.open("wb") as file:
         np.savez(file, **kept)
     return path

@@ -15,12 +15,16 @@ import torch
 from simulated_card import SimulatedCard, on_card
 
 from brainguided.architectures import ConvLayer, PlainArchitecture
+from brainguided.candidates import looks
 from brainguided.candidates.evaluation import Evaluation, Task, evaluate, train_candidate
 from brainguided.candidates.images import images_from_stimuli
-from brainguided.candidates.training import SGD, Training
+from brainguided.candidates.rungs import keep_weights
+from brainguided.candidates.training import SGD, DivergedError, Training
 from brainguided.guidance.rewards import PaperReward
 from brainguided.guidance.similarity import compute_similarity
 from brainguided.guidance.teacher import Teacher
+from brainguided.journal.measurement import Rung
+from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import Preprocessing
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.simulate import simulate_macaque
@@ -123,6 +127,30 @@ def test_the_weights_of_every_rung_are_kept_as_half_floats(task, tmp_path) -> No
         for name, value in network.named_parameters():
             assert file[name].dtype == np.float16
             assert (file[name] == value.detach().half().numpy()).all()
+
+
+def test_weights_beyond_half_floats_are_kept_whole(tmp_path) -> None:
+    network = build_network(ARCHITECTURE, n_classes=8, seed=0)
+    (name, large), (other, _) = list(network.named_parameters())[:2]
+    with torch.no_grad():
+        large.fill_(1e5)
+    with np.load(keep_weights(network, tmp_path, "1_0")) as file:
+        assert (file[name] == 1e5).all()
+        assert file[other].dtype == np.float16
+
+
+def test_what_diverges_at_a_rung_has_made_the_images_until_there(task, monkeypatch) -> None:
+    def measure(network, task, step):
+        if step == 2:
+            raise DivergedError("outputs of the trained network are not finite")
+        return Rung(step, 0.5)
+
+    monkeypatch.setattr(looks, "measure_rung", measure)
+    measured = replace(task, training=Training(steps=6, batch_size=64, rungs=(0, 2)), seeds=2)
+    failed = evaluate(ARCHITECTURE, measured, seed=1)
+    assert (failed.reason, failed.examples) == ("nan", 2 * 64)  # the second seed made none
+    alone = evaluate(ARCHITECTURE, replace(measured, seeds=1), seed=1)
+    assert (alone.reason, alone.examples) == ("nan", 2 * 64)
 
 
 def test_training_ends_at_the_first_rung_that_is_not_above_its_bar(task, evaluation) -> None:

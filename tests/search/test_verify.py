@@ -180,8 +180,10 @@ def test_what_was_held_out_may_be_missing_from_the_record_but_not_differ(
     task: Task, tmp_path: Path
 ) -> None:
     _search(task, tmp_path / "a", 0.0)
-    told = replace(task, held_out=[{"area": "IT:heldout", "rdm_sha256": "00"}])
+    weights = tmp_path / "weights"
+    told = replace(task, held_out=[{"area": "IT:heldout", "rdm_sha256": "00"}], weights=weights)
     assert [one.differences for one in verify_search(tmp_path / "a", told, sample=1)] == [()]
+    assert not weights.exists()  # nothing is kept, or written over, of what is only compared
     run_search(RandomSearch(small_space(3), seed=1), told, candidates=4, out=tmp_path / "a")
     assert (tmp_path / "a" / "winner.json").exists()
     _search(told, tmp_path / "b", 0.0)
