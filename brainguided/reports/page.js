@@ -37,7 +37,11 @@
       const [, name, sign, wanted] = found;
       const one = data.columns.find((c) => c.label.toLowerCase() === name.toLowerCase());
       if (!one) throw new Error(`There is no column \u201c${name}\u201d; there are ${data.columns.map((c) => c.label).join(", ")}.`);
-      if (one.texts) { terms.push({texts: one, wanted: wanted.toLowerCase()}); continue; }
+      if (one.texts) {
+        if (sign !== "=") throw new Error(`\u201c${one.label}\u201d holds texts, which have no order; write ${one.label} = ${wanted}.`);
+        terms.push({texts: one, wanted: wanted.toLowerCase()});
+        continue;
+      }
       const value = Number(wanted);
       if (Number.isNaN(value)) throw new Error(`\u201c${wanted}\u201d is no number.`);
       terms.push({values: one.values, sign, value});
@@ -55,8 +59,8 @@
       return (row) => term.values[row] !== null && holds(term.values[row], term.value);
     }
     const among = term.texts ? [term.texts] : data.columns.filter((one) => one.texts);
-    const word = term.word ?? term.wanted;
-    const holds = among.map((one) => one.texts.map((text) => text.toLowerCase().includes(word)));
+    const fits = term.texts ? (text) => text === term.wanted : (text) => text.includes(term.word);
+    const holds = among.map((one) => one.texts.map((text) => fits(text.toLowerCase())));
     return (row) => among.some((one, k) => holds[k][one.codes[row]]);
   }
 

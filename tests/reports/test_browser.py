@@ -110,6 +110,21 @@ def test_it_prints(browser, page, tmp_path) -> None:
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_a_text_is_asked_for_exactly_and_has_no_order(browser, tmp_path) -> None:
+    browser.open(make_page(tmp_path, 120).as_uri())
+    data = "JSON.parse(document.getElementById('data').textContent)"
+    texts = f"{data}.columns.find((one) => one.key === 'layer IT')"
+    layers = browser.run(f"{texts}.codes.map((k) => {texts}.texts[k])")
+    assert {"layer1", "layer10"} <= {*layers}
+    browser.run("document.getElementById('filter').focus()")
+    browser.write("layer IT = Layer1")
+    assert browser.run(COUNT).startswith(f"{layers.count('layer1')} of 120 ")
+    browser.run("document.getElementById('filter').select()")
+    browser.write("layer IT > layer1")
+    said = browser.run("document.getElementById('problem').textContent")
+    assert "holds texts, which have no order; write layer IT = layer1" in said
+
+
 def test_a_live_page_follows_its_search(browser, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("brainguided.reports.live._PAUSE", 0.0)
     monkeypatch.setattr("brainguided.reports.live._SHARE", 0.0)
