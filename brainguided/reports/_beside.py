@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from brainguided.engines.output import clean
 from brainguided.guidance.evidence import FEWEST_SHUFFLES, SHARE
 from brainguided.journal.attempts import Attempt
 from brainguided.rdms.compute import upper_triangle
@@ -74,7 +75,7 @@ def find_chance_levels(
         number = min(map(len, drawn.values()))
         mean = np.mean([values[:number] for values in drawn.values()], axis=0)
         levels["TG"] = float(np.quantile(mean, SHARE))
-    return levels, said
+    return {name: level for name, level in levels.items() if np.isfinite(level)}, said
 
 
 def average_ceiling(winner: Attempt, teacher: Mapping[str, Mapping[str, Any]]) -> float | None:
@@ -107,6 +108,10 @@ def say_ceiling(area: Mapping[str, Any] | None) -> str:
         return "none: an RDM without recording"
     if isinstance(area.get("reliability"), int | float):
         return "none: the RDM is not reliably above noise"
+    if area.get("ceiling_says"):
+        return f"none: {clean(str(area['ceiling_says']))}"
+    if "ceiling" not in area:
+        return "none: computed for RDMs alone, and not for what is left of them beside another"
     return "none: no stimulus was repeated often enough"
 
 

@@ -8,7 +8,6 @@ port of this machine but cannot know the token, and lets a port be forwarded und
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 import os
 import re
@@ -31,6 +30,7 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.reports._details import describe_candidate, find_logs
 from brainguided.reports._figures import Drawn, draw_figures
+from brainguided.reports._markup import to_json
 from brainguided.reports._rewarded import Run
 from brainguided.reports.page import build_page, collect_data
 from brainguided.search.status import describe_status
@@ -99,7 +99,7 @@ class Watched:
         if result is None or run is None:
             return None
         logs = find_logs(self.folder / "logs", candidate)
-        return json.dumps(describe_candidate(result, run.timings, logs)).encode()
+        return to_json(describe_candidate(result, run.timings, logs)).encode()
 
     def _look(self) -> None:
         """Read what is new, unless that was done a moment ago."""
@@ -138,7 +138,7 @@ class Watched:
         """Make what the page draws from; RDMs for levels of chance are those last drawn."""
         data = collect_data(run, self.folder, self._drawn[1], details={})
         self._data = {**data, "live": True, "version": self.version}
-        self._text = json.dumps(self._data, separators=(",", ":")).encode()
+        self._text = to_json(self._data).encode()
 
 
 def _find_ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:

@@ -136,8 +136,9 @@ def collect_data(
     """
     winner = run.winner
     levels: dict[str, float] = {}
+    said = ""
     if winner is not None and winner.similarity:
-        levels, _ = find_chance_levels(winner, drawn.stored, find_methods(run.config))
+        levels, said = find_chance_levels(winner, drawn.stored, find_methods(run.config))
     if details is None:
         details = describe_details(run.results, run.timings, folder / "logs")
     return {
@@ -148,6 +149,7 @@ def collect_data(
         "incumbents": trace_incumbents(run.results),
         "areas": [] if winner is None else list(winner.measurement.areas),
         "levels": {name: round(value, 5) for name, value in levels.items()},
+        "levels_are": said,
         "controller": describe_controller(run.config, run.events),
     }
 
@@ -156,7 +158,7 @@ def build_page(run: Run, folder: Path, drawn: Drawn, data: dict[str, Any]) -> st
     """Return the page as HTML."""
     name = folder.resolve().name
     sections = {
-        "Winner": _show_winner(run, folder, drawn),
+        "Winner": _show_winner(run, folder, data),
         "Course of the search": _show_course(drawn, run.config),
         "Accuracy, similarity and size": _show_pareto(),
         "Candidates": _show_table(),
@@ -205,14 +207,11 @@ def _show_live(data: Mapping[str, Any], folder: Path) -> str:
     )
 
 
-def _show_winner(run: Run, folder: Path, drawn: Drawn) -> str:
+def _show_winner(run: Run, folder: Path, data: Mapping[str, Any]) -> str:
     winner = run.winner
     if winner is None:
         return "<p>No candidate has succeeded so far, so there is no winner.</p>"
-    levels: dict[str, Any] = {}
-    if winner.similarity:
-        values, said = find_chance_levels(winner, drawn.stored, find_methods(run.config))
-        levels = {"values": values, "said": said}
+    levels = {"values": data["levels"], "said": data["levels_are"]}
     body = [describe_winner(winner, run.config, read_teacher(folder), levels)]
     evidence = [*describe_evidence(winner, run.results, run.config), *describe_heldout(folder)]
     body += [f"<p>{plain(one)}</p>" for one in describe_confirmed(run.results, run.again)]

@@ -194,6 +194,12 @@ def test_ceilings_are_said_with_the_reason_where_there_is_none() -> None:
     assert "not reliably" in say_ceiling({**known, "ceiling_usable": False, "reliability": 0.1})
     assert "without recording" in say_ceiling({"sites": None})
     assert say_ceiling(None) == "not noted"
+    assert "for RDMs alone" in say_ceiling({"sites": 3})
+    assert say_ceiling({"sites": 3, "ceiling_says": "2 stimuli\nare few"}) == (
+        "none: 2 stimuli are few"
+    )
+    unknown = {"sites": 3, "ceiling": None, "reliability": None, "ceiling_usable": False}
+    assert "repeated often enough" in say_ceiling(unknown)
 
 
 def test_no_group_of_rdms_ends_in_a_lone_panel() -> None:
