@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Look:
-    """What a candidate shows with one seed of its weights.
+    """What a candidate shows with one seed of its weights, within one evaluation.
+
+    Not the ``SECOND_LOOK`` of `journal.confirmed`, which is an evaluation again.
 
     Attributes
     ----------

@@ -148,7 +148,7 @@ def export_run(
     Parameters
     ----------
     results : iterable of Attempt
-        As for `build_run`; gone through once.
+        As for `build_run`; gone through anew each time.
     run : xarray.Dataset
         What `build_run` made of them.
     folder : path
@@ -180,6 +180,8 @@ def export_run(
         data["best_layers"] = winner.best_layers
         data["architecture"] = json.loads(winner.architecture)
         if confirmed := find_confirmed(results, again):
+            means = {one.result.candidate: one.reward for one in confirmed}
+            data["confirmed_reward"] = means.get(winner.candidate)
             data["confirmed"] = [
                 {
                     "candidate": one.result.candidate,

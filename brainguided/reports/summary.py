@@ -7,6 +7,7 @@ from pathlib import Path
 
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.chance import say_accuracy
+from brainguided.journal.confirmed import find_confirmed
 from brainguided.reports._rewarded import Run, read_run
 from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
@@ -46,6 +47,9 @@ def summarize_run(run: Run, folder: Path) -> str:
         return "No candidate has succeeded so far."
     lines = [said] if said else []
     lines.append(f"winner: candidate {winner.candidate}, reward {winner.reward:.4f}")
+    confirmed = {one.result.candidate: one.reward for one in find_confirmed(results, run.again)}
+    if (mean := confirmed.get(winner.candidate)) is not None:
+        lines[-1] += f", confirmed {mean:.4f} (mean with other seeds)"
     lines.append(f"  P (validation accuracy) {say_accuracy(winner.performance, config)}")
     if winner.guidance is not None:
         simulated = is_simulated(*((config.get("task") or {}).get("teacher") or []))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.journal.attempts import Attempt
+from brainguided.journal.confirmed import find_confirmed
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,25 @@ class Drawn:
                 )
 
 
-def choose_finalists(results: list[Attempt], top: int | Drawn) -> list[Attempt]:
+def choose_finalists(
+    results: list[Attempt], top: int | Drawn, again: Sequence[Attempt] = ()
+) -> list[Attempt]:
     """Return the done candidates with the highest rewards, of isomorphic ones the first.
 
-    With `Drawn`, those drawn, by their reward too.
+    Those confirmed by the evaluations `again` with other seeds come first, by their rewards with
+    these, so that the winner of the search is the first of all. With `Drawn`, those drawn, by
+    their own reward.
     """
+    found = () if isinstance(top, Drawn) else find_confirmed(results, again)
+    confirmed = {one.result.candidate: one.reward for one in found if one.reward is not None}
     done = [
-        (-r.reward, r.candidate, r) for r in results if r.outcome == "done" and r.reward is not None
+        (r.candidate not in confirmed, -confirmed.get(r.candidate, r.reward), r.candidate, r)
+        for r in results
+        if r.outcome == "done" and r.reward is not None
     ]
     met: set[str] = set()
     chosen = []
-    for _, _, result in sorted(done, key=lambda one: one[:2]):
+    for *_, result in sorted(done, key=lambda one: one[:3]):
         key = Architecture.from_json(result.architecture).canonical_key
         if key not in met:
             met.add(key)

@@ -61,9 +61,10 @@ def run_finalists(
 ) -> xr.Dataset:
     """Train the best candidates of a run longer and test the one that is best on validation.
 
-    The candidates with the highest rewards, isomorphic ones once, are trained from new weights for
-    `steps` steps on the training images. The best on the validation images is trained anew on
-    training and validation images and tested once, on images that are not read before [1]_.
+    The candidates with the highest rewards, isomorphic ones once and those confirmed with other
+    seeds first, are trained from new weights for `steps` steps on the training images. The best on
+    the validation images is trained anew on training and validation images and tested once, on
+    images that are not read before [1]_.
     The same call goes on where it was stopped; a test that was made is never made again.
 
     Parameters
@@ -122,10 +123,10 @@ def run_finalists(
             raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
     with Journal.read(out) as journal:
         config, results = journal.config or {}, journal.results()
-        again = journal.attempts_again()
+        again, confirming = journal.attempts_again(), journal.again()
     refuse_other_task(config, task.describe(), out)
     folder = Path(out) / "finalists"
-    chosen = choose_finalists(results, top)
+    chosen = choose_finalists(results, top, confirming)
     if not chosen:
         raise RuntimeError(f"No candidate of {out} succeeded; there are no finalists.")
     folder.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from brainguided.reports import write_report
 from brainguided.reports.summary import describe_winner
 from brainguided.search.again import CONFIRM, REPEAT, find_numbers
 from brainguided.search.agreement import find_agreement
+from brainguided.search.choice import choose_finalists
 from brainguided.search.orders import Again, Batch, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.search.status import describe_status
@@ -75,6 +76,12 @@ def test_the_winner_is_the_best_by_the_new_evaluations_alone(tmp_path):
     winner = json.loads((tmp_path / "winner.json").read_text())
     assert winner["candidate"] == max(means, key=means.get)
     assert winner["candidate"] == find_winner(results, again).candidate
+    assert winner["confirmed_reward"] == pytest.approx(max(means.values()))
+    said = f"confirmed {max(means.values()):.4f} (mean with other seeds)"
+    assert said in describe_winner(tmp_path).splitlines()[0]
+    chosen = [one.candidate for one in choose_finalists(results, 4, again)]
+    assert chosen[:3] == sorted(means, key=lambda c: -means[c])
+    assert chosen[3] == choose_finalists(results, 4)[3].candidate
     assert winner["reward"] == float(run["reward"].sel(candidate=winner["candidate"]))
     known = run["confirmed"].dropna("candidate")
     assert dict(zip(known["candidate"].values.tolist(), known.values)) == pytest.approx(means)
