@@ -18,7 +18,7 @@ from brainguided.guidance.target import Target, find_halved
 from brainguided.journal.means import average_best, average_repeats
 from brainguided.journal.measurement import Measurement, Repeat, Rung
 from brainguided.rdms.distances import standardise
-from brainguided.rdms.halves import draw_halves, score_committed
+from brainguided.rdms.halves import draw_halves, score_committed, weigh_pairs
 from neural_data import simulate_macaque, simulate_objects
 
 KINDS = ("categories", "blocks", "pixels")
@@ -40,11 +40,10 @@ def search(teacher: Teacher, seed: int = 0) -> list[Measurement]:
     controls = make_controls(teacher, [{"kind": "shuffled"}, *({"kind": k} for k in KINDS)])
     targets = [*teacher, *(c for c in controls if isinstance(c, Target))]
     shuffles = [c for c in controls if isinstance(c, Shuffles)]
-    first = draw_halves(find_halved(targets[0]), 4, 0)
-    family = RDMFamily(
-        [t.vector for t in targets], None, np.concatenate([first, ~first]),
-        [Orders([0], shuffles[0].orders)],
-    )  # fmt: skip
+    units = find_halved(targets[0])
+    first = draw_halves(units, 4, 0)
+    halves = [(half, weigh_pairs(units, half)) for half in np.concatenate([first, ~first])]
+    family = RDMFamily([t.vector for t in targets], None, halves, [Orders([0], shuffles[0].orders)])
     generator = np.random.default_rng(seed)
     made = []
     for performance in np.linspace(0.2, 0.6, 16):
