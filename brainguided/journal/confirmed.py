@@ -38,10 +38,13 @@ class Confirming:
 
     @property
     def sentence(self) -> str:
-        """Why nothing was evaluated again; empty where it was."""
+        """Why evaluations with other seeds are missing; empty where no limit forbade them."""
         if not self.hindered:
             return ""
-        return f"The winner was not confirmed: limit reached, {self.hindered}."
+        return (
+            f"Not all evaluations with other seeds were made: limit reached, {self.hindered}. "
+            "With a higher limit, the same command makes them and confirms the winner."
+        )
 
 
 @dataclass(frozen=True)

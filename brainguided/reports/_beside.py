@@ -17,6 +17,9 @@ from brainguided.rdms.compute import upper_triangle
 from brainguided.search.teacher_facts import FILE_NAME
 
 _DRAWS = 500
+MEASURED = "shuffles that were measured in the search"
+"""How levels of chance were found, where the search drew them itself."""
+
 _FEWEST_DRAWS = 40
 _ENTRIES = 2e7  # of all matrices drawn, beyond which there are fewer
 
@@ -61,7 +64,7 @@ def find_chance_levels(
         best = [v for v in shuffles.get(area, {}).get("best", ()) if v is not None]
         if len(best) >= FEWEST_SHUFFLES:
             drawn[area] = np.array(best)
-    said = "shuffles that were measured in the search"
+    said = MEASURED
     if set(drawn) != set(areas):
         drawn = {
             area: _shuffle(stored[area], number)

@@ -16,7 +16,7 @@ from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.chance import find_chance, say_accuracy
 from brainguided.journal.journal import FILE_NAME
 from brainguided.journal.means import average_best
-from brainguided.reports._beside import average_ceiling, find_ceiling, say_ceiling
+from brainguided.reports._beside import MEASURED, average_ceiling, find_ceiling, say_ceiling
 from brainguided.reports._candidates import name_outcome
 from brainguided.reports._markup import plain, table
 from brainguided.reports._similarity import label_similarity
@@ -104,7 +104,7 @@ def describe_winner(winner: Attempt, config: dict[str, Any], teacher: Facts, lev
         notes.append(
             f"By chance: what the best layer exceeds in 5 of 100 shuffles ({levels.get('said')})."
         )
-        if len(winner.measurement.repeats) > 1:
+        if len(winner.measurement.repeats) > 1 and str(levels.get("said")) == MEASURED:
             notes.append(_say_by_seed(winner))
     elif winner.similarity:
         notes.append(

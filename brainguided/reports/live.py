@@ -108,6 +108,7 @@ class Watched:
             return
         with Journal.read(self.folder, brief=True) as journal:
             summaries, again = journal.summaries(), journal.again()
+            noted = journal.confirming()
             changed = sorted(
                 k for k, summary in summaries.items() if self._summaries.get(k) != summary
             )
@@ -127,6 +128,7 @@ class Watched:
                     journal.events(),
                     journal.n_examples,
                     again=again,
+                    hindered="" if noted is None else noted.sentence,
                 )
                 self._number += 1
                 self._update(self._run)
@@ -253,8 +255,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Write no line for each request."""
 
     def _answer(self) -> None:
-        parts = urlsplit(self.path)
-        query = parse_qs(parts.query)
+        try:
+            parts = urlsplit(self.path)
+            query = parse_qs(parts.query)
+        except ValueError:
+            self._send(400, b"That is no address of this page.\n")
+            return
         given = query.get("token", [""])[0]
         if not hmac.compare_digest(given.encode(), self.server.token.encode()):
             self._send(403, b"The token is missing or wrong: open the address as it was printed.\n")

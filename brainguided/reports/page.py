@@ -9,7 +9,7 @@ from typing import Any
 
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.journal import JournalError
-from brainguided.reports._beside import find_chance_levels, read_teacher
+from brainguided.reports._beside import MEASURED, find_chance_levels, read_teacher
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller
 from brainguided.reports._details import describe_details
@@ -159,7 +159,7 @@ def build_page(run: Run, folder: Path, drawn: Drawn, data: dict[str, Any]) -> st
     name = folder.resolve().name
     sections = {
         "Winner": _show_winner(run, folder, data),
-        "Course of the search": _show_course(drawn, run.config),
+        "Course of the search": _show_course(drawn, run.config, data["levels_are"]),
         "Accuracy, similarity and size": _show_pareto(),
         "Candidates": _show_table(),
         "Layers and areas": _show_figures(drawn, run.config),
@@ -214,7 +214,8 @@ def _show_winner(run: Run, folder: Path, data: Mapping[str, Any]) -> str:
     levels = {"values": data["levels"], "said": data["levels_are"]}
     body = [describe_winner(winner, run.config, read_teacher(folder), levels)]
     evidence = [*describe_evidence(winner, run.results, run.config), *describe_heldout(folder)]
-    body += [f"<p>{plain(one)}</p>" for one in describe_confirmed(run.results, run.again)]
+    confirmed = [*describe_confirmed(run.results, run.again), run.hindered]
+    body += [f"<p>{plain(one)}</p>" for one in confirmed if one]
     body += ["<h3>Beside controls</h3>"] if evidence else []
     body += [f"<p>{plain(sentence)}</p>" for sentence in evidence]
     if rows := tabulate_targets(winner):
@@ -228,8 +229,8 @@ def _show_winner(run: Run, folder: Path, data: Mapping[str, Any]) -> str:
     return "".join(body)
 
 
-def _show_course(drawn: Drawn, config: dict[str, Any]) -> str:
-    several = int((config.get("task") or {}).get("seeds", 1)) > 1
+def _show_course(drawn: Drawn, config: dict[str, Any], levels_are: str) -> str:
+    several = int((config.get("task") or {}).get("seeds", 1)) > 1 and levels_are == MEASURED
     how = ", by the best layer with each seed (see Winner)" if several else ""
     return (
         "<p>What the best candidate so far had, each time a better one was found; grey dots are "

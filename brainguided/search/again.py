@@ -46,8 +46,6 @@ def evaluate_again(
     seeds = int(getattr(search.task, "seeds", 1))
     numbers = find_numbers(schedule, search.task)
     wanted = _list_wanted(search.journal, numbers, seeds)
-    if wanted or search.journal.confirming() is not None:
-        search.journal.note_confirming(Confirming(numbers[0], len(wanted), hindered))
     made: Counter[tuple[int, int]] = Counter()
     ended: dict[tuple[int, int], str] = {}
     for attempt in search.journal.attempts_again():
@@ -59,10 +57,13 @@ def evaluate_again(
         for candidate, again in wanted
         if ended.get((candidate, again)) not in known
     ]
+    noted = Confirming(numbers[0], len(wanted), hindered if jobs else "")
+    if wanted or search.journal.confirming() is not None:
+        search.journal.note_confirming(noted)
     if not jobs:
         return
     if hindered:
-        _log.warning("%s", Confirming(numbers[0], len(wanted), hindered).sentence)
+        _log.warning("%s", noted.sentence)
         return
     _log.info("%d evaluations with other seeds, before a winner is named", len(jobs))
     for job in jobs:

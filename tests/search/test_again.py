@@ -226,7 +226,7 @@ def test_nothing_is_confirmed_after_a_limit(tmp_path):
         _, attempts, again = read(tmp_path / "run")
         assert len(attempts) == 12
         assert again == []
-        said = "The winner was not confirmed: limit reached, 1280 training images were processed."
+        said = "Not all evaluations with other seeds were made: limit reached, 1280 training images"
         assert said in describe_status(tmp_path / "run")
         assert said in describe_winner(tmp_path / "run")
     search(tmp_path / "run", order=Batch(4), candidates=24)
