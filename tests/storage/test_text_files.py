@@ -45,7 +45,8 @@ def test_intact_files_are_read(tmp_path):
     [
         "select r.nc --stimuli mine.txt --out x.nc",
         "select r.nc --sites mine.txt --out x.nc",
-        "replay mine.txt --space small --architecture a --reward b --cost c --score d --budget 1",
+        "replay mine.txt --space pnas --architecture a --reward b --cost c --score d --budget 1 "
+        "--controller random",
     ],
 )
 def test_verbs_name_a_damaged_file(tmp_path, monkeypatch, capsys, given):
