@@ -15,6 +15,7 @@ import numpy as np
 from brainguided.guidance.robust import RobustReward
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.measurement import Measurement
+from brainguided.journal.objectives import read_value
 from neural_data.errors import raise_problems
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "WeightedReward",
     "check_keep",
     "parse_reward",
-    "read_value",
     "reward_anew",
     "settle_reward",
 ]
@@ -195,26 +195,6 @@ def _run_source(file: str, source: str) -> dict[str, Any]:
         exec(compile(source, file, "exec"), names)
         _LOADED[file, source] = names
     return _LOADED[file, source]
-
-
-def read_value(measurement: Measurement, name: str) -> float:
-    """Return a number of a measurement for a reward: an undefined similarity counts as 0.
-
-    Raises
-    ------
-    ValueError
-        There is no such number, or it is undefined and no similarity.
-    """
-    value = measurement.value(name)
-    if value is not None:
-        return value
-    base = name.removeprefix("committed ")
-    if any(base == target or base.startswith(f"{target}@") for target in measurement.targets):
-        return 0.0
-    raise ValueError(
-        f"{name} of the candidate is undefined; expected a number of every candidate. Leave it out "
-        "of the reward, or leave out of the space what has none."
-    )
 
 
 def parse_reward(text: str) -> Reward:

@@ -15,6 +15,12 @@ import xarray as xr
 from brainguided.journal._arrays import Axes, floats, whole
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.confirmed import choose_better, find_confirmed, find_winner
+from brainguided.journal.objectives import (
+    find_objectives,
+    list_objectives,
+    select_front,
+    stack_objectives,
+)
 from neural_data.model.origin import is_simulated
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
@@ -58,14 +64,18 @@ def build_run(
         ``architecture`` (JSON) (candidate); ``duplicate_of`` (candidate), -1 for none;
         ``n_parameters`` (candidate), -1 where unknown; ``seconds``, ``seed`` (candidate);
         ``confirmed`` (candidate), the mean reward with other seeds of those that were evaluated
-        again before the winner was named, NaN of others; only where there are.
+        again before the winner was named, NaN of others; only where there are. ``front``
+        (candidate): whether none exceeds it in all objectives, by default P, TG and fewer
+        parameters; ``objectives`` (candidate, objective), only of searches that were told them:
+        higher is better, NaN of those that do not compete.
         Coordinates: ``rung``, the number of training steps; ``kind`` (target), "area" or
         "control"; ``shuffled_target``, the area, e.g. "V4", where all conditions were permuted, or
         "V4:shuffled-within-category" where only those within categories were.
         ``attrs["config"]`` holds the settings as JSON, ``attrs["simulated"]`` is 1 if the
         recordings were simulated.
     """
-    columns = _Columns()
+    objectives = find_objectives(config)
+    columns = _Columns(objectives)
     axes = Axes()
     for result in results:
         columns.add(result)
@@ -80,6 +90,10 @@ def build_run(
             "simulated": int(is_simulated(*teacher)),
         },
     )
+    if objectives:
+        run = run.assign_coords(objective=np.array(objectives, dtype=str))
+        named = {"long_name": "objectives, higher is better"}
+        run["objectives"] = (("candidate", "objective"), columns.competing, named)
     arrays = axes.fill(n, (result.measurement for result in results))
     sources = "; ".join(dict.fromkeys(str(area.get("source", "")) for area in teacher))
     for name, (dims, values, attrs) in arrays.items():
@@ -98,11 +112,19 @@ class _Columns:
     _KEPT = ("candidate", "reward", "outcome", "reason", "architecture", "duplicate_of",
              "n_parameters", "seed")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, objectives: Sequence[str]) -> None:
         self.candidate: list[int] = []
         self._known: dict[str, list[Any]] = {name: [] for name in self._KEPT}
+        self._objectives = objectives
+        self._competing: list[tuple[float, ...]] = []
+
+    @property
+    def competing(self) -> np.ndarray:
+        """Objectives (candidate, objective)."""
+        return stack_objectives(self._competing, self._objectives)
 
     def add(self, result: Attempt) -> None:
+        self._competing.append(list_objectives(result, self._objectives))
         for name, values in self._known.items():
             values.append(getattr(result, name))
         self.candidate.append(result.candidate)
@@ -127,6 +149,7 @@ class _Columns:
             # As they are: an array of texts of one length would take four times as much
             "architecture": ("candidate", np.array(known["architecture"], dtype=object)),
             "duplicate_of": ("candidate", whole(known["duplicate_of"])),
+            "front": ("candidate", select_front(self.competing)),
             "n_parameters": ("candidate", whole(known["n_parameters"])),
             "seconds": ("candidate", spent, {"units": "s"}),
             "seed": ("candidate", whole(known["seed"])),

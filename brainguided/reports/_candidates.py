@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from brainguided.journal.attempts import STOPPED, Attempt
+from brainguided.journal.objectives import find_front
 
 DECIMALS = 5
 """Decimals of the numbers on the page; files of the run hold all."""
 
 
 def tabulate_candidates(
-    results: Sequence[Attempt], seconds: Mapping[int, float]
+    results: Sequence[Attempt],
+    seconds: Mapping[int, float],
+    objectives: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Return the columns of the table of candidates, ready for JSON.
 
@@ -25,6 +27,8 @@ def tabulate_candidates(
         The final attempt of each candidate.
     seconds : mapping of candidate to float
         Time that all attempts at it took; s.
+    objectives : sequence of str, optional
+        Of the front, as of `list_objectives`.
 
     Returns
     -------
@@ -33,7 +37,7 @@ def tabulate_candidates(
         and ``codes``, the position of each candidate's text among them.
     """
     areas = list(dict.fromkeys(area for r in results for area in r.measurement.areas))
-    front = find_front(results)
+    front = find_front(results, objectives)
     columns = [
         _number("candidate", "candidate", (r.candidate for r in results), digits=0),
         _text("outcome", "outcome", (name_outcome(r) for r in results)),
@@ -72,40 +76,6 @@ def _say_reason(result: Attempt) -> str:
     if result.duplicate_of is not None:
         return f"as candidate {result.duplicate_of}"
     return "" if result.reason == STOPPED else result.reason
-
-
-def find_front(results: Iterable[Attempt]) -> set[int]:
-    """Return the candidates that none exceeds in P and TG with fewer parameters.
-
-    None is at least as good in all three and better in one. Where no candidate has a TG, the
-    other two count. Duplicates are left out, and those stopped early, whose P is of less training.
-    """
-    kept = [
-        r for r in results
-        if name_outcome(r) == "done" and r.performance is not None and r.n_parameters is not None
-    ]  # fmt: skip
-    if any(r.guidance is not None for r in kept):
-        kept = [r for r in kept if r.guidance is not None]
-    values = [(-_some(r.performance), -_some(r.guidance), _some(r.n_parameters)) for r in kept]
-    order = sorted(range(len(kept)), key=values.__getitem__)  # none is exceeded by a later one
-    sizes: list[float] = []  # of what was kept so far, ascending,
-    losses: list[float] = []  # and the least -TG with no more parameters, descending
-    front: set[int] = set()
-    for k, place in enumerate(order):
-        _, loss, size = values[place]
-        if k and values[place] == values[order[k - 1]]:
-            if kept[order[k - 1]].candidate in front:
-                front.add(kept[place].candidate)
-            continue
-        smaller = bisect_right(sizes, size)
-        if smaller and losses[smaller - 1] <= loss:
-            continue
-        front.add(kept[place].candidate)
-        start = end = bisect_left(sizes, size)
-        while end < len(sizes) and losses[end] >= loss:
-            end += 1
-        sizes[start:end], losses[start:end] = [size], [loss]
-    return front
 
 
 def trace_incumbents(results: Iterable[Attempt]) -> list[dict[str, Any]]:
@@ -148,7 +118,3 @@ def _text(key: str, label: str, values: Iterable[str]) -> dict[str, Any]:
     texts: dict[str, int] = {}
     codes = [texts.setdefault(value, len(texts)) for value in values]
     return {"key": key, "label": label, "texts": list(texts), "codes": codes}
-
-
-def _some(value: float | None) -> float:
-    return 0.0 if value is None else float(value)

@@ -13,8 +13,9 @@ from brainguided.architectures import Architecture
 from brainguided.engines.output import escape_controls
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.measurement import Measurement
+from brainguided.journal.objectives import find_front
 from brainguided.plot.architecture import outline_architecture
-from brainguided.reports._candidates import find_front, shorten, trace_incumbents
+from brainguided.reports._candidates import shorten, trace_incumbents
 
 BUDGET = 5 * 2**20
 """Characters of JSON that details may take in a page; the best come first."""
@@ -24,12 +25,14 @@ _LONGEST = 8000  # characters of a log, the last ones
 _FAILURES = 100  # that have their details before all but the best
 
 
-def choose_details(results: Sequence[Attempt]) -> list[Attempt]:
+def choose_details(results: Sequence[Attempt], objectives: Sequence[str] = ()) -> list[Attempt]:
     """Return the candidates in the order in which their details are to be shown.
 
     First the Pareto front and what was the best so far, then failures, then by reward.
     """
-    first = find_front(results) | {one["candidate"] for one in trace_incumbents(results)}
+    first = find_front(results, objectives) | {
+        one["candidate"] for one in trace_incumbents(results)
+    }
     failed = [r.candidate for r in results if r.outcome == "failed"][:_FAILURES]
     ranks = dict.fromkeys(failed, 1) | dict.fromkeys(first, 0)
 
@@ -45,12 +48,13 @@ def describe_details(
     timings: Mapping[tuple[int, int], Timing],
     logs: Path,
     *,
+    objectives: Sequence[str] = (),
     budget: int = BUDGET,
 ) -> dict[str, Any]:
     """Return the details of candidates, by their number: of the first 1,000 that have room."""
     known = _find_logs(logs)
     found: dict[str, Any] = {}
-    for result in choose_details(results)[:MOST]:
+    for result in choose_details(results, objectives)[:MOST]:
         one = describe_candidate(result, timings, known.get(result.candidate, ()))
         budget -= len(json.dumps(one))
         if budget < 0:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.journal import JournalError
+from brainguided.journal.objectives import find_objectives
 from brainguided.reports._beside import MEASURED, find_chance_levels, read_teacher
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller
@@ -140,11 +141,13 @@ def collect_data(
     if winner is not None and winner.similarity:
         levels, said = find_chance_levels(winner, drawn.stored, find_methods(run.config))
     if details is None:
-        details = describe_details(run.results, run.timings, folder / "logs")
+        details = describe_details(
+            run.results, run.timings, folder / "logs", objectives=find_objectives(run.config)
+        )
     return {
         "live": False,
         "winner": None if winner is None else winner.candidate,
-        "columns": tabulate_candidates(run.results, run.seconds),
+        "columns": tabulate_candidates(run.results, run.seconds, find_objectives(run.config)),
         "details": dict(details),
         "incumbents": trace_incumbents(run.results),
         "areas": [] if winner is None else list(winner.measurement.areas),
@@ -160,7 +163,7 @@ def build_page(run: Run, folder: Path, drawn: Drawn, data: dict[str, Any]) -> st
     sections = {
         "Winner": _show_winner(run, folder, data),
         "Course of the search": _show_course(drawn, run.config, data["levels_are"]),
-        "Accuracy, similarity and size": _show_pareto(),
+        "Accuracy, similarity and size": _show_pareto(find_objectives(run.config)),
         "Candidates": _show_table(),
         "Layers and areas": _show_figures(drawn, run.config),
         "Controller": _show_controller(data["controller"]),
@@ -239,10 +242,16 @@ def _show_course(drawn: Drawn, config: dict[str, Any], levels_are: str) -> str:
     )
 
 
-def _show_pareto() -> str:
+def _show_pareto(objectives: Sequence[str]) -> str:
+    told = plain(", ".join(objectives).replace("-", "\N{MINUS SIGN}"))
+    front = (
+        f"all objectives of the search: {told}"
+        if objectives
+        else ("accuracy and similarity with fewer parameters")
+    )
     return (
-        '<div id="pareto"></div><p>Ringed are the candidates that no other exceeds in accuracy and '
-        'similarity with fewer parameters. <button type="button" id="front" class="more">Show them '
+        f'<div id="pareto"></div><p>Ringed are the candidates that no other exceeds in {front}. '
+        '<button type="button" id="front" class="more">Show them '
         "in the table</button></p>"
     )
 

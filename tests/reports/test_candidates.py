@@ -17,8 +17,9 @@ from made_runs import HOSTILE, make_page, make_run
 from brainguided.controllers.policy import Baseline
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.measurement import Measurement, Rung
+from brainguided.journal.objectives import find_front
 from brainguided.reports._beside import find_chance_levels, say_ceiling
-from brainguided.reports._candidates import find_front, tabulate_candidates, trace_incumbents
+from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller, trace_baseline
 from brainguided.reports._details import choose_details, describe_details
 from brainguided.reports._figures import spread_panels
