@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from brainguided.controllers._ascent import Ascent
 from brainguided.controllers._packed import pack, unpack
 from brainguided.spaces import SearchSpace
 
@@ -147,50 +148,21 @@ class Policy(nn.Module):
         entropy = -(log_p.exp() * log_p.masked_fill(illegal, 0.0)).sum(-1)
         return chosen, entropy
 
-    def make_optimizers(
-        self, learning_rate: float, bias_rate: float
-    ) -> list[torch.optim.Optimizer]:
+    def make_ascent(self, learning_rate: float, bias_rate: float) -> Ascent:
         """Return Adam for the weights and, with a `bias_rate`, plain gradient steps for biases."""
         biases = [self.bias, self.kind_bias] if bias_rate else []
         weights = [p for p in self.parameters() if all(p is not bias for bias in biases)]
-        optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Adam(weights, lr=learning_rate, fused=True)
-        ]
-        if biases:
-            optimizers.append(torch.optim.SGD(biases, lr=bias_rate))
-        return optimizers
+        return Ascent(weights, learning_rate, biases, bias_rate)
 
-    def save(self, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
-        """Return weights and the optimizers' moments as plain data."""
-        moments = [
-            {
-                name: pack(value.numpy()) if isinstance(value, Tensor) else value
-                for name, value in optimizer.state.get(parameter, {}).items()
-            }
-            for optimizer in optimizers
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-        ]
-        return {
-            "weights": [pack(parameter.detach().numpy()) for parameter in self.parameters()],
-            "moments": moments,
-        }
+    def save(self) -> list[dict[str, Any]]:
+        """Return the weights as plain data."""
+        return [pack(parameter.detach().numpy()) for parameter in self.parameters()]
 
-    def restore(self, own: dict[str, Any], optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    def restore(self, saved: Sequence[dict[str, Any]]) -> None:
         """Take back what `save` returned."""
         with torch.no_grad():
-            for parameter, data in zip(self.parameters(), own["weights"], strict=True):
+            for parameter, data in zip(self.parameters(), saved, strict=True):
                 parameter.copy_(torch.from_numpy(unpack(data)))
-        moments = iter(own["moments"])
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    found = {
-                        name: torch.from_numpy(unpack(value)) if isinstance(value, dict) else value
-                        for name, value in next(moments).items()
-                    }
-                    if found:
-                        optimizer.state[parameter] = found
 
 
 class _Cell:

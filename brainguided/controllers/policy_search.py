@@ -112,7 +112,7 @@ class PolicySearch(Controller):
         sizes = learning.layers
         init = init if learning.init is None else learning.init
         self._policy = Policy(space, hidden=sizes[0], layers=len(sizes), init=init, seed=seed)
-        self._optimizers = self._policy.make_optimizers(learning.learning_rate, learning.bias_rate)
+        self._ascent = self._policy.make_ascent(learning.learning_rate, learning.bias_rate)
         self._baseline = Baseline(learning.baseline_decay)
         # Not learnt yet: actions, what was kept of their log-probabilities, and reward
         self._told: list[tuple[list[int], Any, float]] = []
@@ -158,21 +158,15 @@ class PolicySearch(Controller):
         advantages = torch.from_numpy(self._baseline.compute_advantages(rewards)).float()
         return self._policy.read([row for row, _, _ in self._told]), advantages
 
-    def _step(self, objective: Tensor) -> None:
-        """Take one step uphill."""
-        self._policy.zero_grad()
-        (-objective).backward()
-        for optimizer in self._optimizers:
-            optimizer.step()
-
     def _save(self) -> dict[str, Any]:
         return {
-            "policy": self._policy.save(self._optimizers),
+            "policy": {"weights": self._policy.save(), "moments": self._ascent.save()},
             "baseline": self._baseline.save(),
             "told": [list(result) for result in self._told],
         }
 
     def _restore(self, own: dict[str, Any]) -> None:
-        self._policy.restore(own["policy"], self._optimizers)
+        self._policy.restore(own["policy"]["weights"])
+        self._ascent.restore(own["policy"]["moments"])
         self._baseline.restore(own["baseline"])
         self._told = [tuple(result) for result in own["told"]]

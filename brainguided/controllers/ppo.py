@@ -103,7 +103,7 @@ class PPO(PolicySearch):
             ratio = (now - then).exp()
             clipped = ratio.clamp(1 - self.clip, 1 + self.clip)
             gains = torch.minimum(ratio * advantages, clipped * advantages).sum(0).mean()
-            self._step(gains + self.learning.entropy_weight * entropies.sum(0).mean())
+            self._ascent.climb(gains + self.learning.entropy_weight * entropies.sum(0).mean())
 
     def _settings(self) -> dict[str, Any]:
         learning = {"init": _INIT, **self._describe_learning()}

@@ -93,7 +93,7 @@ class Reinforce(PolicySearch):
         ]
         weights = (now.detach() - torch.tensor(then)).exp().clamp(max=_LARGEST_WEIGHT)
         gains = (weights * advantages * now).mean()
-        self._step(gains + self.learning.entropy_weight * entropies.sum(0).mean())
+        self._ascent.climb(gains + self.learning.entropy_weight * entropies.sum(0).mean())
 
     def _settings(self) -> dict[str, Any]:
         return {"name": "reinforce", **self._describe_learning()}
