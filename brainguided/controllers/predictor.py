@@ -121,24 +121,21 @@ class PredictorSearch(Controller):
         model = self._fit(known, rewards)
         if self._open:
             waiting = self._read([proposal.architecture for proposal in self._open])
-            rewards = np.append(rewards, model.predict(waiting)[0])
-            known = np.vstack([known, waiting])
+            model.extend(waiting, model.predict(waiting)[0])
         considered = self._consider()
         if not considered:
             return [Proposal(self.space.sample(self._generator))]
         rows = self._read(considered)
+        model.consider(rows)
         proposals: list[Proposal] = []
         left = np.ones(len(considered), dtype=bool)
         for _ in range(min(n, len(considered))):
-            if proposals or self._open:
-                model = _Process(known, rewards, self._scales)
-            mean, deviation = model.predict(rows)
+            mean, deviation = model.expect()
             gain = np.where(left, _expect_improvement(mean, deviation, best), -np.inf)
             chosen = int(np.argmax(gain))
             left[chosen] = False
             proposals.append(Proposal(considered[chosen]))
-            known = np.vstack([known, rows[chosen]])
-            rewards = np.append(rewards, mean[chosen])
+            model.extend(rows[[chosen]], mean[[chosen]])
         return proposals
 
     def _choose_results(self) -> list[tuple[Architecture, float]]:
@@ -233,31 +230,65 @@ class _Process:
     def __init__(
         self, rows: np.ndarray, rewards: np.ndarray, scales: tuple[float, float] | None = None
     ) -> None:
-        self._rows = rows
-        self._mean, self._spread = rewards.mean(), rewards.std() or 1.0
-        standard = (rewards - self._mean) / self._spread
+        self._rows, self._rewards = rows, rewards
+        standard = (rewards - rewards.mean()) / (rewards.std() or 1.0)
         far = cdist(rows, rows, "cityblock")
         tried = product(_LENGTHS, _NOISES) if scales is None else (scales,)
         fits = [(*_factor(far, length, noise, standard), length, noise) for length, noise in tried]
-        _, self._root, self._weights, *kept = max(fits, key=lambda fit: fit[0])
+        _, self._root, *kept = max(fits, key=lambda fit: fit[0])
         self.scales = (kept[0], kept[1])
+        self.consider(rows[:0])
+
+    def _share(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        shared: np.ndarray = np.exp(-cdist(rows, others, "cityblock") / self.scales[0])
+        return shared
+
+    def consider(self, rows: np.ndarray) -> None:
+        """Take architectures of which `expect` will be asked, now and as others are added."""
+        self._asked, self._shared = rows, self._share(self._rows, rows)
+        self._known = _solve(self._root, self._shared)
+
+    def extend(self, rows: np.ndarray, rewards: np.ndarray) -> None:
+        """Add results. Scales stay; the factor grows by rows, so that what is costly stays too."""
+        across = _solve(self._root, self._share(self._rows, rows))
+        own = self._share(rows, rows) + self.scales[1] * np.eye(len(rows))
+        corner = cholesky(own - across.T @ across, lower=True)
+        self._root = np.block([[self._root, np.zeros_like(across)], [across.T, corner]])
+        shared = self._share(rows, self._asked)
+        known = _solve(corner, shared - across.T @ self._known)
+        self._shared = np.vstack([self._shared, shared])
+        self._known = np.vstack([self._known, known])
+        self._rows = np.vstack([self._rows, rows])
+        self._rewards = np.append(self._rewards, rewards)
+
+    def expect(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation, noise included, of the rewards of architectures."""
+        mean, spread = self._rewards.mean(), self._rewards.std() or 1.0
+        weights = cho_solve((self._root, True), (self._rewards - mean) / spread)
+        variance = 1 + self.scales[1] - (self._known**2).sum(axis=0)
+        deviation = np.sqrt(np.maximum(variance, 0.0))
+        return mean + spread * (weights @ self._shared), spread * deviation
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and standard deviation, noise included, of the rewards of architectures."""
-        length, noise = self.scales
-        shared = np.exp(-cdist(self._rows, rows, "cityblock") / length)
-        known = solve_triangular(self._root, shared, lower=True, check_finite=False)
-        deviation = np.sqrt(np.maximum(1 + noise - (known**2).sum(axis=0), 0.0))
-        return self._mean + self._spread * (self._weights @ shared), self._spread * deviation
+        """Return what is expected of architectures, see `expect`."""
+        self.consider(rows)
+        return self.expect()
+
+
+def _solve(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    if not rows.size:
+        return rows
+    solved: np.ndarray = solve_triangular(root, rows, lower=True, check_finite=False)
+    return solved
 
 
 def _factor(
     far: np.ndarray, length: float, noise: float, rewards: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return log marginal likelihood (but a constant), factor and weights of a process."""
+) -> tuple[float, np.ndarray]:
+    """Return log marginal likelihood (but a constant) and factor of a process."""
     root = cholesky(np.exp(-far / length) + noise * np.eye(len(far)), lower=True)
     weights = cho_solve((root, True), rewards)
-    return float(-rewards @ weights / 2 - np.log(np.diag(root)).sum()), root, weights
+    return float(-rewards @ weights / 2 - np.log(np.diag(root)).sum()), root
 
 
 def _expect_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:

@@ -65,6 +65,18 @@ def test_the_process_agrees_with_that_of_scikit_learn() -> None:
     assert _Process(rows, rewards).scales == max(values, key=values.get)
 
 
+def test_a_process_that_was_extended_is_the_one_of_all_results() -> None:
+    generator = np.random.default_rng(1)
+    rows, asked = generator.normal(size=(30, 5)), generator.normal(size=(7, 5))
+    rewards = generator.normal(3.0, 2.0, size=30)
+    process = _Process(rows[:20], rewards[:20], (8.0, 0.01))
+    process.consider(asked)
+    for more in (slice(20, 21), slice(21, 30)):
+        process.extend(rows[more], rewards[more])
+    whole = _Process(rows, rewards, (8.0, 0.01)).predict(asked)
+    np.testing.assert_allclose(process.expect(), whole, rtol=1e-9)
+
+
 def test_open_proposals_and_portions_never_repeat_one_another() -> None:
     controller = PredictorSearch(SPACE, seed=1, initial=4)
     first = controller.ask(4)
