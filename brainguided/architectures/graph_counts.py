@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import reduce
+from operator import or_
 
 from brainguided.architectures.blueprint import Blueprint, Conv, Node, Zero
 
@@ -58,22 +60,21 @@ def count_graph(blueprint: Blueprint) -> dict[str, int]:
     for node in reversed(blueprint.nodes):
         if node.name in live:
             live |= reached.intersection(node.inputs)
+    own = {name: _count_convolutions(nodes[name]) for name in nodes if name in live}
     longest, shortest, paths = {"image": 0}, {"image": 0}, {"image": 1}
     for node in blueprint.nodes:
         if node.name not in live:
             continue
         sources = [name for name in node.inputs if name in live]
-        own = _count_convolutions(node)
-        longest[node.name] = own + max(longest[name] for name in sources)
-        shortest[node.name] = own + min(shortest[name] for name in sources)
+        longest[node.name] = own[node.name] + max(longest[name] for name in sources)
+        shortest[node.name] = own[node.name] + min(shortest[name] for name in sources)
         paths[node.name] = sum(paths[name] for name in sources)
-    kept = [node for node in blueprint.nodes if node.name in live]
     return {
         "longest_path": longest[last],
         "shortest_path": shortest[last],
         "paths": paths[last],
-        "convolutions": sum(map(_count_convolutions, kept)),
-        "skips": _count_skips(nodes, live),
+        "convolutions": sum(own.values()),
+        "skips": _count_skips(nodes, own),
     }
 
 
@@ -85,11 +86,12 @@ def _count_convolutions(node: Node) -> int:
     return sum(isinstance(step, Conv) for _, step in node.steps)
 
 
-def _count_skips(nodes: dict[str, Node], live: set[str]) -> int:
+def _count_skips(nodes: dict[str, Node], own: dict[str, int]) -> int:
     """Return how many terms of sums and concatenations come from what others were convolved from.
 
     A sum that is but a term of another one is taken as part of that.
     """
+    live = {"image", *own}
     used = Counter(name for node in nodes.values() if node.name in live for name in node.inputs)
     parts: set[str] = set()
 
@@ -103,28 +105,28 @@ def _count_skips(nodes: dict[str, Node], live: set[str]) -> int:
         parts.add(name)
         return [term for source in sources for term in expand(source, merge, alone=alone)]
 
-    passed = _find_passed(nodes, live)
+    bits, passed = _find_passed(nodes, own)
     count = 0
     for node in reversed(nodes.values()):
         sources = [name for name in node.inputs if name in live]
         if node.name not in live or node.name in parts or len(sources) < 2:
             continue
         terms = [term for name in sources for term in expand(name, node.merge)]
-        ways = [passed[term] for term in terms]
-        count += sum(any(term in way for way in ways) for term in terms)
+        before = reduce(or_, (passed[term] for term in terms))
+        count += sum(bits[term] & before > 0 for term in terms)
     return count
 
 
-def _find_passed(nodes: dict[str, Node], live: set[str]) -> dict[str, set[str]]:
-    """Return for each node those from which a way leads to its output over a convolution."""
-    before: dict[str, set[str]] = {"image": set()}
-    passed: dict[str, set[str]] = {"image": set()}
-    for name, node in nodes.items():
-        if name in live:
-            sources = [source for source in node.inputs if source in live]
-            before[name] = set(sources).union(*(before[source] for source in sources))
-            if _count_convolutions(node):
-                passed[name] = before[name]
-            else:
-                passed[name] = set().union(*(passed[source] for source in sources))
-    return passed
+def _find_passed(
+    nodes: dict[str, Node], own: dict[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the bit of each node, and the bits of those left behind by a convolution before it."""
+    bits = {name: 1 << place for place, name in enumerate(("image", *own))}
+    before, passed = {"image": 0}, {"image": 0}
+    for name, convolutions in own.items():
+        sources = [source for source in nodes[name].inputs if source in bits]
+        before[name] = reduce(or_, (bits[source] | before[source] for source in sources))
+        passed[name] = reduce(or_, (passed[source] for source in sources))
+        if convolutions:
+            passed[name] = before[name]
+    return bits, passed
