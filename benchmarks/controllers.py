@@ -16,14 +16,19 @@ and counts the seeds whose last six rounds are in the mean more than 5 below the
 `planted` takes three rewards of `planted_reward.py`, as deviations of 2,000 random draws.
 `searches` trains candidates: two small tasks, the same measurement for the same architecture
 whichever controller asked. Every line is a controller with its default settings, and, but in
-`budget`, the mean over seeds with the standard error.
+`budget`, the mean over seeds with the standard error; `planted` and `searches` say by how much it
+is above random search on the same seeds, with the 95 % interval. What `--keep` has is not done
+again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from planted_reward import REWARDS
@@ -44,9 +49,23 @@ DROP = 5.0  # below the best round, in points of accuracy
 LAST = 6  # rounds at the end
 PLANTED = ("additive", "interaction", "same_in_all_layers")
 
-NAMES = [name for name in CONTROLLERS if name != "list"]  # which learns nothing
+NAMES = ["random", *(name for name in CONTROLLERS if name not in ("random", "list"))]
 
 Reward = Callable[[Architecture], float]
+
+
+def recall(
+    options: argparse.Namespace, key: list[str | int], measure: Callable[[], list[float]]
+) -> list[float]:
+    """Return the row of numbers that --keep has, or else measure it and keep it."""
+    text = json.dumps([options.verb, *key])
+    if text not in options.kept:
+        options.kept[text] = measure()
+        if options.keep is not None:
+            with options.keep.open("a") as file:
+                print(json.dumps([text, options.kept[text]]), file=file)
+    row: list[float] = options.kept[text]
+    return row
 
 
 def run_rounds(controller: Controller, reward: Reward, candidates: int) -> np.ndarray:
@@ -74,6 +93,25 @@ def describe(values: np.ndarray, digits: int) -> str:
     return "  ".join(f"{mean:>8.{digits}f} ({error:.{digits}f})" for mean, error in pairs)
 
 
+def half_width(values: np.ndarray) -> np.ndarray:
+    """Return half the 95 % interval of means over the first axis."""
+    n = len(values)
+    width: np.ndarray = students_t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return width
+
+
+def compare(found: dict[str, np.ndarray], name: str, digits: int) -> str:
+    """Return what a controller found, and by how much that is above random search, as text."""
+    line = f"{name:<11} {describe(found[name], digits)}"
+    if name == "random" or "random" not in found:
+        return line
+    above = found[name] - found["random"]
+    pairs = zip(above.mean(axis=0), half_width(above), strict=True)
+    return f"{line}; above random by " + "  ".join(
+        f"{mean:.{digits}f} +- {width:.{digits}f}" for mean, width in pairs
+    )
+
+
 def read_rewards(options: argparse.Namespace) -> tuple[SearchSpace, Reward]:
     """Return the space of the table and the reward of each architecture."""
     space = nasbench201_space()
@@ -88,22 +126,28 @@ def read_rewards(options: argparse.Namespace) -> tuple[SearchSpace, Reward]:
 def search_table(options: argparse.Namespace) -> None:
     space, reward = read_rewards(options)
     highest = max(reward(space.decode(actions)) for actions in np.ndindex(5, 5, 5, 5, 5, 5))
-    print(f"NAS-Bench-201, {options.reward}, best {highest}; {options.seeds} seeds")
-    print(f"controller   best at {options.marks}, then seeds that found the optimum, s a seed")
+    print(f"NAS-Bench-201, {options.reward}, best {highest}")
+    print(f"controller   seeds, best at {options.marks}, seeds that found the optimum, s a seed")
     for name in options.controller:
-        start = time.process_time()
-        found = np.array(
-            [
-                best_at(
-                    run_rounds(CONTROLLERS[name](space, seed=seed), reward, max(options.marks)),
-                    options.marks,
-                )
-                for seed in range(options.seeds)
-            ]
+
+        def search(seed: int, name: str = name) -> list[float]:
+            start = time.process_time()
+            rewards = run_rounds(CONTROLLERS[name](space, seed=seed), reward, max(options.marks))
+            return [*best_at(rewards, options.marks), time.process_time() - start]
+
+        until = time.monotonic() + 60 * options.minutes
+        rows: list[list[float]] = []
+        while len(rows) < options.seeds and (len(rows) < 2 or time.monotonic() < until):
+            seed = len(rows)
+            key = [options.reward, *options.marks, name, seed]
+            rows.append(recall(options, key, partial(search, seed)))
+        found = np.array(rows)
+        optimum = int((found[:, -2] >= highest).sum())
+        means = describe(found[:, :-1], 3)
+        print(
+            f"{name:<11} {len(rows):>3} {means} {optimum:>4} {found[:, -1].mean():>7.1f}",
+            flush=True,
         )
-        took = (time.process_time() - start) / options.seeds
-        optimum = int((found[:, -1] >= highest).sum())
-        print(f"{name:<11} {describe(found, 3)} {optimum:>4} {took:>7.1f}", flush=True)
 
 
 def spend_budget(options: argparse.Namespace) -> None:
@@ -115,29 +159,34 @@ def spend_budget(options: argparse.Namespace) -> None:
         cost=options.cost,
         score=options.score,
     )
+
+    def search(name: str, seed: int) -> list[float]:
+        start = time.process_time()
+        controller = CONTROLLERS[name](table.space, seed=seed)
+        found = replay_search(controller, table, budget=options.budget)
+        return [float(found.incumbent[-1]), time.process_time() - start]
+
     until = time.monotonic() + 60 * options.minutes
-    rows: list[list[float]] = []
-    took = dict.fromkeys(options.controller, 0.0)
-    while len(rows) < options.seeds and time.monotonic() < until:
-        rows.append([])
-        for name in options.controller:
-            start = time.process_time()
-            controller = CONTROLLERS[name](table.space, seed=len(rows) - 1)
-            found = replay_search(controller, table, budget=options.budget)
-            rows[-1].append(float(found.incumbent[-1]))
-            took[name] += time.process_time() - start
-    scores = np.array(rows)
-    width = float(students_t.ppf(0.975, len(rows) - 1)) / np.sqrt(len(rows))
+    rows: list[list[list[float]]] = []
+    columns = [options.reward, options.cost, options.score, options.budget]
+    while len(rows) < options.seeds and (len(rows) < 2 or time.monotonic() < until):
+        seed = len(rows)
+        rows.append(
+            [
+                recall(options, [*columns, name, seed], partial(search, name, seed))
+                for name in options.controller
+            ]
+        )
+    scores, took = np.moveaxis(np.array(rows), -1, 0)
     print(
         f"{options.reward}, {options.score} of the best for {options.budget:g}, {len(rows)} seeds"
     )
     for place, name in enumerate(options.controller):
         own, less = scores[:, place], scores[:, 0] - scores[:, place]
         print(
-            f"{name:<11} {own.mean():.3f} +- {width * own.std(ddof=1):.3f}, at the highest "
+            f"{name:<11} {own.mean():.3f} +- {half_width(own):.3f}, at the highest "
             f"{int((own >= table.score.max()).sum())}; {options.controller[0]} is above by "
-            f"{less.mean():.3f} +- {width * less.std(ddof=1):.3f}; "
-            f"{took[name] / len(rows):.2f} s a seed",
+            f"{less.mean():.3f} +- {half_width(less):.3f}; {took[:, place].mean():.2f} s a seed",
             flush=True,
         )
 
@@ -167,21 +216,28 @@ def count_forgetful(options: argparse.Namespace) -> None:
 
 def search_planted(options: argparse.Namespace) -> None:
     space = zoph2017_space(10)
+
+    def search(kind: str, name: str, seed: int) -> list[float]:
+        start = time.process_time()
+        reward = REWARDS[kind](space, seed)
+        generator = np.random.default_rng((7, seed))
+        drawn = [reward(space.sample(generator)) for _ in range(2000)]
+        rewards = run_rounds(CONTROLLERS[name](space, seed=seed), reward, max(options.marks))
+        best = (np.array(best_at(rewards, options.marks)) - np.mean(drawn)) / np.std(drawn)
+        return [*best.tolist(), time.process_time() - start]
+
     print(f"planted rewards in {space.name}, deviations of random draws; {options.seeds} seeds")
-    for kind in PLANTED:
+    for kind in options.kind:
         print(f"{kind}: best at {options.marks}")
+        found: dict[str, np.ndarray] = {}
         for name in options.controller:
-            found = []
+            rows = []
             for seed in range(options.seeds):
-                reward = REWARDS[kind](space, seed)
-                generator = np.random.default_rng((7, seed))
-                drawn = [reward(space.sample(generator)) for _ in range(2000)]
-                rewards = run_rounds(
-                    CONTROLLERS[name](space, seed=seed), reward, max(options.marks)
-                )
-                best = np.array(best_at(rewards, options.marks))
-                found.append((best - np.mean(drawn)) / np.std(drawn))
-            print(f"{name:<11} {describe(np.array(found), 2)}", flush=True)
+                key = [kind, *options.marks, name, seed]
+                rows.append(recall(options, key, partial(search, kind, name, seed)))
+            found[name] = np.array(rows)[:, :-1]
+            seconds = np.mean([row[-1] for row in rows])
+            print(f"{compare(found, name, 2)}; {seconds:.1f} s a seed", flush=True)
 
 
 def make_trained() -> tuple[SearchSpace, Task]:
@@ -208,52 +264,55 @@ def make_untrained() -> tuple[SearchSpace, Task]:
 TASKS = {"trained": make_trained, "untrained": make_untrained}
 
 
+def measure(architecture: Architecture, task: Task) -> list[float]:
+    """Return the reward of an architecture, 0 for a failure, and the seconds that it took."""
+    found = evaluate(architecture, task, seed=0)
+    return [0.0 if found.reward is None else found.reward, found.seconds]
+
+
 def search_real(options: argparse.Namespace) -> None:
     """Search with candidates that are built and measured, each architecture once."""
     for kind in options.task:
         space, task = TASKS[kind]()
-        known: dict[str, float] = {}
-        spent = 0.0
+        known: dict[str, list[float]] = {}
 
         def reward(
-            architecture: Architecture, task: Task = task, known: dict[str, float] = known
+            architecture: Architecture,
+            kind: str = kind,
+            task: Task = task,
+            known: dict[str, list[float]] = known,
         ) -> float:
-            nonlocal spent
             key = architecture.canonical_key
-            if key not in known:
-                found = evaluate(architecture, task, seed=0)
-                known[key] = 0.0 if found.reward is None else found.reward
-                spent += found.seconds
-            return known[key]
+            known[key] = recall(options, [kind, key], partial(measure, architecture, task))
+            return known[key][0]
 
         seeds = range(options.seeds)
         print(f"{kind}: best at {options.marks}; {len(seeds)} seeds")
+        found: dict[str, np.ndarray] = {}
         for name in options.controller:
-            found = [
-                best_at(
-                    run_rounds(CONTROLLERS[name](space, seed=seed), reward, max(options.marks)),
-                    options.marks,
-                )
+            searches = [
+                run_rounds(CONTROLLERS[name](space, seed=seed), reward, max(options.marks))
                 for seed in seeds
             ]
-            print(f"{name:<11} {describe(np.array(found), 3)}", flush=True)
-        rewards = np.array(list(known.values()))
+            found[name] = np.array([best_at(rewards, options.marks) for rewards in searches])
+            print(compare(found, name, 3), flush=True)
+        rewards, seconds = np.array(list(known.values())).T
         print(
-            f"{len(known)} networks measured in {spent:.0f} s, rewards {rewards.mean():.3f} "
-            f"(sd {rewards.std():.3f}), at most {rewards.max():.3f}",
+            f"{len(known)} networks measured in {seconds.sum():.0f} s, rewards "
+            f"{rewards.mean():.3f} (sd {rewards.std():.3f}), at most {rewards.max():.3f}",
             flush=True,
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    verbs = parser.add_subparsers(required=True, metavar="WHAT")
+    verbs = parser.add_subparsers(required=True, metavar="WHAT", dest="verb")
     for run, name, marks, seeds in (
         (search_table, "table", [60, 250, 1000], 50),
         (spend_budget, "budget", [], 500),
         (count_forgetful, "forgets", [1000], 50),
         (search_planted, "planted", [60, 250, 1000], 20),
-        (search_real, "searches", [24, 60], 10),
+        (search_real, "searches", [60, 300], 10),
     ):
         verb = verbs.add_parser(name)
         verb.set_defaults(run=run)
@@ -261,16 +320,24 @@ def main() -> None:
             verb.add_argument("--cost", required=True, help="column of what an evaluation costs")
             verb.add_argument("--score", required=True, help="column by which the best is judged")
             verb.add_argument("--budget", type=float, default=12_000)
+        if run in (search_table, spend_budget):
             verb.add_argument("--minutes", type=float, default=np.inf, help="begin no seed after")
         if run in (search_table, spend_budget, count_forgetful):
             verb.add_argument("path", help="CSV file with a column 'ops'")
             verb.add_argument("--reward", required=True, help="column of the reward")
+        if run is search_planted:
+            verb.add_argument("--kind", choices=REWARDS, nargs="+", default=list(PLANTED))
         if run is search_real:
             verb.add_argument("--task", choices=TASKS, nargs="+", default=list(TASKS))
         verb.add_argument("--seeds", type=int, default=seeds)
         verb.add_argument("--marks", type=int, nargs="+", default=marks, help="candidates")
-        verb.add_argument("--controller", choices=CONTROLLERS, nargs="+", default=list(CONTROLLERS))
+        verb.add_argument("--controller", choices=NAMES, nargs="+", default=NAMES)
+        if run is not count_forgetful:
+            verb.add_argument("--keep", type=Path, help="file of what was measured, to go on from")
     options = parser.parse_args()
+    options.kept = {}
+    if getattr(options, "keep", None) is not None and options.keep.exists():
+        options.kept = dict(json.loads(line) for line in options.keep.read_text().splitlines())
     options.run(options)
 
 
