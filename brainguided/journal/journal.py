@@ -16,9 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from brainguided.journal._chain import append, digest
 from brainguided.journal._journal_file import (
@@ -39,8 +37,10 @@ from brainguided.journal._records import Records
 from brainguided.journal._rows import dump, find_version, insert_attempt
 from brainguided.journal.attempts import AGAIN, Attempt, Timing
 from brainguided.journal.confirmed import Confirming
-from brainguided.journal.exports import build_run, export_run
 from brainguided.journal.lock import take_lock
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
 
@@ -295,6 +295,8 @@ class Journal(Records):
 
     def to_xarray(self) -> xr.Dataset:
         """Return the run so far as a Dataset; see `journal.exports.build_run` for its variables."""
+        from brainguided.journal.exports import build_run  # xarray, which `status` does not need
+
         with self._one_moment():
             return build_run(
                 _Stored(self),
@@ -305,6 +307,8 @@ class Journal(Records):
 
     def export(self) -> xr.Dataset:
         """Write run.nc, run.csv, run.jsonl and winner.json beside the journal; return the run."""
+        from brainguided.journal.exports import export_run
+
         with self._one_moment():
             run = self.to_xarray()
             export_run(_Stored(self), run, self.path.parent, self.again())

@@ -87,14 +87,21 @@ def test_every_verb_has_help_with_examples_that_are_understood(
         build_parser().parse_args(shlex.split(example.partition(" > ")[0])[1:])
 
 
-def test_help_loads_no_heavy_library() -> None:
+def test_help_and_status_load_no_heavy_library(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        journal.begin({})
     code = (
         "import sys, brainguided.__main__ as m\n"
-        "try: m.main(['--help'])\nexcept SystemExit: pass\n"
-        "print([n for n in ('torch', 'matplotlib', 'xarray', 'numpy') if n in sys.modules])"
+        "names = {'torch', 'matplotlib', 'xarray', 'numpy'}\n"
+        "try: m.main(['--help'])\nexcept SystemExit: print(sorted(names & {*sys.modules}))\n"
+        f"print(m.main(['status', {str(tmp_path)!r}]), sorted(names & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("[]")
+    assert done.stdout.splitlines()[-3:] == [
+        "[]",
+        "asked for 0, running or waiting 0, done 0, failed 0, duplicates 0",
+        "0 ['numpy']",
+    ]
 
 
 def test_a_lab_can_import_its_arrays_and_look_at_them(
