@@ -132,8 +132,7 @@ class Task:
 
     def describe(self) -> dict[str, Any]:
         """Return the settings and what identifies the data, ready for JSON."""
-        images = self.images
-        training = self.training.describe()
+        images, training = self.images, self.training.describe()
         if len(images.train_images) % self.training.batch_size:
             training["remainder"] = "kept"  # of each epoch; runs of before left it out
         return {
@@ -165,7 +164,7 @@ class Task:
             **({"controls": describe_controls(self.controls)} if self.controls else {}),
             **({"rivals": list(self.rivals)} if self.rivals else {}),
             **({} if self.keep is None else {"keep": float(self.keep)}),
-            **({"held_out": list(self.held_out)} if self.held_out else {}),
+            "held_out": list(self.held_out),
             **({} if self.seeds == 1 else {"seeds": self.seeds}),
             **({"layers": list(self.layers)} if self.layers else {}),
         }
@@ -323,6 +322,7 @@ def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> Blu
     RuntimeError
         If the candidate fails; the message holds the reason.
     """
+    task = task if task.weights is None else replace(task, weights=None)  # those kept stay so
     evaluation, network = _evaluate(architecture, task, (seed,), {})
     if network is None:
         raise RuntimeError(f"The candidate failed ({evaluation.reason}); there is no network.")

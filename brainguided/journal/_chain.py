@@ -11,6 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,9 @@ _NAMES = {
     "snapshot": "the saved state",
     "session": "start {}",
 }
+
+
+NOTE = "the note on evaluations with other seeds"  # stands apart, with a digest of its own
 
 
 @dataclass
@@ -115,7 +119,30 @@ def follow(connection: sqlite3.Connection) -> Chain:
     chain.later = {place for place in chain.places if rows.get(place) != chain.places[place]}
     if not chain.problem and (more := sorted(rows.keys() - last.keys())):
         chain.problem = f"{say_place(more[0])}, which nothing recorded"
+    if not chain.problem:
+        try:
+            read_note(connection)
+        except (sqlite3.Error, UnicodeError):
+            chain.problem = NOTE
     return chain
+
+
+def read_note(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
+    """Return the row of what is noted of evaluations with other seeds; None where there is none.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        It is damaged.
+    """
+    names = "SELECT count(*) FROM sqlite_master WHERE name = 'confirming'"
+    if not connection.execute(names).fetchone()[0]:
+        return None
+    row: tuple[Any, ...] | None = connection.execute("SELECT * FROM confirming").fetchone()
+    with suppress(TypeError):  # of what is no number or text
+        if row is not None and row[-1] == digest(*row[:-1]):
+            return row
+    raise sqlite3.DatabaseError(f"{NOTE} is not as it was recorded")
 
 
 def _read_all(connection: sqlite3.Connection, expected: dict[str, int]) -> dict[str, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from brainguided.journal._chain import digest
+from brainguided.journal._chain import digest, read_note
+from brainguided.journal._journal_file import one_error
 from brainguided.journal._rows import COLUMNS, COLUMNS_EARLIER, read_attempt
 from brainguided.journal.attempts import AGAIN, STOPPED, Attempt, Timing
 from brainguided.journal.confirmed import SECOND_LOOK, Confirming
@@ -17,6 +19,7 @@ from brainguided.journal.earlier import read_earlier_config
 class Records:
     """Tables of an open journal, to be read."""
 
+    path: Path
     _connection: sqlite3.Connection
     is_chained: bool  # whether rows carry digests
     is_earlier: bool  # whether the format is one of before
@@ -155,11 +158,9 @@ class Records:
 
     def confirming(self) -> Confirming | None:
         """Return what is to be evaluated with other seeds; None where that was not noted."""
-        names = "SELECT count(*) FROM sqlite_master WHERE name = 'confirming'"
-        if not self._connection.execute(names).fetchone()[0]:
-            return None
-        row = self._connection.execute("SELECT * FROM confirming").fetchone()
-        return None if row is None or row[-1] != digest(*row[:-1]) else Confirming(*row[1:-1])
+        with one_error(self.path):
+            row = read_note(self._connection)
+        return None if row is None else Confirming(*row[1:-1])
 
     def rank(self) -> list[int]:
         """Return the candidates that can be confirmed, those with the highest rewards first."""

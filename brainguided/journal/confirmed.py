@@ -9,13 +9,15 @@ from heapq import nlargest
 from math import inf
 from statistics import fmean
 
-from brainguided.journal.attempts import Attempt
+from brainguided.journal.attempts import STOPPED, Attempt
 
 SECOND_LOOK = 1
 """``Attempt.again`` of the evaluation that says how far two seeds agree; later ones confirm.
 
 Neither is a seed of `Measurement.repeats`: those all belong to one evaluation and its reward.
 """
+SEEDS = 3
+"""Fewest new seeds with which each of the best is evaluated again."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Confirmed:
     failed : int
         Those that did not.
     wanted : int
-        How many there are to be.
+        How many there are to be: evaluations that bring three new seeds together.
     """
 
     result: Attempt
@@ -75,6 +77,17 @@ class Confirmed:
         The mean of fewer would be the more noisy, and so the more often the highest.
         """
         return fmean(self.rewards) if len(self.rewards) == self.wanted else None
+
+
+def count_looks(seeds: int) -> int:
+    """Return how many evaluations with other seeds confirm a candidate.
+
+    Parameters
+    ----------
+    seeds : int
+        Of the weights, in one evaluation.
+    """
+    return -(-SEEDS // seeds)
 
 
 def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list[Confirmed]:
@@ -101,14 +114,14 @@ def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list
             made.setdefault(attempt.candidate, []).append(attempt)
     if not made:
         return []
-    own = (one for one in results if one.outcome == "done" and one.duplicate_of is None)
-    wanted = max(map(len, made.values()))
+    own = (one for one in results if _is_whole(one) and one.duplicate_of is None)
     found = []
     for result in nlargest(len(made), own, key=_rank):
         if result.candidate not in made:
             break
         looks = made[result.candidate]
         rewards = [one.reward for one in looks if one.outcome == "done" and one.reward is not None]
+        wanted = count_looks(len(result.measurement.of_seeds()))
         found.append(Confirmed(result, tuple(rewards), len(looks) - len(rewards), wanted))
     return found
 
@@ -138,10 +151,15 @@ def find_winner(results: Iterable[Attempt], again: Sequence[Attempt] = ()) -> At
 
 def choose_better(best: Attempt | None, result: Attempt) -> Attempt | None:
     """Return the better of the best so far and a later result, by reward."""
-    if result.outcome != "done" or result.reward is None:
+    if not _is_whole(result) or result.reward is None:
         return best
     known = None if best is None else best.reward
     return result if known is None or result.reward > known else best
+
+
+def _is_whole(result: Attempt) -> bool:
+    """Return whether a candidate was trained to the end, so that its reward was measured."""
+    return result.outcome == "done" and result.reason != STOPPED
 
 
 def _rank(result: Attempt) -> tuple[float, int]:

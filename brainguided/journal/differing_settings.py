@@ -15,6 +15,7 @@ _ADVICE = {
     f"compared: {_AGAIN}",
     "kernel": f"earlier versions predicted rewards under another kernel: {_AGAIN}",
 }
+_KINDS = ("name", "area", "similarity")  # of what a convention belongs to
 
 
 def find_differences(
@@ -23,7 +24,7 @@ def find_differences(
     """Return a line for every setting that differs, each beginning with a new line.
 
     Where data lie ("source") is no part of what they are: their hashes are compared. What is held
-    out was not always recorded; where nothing is said of it before, nothing differs.
+    out was not always recorded; where one of both says nothing of it, nothing differs.
 
     Parameters
     ----------
@@ -33,8 +34,8 @@ def find_differences(
         What the two are, e.g. "in the journal".
     """
     first, second = dict(_flatten(before)), dict(_flatten(now))
-    if not any(map(_is_held_out, first)):
-        second = {name: value for name, value in second.items() if not _is_held_out(name)}
+    if not (any(map(_is_held_out, first)) and any(map(_is_held_out, second))):
+        first, second = _leave_held_out(first), _leave_held_out(second)
     return [
         f"\n  - {n}: {first.get(n, 'nothing')} {where[0]}, {second.get(n, 'nothing')} {where[1]}"
         + _advise(n, first, second)
@@ -54,10 +55,19 @@ def _is_held_out(name: str) -> bool:
     return "held_out" in name.split(".")
 
 
+def _leave_held_out(settings: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if not _is_held_out(name)}
+
+
 def _advise(name: str, first: Mapping[str, str], second: Mapping[str, str]) -> str:
-    """Return what to do where a convention is recorded on one side alone."""
-    advice = _ADVICE.get(name.split(".")[-1])
-    return f" ({advice})" if advice and (name in first) != (name in second) else ""
+    """Return what to do where a convention is recorded on one side alone, of the same thing."""
+    place, _, last = name.rpartition(".")
+    if last not in _ADVICE or (name in first) == (name in second):
+        return ""
+    kinds = [f"{place}.{kind}" for kind in _KINDS]
+    if any(first.get(kind) != second.get(kind) for kind in kinds):
+        return ""  # another controller or similarity, which has no such convention
+    return f" ({_ADVICE[last]})"
 
 
 def refuse_other_task(

@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 
+from brainguided.journal.confirmed import SECOND_LOOK, Confirming
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal, JournalError
 
@@ -76,6 +77,7 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
                 first = 0
                 for folder in folders:
                     first = _copy(folder, journal, first)
+                _note_confirming(folders, journal)
             new = False  # it is a run now
             return journal.export()
     finally:
@@ -147,3 +149,25 @@ def _copy(folder: Path, journal: Journal, first: int) -> int:
             timings.get((attempt.candidate, attempt.attempt)),
         )
     return first + len(ended)
+
+
+def _note_confirming(folders: Sequence[Path], journal: Journal) -> None:
+    """Note what the runs were to evaluate with other seeds, and what of that is missing."""
+    notes, missing = [], 0
+    for folder in folders:
+        with Journal.read(folder) as source:
+            noted, made = source.confirming(), source.again()
+        if noted is None:  # of a version that noted nothing, or nothing was to be confirmed
+            noted = Confirming(len({a.candidate for a in made if a.again > SECOND_LOOK}), len(made))
+        missing += max(0, noted.evaluations - len(made))
+        hindered = f"{noted.hindered} in {folder}" if noted.hindered else ""
+        notes.append(replace(noted, hindered=hindered))
+    whole = Confirming(
+        sum(noted.number for noted in notes),
+        missing,
+        "; ".join(noted.hindered for noted in notes if noted.hindered),
+    )
+    if any(noted.evaluations for noted in notes):
+        journal.note_confirming(whole)
+        made = journal.again()  # of those that compete in the merged run
+        journal.note_confirming(replace(whole, evaluations=len(made) + missing))

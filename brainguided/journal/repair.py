@@ -12,12 +12,14 @@ from brainguided.journal._chain import (
     Chain,
     append,
     follow,
+    read_note,
     read_row,
     say_place,
     without_reward,
 )
 from brainguided.journal._journal_file import (
     APPLICATION_ID,
+    CONFIRMING,
     FILE_NAME,
     JournalError,
     connect_to_write,
@@ -117,9 +119,21 @@ def _copy(damaged: sqlite3.Connection, chain: Chain, new: Path) -> int:
             append(connection, table, *key)
             if table == "evaluation":
                 candidates.add(key[0])
+        _copy_note(damaged, connection)
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = DELETE")
     return len(candidates)
+
+
+def _copy_note(damaged: sqlite3.Connection, connection: sqlite3.Connection) -> None:
+    """Copy what is noted of evaluations with other seeds, unless it is what was damaged."""
+    try:
+        note = read_note(damaged)
+    except (sqlite3.Error, UnicodeError):
+        return
+    if note is not None:
+        connection.execute(CONFIRMING)
+        connection.execute("INSERT INTO confirming VALUES (?, ?, ?, ?, ?)", note)
 
 
 def _find_told(damaged: sqlite3.Connection, chain: Chain) -> set[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from brainguided import __version__
-from brainguided.journal.attempts import Attempt, Timing
+from brainguided.journal.attempts import AGAIN, Attempt, Timing
 from brainguided.journal.chance import find_chance, say_accuracy
 from brainguided.journal.journal import FILE_NAME
 from brainguided.journal.means import average_best
@@ -208,14 +208,21 @@ def _some(value: Any) -> str:
     return "not noted" if value is None else str(value)
 
 
-def describe_cost(timings: Sequence[Timing], sessions: Sequence[Session], examples: int) -> str:
+def describe_cost(
+    known: Mapping[tuple[int, int], Timing], sessions: Sequence[Session], examples: int
+) -> str:
     """Return what the evaluations cost, and how busy the workers of each host were."""
+    timings = list(known.values())
     total = sum(t.seconds for t in timings)
+    again = [t.seconds for (_, attempt), t in known.items() if attempt >= AGAIN]
     rows: list[list[Any]] = [
         ["evaluations", len(timings)],
         ["time of all evaluations", f"{total / 3600:.2f} h"],
         ["training images", f"{examples:,}"],
     ]
+    if again:
+        said = f"{len(again)} evaluations, {sum(again) / 3600:.2f} h"
+        rows.insert(2, ["of which with other seeds", said])
     if total:
         rows.append(["training images a second and worker", f"{examples / total:,.0f}"])
     starts = sorted(session[0] for session in sessions) or [0.0]

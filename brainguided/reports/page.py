@@ -168,7 +168,7 @@ def build_page(run: Run, folder: Path, drawn: Drawn, data: dict[str, Any]) -> st
         "Layers and areas": _show_figures(drawn, run.config),
         "Controller": _show_controller(data["controller"]),
         "Failures": describe_failures(run.results),
-        "Cost": describe_cost(list(run.timings.values()), run.sessions, run.examples),
+        "Cost": describe_cost(run.timings, run.sessions, run.examples),
         "What was searched": describe_search(run.config)
         + describe_data(run.config, read_teacher(folder)),
         "To do it again": describe_origin(folder, run.config, run.sessions),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ _ROOM = 100 * 2**20  # bytes that a run folder should find
 _FEW = 10  # conditions, below which an RDM says little
 _DRAWS = 2000  # architectures, of which one should be within the limits
 _LIBRARIES = 256 * 2**20  # bytes that python and torch hold in a process, at least
+_SIZED = 50  # architectures whose networks are counted
+_KEPT = 3 * 4  # bytes a weight: itself, its gradient and momentum, as float32
 _WRITTEN = ("run.nc", "run.csv", "run.jsonl", "winner.json", "winner.pt", "report.html")
 _log = logging.getLogger(__name__)
 
@@ -97,11 +100,8 @@ def check_search(
         )
     if plan.controller is not None:
         problems += _check_space(plan.controller, task)
-    if plan.memory is not None and plan.memory < (least := _count_bytes(task) + _LIBRARIES):
-        problems.append(
-            f"Processes may hold {plan.memory / 2**30:.2f} GiB, but images, teacher and libraries "
-            f"take {least / 2**30:.2f} before any training; allow more memory."
-        )
+    if plan.memory is not None:
+        problems += _check_memory(plan.memory, task, plan.controller)
     if out is not None:
         problems += _check_folder(Path(out), task, plan)
     place = Path.cwd() if out is None else Path(out).absolute()
@@ -112,6 +112,12 @@ def check_search(
             f"The disk of {place} has {free / 2**20:.0f} MiB left; a run wants {_ROOM / 2**20:.0f}."
         )
     raise_problems("This search cannot succeed", problems, ValueError)
+    if task.weights is not None and not here:
+        _log.warning(
+            "Weights are kept on the machines that train, there in %s or, by 'brainguided worker', "
+            "in the folder that its run file names. Only one that all share holds all of them.",
+            Path(task.weights).absolute(),
+        )
     for target in task.teacher or ():
         if target.rdm.n_cond < _FEW:
             _log.warning(
@@ -159,6 +165,35 @@ def _check_layers(architecture: Architecture, task: Task) -> list[str]:
     except ValueError as error:
         return [f"[task] layers: {error}"]
     return []
+
+
+def _check_memory(memory: int, task: Task, controller: Controller | None) -> list[str]:
+    """Return why a process cannot hold what any candidate takes."""
+    least, smallest = _count_bytes(task) + _LIBRARIES, _count_network(task, controller)
+    if memory >= least + smallest:
+        return []
+    said = (
+        f"Processes may hold {memory / 2**30:.2f} GiB, but images, teacher and libraries take "
+        f"{least / 2**30:.2f} before any training"
+    )
+    if smallest:
+        of = f" with {task.seeds} seeds" if task.seeds > 1 else ""
+        said += f", and to train a small network of the space{of} {smallest / 2**30:.2f} more"
+    return [f"{said}; allow more memory."]
+
+
+def _count_network(task: Task, controller: Controller | None) -> int:
+    """Return what the smallest of some networks takes while it is trained with all its seeds."""
+    if controller is None or task.training.device != "cpu":
+        return 0
+    generator = np.random.default_rng(0)
+    sizes: list[int] = []
+    for _ in range(_SIZED):
+        architecture = controller.space.sample(generator)
+        with suppress(ValueError, ArithmeticError):  # what cannot be laid out
+            if controller.limits is None or controller.limits.admit(architecture):
+                sizes.append(architecture.to_blueprint(len(task.images.classes)).n_parameters)
+    return _KEPT * min(sizes, default=0) * task.seeds
 
 
 def _count_bytes(task: Task) -> int:

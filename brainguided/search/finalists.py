@@ -41,6 +41,10 @@ from neural_data.storage.text_files import read_json
 
 _log = logging.getLogger(__name__)
 _INFERENCE = Inference(draws=200, permutations=200)
+_LATER = {  # conventions that are not in settings of before, and what finalists had then
+    "batch_norm": "running averages for batch normalisation",
+    "schedule": "the schedule of the search for their learning rate",
+}
 _OF_WINNER = (
     "winner_network.py",
     "winner_network.pt",
@@ -192,12 +196,28 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     path = folder / "settings.json"
     if path.exists():
         before = read_json(path)
+        if older := [name for name in _LATER if name in settings and name not in before]:
+            raise JournalError(
+                f"{folder} was begun by an earlier version, whose finalists had "
+                f"{' and '.join(_LATER[name] for name in older)}: both cannot be compared. To go "
+                f"on, use that version; what is there is still reported. {_say_anew(folder)}"
+            )
         if before != settings:
             raise JournalError(
                 f"{folder} holds finalists of other settings ({before}, now {settings}). Use the "
-                "same, or move that folder away: its test was made on the same test images."
+                f"same. {_say_anew(folder)}"
             )
     write_whole(path, json.dumps(settings) + "\n")
+
+
+def _say_anew(folder: Path) -> str:
+    """Return how to begin anew, and what that means."""
+    said = "To begin anew, move that folder away"
+    if (folder / "test.json").exists():
+        said += (
+            ": its winner was tested already, on the same test images, so say so with the second"
+        )
+    return f"{said}."
 
 
 def _train_all(chosen: list[Attempt], work: _Work, retry_failed: bool) -> list[Finalist]:

@@ -146,7 +146,7 @@ class Index:
 class Again:
     """Candidates that are evaluated again with other seeds, after the last one.
 
-    None are where a limit of the schedule, hours or examples, was reached before. They are other
+    None begin once a limit of the schedule, hours or examples, is reached. They are other
     evaluations; the seeds of one evaluation (``Task.seeds``) are `Measurement.repeats`.
 
     Attributes
@@ -193,11 +193,11 @@ class Schedule:
         Evaluations that are handed over at a time. The executors of this package and the pools of
         `concurrent.futures` say themselves how many they run; others, as Dask's, do not.
     hours : float, optional
-        Time since the start after which no more candidates are asked for; those that run end,
-        and none is evaluated again (`Again`) in that call.
+        Time since the start after which no more candidates are asked for, nor evaluated again
+        (`Again`) in that call; those that run end.
     examples : int, optional
-        Training images, of all candidates told, from which on no more candidates are asked for,
-        and none is evaluated again.
+        Training images, of all candidates told, from which on no more candidates are asked for.
+        Evaluations again end where these and their own images together come to so many.
     retry_failed : bool
         Whether candidates that failed before are evaluated again first: for when what made them
         fail was mended.

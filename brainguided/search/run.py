@@ -18,6 +18,7 @@ from brainguided.controllers.contract import Controller
 from brainguided.engines.local import LocalPool, end_unguarded_import
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
+from brainguided.search._limits import Limits
 from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.again import evaluate_again
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
@@ -128,13 +129,14 @@ def run_search(
         search.take_earlier()
         search.resume(describe_search(controller, task, order), candidates)
         journal.begin_session(workers=_describe_workers(executor, dispatcher))
+        limits = Limits(schedule)
         try:
             with dispatcher:
                 if schedule.retry_failed:
                     _retry(search, dispatcher)
                 search.correct_told()
-                limit = _drive(search, schedule, dispatcher, candidates)
-                evaluate_again(search, schedule, dispatcher, hindered=limit)
+                _drive(search, limits, dispatcher, candidates)
+                evaluate_again(search, limits, dispatcher)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Stopped after {journal.n_results} of {candidates} candidates. "
@@ -177,21 +179,18 @@ def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
         )
 
 
-def _drive(search: SearchState, schedule: Schedule, dispatcher: Dispatcher, candidates: int) -> str:
-    """Ask, evaluate and tell in the order given until all candidates were told.
-
-    Return which limit of the schedule was reached, if one was.
-    """
+def _drive(search: SearchState, limits: Limits, dispatcher: Dispatcher, candidates: int) -> None:
+    """Ask, evaluate and tell in the order given until all candidates were told."""
     for job in search.open_jobs():
         dispatcher.submit(job)
     config = search.journal.config
     progress = Progress(candidates, search.told + len(search.arrived), config=config)
-    noted, start = -_NOTE, time.monotonic()
+    noted = -_NOTE
     while search.told < candidates:
-        if late := _find_late(schedule, start):
+        if late := limits.say_late():
             search.closed = late
         with search.journal.one_transaction():
-            jobs = _advance(search, schedule, dispatcher, candidates)
+            jobs = _advance(search, limits, dispatcher, candidates)
         _refuse_failures(search.recent)
         for job in jobs:
             dispatcher.submit(job)
@@ -231,17 +230,6 @@ def _drive(search: SearchState, schedule: Schedule, dispatcher: Dispatcher, cand
                 ),
             )
     search.journal.note_progress(candidates=candidates, running=0, waiting=0, workers=None)
-    return _find_spent(search, schedule) or _find_late(schedule, start)
-
-
-def _find_late(schedule: Schedule, start: float) -> str:
-    late = schedule.hours is not None and time.monotonic() - start >= 3600 * schedule.hours
-    return f"{schedule.hours:g} hours have passed" if late else ""
-
-
-def _find_spent(search: SearchState, schedule: Schedule) -> str:
-    spent = schedule.examples is not None and search.examples >= schedule.examples
-    return f"{search.examples} training images were processed" if spent else ""
 
 
 def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
@@ -270,13 +258,13 @@ def _retry(search: SearchState, dispatcher: Dispatcher) -> None:
 
 
 def _advance(
-    search: SearchState, schedule: Schedule, dispatcher: Dispatcher, candidates: int
+    search: SearchState, limits: Limits, dispatcher: Dispatcher, candidates: int
 ) -> list[Attempt]:
     """Tell and ask as far as the results that are there allow; return the attempts to make."""
     jobs: list[Attempt] = []
-    order = schedule.order
+    order = limits.schedule.order
     while search.told < candidates and _count_failures(search.recent) <= WINDOW // 2:
-        search.closed = _find_spent(search, schedule) or search.closed
+        search.closed = limits.say_spent(search.examples) or search.closed
         if search.told < search.first.size:
             if search.asked < search.first.size:
                 jobs += search.propose(search.first.size - search.asked)

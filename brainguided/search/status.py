@@ -117,8 +117,10 @@ def _say_seeds(journal: Journal, driven: bool | None) -> list[str]:
         said = [noted.sentence]
     elif noted is not None and made < noted.evaluations:
         said = [f"{made} of {noted.evaluations} evaluations with other seeds"]
-        if driven is False:
+        if driven is False and "merged" not in config:
             said[0] += " (no search is running; the same command goes on)"
+    if again and said:
+        said.append(f"they took {say_time(journal.seconds_again())} of work")
     return said + [one.sentence for one in find_agreement(compared, again, config)[:1]]
 
 

@@ -115,3 +115,6 @@ def test_a_search_under_another_kernel_is_another_search() -> None:
     (said,) = find_differences(before, now, ("in the journal", "now"))
     assert 'controller.kernel: nothing in the journal, "laplacian" now (earlier versions' in said
     assert "begin again in a new folder" in said
+    other = {"controller": RandomSearch(SPACE, seed=0).describe()}
+    assert "kernel" in "".join(find_differences(other, now, ("in the journal", "now")))
+    assert "earlier versions" not in "".join(find_differences(other, now, ("then", "now")))

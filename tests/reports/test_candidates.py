@@ -212,6 +212,6 @@ def test_no_group_of_rdms_ends_in_a_lone_panel() -> None:
 
 def test_hosts_are_busy_as_long_as_their_evaluations_ran() -> None:
     run = make_run(10)
-    said = describe_cost(list(run.timings.values()), run.sessions, run.examples)
+    said = describe_cost(run.timings, run.sessions, run.examples)
     assert "<td>22%</td>" in said  # 10 of 2 s in the 92 s from the first start to the last end
     assert "6,400" in said

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +19,21 @@ from fake_task import FakeTask
 from brainguided.controllers import RandomSearch
 from brainguided.engines.local import local_pool
 from brainguided.guidance.rewards import PaperReward, WeightedReward
-from brainguided.journal import Journal, Measurement, Repeat, Rung, merge_runs
+from brainguided.journal import (
+    Journal,
+    JournalError,
+    Measurement,
+    Repeat,
+    Rung,
+    merge_runs,
+    repair_journal,
+)
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.confirmed import find_confirmed, find_winner
 from brainguided.journal.means import average_repeats
 from brainguided.reports import write_report
 from brainguided.reports.summary import describe_winner
+from brainguided.search._limits import Limits
 from brainguided.search.again import CONFIRM, REPEAT, find_numbers
 from brainguided.search.agreement import find_agreement
 from brainguided.search.choice import choose_finalists
@@ -219,7 +232,7 @@ def test_a_search_that_goes_on_names_the_winner_of_a_whole_one(tmp_path):
     assert differ  # where those confirmed earlier competed still
 
 
-def test_nothing_is_confirmed_after_a_limit(tmp_path):
+def test_nothing_is_confirmed_after_a_limit(tmp_path, monkeypatch):
     with_limit = {"order": Batch(4), "candidates": 24, "examples": 128 * 10}
     for _ in range(2):  # started again it says the same
         search(tmp_path / "run", **with_limit)
@@ -233,11 +246,93 @@ def test_nothing_is_confirmed_after_a_limit(tmp_path):
     search(tmp_path / "whole", order=Batch(4), candidates=24)
     assert read(tmp_path / "run") == read(tmp_path / "whole")
     assert "not confirmed" not in describe_status(tmp_path / "run")
-    search(tmp_path / "late", hours=1e-9)
-    assert "limit reached, 1e-09 hours have passed" in describe_status(tmp_path / "late")
+    looks = iter(range(100))
+    monkeypatch.setattr(Limits, "say_late", lambda self: "2 hours have passed" * (next(looks) > 9))
+    search(tmp_path / "late", hours=2.0)
+    assert "limit reached, 2 hours have passed" in describe_status(tmp_path / "late")
+    assert read(tmp_path / "late")[2] == []
+    monkeypatch.undo()
     search(tmp_path / "last", order=Batch(4), candidates=12, examples=128 * 10)
     search(tmp_path / "last", order=Batch(4), candidates=12, examples=128 * 10)
     assert read(tmp_path / "last")[2] == []
+
+
+def test_a_limit_that_is_reached_while_confirming_ends_it(tmp_path):
+    search(tmp_path / "plain", confirm=0, repeat=0)
+    with Journal.read(tmp_path / "plain") as journal:
+        spent = journal.n_examples
+    search(tmp_path / "run", examples=spent + 128 * 6)
+    again = read(tmp_path / "run")[2]
+    assert len(again) == 6  # four second looks, and two of three that would confirm the first
+    said = f"limit reached, {spent + 128 * 6} training images were processed"
+    assert said in describe_status(tmp_path / "run")
+    with Journal.read(tmp_path / "run") as journal:
+        (first,) = find_confirmed(journal.results(), journal.again())
+        assert (first.reward, len(first.rewards), first.wanted) == (None, 2, 3)
+        assert find_winner(journal.results(), journal.again()) == first.result
+    search(tmp_path / "run")
+    search(tmp_path / "whole")
+    assert read(tmp_path / "run") == read(tmp_path / "whole")
+    assert "limit reached" not in describe_status(tmp_path / "run")
+    late = Limits(Schedule(hours=2.0), start=time.monotonic() - 2 * 3600)
+    assert late.say_reached(0) == "2 hours have passed"
+    assert Limits(Schedule(hours=2.0)).say_reached(0) == ""
+
+
+def test_two_evaluations_of_two_seeds_each_are_the_three_that_are_wanted():
+    def show(candidate, again, reward):
+        seeds = tuple(Repeat(k, (Rung(1, reward),)) for k in range(2))
+        measured = average_repeats(Measurement((), repeats=seeds))
+        return Attempt(candidate, 1000 * again + 1, "", str(candidate), again, "done",
+                       reward=reward, measurement=measured)  # fmt: skip
+
+    own, looks = show(0, 0, 0.9), [show(0, 2, 0.5), show(0, 3, 0.7)]
+    (whole,) = find_confirmed([own], looks)
+    assert (whole.wanted, whole.reward) == (2, pytest.approx(0.6))
+    assert find_confirmed([own], looks[:1])[0].reward is None
+
+
+def test_a_candidate_that_was_stopped_competes_nowhere(tmp_path):
+    search(tmp_path)
+    with Journal.read(tmp_path) as journal:
+        results, again, ranked = journal.results(), journal.again(), journal.rank()
+    best = next(one for one in results if one.candidate == ranked[0])
+    stopped = replace(best, candidate=99, reason="stopped", reward=best.reward + 1)
+    assert find_confirmed([*results, stopped], again) == find_confirmed(results, again)
+    assert find_winner([*results, stopped]) == find_winner(results) == best
+
+
+def test_what_is_noted_of_confirming_survives_a_repair_and_is_named_where_damaged(tmp_path):
+    search(tmp_path / "run", examples=128 * 10, order=Batch(4))
+    with Journal.read(tmp_path / "run") as journal:
+        noted = journal.confirming()
+        last = journal.attempts()[-1].candidate
+    assert noted.hindered.startswith("1280 training images")
+
+    def change(out, said):
+        shutil.copytree(tmp_path / "run", tmp_path / out)
+        with closing(sqlite3.connect(tmp_path / out / "journal.db")) as file, file:
+            file.execute(said)
+        return tmp_path / out
+
+    row = change("row", f"UPDATE evaluation SET seed = 1 WHERE candidate = {last}")
+    assert repair_journal(row)[0] > 0
+    with Journal.read(row) as journal:
+        assert journal.confirming() == noted
+    for name, said in (
+        ("note", "UPDATE confirming SET number = 5"),
+        ("gone", "DELETE FROM confirming"),
+        ("kind", "UPDATE confirming SET hindered = x'ff'"),
+    ):
+        out = change(name, said)
+        with pytest.raises(JournalError, match="damaged: the note on evaluations with other seeds"):
+            Journal.read(out)
+        number, problem = repair_journal(out)
+        assert (number, problem) == (12, "the note on evaluations with other seeds")
+        with Journal.read(out) as journal:
+            assert journal.confirming() is None
+        search(out, order=Batch(4))
+        assert describe_status(out).count("13 evaluations with other seeds") == 1
 
 
 def test_status_says_how_far_confirming_is(tmp_path):
@@ -273,10 +368,19 @@ def test_merged_runs_keep_what_was_confirmed(tmp_path):
         search(tmp_path / str(seed), seed=seed)
     merge_runs([tmp_path / "3", tmp_path / "4"], tmp_path / "all")
     with Journal.read(tmp_path / "all") as journal:
-        again = journal.again()
-        winner = find_winner(journal.results(), again)
-    assert len(again) == 26
-    assert winner.candidate in {one.candidate for one in again}
+        again, noted = journal.again(), journal.confirming()
+        results, ranked = journal.results(), journal.rank()
+        assert len(journal.attempts_again()) == 26
+    confirmed = {one.candidate for one in again if one.again > 1}
+    assert confirmed <= set(ranked[:6])
+    assert (noted.number, noted.evaluations, noted.hindered) == (6, len(again), "")
+    assert find_winner(results, again).candidate in confirmed
+    search(tmp_path / "5", seed=5, examples=128 * 10, order=Batch(4))
+    merge_runs([tmp_path / "3", tmp_path / "5"], tmp_path / "hindered")
+    said = describe_status(tmp_path / "hindered")
+    assert f"limit reached, 1280 training images were processed in {tmp_path / '5'}" in said
+    with Journal.read(tmp_path / "hindered") as journal:
+        assert journal.confirming().evaluations == len(journal.again()) + 13
 
 
 @dataclass(frozen=True)

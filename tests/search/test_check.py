@@ -13,7 +13,7 @@ from brainguided.candidates import Task, Training, images_from_stimuli
 from brainguided.controllers import Limits, RandomSearch
 from brainguided.search import Plan, check_search, run_search
 from brainguided.settings.run_file import load_run
-from brainguided.spaces import small_space
+from brainguided.spaces import pnas_space, small_space
 from neural_data.simulation.objects import simulate_objects
 
 RUN = "[task]\nsteps = 1\nn_train = 128\nn_validation = 64\nbatch_size = 64\n"
@@ -92,6 +92,24 @@ def test_a_process_that_may_not_even_hold_the_images_is_refused(images):
     with pytest.raises(ValueError, match=r"Processes may hold 0\.10 GiB, but images, teacher"):
         check_search(task, here=True, plan=Plan(memory=round(0.1 * 2**30)))
     check_search(task, here=True, plan=Plan(memory=2**31))
+
+
+def test_the_networks_of_all_seeds_have_to_fit_into_a_process(images):
+    controller = RandomSearch(pnas_space(n_blocks=1, n_cells=1, filters=1024), seed=0)
+    plan = Plan(controller, memory=round(1.5 * 2**30))
+    task = Task(images, None, Training(steps=1, batch_size=8))
+    check_search(task, here=True, plan=plan)
+    with pytest.raises(ValueError, match=r"to train a small network of the space with 40 seeds"):
+        check_search(replace(task, seeds=40), here=True, plan=plan)
+
+
+def test_it_is_said_where_weights_are_kept_when_others_train(tmp_path, images, caplog):
+    task = Task(images, None, Training(steps=1, batch_size=8), weights=tmp_path / "weights")
+    check_search(task, here=True)
+    assert not caplog.records
+    check_search(task, here=False)
+    said = f"kept on the machines that train, there in {tmp_path / 'weights'} or, by 'brainguided"
+    assert said in caplog.text
 
 
 def test_the_command_says_what_stands_in_a_folder(tmp_path, capsys):

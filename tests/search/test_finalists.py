@@ -128,7 +128,9 @@ def test_finalists_trained_by_other_conventions_are_not_gone_on_with(run, record
     before = {name: value for name, value in settings.items() if name != "batch_norm"}
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "finalists" / "settings.json").write_text(json.dumps(before))
-    with pytest.raises(JournalError, match="finalists of other settings"):
+    with pytest.raises(
+        JournalError, match="begun by an earlier version, whose finalists had running"
+    ):
         run_finalists(tmp_path / "run", make_task(), read_test, steps=4, top=2)
 
 

@@ -13,6 +13,7 @@ from brainguided.__main__ import main
 from brainguided.candidates.evaluation import evaluate
 from brainguided.guidance.controls import shuffled_control
 from brainguided.guidance.rewards import RobustReward
+from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.merge import merge_runs
 from brainguided.replays.table import table_from_run
@@ -44,6 +45,15 @@ class Earlier(Task):
         said = super().describe()
         for area in said["teacher"]:
             area.pop("committed", None)
+        return said
+
+
+class Untold(Task):
+    """A task as versions described it that recorded held-out targets only where there were some."""
+
+    def describe(self):  # type: ignore[no-untyped-def]
+        said = super().describe()
+        del said["held_out"]
         return said
 
 
@@ -179,14 +189,25 @@ def test_a_run_that_counted_pairs_alike_is_read_but_not_gone_on_with_or_compared
 def test_what_was_held_out_may_be_missing_from_the_record_but_not_differ(
     task: Task, tmp_path: Path
 ) -> None:
-    _search(task, tmp_path / "a", 0.0)
+    _search(Untold(task.images, task.teacher, task.training), tmp_path / "a", 0.0)
     weights = tmp_path / "weights"
     told = replace(task, held_out=[{"area": "IT:heldout", "rdm_sha256": "00"}], weights=weights)
     assert [one.differences for one in verify_search(tmp_path / "a", told, sample=1)] == [()]
     assert not weights.exists()  # nothing is kept, or written over, of what is only compared
+    save_winner(tmp_path / "a", told)
+    assert not weights.exists()  # nor of a winner that is trained again
     run_search(RandomSearch(small_space(3), seed=1), told, candidates=4, out=tmp_path / "a")
     assert (tmp_path / "a" / "winner.json").exists()
     _search(told, tmp_path / "b", 0.0)
+    _search(task, tmp_path / "c", 0.0)
+    with pytest.raises(JournalError, match=r"held_out: \[\] in the journal, nothing now"):
+        verify_search(tmp_path / "c", told, sample=1)  # chosen after the search
+    for pair in (("c", "b"), ("b", "c")):
+        with pytest.raises(JournalError, match=r"another task:.*\n.*held_out"):
+            merge_runs([tmp_path / name for name in pair], tmp_path / "all")
+    now, before = task.describe(), Untold(task.images, task.teacher, task.training).describe()
+    for first, second in ((told.describe(), before), (before, told.describe()), (before, now)):
+        assert find_differences(first, second, ("then", "now")) == []
     other = replace(task, held_out=[{"area": "V4:heldout", "rdm_sha256": "00"}])
     for differs in (other, task):
         with pytest.raises(JournalError, match=r'held_out\.0\.area: "IT:heldout" in the journal'):
