@@ -1,19 +1,20 @@
 """What does early stopping lose, and what does it save? Searches on a journal that has every rung.
 
     OMP_NUM_THREADS=1 nice python benchmarks/early_stopping.py RUN --mature nasbench201.csv:test_200
-    python benchmarks/early_stopping.py --made /tmp/made --sign 1
+    OMP_NUM_THREADS=1 nice python benchmarks/early_stopping.py --made made_run --sign 1
 
-RUN is a search that ended, with rungs and without `keep`: every candidate was measured at all of
+RUN is a search, ended or not, with rungs and without `keep`: every candidate was measured at all of
 them. Its distinct candidates are searched again --seeds times, by the search itself with its own
 journal, evaluations being read from RUN: once trained to the end, once with --keep, the same seed
-and number of candidates. Printed are: the rank correlation of the reward at each rung with that at
-the last, over all candidates; in how many searches a rung ever stopped somebody, and how many; the
-training images processed, as a share of those of the full search; and by how much the network
-found, the one with the highest reward, is worse in the mean, with the 95 % interval of Student's t
-over seeds. Networks are judged by --mature (as `brainguided validity` reads it, in its units), or
-by P at the last rung. By default candidates come in random order; other controllers propose what
-they like and are answered by the nearest candidate. --made writes a made-up RUN of 132 candidates
-first, whose early rewards go with the last ones (--sign 1), do not (0), or go against them (-1).
+and number of candidates. (Trained to the end, candidates in random order need no search.)
+Printed are: the rank correlation of the reward at each rung with that at the last, over all
+candidates; in how many searches a rung ever stopped somebody, and how many; the training images
+processed, as a share of those of the full search; and by how much the network found, the one with
+the highest reward, is worse in the mean, with the 95 % interval of Student's t over seeds. Networks
+are judged by --mature (as `brainguided validity` reads it, in its units), or by P at the last rung.
+By default candidates come in random order; other controllers propose what they like and are
+answered by the nearest candidate. --made writes a made-up RUN of 132 candidates first, whose early
+rewards go with the last ones (--sign 1), do not (0), or go against them (-1).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,8 +31,8 @@ import numpy as np
 from scipy.stats import spearmanr, t as students_t
 
 from brainguided.architectures import Architecture
-from brainguided.controllers import ListSearch, RandomSearch
-from brainguided.guidance.rewards import Reward, parse_reward
+from brainguided.controllers import Controller, ListSearch, RandomSearch
+from brainguided.guidance.rewards import PaperReward, Reward, parse_reward
 from brainguided.journal.attempts import STOPPED
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement, Rung
@@ -54,21 +55,36 @@ class Recorded:
         if (config.get("task") or {}).get("keep") is not None:
             raise SystemExit(f"{out} was searched with keep: those stopped lack the later rungs.")
         self.space = SearchSpace.from_description(config["space"])
-        self.reward = reward
         results = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
         met: set[str] = set()
-        self.architectures, self.measured, numbers = [], [], []
+        self.architectures, measured, numbers = [], [], []
         for result in results:
             architecture = Architecture.from_json(result.architecture)
             if architecture.canonical_key not in met:
                 met.add(architecture.canonical_key)
                 self.architectures.append(architecture)
-                self.measured.append(result.measurement)
+                measured.append(result.measurement)
                 numbers.append(result.candidate)
-        self.rungs = self.measured[0].steps
-        if len(self.rungs) < 2 or any(one.steps != self.rungs for one in self.measured):
+        if not measured:
+            raise SystemExit(f"No candidate of {out} has ended.")
+        self.rungs = measured[0].steps
+        if len(self.rungs) < 2 or any(one.steps != self.rungs for one in measured):
             raise SystemExit(f"Not every candidate of {out} was measured at all of {self.rungs}.")
-        self.score = np.array([one.rung().performance for one in self.measured], dtype=float)
+        self.score = np.array([one.rung().performance for one in measured], dtype=float)
+        self.rewards = np.array(
+            [[reward(one.up_to(step)) for step in self.rungs] for one in measured]
+        )
+        # Only what the search looks at: all that was measured would be written again and again
+        self.measured = [
+            Measurement(
+                (),
+                tuple(
+                    Rung(rung.step, float(value), examples=rung.examples)
+                    for rung, value in zip(one.rungs, rewards, strict=True)
+                ),
+            )
+            for one, rewards in zip(measured, self.rewards, strict=True)
+        ]
         if mature is not None:
             pool = load_pool(out, mature, architecture=column)
             known = dict(zip(pool.candidates, pool.mature.tolist(), strict=True))
@@ -92,10 +108,7 @@ class Stopping:
 
     recorded: Recorded
     keep: float | None
-
-    @property
-    def reward(self) -> Reward:
-        return self.recorded.reward
+    reward: PaperReward = field(default_factory=PaperReward)  # of what Recorded made of the reward
 
     @property
     def training(self) -> SimpleNamespace:
@@ -133,14 +146,25 @@ class Found:
     barred: frozenset[int]  # rungs that had a bar at all
 
 
+def train_all(recorded: Recorded, options: Any, seed: int) -> Found:
+    """Return what a search of a list finds that trains every candidate to the end."""
+    controller = make_controller(recorded, options, seed)
+    rows = [recorded.find(one) for one in controller.ask(options.candidates)]
+    best = max(rows, key=lambda row: recorded.rewards[row, -1])  # the first of equals
+    examples = sum(recorded.measured[row].rung().examples for row in rows)
+    return Found(best, examples, Counter(), frozenset())
+
+
+def make_controller(recorded: Recorded, options: Any, seed: int) -> Controller:
+    """Return a new controller."""
+    if options.controller != "list":
+        return CONTROLLERS[options.controller](recorded.space, seed=seed)
+    return ListSearch(recorded.space, seed=seed, architectures=recorded.architectures, shuffle=True)
+
+
 def search(recorded: Recorded, keep: float | None, options: Any, seed: int) -> Found:
     """Search once; the run is thrown away."""
-    if options.controller == "list":
-        controller: Any = ListSearch(
-            recorded.space, seed=seed, architectures=recorded.architectures, shuffle=True
-        )
-    else:
-        controller = CONTROLLERS[options.controller](recorded.space, seed=seed)
+    controller = make_controller(recorded, options, seed)
     with tempfile.TemporaryDirectory() as folder:
         run_search(
             controller, Stopping(recorded, keep), candidates=options.candidates,
@@ -184,9 +208,9 @@ def make_run(out: Path, sign: float) -> None:
 
 def say_rungs(recorded: Recorded) -> None:
     """Print whether rewards at each rung go with those at the last."""
-    last = [recorded.reward(one) for one in recorded.measured]
-    for step in recorded.rungs[:-1]:
-        early = [recorded.reward(one.up_to(step)) for one in recorded.measured]
+    last = recorded.rewards[:, -1]
+    for column, step in enumerate(recorded.rungs[:-1]):
+        early = recorded.rewards[:, column]
         r = float(spearmanr(early, last)[0])
         print(f"rung {step}: rank correlation of its reward with the last rung's {r:+.2f}, "
               f"with the score {float(spearmanr(early, recorded.score)[0]):+.2f}")  # fmt: skip
@@ -222,7 +246,11 @@ def main() -> None:
     stopped: Counter[int] = Counter()
     barred: Counter[int] = Counter()
     for seed in range(options.seeds):
-        full, early = (search(recorded, keep, options, seed) for keep in (None, options.keep))
+        early = search(recorded, options.keep, options, seed)
+        if options.controller == "list":
+            full = train_all(recorded, options, seed)
+        else:
+            full = search(recorded, None, options, seed)
         lost.append(float(recorded.score[full.winner] - recorded.score[early.winner]))
         share.append(early.examples / full.examples)
         same += full.winner == early.winner

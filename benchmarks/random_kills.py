@@ -3,8 +3,8 @@
     python benchmarks/random_kills.py driver --kills 100
     python benchmarks/random_kills.py worker --kills 100
     python benchmarks/random_kills.py folder --kills 100
-    python benchmarks/random_kills.py stopping --kills 20
-    python benchmarks/random_kills.py ray --kills 20
+    python benchmarks/random_kills.py stopping --kills 20 --searches 5
+    python benchmarks/random_kills.py ray --kills 20 --searches 5
     python benchmarks/random_kills.py raylet --kills 100
 
 SIGKILL goes to the driver of a search on `local_pool`; to one of its workers; to the driver or
@@ -90,6 +90,7 @@ class Count:
 
     def __init__(self, target: str, kills: int, right: Any) -> None:
         self.target, self.wanted, self.right = target, kills, right
+        self.spread = 1  # fewest searches over which kills are spread
         self.kills = self.searches = self.different = self.unreadable = self.orphans = 0
         self.lost = self.given_up = self.empty = 0
 
@@ -126,10 +127,10 @@ class Count:
         )
 
 
-def pause(out: Path, chance: random.Random, driver: subprocess.Popen[bytes]) -> None:
-    """Wait for a random instant: at the start, or when some more candidates have ended."""
-    wanted = count(out) + (0 if chance.random() < 0.2 else chance.randrange(1, 9))
-    until = time.monotonic() + 60
+def pause(out: Path, chance: random.Random, driver: subprocess.Popen[bytes], most: int = 8) -> None:
+    """Wait for a random instant: at the start, or when 1 to `most` more candidates have ended."""
+    wanted = count(out) + (0 if chance.random() < 0.2 else chance.randrange(1, most + 1))
+    until = time.monotonic() + 300
     while count(out) < wanted and driver.poll() is None and time.monotonic() < until:
         time.sleep(0.05)
     time.sleep(chance.random() * (4 if wanted == count(out) else 0.5))
@@ -148,12 +149,13 @@ def kill(process: subprocess.Popen[bytes], counted: Count) -> None:
 
 def kill_drivers(folder: Path, counted: Count, chance: random.Random, role: str = "drive") -> None:
     out = folder / "0"
+    most = max(8, round(2.5 * CANDIDATES * counted.spread / counted.wanted))
     while counted.kills < counted.wanted or 0 < count(out) < CANDIDATES:  # the last one ends too
         driver = start(role, out)
         if counted.kills >= counted.wanted:
             driver.wait()
         else:
-            pause(out, chance, driver)
+            pause(out, chance, driver, most)
         if driver.poll() is None:
             kill(driver, counted)
             counted.look(out)
@@ -287,6 +289,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", help=", ".join(KILL))
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--searches", type=int, default=1, help="fewest that kills are spread over")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--address", help=argparse.SUPPRESS)
@@ -299,6 +302,7 @@ def main() -> None:
             parser.error("Ray is not installed")
         search(Path(place) / "whole", None, halved=options.target in ("stopping", "ray"))
         counted = Count(options.target, options.kills, read(Path(place) / "whole"))
+        counted.spread = options.searches
         try:
             chance = random.Random(f"{options.target} {options.seed}")
             KILL[options.target](Path(place), counted, chance)

@@ -17,18 +17,24 @@ from contextlib import suppress
 from pathlib import Path
 
 import fake_task
+import halving_task
 import numpy as np
 import pytest
 from fake_task import FakeTask
+from halving_task import HalvingTask
 from processes import Counted, alive, children, list_shared_memory, use
 
-from brainguided.controllers import LocalSearch  # needs no torch, nor do processes of Ray here
+# None of these needs torch, nor do processes of Ray here
+from brainguided.controllers import LocalSearch, RegularizedEvolution
+from brainguided.engines.local import local_pool
 from brainguided.engines.ray import _nodes, session
 from brainguided.engines.ray._call import run_call
 from brainguided.engines.ray._nodes import Demand, Nodes
 from brainguided.engines.ray.executor import ray_executor
 from brainguided.engines.versions import list_versions
-from brainguided.search.orders import Completion, Index, Schedule
+from brainguided.journal.attempts import STOPPED
+from brainguided.journal.journal import Journal
+from brainguided.search.orders import Batch, Completion, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -214,6 +220,35 @@ def test_a_search_on_ray_is_the_search(executor, tmp_path, order):
     if isinstance(order, Index):
         assert content("ray") == content("here")
     assert len(content("ray")) == 24
+
+
+def test_a_search_that_stops_candidates_early_is_the_same_on_ray(executor, tmp_path):
+    """Begun here, killed, and gone on with on Ray; or on Ray from the beginning."""
+
+    def search(out, evaluate=halving_task.evaluate, executor=None):
+        run_search(
+            RegularizedEvolution(small_space(5), seed=2, population=8, sample=3),
+            HalvingTask(), candidates=90, out=tmp_path / out, schedule=Schedule(Batch(6)),
+            evaluate=evaluate, executor=executor,
+        )  # fmt: skip
+        with Journal.read(tmp_path / out) as journal:
+            return journal.events(), journal.results()
+
+    calls = []
+
+    def stop_at_forty(*arguments, **options):
+        calls.append(options)
+        if len(calls) == 40:
+            raise KeyboardInterrupt
+        return halving_task.evaluate(*arguments, **options)
+
+    with local_pool(2) as pool:
+        events, results = search("pool", executor=pool)
+    assert sum(result.reason == STOPPED for result in results) > 10
+    assert search("ray", executor=executor) == (events, results)
+    with pytest.raises(KeyboardInterrupt):
+        search("begun", evaluate=stop_at_forty)
+    assert search("begun", executor=executor) == (events, results)
 
 
 def test_a_request_that_no_node_meets_is_refused_with_what_there_is():
