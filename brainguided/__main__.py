@@ -13,6 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 
 from brainguided import __version__
 from brainguided.commands import (
+    comparisons,
     correspondences,
     imports,
     recordings,
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     searches.add_verbs(verbs)
     simulations.add_verbs(verbs)
+    comparisons.add_verbs(verbs)
     replays.add_verbs(verbs)
     validity.add_verbs(verbs)
     imports.add_verbs(verbs)

@@ -49,6 +49,7 @@ OPTIONS = (
     ("set Inference(unit='stimulus')", "give --unit stimulus"),
     ("unit='stimulus'", "--unit stimulus"),
     ("set draws=0", "give --draws 0"),
+    ("with different_tasks=True", "with --different-tasks"),
     ("nearest=True, or --nearest", "--nearest"),
     ("--out or out=", "--out"),
     ("Name table and stimulus_column", "Name --table and --stimulus-column"),

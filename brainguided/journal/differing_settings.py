@@ -33,7 +33,7 @@ def find_differences(
     where : (str, str)
         What the two are, e.g. "in the journal".
     """
-    first, second = dict(_flatten(before)), dict(_flatten(now))
+    first, second = dict(flatten_settings(before)), dict(flatten_settings(now))
     if not (any(map(_is_held_out, first)) and any(map(_is_held_out, second))):
         first, second = _leave_held_out(first), _leave_held_out(second)
     return [
@@ -102,8 +102,8 @@ def refuse_other_task(
         )
 
 
-def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested settings with their dotted names."""
+def flatten_settings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the leaves of nested settings as JSON, with their dotted names."""
     inner: Any = ()
     if isinstance(value, dict):
         inner = value.items()
@@ -112,4 +112,4 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if not inner:
         yield name, json.dumps(value)
     for key, item in inner:
-        yield from _flatten(item, f"{name}.{key}" if name else str(key))
+        yield from flatten_settings(item, f"{name}.{key}" if name else str(key))

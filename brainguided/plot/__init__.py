@@ -21,6 +21,7 @@ from brainguided.plot.recordings import (
     plot_responses,
 )
 from brainguided.plot.results import plot_search
+from brainguided.plot.run_comparison import plot_runs
 from brainguided.plot.time_course import plot_similarity_over_time
 from brainguided.plot.validity import plot_alpha, plot_scores, plot_validity
 
@@ -37,6 +38,7 @@ __all__ = [
     "plot_reliability_over_time",
     "plot_repetitions",
     "plot_responses",
+    "plot_runs",
     "plot_scores",
     "plot_search",
     "plot_similarity_over_time",

@@ -1,3 +1,8 @@
+from .comparison_sentences import (
+    describe_comparison as describe_comparison,
+    tabulate_differences as tabulate_differences,
+    tabulate_groups as tabulate_groups,
+)
 from .fitted_weights import (
     FittedWeights as FittedWeights,
     fit_weights as fit_weights,
@@ -9,6 +14,7 @@ from .replay import (
     run_replays as run_replays,
     summarize_replays as summarize_replays,
 )
+from .run_comparison import compare_runs as compare_runs
 from .table import (
     Table as Table,
     load_table as load_table,

@@ -1,0 +1,239 @@
+"""Searches compared: groups by what differs, curves, intervals, tests, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_task import FakeTask, evaluate
+from scipy import stats
+
+from brainguided.__main__ import main
+from brainguided.controllers import LocalSearch, RandomSearch
+from brainguided.journal.journal import Journal, JournalError
+from brainguided.plot import plot_runs
+from brainguided.replays.comparison_sentences import describe_comparison, tabulate_differences
+from brainguided.replays.run_comparison import compare_groups, compare_runs, correct_holm
+from brainguided.replays.run_groups import label_groups
+from brainguided.search.orders import Index, Schedule
+from brainguided.search.run import run_search
+from brainguided.spaces import small_space
+
+
+def search(out, seed, kind=RandomSearch, candidates=8, depth=3):
+    controller = kind(small_space(depth), seed=seed)
+    settings = {"schedule": Schedule(Index(3)), "evaluate": evaluate, "candidates": candidates}
+    run_search(controller, FakeTask(failing=5), out=out, **settings)
+    return out
+
+
+def change_task(folder, **changes):
+    """Write other settings of the task into a journal's copy: as a new journal."""
+    with Journal.read(folder) as journal:
+        config, attempts = journal.config, journal.attempts()
+    config["task"] |= changes
+    out = folder.with_name(f"{folder.name}_{len(list(folder.parent.iterdir()))}")
+    with Journal.open(out) as journal:
+        journal.begin(config)
+        for attempt in attempts:
+            journal.record_attempt(attempt)
+    return out
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Three seeds of random search and three of local search, two of which they share."""
+    folder = tmp_path_factory.mktemp("runs")
+    made = [search(folder / f"random_{seed}", seed) for seed in (0, 1, 2)]
+    made += [search(folder / f"local_{seed}", seed, LocalSearch, 9) for seed in (1, 2, 3)]
+    return made
+
+
+def test_runs_are_grouped_by_what_differs_but_the_seed_and_their_best_is_followed(runs):
+    found = compare_runs(runs)
+    assert found["group"].values.tolist() == ["random", "local"]
+    assert found["runs"].values.tolist() == [3, 3]
+    assert found["seed"].values.tolist() == [0, 1, 2, 1, 2, 3]
+    assert found["quantity"].values.tolist() == ["reward", "P", "V4", "IT"]
+    assert found.sizes["candidate"] == 8  # what the shortest has
+    assert "after 8 candidates" in found.attrs["said"]
+    for run, folder in zip(found["run"].values, runs):
+        with Journal.read(folder) as journal:
+            results = [r for r in journal.results()[:8] if r.outcome == "done"]
+        winner = max(results, key=lambda r: r.reward)
+        one = found["final"].sel(run=run)
+        expected = [winner.reward, winner.performance]
+        expected += [winner.measurement.best(area)[1] for area in ("V4", "IT")]
+        np.testing.assert_array_equal(one, expected)
+        curve = found["curve"].sel(run=run, quantity="reward").values
+        assert (np.diff(curve[np.isfinite(curve)]) >= 0).all()
+
+
+def test_groups_are_tested_over_the_seeds_that_both_have(runs):
+    found = compare_runs(runs)
+    values = found["final"].sel(quantity="P").values
+    oracle = stats.ttest_rel(values[[1, 2]], values[[3, 4]])
+    one = found.isel(pair=0).sel(quantity="P")
+    assert (str(one["test"].item()), int(one["n_first"])) == ("paired", 2)
+    np.testing.assert_allclose(one["p_value"], oracle.pvalue)
+    interval = oracle.confidence_interval(0.95)
+    np.testing.assert_allclose(
+        [one["difference_lower"], one["difference_upper"]], [interval.low, interval.high]
+    )
+    p = found["p_value"].values
+    assert (found["p_corrected"].values >= p - 1e-12)[np.isfinite(p)].all()
+    low, high = stats.t.interval(0.95, 2, values[:3].mean(), stats.sem(values[:3]))
+    mean = found.sel(quantity="P", group="random")
+    np.testing.assert_allclose([mean["lower"], mean["upper"]], [low, high])
+    np.testing.assert_allclose(mean["curve_upper"].values[-1], high)
+
+
+def test_without_common_seeds_the_test_is_welchs_and_of_one_run_there_is_none(runs):
+    found = compare_runs([*runs[:2], *runs[4:]])
+    values = found["final"].sel(quantity="reward").values
+    oracle = stats.ttest_ind(values[:2], values[2:], equal_var=False)
+    one = found.isel(pair=0).sel(quantity="reward")
+    assert str(one["test"].item()) == "unpaired"
+    np.testing.assert_allclose(one["p_value"], oracle.pvalue)
+    interval = oracle.confidence_interval(0.95)
+    np.testing.assert_allclose(one["difference_upper"], interval.high)
+    alone = compare_runs([runs[0], runs[3]])
+    assert set(alone["test"].values.ravel()) == {"none"}
+    assert alone["p_value"].isnull().all()
+    assert alone["lower"].isnull().all()
+    text = "\n".join(describe_comparison(alone))
+    assert "there is one run: without another seed" in text
+    assert "p = " not in text
+    assert "nothing to compare them with" in "\n".join(describe_comparison(compare_runs(runs[:3])))
+
+
+def test_tests_of_equal_groups_reject_as_often_as_they_say():
+    generator = np.random.default_rng(0)
+    p = {"paired": [], "unpaired": []}
+    for _ in range(2000):
+        shared = generator.normal(size=5)
+        a, b = (shared + generator.normal(size=5) for _ in range(2))
+        paired = compare_groups(dict(enumerate(a)), dict(enumerate(b)))
+        other = compare_groups(dict(enumerate(a)), dict(enumerate(generator.normal(size=4), 10)))
+        for one in (paired, other):
+            p[one.test].append(one.p_value)
+    assert abs(np.mean(np.array(p["paired"]) < 0.05) - 0.05) < 0.015
+    assert np.mean(np.array(p["unpaired"]) < 0.05) < 0.065
+
+
+def test_seeds_that_make_no_difference_have_no_p_value():
+    one = compare_groups({0: 1.0, 1: 2.0}, {0: 0.0, 1: 1.0})
+    assert (one.test, one.mean, one.lower, one.upper) == ("paired", 1.0, 1.0, 1.0)
+    assert np.isnan(one.p_value)
+    assert np.isnan(compare_groups({0: 1.0, 1: 1.0}, {2: 1.0, 3: 1.0}).p_value)
+
+
+def test_holms_correction_is_that_of_the_textbook():
+    given = np.array([[0.01, np.nan], [0.04, 0.03]])  # p.adjust(c(.01, .04, .03), "holm") of R
+    np.testing.assert_allclose(correct_holm(given), [[0.03, np.nan], [0.06, 0.06]])
+    assert correct_holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+
+
+def test_labels_are_the_fewest_settings_that_tell_groups_apart():
+    base = {"controller.name": '"random"', "task.reward.alpha": "0.0", "batch": "8"}
+    other = base | {"task.reward.alpha": "1.0", "batch": "16"}
+    assert label_groups([base, other, base]) == ["alpha = 0.0", "alpha = 1.0", "alpha = 0.0"]
+    third = other | {"controller.name": '"local"', "controller.pairs": "true"}
+    assert label_groups([base, other, third]) == [
+        "random, alpha = 0.0", "random, alpha = 1.0", "local, alpha = 1.0",
+    ]  # fmt: skip
+    assert label_groups([base, base | {"task.keep": "0.3"}]) == ["keep = none", "keep = 0.3"]
+    assert label_groups([base]) == ["random"]
+
+
+def test_other_settings_that_differ_are_named(runs, tmp_path):
+    wider = search(tmp_path / "wider", 5, LocalSearch, depth=4)
+    found = compare_runs([*runs[:2], wider])
+    assert found["group"].values.tolist() == ["random", "local"]
+    assert "differ in other settings too: space.max_depth" in found.attrs["said"]
+
+
+def test_other_rewards_are_not_compared_and_other_tasks_are_refused(runs, tmp_path):
+    folder = tmp_path / "a"
+    search(folder, 0)
+    other = change_task(folder, reward={"preset": "paper", "alpha": 0.0})
+    same = change_task(folder, reward={"preset": "paper", "alpha": 1.0})
+    found = compare_runs([other, same])
+    assert found["quantity"].values.tolist() == ["P", "V4", "IT"]
+    assert found["group"].values.tolist() == ["alpha = 0.0", "alpha = 1.0"]
+    assert "Rewards are not compared: the runs have different rewards" in found.attrs["said"]
+    robust = [change_task(folder, reward={"preset": "robust", "first": 24}, keep=k) for k in (0, 1)]
+    assert "by its own first 24" in compare_runs(robust).attrs["said"]
+
+    teachers = change_task(folder, teacher=[{"area": "IT", "rdm_sha256": "a"}])
+    images = change_task(folder, images={"sha256": "b"})
+    with pytest.raises(JournalError, match="tasks differ") as refused:
+        compare_runs([same, teachers, images, folder])
+    for name in ("teacher.0.rdm_sha256", "images.sha256", "different_tasks=True"):
+        assert name in str(refused.value)
+    allowed = compare_runs([same, teachers, images], different_tasks=True)
+    assert "teacher.0.rdm_sha256" in allowed.attrs["said"]
+    assert allowed["quantity"].values.tolist() == ["P", "V4", "IT"]
+
+
+def test_what_is_no_run_of_its_own_is_refused_all_at_once(runs, tmp_path):
+    with pytest.raises(JournalError, match=r"same search as .* with the same seed"):
+        compare_runs([runs[0], runs[0]])
+    with Journal.open(tmp_path / "begun") as journal:
+        journal.begin({"merged": []})
+    with Journal.open(tmp_path / "empty") as journal:
+        journal.begin({"task": {}, "seed": 0, "controller": {"name": "random"}})
+    with pytest.raises(JournalError) as refused:
+        compare_runs([runs[0], tmp_path / "begun", tmp_path / "empty"])
+    assert "was merged of several" in str(refused.value)
+    assert "has no candidate that succeeded" in str(refused.value)
+    with pytest.raises(ValueError, match="No run is given"):
+        compare_runs([])
+    with pytest.raises(FileNotFoundError, match=r"journal\.db"):
+        compare_runs([tmp_path / "none"])
+
+
+def test_a_gap_ends_what_is_compared(runs, tmp_path):
+    with Journal.read(runs[0]) as journal:
+        config, attempts = journal.config, journal.attempts()
+    with Journal.open(tmp_path / "gap") as journal:
+        journal.begin(config | {"seed": 9})
+        for attempt in attempts:
+            if attempt.candidate != 5:
+                journal.record_attempt(replace(attempt))
+    assert compare_runs([runs[0], tmp_path / "gap"]).sizes["candidate"] == 5
+
+
+def test_the_command_writes_tables_and_figure_and_says_it_as_json(runs, tmp_path, capsys):
+    words = ["compare", *map(str, runs), "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "reward: random less local is" in said
+    assert "paired over 2 common seeds" in said
+    for name in ("compare.nc", "groups.csv", "differences.csv", "compare.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 100
+    assert main(words) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*words[:-2], "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["groups"]) == 8
+    assert found["differences"][0]["test"] == "paired"
+    words = ["compare", str(runs[0]), str(runs[3]), "--json", "--out", str(tmp_path / "b")]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["differences"][0]["p_value"] is None
+
+
+def test_the_figure_has_a_panel_for_each_quantity_and_refuses_fewer_axes(runs):
+    from matplotlib import pyplot
+
+    pyplot.switch_backend("Agg")
+    found = compare_runs(runs)
+    panels = plot_runs(found)
+    assert panels[0].get_ylabel() == "reward of the best"
+    assert len(panels[0].get_lines()) == 2
+    with pytest.raises(ValueError, match="4 quantities and 1 axes"):
+        plot_runs(found, axes=panels[0])
+    assert len(tabulate_differences(found)) == 4
+    pyplot.close("all")
