@@ -120,6 +120,7 @@ from .replays import (
     Machines as Machines,
     Table as Table,
     compare_runs as compare_runs,
+    load_benchmark as load_benchmark,
     load_table as load_table,
     replay_search as replay_search,
     run_replays as run_replays,

@@ -4,10 +4,10 @@
 
 A portion is read while the search goes on, and may be partial: its attributes say how many networks
 of how many it holds. It keeps all that the tests of hypothesis.md need: similarities of every layer
-to the areas and best and committed ones of controls as float32; committed similarity to 1,000
-shuffles at the rung of the primary test and to 200 at the others, the best layer's of 20, in
-steps of 1/32,000. Weights and whole journals are not kept: the seed of each network stands beside
-it, and the same seed gives the same numbers again.
+to areas and controls, and to 200 shuffles (best layer and committed), in steps of 1/32,000;
+committed ones to areas and controls as float32, and to all shuffles at the rung of the primary
+test. Weights and whole journals are not kept: the seed of each network stands beside it, and the
+same seed gives the same numbers again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from brainguided.architectures import Architecture
+from brainguided.architectures import Architecture, NASBench201Architecture
 from brainguided.architectures.nasbench201 import OPERATIONS
 from brainguided.journal.journal import Journal
+from brainguided.journal.measurement import Measurement
 
 PRIMARY = 100  # steps
-SHUFFLES = {"committed": 200, "best": 20}
+SHUFFLES = 200
 STEP = 1 / 32_000
 
 
@@ -45,6 +46,7 @@ def build_portion(run: str | Path, *, wanted: int | None = None) -> xr.Dataset:
     """Return what a journal holds as arrays over networks; see the top of this file."""
     with Journal.read(run) as journal:
         config, results = journal.config or {}, journal.results()
+        versions = [row[4] for row in journal.sessions()]
     done = [r for r in results if r.outcome == "done" and r.duplicate_of is None]
     if not done:
         raise SystemExit(f"{run}: no network has been measured yet.")
@@ -53,58 +55,76 @@ def build_portion(run: str | Path, *, wanted: int | None = None) -> xr.Dataset:
     controls = [name for name in found[0].targets if name not in areas]
     layers = list(dict.fromkeys(n for m in found for n in next(iter(m.similarity.values()))))
     coords = {
-        "network": [write_digits(r.architecture) for r in done],
+        "network": [write_network(r.architecture) for r in done],
         "rung": [rung.step for rung in first],
         "area": areas,
         "layer": layers,
         "target": [*areas, *controls],
+        # Not noisy copies of a control, of which the mean is kept
+        "shuffled": [name for name in first[0].shuffles if name in areas or ":shuffled" in name],
         "statistic": list(found[0].statistics),
     }
-    similarity = [
-        [[[r.similarity[a].get(x) for x in layers] for a in areas] for r in m.rungs] for m in found
-    ]
-    targets = coords["target"]
-    best = [[[(r.best(t) or (0, None))[1] for t in targets] for r in m.rungs] for m in found]
-    committed = [[[r.committed[t] for t in targets] for r in m.rungs] for m in found]
-    variables = {
-        "seed": ("network", np.array([r.seed for r in done], dtype=np.int64)),
-        "performance": (("network", "rung"), of([[r.performance for r in m.rungs] for m in found])),
-        "cross_entropy": (
-            ("network", "rung"),
-            of([[r.cross_entropy for r in m.rungs] for m in found]),
-        ),
-        "similarity": (("network", "rung", "area", "layer"), of(similarity)),
-        "best": (("network", "rung", "target"), of(best)),
-        "committed": (("network", "rung", "target"), of(committed)),
-        "statistics": (
-            ("network", "statistic"),
-            np.array([list(m.statistics.values()) for m in found], dtype=float),
-        ),
-        "loss": (("network", "step"), of([list(m.losses) for m in found])),
-    }
-    for name, drawn in first[0].shuffles.items():
-        if name not in areas and ":shuffled" not in name:
-            continue  # noisy copies of a control, of which the mean is kept
-        for kind, number in SHUFFLES.items():
-            n = min(number, len(drawn[kind]))
-            variables[f"{kind} of shuffles of {name}"] = (
-                ("network", "rung", f"shuffle{n}"),
-                of([[r.shuffles[name][kind][:n] for r in m.rungs] for m in found]),
-            )
-        if PRIMARY in coords["rung"] and len(drawn["committed"]) > SHUFFLES["committed"]:
-            variables[f"committed at {PRIMARY} of all shuffles of {name}"] = (
-                ("network", f"shuffle{len(drawn['committed'])}"),
-                of([m.rung(PRIMARY).shuffles[name]["committed"] for m in found]),
-            )
+    variables = read_rungs(found, coords)
+    variables["seed"] = "network", np.array([r.seed for r in done], dtype=np.int64)
     listed = config.get("controller", {}).get("architectures") or []
     attrs = {
         "networks": len(done),
         "wanted": wanted or len(listed) or -1,
         "failed": sum(r.outcome == "failed" for r in results),
         "search_seed": int(config.get("controller", {}).get("seed", -1)),
+        "made_with": "; ".join(dict.fromkeys(map(say_versions, versions))),
         "config": json.dumps(config),
     }
     return xr.Dataset(variables, coords, attrs)
+
+
+def read_rungs(found: list[Measurement], coords: dict[str, list]) -> dict[str, tuple]:
+    """Return the variables of a portion by name, with their dimensions."""
+    layers, targets, names = coords["layer"], coords["target"], coords["shuffled"]
+    variables = {
+        "performance": (("network", "rung"), of([[r.performance for r in m.rungs] for m in found])),
+        "cross_entropy": (
+            ("network", "rung"),
+            of([[r.cross_entropy for r in m.rungs] for m in found]),
+        ),
+        "similarity": (
+            ("network", "rung", "target", "layer"),
+            of(
+                [
+                    [[[r.similarity[t].get(x) for x in layers] for t in targets] for r in m.rungs]
+                    for m in found
+                ]
+            ),
+        ),
+        "committed": (
+            ("network", "rung", "target"),
+            of([[[r.committed[t] for t in targets] for r in m.rungs] for m in found]),
+        ),
+        "statistics": (
+            ("network", "statistic"),
+            np.array([list(m.statistics.values()) for m in found], dtype=float),
+        ),
+        "loss": (("network", "step"), of([list(m.losses) for m in found])),
+    }
+    first = found[0].rungs[0].shuffles
+    number = min([SHUFFLES, *(len(first[name]["committed"]) for name in names)])
+    for kind in ("best", "committed"):
+        variables[f"shuffled_{kind}"] = (
+            ("network", "rung", "shuffled", "shuffle"),
+            of(
+                [
+                    [[r.shuffles[name][kind][:number] for name in names] for r in m.rungs]
+                    for m in found
+                ]
+            ),
+        )
+    for name in names if PRIMARY in coords["rung"] else ():
+        if len(first[name]["committed"]) > SHUFFLES:
+            variables[f"committed at {PRIMARY} of all shuffles of {name}"] = (
+                ("network", f"shuffle{len(first[name]['committed'])}"),
+                of([m.rung(PRIMARY).shuffles[name]["committed"] for m in found]),
+            )
+    return variables
 
 
 def of(values: list) -> np.ndarray:
@@ -112,10 +132,17 @@ def of(values: list) -> np.ndarray:
     return np.array(values, dtype=object).astype(np.float32)
 
 
-def write_digits(architecture: str) -> str:
-    """Return a cell as six digits."""
-    operations = Architecture.from_json(architecture).operations
-    return "".join(str(OPERATIONS.index(name)) for name in operations)
+def say_versions(versions: dict[str, str]) -> str:
+    """Return the versions of a driver in words."""
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def write_network(architecture: str) -> str:
+    """Return a cell of NAS-Bench-201 as six digits, any other architecture as JSON."""
+    read = Architecture.from_json(architecture)
+    if not isinstance(read, NASBench201Architecture):
+        return read.to_json()
+    return "".join(str(OPERATIONS.index(name)) for name in read.operations)
 
 
 def write_portion(portion: xr.Dataset, path: Path) -> None:
@@ -123,7 +150,7 @@ def write_portion(portion: xr.Dataset, path: Path) -> None:
     encoding = {}
     for name in portion.data_vars:
         encoding[name] = {"zlib": True, "complevel": 4, "shuffle": True}
-        if "shuffles" in name:
+        if "shuffle" in name or name == "similarity":
             encoding[name] |= {"dtype": "int16", "scale_factor": STEP, "_FillValue": -32768}
     portion.to_netcdf(path, encoding=encoding)
 

@@ -12,6 +12,7 @@ from brainguided.commands.options import (
     add_overwrite,
     add_verb,
     add_workers,
+    natural,
     refuse_existing,
     say,
     whole,
@@ -19,6 +20,7 @@ from brainguided.commands.options import (
 from neural_data.errors import raise_problems
 
 _FILES = ("replay.nc", "replay.csv", "replay.png")
+_BENCHMARK = Path("benchmark")  # a folder of that name is ./benchmark
 
 
 def add_verbs(verbs: Any) -> None:
@@ -29,10 +31,21 @@ def add_verbs(verbs: Any) -> None:
         replay,
         example="brainguided replay nasbench201.csv --space nasbench201 --architecture ops \\\n"
         "    --reward val_12 --cost seconds_12 --score test_200 --budget 12000 \\\n"
-        "    --controller random evolution reinforce --seeds 100 --out replays",
+        "    --controller random evolution reinforce --seeds 100 --out replays\n"
+        "  brainguided replay benchmark --reward P P+TG robust --controller random evolution \\\n"
+        "    --budget 20 --seeds 500",
     )
     one.add_argument(
-        "table", metavar="TABLE", type=Path, help="CSV file (.gz too), or the folder of a run"
+        "table",
+        metavar="TABLE",
+        type=Path,
+        help="CSV file (.gz too), the folder of a run, or 'benchmark': the table that comes with "
+        "the package, see docs/explanation/does_the_brain_help.md",
+    )
+    one.add_argument(
+        "--pool",
+        default="trained",
+        help="of the benchmark: trained, untrained, plain or tiny100 (%(default)s)",
     )
     one.add_argument("--space", help="of a CSV table: e.g. nasbench201, pnas, small")
     one.add_argument("--architecture", metavar="COL", help="column of the architectures")
@@ -44,12 +57,17 @@ def add_verbs(verbs: Any) -> None:
         help="column that searches are told; of a run: P, TG, P+0.5*TG, any sum of what was "
         "measured as P+0.3*IT@50, paper, robust; several compare",
     )
-    one.add_argument("--cost", metavar="COL", help="column of the cost of an evaluation")
+    one.add_argument(
+        "--cost",
+        metavar="COL",
+        help="column of the cost of an evaluation; of the benchmark each costs 1 by default",
+    )
     one.add_argument(
         "--score",
         metavar="COL",
         help="column by which outcomes are judged; of a run: performance (of the end of the short "
-        "training), guidance, reward, finalists (accuracy after long training)",
+        "training), guidance, reward, finalists (accuracy after long training); of the benchmark: "
+        "mature (default)",
     )
     one.add_argument(
         "--scores",
@@ -57,8 +75,15 @@ def add_verbs(verbs: Any) -> None:
         type=Path,
         help="of a run: CSV file with the columns candidate and score, in place of --score",
     )
+    _add_searches(one)
+
+
+def _add_searches(one: argparse.ArgumentParser) -> None:
+    """Add which searches are replayed, and what becomes of them."""
     one.add_argument("--units", default="s", help="of the cost (%(default)s)")
-    one.add_argument("--step", type=whole, help="of a run: the rung, default the last")
+    one.add_argument(
+        "--step", type=natural, help="of a run or the benchmark: the rung, default the last"
+    )
     one.add_argument("--budget", type=float, required=True, help="cost that a search may spend")
     one.add_argument("--controller", metavar="NAME", nargs="+", required=True)
     one.add_argument("--seeds", type=whole, default=100, help="searches of each (%(default)s)")
@@ -86,12 +111,15 @@ def replay(arguments: argparse.Namespace) -> None:
 
     if arguments.out is not None:
         refuse_existing(arguments, *(arguments.out / name for name in _FILES))
-    space = _make_space(arguments)
     makers = _find_makers(arguments.controller)
-    tables = _load_tables(arguments, space)
+    if arguments.table == _BENCHMARK:
+        tables = _load_benchmark(arguments)
+    else:
+        tables = _load_tables(arguments, _make_space(arguments))
     first = next(iter(tables.values()))
-    nearest = arguments.nearest or arguments.table.is_dir()
-    say(f"The table holds {len(first.actions):,} of {space.n_architectures:,} architectures.")
+    nearest = arguments.nearest or arguments.table == _BENCHMARK or arguments.table.is_dir()
+    total = first.space.n_architectures
+    say(f"The table holds {len(first.actions):,} of {total:,} architectures.")
     if nearest and not first.is_complete:
         say("Others are given the results of an isomorphic one, or of the nearest.")
     started = time.monotonic()
@@ -106,6 +134,14 @@ def replay(arguments: argparse.Namespace) -> None:
         )
     summary = summarize_replays(replays)
     say(f"{replays['score'].size} searches in {time.monotonic() - started:.0f} s.")
+    _print_searches(replays, summary, first)
+    if arguments.out is not None:
+        for path in _write(replays, summary, arguments.out):
+            print(path)
+
+
+def _print_searches(replays: Any, summary: Any, first: Any) -> None:
+    """Print a line for each kind of search."""
     print(
         f"{'search':<24} {'n':>5} {'mean':>9} {'sd':>7} {'95 % interval':>19} "
         f"{'evaluations':>12} {'nearest':>9}"
@@ -120,13 +156,16 @@ def replay(arguments: argparse.Namespace) -> None:
             f"{name:<24} {n:>5} {float(one['mean']):>9.3f} {float(one['sd']):>7.3f} "
             f"{interval:>19} {evaluations:>12.1f} {near / max(asked, 1):>9.1%}"
         )
+    drawn = first.reward.shape[0] if first.reward.ndim == 2 else 1
+    over = (
+        f" and {drawn} trainings of each network, not over"
+        if drawn > 1
+        else " only, not over trainings or"
+    )
     print(
-        "Intervals are over the seeds of the searches only, not over trainings or images; "
+        f"Intervals are over the seeds of the searches{over} images; "
         "nearest: proposals answered by the row of another architecture."
     )
-    if arguments.out is not None:
-        for path in _write(replays, summary, arguments.out):
-            print(path)
 
 
 def _make_space(arguments: argparse.Namespace) -> Any:
@@ -229,6 +268,27 @@ def _load_tables(arguments: argparse.Namespace, space: Any) -> dict[str, Any]:
         )
         for reward in arguments.reward
     }
+
+
+def _load_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the tables of the benchmark, and say how much of it there is."""
+    from brainguided.replays.benchmark import load_benchmark, tables_from_benchmark
+
+    given = [n for n in ("space", "architecture", "scores", "set") if getattr(arguments, n)]
+    if given:
+        raise ValueError(
+            f"--{', --'.join(given)}: the benchmark has its own; leave out what belongs to a CSV "
+            "table or a run."
+        )
+    benchmark = load_benchmark(arguments.pool)
+    say(f"{benchmark.attrs['counts']}: {benchmark.attrs['state']}.")
+    return tables_from_benchmark(
+        benchmark,
+        arguments.reward,
+        step=arguments.step,
+        score=arguments.score or "mature",
+        cost=arguments.cost,
+    )
 
 
 def _write(replays: Any, summary: Any, folder: Path) -> list[Path]:

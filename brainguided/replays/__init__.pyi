@@ -1,3 +1,10 @@
+from .benchmark import (
+    list_pools as list_pools,
+    load_benchmark as load_benchmark,
+    pool_from_benchmark as pool_from_benchmark,
+    read_measurements as read_measurements,
+    tables_from_benchmark as tables_from_benchmark,
+)
 from .comparison_sentences import (
     describe_comparison as describe_comparison,
     tabulate_differences as tabulate_differences,

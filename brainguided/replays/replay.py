@@ -56,7 +56,8 @@ def replay_search(
     controller : Controller
         Newly made.
     table : Table
-        Rewards, costs and scores of the architectures.
+        Rewards, costs and scores of the architectures; of several rewards of an architecture the
+        controller's seed draws one.
     budget : float
         In the units of ``table.cost``.
     nearest : bool
@@ -75,7 +76,7 @@ def replay_search(
     ValueError
         An architecture is not in the table.
     """
-    rows = table.row_of
+    rows, rewards = table.row_of, table.draw_rewards(controller.seed)
     draw = np.random.default_rng((controller.seed, 1))
     seen: set[int] = set()
     answers: dict[tuple[int, ...], tuple[int, bool]] = {}  # row, and whether only near
@@ -106,7 +107,7 @@ def replay_search(
                 answers[actions] = networks[key]
             row, only_near = answers[actions]
             near += only_near
-        reward = float(table.reward[row])
+        reward = float(rewards[row])
         if row in seen:
             repeated += 1
         else:

@@ -42,8 +42,9 @@ class Table:
     space : SearchSpace
     actions : ndarray (row, decision) of int
         The architectures, each once.
-    reward : ndarray (row,)
-        What a search is told.
+    reward : ndarray (row,) or (draw, row)
+        What a search is told; of an architecture that was measured several times, as with several
+        seeds of its weights, one of them, see `draw_rewards`. NaN for measurements that it lacks.
     cost : ndarray (row,)
         What an evaluation costs, e.g. in s.
     score : ndarray (row,)
@@ -68,6 +69,8 @@ class Table:
             problems.append("it has no rows")
         for name in ("reward", "cost", "score"):
             values = getattr(self, name)
+            if name == "reward" and values.ndim == 2 and len(values):
+                values = np.where(np.isfinite(values).any(0), 0.0, np.nan)
             if values.shape != (n,):
                 problems.append(f"{name} has shape {values.shape}, expected ({n},)")
             elif bad := np.flatnonzero(~np.isfinite(values)).tolist():
@@ -84,6 +87,14 @@ class Table:
                 f"row {row} row {first}, {text}; keep one of each"
             )
         raise_problems("Not a table", problems, ValueError)
+
+    def draw_rewards(self, seed: int) -> np.ndarray:
+        """Return the rewards (row,) that one search is told: of several measurements, one each."""
+        if self.reward.ndim == 1:
+            return self.reward
+        chances = np.random.default_rng((seed, 2)).random(self.reward.shape)
+        drawn = np.where(np.isfinite(self.reward), chances, -1.0).argmax(0)
+        return np.asarray(self.reward[drawn, np.arange(self.reward.shape[1])])
 
     @cached_property
     def row_of(self) -> dict[tuple[int, ...], int]:

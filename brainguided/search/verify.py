@@ -132,7 +132,7 @@ def verify_search(
 
 def _list_recorded(result: Attempt, reward: Reward, is_earlier: bool) -> dict[str, float | None]:
     """Return every recorded number that depends on this candidate alone."""
-    recorded = dict(_list(result.measurement))
+    recorded = dict(list_numbers(result.measurement))
     if is_earlier:
         for rung in result.measurement.rungs:
             del recorded[f"cross_entropy@{rung.step}"]
@@ -152,7 +152,7 @@ def _list_again(again: Evaluation, reward: Reward) -> dict[str, float | None]:
     if isinstance(reward, RobustReward) and not reward.phase and again.outcome == "done":
         earned = reward(again.measurement)
     return {
-        **dict(_list(measurement)),
+        **dict(list_numbers(measurement)),
         **{f"TG@{step}": measurement.guidance(step) for step in measurement.steps},
         "n_parameters": float(again.n_parameters),
         "reward": earned,
@@ -170,8 +170,18 @@ def _agree(first: float | None, second: float | None, tolerance: float) -> bool:
     return abs(first - second) <= tolerance * max(1.0, abs(first))
 
 
-def _list(measurement: Measurement) -> Iterator[tuple[str, float | None]]:
-    """Yield every number of a measurement with its name."""
+def list_numbers(measurement: Measurement) -> Iterator[tuple[str, float | None]]:
+    """Yield every number of a measurement with its name.
+
+    Parameters
+    ----------
+    measurement : Measurement
+
+    Yields
+    ------
+    tuple of (str, float or None)
+        E.g. "performance@50", "V4@layer2@50" or "loss of step 7"; None for what is undefined.
+    """
     yield from measurement.statistics.items()
     for step, loss in enumerate(measurement.losses, 1):
         yield f"loss of step {step}", loss
