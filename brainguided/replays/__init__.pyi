@@ -15,6 +15,10 @@ from .fitted_weights import (
     fit_weights as fit_weights,
     save_weights as save_weights,
 )
+from .importance import (
+    compute_importance as compute_importance,
+    describe_importance as describe_importance,
+)
 from .pools import Pool as Pool, load_pool as load_pool
 from .replay import (
     replay_search as replay_search,

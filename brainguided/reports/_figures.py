@@ -79,7 +79,7 @@ def draw_figures(
     for name, make in draw.items():
         try:
             figure = make()
-            drawn.images[name] = _save(figure, "png")
+            drawn.images[name] = save_figure(figure, "png")
             figure.set_layout_engine("none")  # all is in its place now, also for other formats
             drawn.figures[name] = figure
         except Exception as error:  # the page is written whatever a figure fails of
@@ -97,12 +97,13 @@ def write_vectors(place: Path, figures: Mapping[str, Figure]) -> None:
         for kind in VECTORS:
             path = folder / f"{name}.{kind}"
             if name in figures:
-                write_whole(path, _save(figures[name], kind))
+                write_whole(path, save_figure(figures[name], kind))
             else:
                 path.unlink(missing_ok=True)
 
 
-def _save(figure: Figure, kind: str) -> bytes:
+def save_figure(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a file of some kind; the same figure gives the same bytes."""
     stream = BytesIO()
     nothing: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     # Text stays text, and the same run gives the same file

@@ -15,6 +15,7 @@ from brainguided.reports._candidates import tabulate_candidates, trace_incumbent
 from brainguided.reports._controller import describe_controller
 from brainguided.reports._details import describe_details
 from brainguided.reports._figures import Drawn, draw_figures, write_vectors
+from brainguided.reports._importance import describe_choices
 from brainguided.reports._markup import document, figure, plain, table
 from brainguided.reports._rewarded import Run, read_run
 from brainguided.reports._sections import (
@@ -167,6 +168,7 @@ def build_page(run: Run, folder: Path, drawn: Drawn, data: dict[str, Any]) -> st
         "Candidates": _show_table(),
         "Layers and areas": _show_figures(drawn, run.config),
         "Controller": _show_controller(data["controller"]),
+        "Importance of choices": _show_choices(run, live=data["live"]),
         "Failures": describe_failures(run.results),
         "Cost": describe_cost(run.timings, run.sessions, run.examples),
         "What was searched": describe_search(run.config)
@@ -282,6 +284,12 @@ def _show(drawn: Drawn, config: dict[str, Any], name: str) -> str:
         return ""
     caption = _CAPTIONS[name].format(similarity=label_similarity(config))
     return figure(drawn.images[name], caption)
+
+
+def _show_choices(run: Run, *, live: bool) -> str:
+    if live:  # whose readers may be many, and ask again
+        return "<p>The page that 'brainguided report' writes has this.</p>"
+    return describe_choices(run)
 
 
 def _show_controller(found: Mapping[str, Any]) -> str:
