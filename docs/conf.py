@@ -126,6 +126,9 @@ def write_run_file(path: Path) -> None:
         "# Keys of a run file\n",
         "Every key with what it takes; unknown keys are refused. What each means is said beside it",
         "below. `brainguided search RUN.toml --check` says all that is wrong with a file.\n",
+        "`brainguided schema > run_file.schema.json` writes the same as a JSON Schema; editors of",
+        "TOML (Even Better TOML, Taplo) complete and check a file that begins with the line",
+        "`#:schema ./run_file.schema.json`.\n",
         f"```toml\n{inspect.cleandoc(example)}\n```\n",
     ]
     for table, keys in list_keys().items():

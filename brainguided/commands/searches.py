@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def add_verbs(verbs: Any) -> None:
 
     one = add_verb(verbs, "repair", repair, example="brainguided repair runs/first")
     one.add_argument("out", metavar="DIR", type=Path, help="run folder")
+
+    add_verb(
+        verbs,
+        "schema",
+        schema,
+        example="brainguided schema > run_file.schema.json",
+        more="Editors that know TOML (Even Better TOML, Taplo) complete and check a run file that "
+        "begins\nwith the line  #:schema ./run_file.schema.json",
+    )
 
     _add_reports(verbs)
     one = add_verb(
@@ -293,3 +303,10 @@ def finalists(arguments: argparse.Namespace) -> None:
     folder = arguments.out / "finalists"
     written = (*write_model_card(arguments.out), folder / "winner_network.py")
     print(*describe_heldout(arguments.out), *written, sep="\n")
+
+
+def schema(arguments: argparse.Namespace) -> None:
+    """Print the JSON Schema of a run file, by which editors complete and check one."""
+    from brainguided.settings.schema import build_schema
+
+    print(json.dumps(build_schema(), indent=1))

@@ -8,7 +8,7 @@ from brainguided.guidance.heldout import HeldOut, hold_out
 from brainguided.guidance.teacher import Teacher
 from brainguided.settings.toml import RunFileError, check_keys
 
-_KEYS = {
+KEYS = {
     "stimuli": "number",
     "animals": "texts",
     "areas": "texts",
@@ -19,7 +19,7 @@ _KEYS = {
 
 def check_heldout(table: dict[str, Any], problems: list[str], *, guided: bool) -> None:
     """Note what is wrong with the table before anything is loaded."""
-    problems += check_keys("[heldout] ", table, _KEYS)
+    problems += check_keys("[heldout] ", table, KEYS)
     if table and not guided:
         problems.append("[heldout] needs a [[teacher]], of which something is held out")
 

@@ -17,7 +17,7 @@ from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import check_keys, nest_problems, say_unknown, show
 from brainguided.spaces import SearchSpace
 
-_ORDERS = ("batch", "completion", "index")
+ORDERS = ("batch", "completion", "index")
 CHOICE = {"name": "text", "warm_start": "text", "warm_start_anyway": "truth"}
 _LEARNING = {  # the fields of Learning stand in the table itself
     "hidden": "whole",
@@ -96,8 +96,8 @@ def _make_order(table: dict[str, Any], problems: list[str]) -> Order:
             return Batch()
     number: Any
     ((name, number),) = given.items() if isinstance(given, dict) else ((given, None),)
-    if name not in _ORDERS:
-        problems.append(say_unknown("order ", name, list(_ORDERS)))
+    if name not in ORDERS:
+        problems.append(say_unknown("order ", name, list(ORDERS)))
         return Batch()
     for key, owner in (("round_size", "batch"), ("lag", "index")):
         if key in earlier and name != owner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from brainguided.guidance.controls import CONTROLS
-from brainguided.settings import _controls, _parts, _reward, run_file, teacher_file
+from brainguided.settings import _controls, _heldout, _parts, _reward, run_file, teacher_file
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import KINDS
 
@@ -41,6 +41,8 @@ def list_keys() -> dict[str, dict[str, str]]:
             f'[reward], preset = "{name}"': {"preset": "text", **settings}
             for name, (_, settings) in _reward.PRESETS.items()
         },
+        "[reward], without a preset": {"function": "text"},
+        "[heldout]": _heldout.KEYS,
         "[[teacher]]": teacher_file.KEYS,
         **{
             f'[[control]], kind = "{name}"': {**_controls.COMMON, **row.settings}
