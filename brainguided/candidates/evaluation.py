@@ -17,6 +17,8 @@ import xarray as xr
 
 from brainguided.architectures import Architecture
 from brainguided.candidates._expected import check_measured, expect_measurement
+from brainguided.candidates._facts import list_task_facts
+from brainguided.candidates._failures import is_memory, say_error
 from brainguided.candidates.images import ImageSet
 from brainguided.candidates.looks import (
     Look,
@@ -34,6 +36,7 @@ from brainguided.guidance.rewards import PaperReward, Reward, check_keep
 from brainguided.guidance.scoring import Scorer
 from brainguided.guidance.target import fingerprint
 from brainguided.guidance.teacher import Teacher
+from brainguided.journal.facts import Shown
 from brainguided.journal.measurement import Measurement, Values
 from brainguided.networks.build import BlueprintNetwork, count_parameters
 from neural_data.errors import check_type
@@ -42,8 +45,8 @@ BATCH_NORMS = ("recomputed", "running")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
+@dataclass(frozen=True, eq=False, repr=False)
+class Task(Shown):
     """Everything that stays fixed while architectures are searched.
 
     Attributes
@@ -113,6 +116,9 @@ class Task:
             object.__setattr__(self, "teacher", self.teacher.without_recordings())
         expected = expect_measurement(self)
         check_measured(self.reward, expected, at_rungs=self.keep is not None)
+
+    def _list_facts(self) -> dict[str, Any]:
+        return list_task_facts(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what workers are sent: no recordings."""
@@ -356,10 +362,10 @@ def _evaluate(
         made = task.training.steps * len(seeds) if error.steps is None else error.steps
         earned["examples"] = made * task.training.batch_size
     except (MemoryError, RuntimeError) as error:
-        reason = "memory" if _is_memory(error) else reason or _say(error)
+        reason = "memory" if is_memory(error) else reason or say_error(error)
         _log.debug("the candidate failed", exc_info=True)
     except Exception as error:  # a candidate must never end a search
-        reason = reason or _say(error)
+        reason = reason or say_error(error)
         _log.debug("the candidate failed", exc_info=True)
     measured = found if found.rungs else replace(add_looks(found, looks), losses=())
     if reason == "memory":  # only now that the error is gone nothing holds its tensors
@@ -388,13 +394,3 @@ def _summarize(measurement: Measurement) -> dict[str, Any]:
         "guidance": measurement.guidance(),
         "examples": last.examples,
     }
-
-
-def _is_memory(error: Exception) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in str(error).lower() for words in ("out of memory", "can't allocate memory")
-    )
-
-
-def _say(error: Exception) -> str:
-    return f"error: {type(error).__name__}: {error}"[:500]

@@ -16,11 +16,12 @@ from brainguided.guidance._sources import (
 )
 from brainguided.guidance.similarities import find_similarity
 from brainguided.guidance.target import Target, fingerprint, is_weighed
+from brainguided.journal.facts import Shown
 from brainguided.rdms.compute import average_conditions, select_rdm
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.measures import DEFAULT
 from brainguided.rdms.units import UnitName, refuse_few
-from neural_data.errors import check_type
+from neural_data.errors import check_type, format_names
 from neural_data.model.origin import is_simulated
 from neural_data.model.recording import average_repetitions
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from brainguided.networks.preprocessing import Preprocessing
 
 
-@dataclass(frozen=True, eq=False)
-class Teacher:
+@dataclass(frozen=True, eq=False, repr=False)
+class Teacher(Shown):
     """Areas that candidates are compared with, each with its own stimuli and RDM.
 
     Teachers are added to put areas recorded with different images side by side::
@@ -67,6 +68,9 @@ class Teacher:
     def areas(self) -> tuple[str, ...]:
         """Names of the areas."""
         return tuple(t.area for t in self.targets)
+
+    def _list_facts(self) -> dict[str, str]:
+        return {target.area: _say_target(target) for target in self.targets}
 
     @classmethod
     def from_recording(
@@ -299,6 +303,30 @@ class Teacher:
             }
             for t in self.targets
         ]
+
+
+def _say_target(target: Target) -> str:
+    """Say what an area holds, from what is known of it without computing anything."""
+    said = []
+    if target.recording is not None:
+        said.append(f"{target.recording.sizes['site']} sites")
+        if "animal" in target.recording.coords:
+            animals = np.unique(target.recording["animal"].values.astype(str))
+            said[0] += f" of {format_names(animals)}"
+        if "repetition" in target.recording.sizes:
+            said.append(f"{target.recording.sizes['repetition']} repetitions")
+        if "reliability" in target.recording.coords:
+            median = float(np.nanmedian(target.recording["reliability"].values.astype(float)))
+            said.append(f"reliability {median:.2f} (median of sites, as given)")
+    else:
+        said.append("RDM alone")
+    said.append(f"{target.stimuli.sizes['stimulus']} stimuli")
+    if target.by != "stimulus":
+        said.append(f"{target.rdm.n_cond} conditions by {target.by}")
+    said.append(f"{target.measure} distances, compared by {target.similarity}")
+    if is_simulated(target.rdm) or is_simulated({"source": target.source}):
+        said.append("simulated")
+    return ", ".join(said)
 
 
 def average_patterns(target: Target) -> np.ndarray | None:

@@ -84,7 +84,7 @@ _NAMES = {"search", "event", "evaluation", "timing", "snapshot", "session"}
 _KNOWN = _NAMES | {"progress", "confirming", "chain"}
 
 
-_LARGE = 16 * 2**20  # bytes of a journal that is not read whole for a look
+LARGE = 16 * 2**20  # bytes of a journal that is not read whole for a look
 _PATIENCE = 1800.0  # s for which another program may hold the journal
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def connect_to_read(address: str, path: Path, *, brief: bool = False) -> sqlite3
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
         connection.execute("BEGIN")  # rows and digests of one moment
-        _check(connection, path, brief=brief and path.stat().st_size > _LARGE)
+        _check(connection, path, brief=brief and path.stat().st_size > LARGE)
         connection.execute("COMMIT")
     except BaseException:
         connection.close()

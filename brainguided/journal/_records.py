@@ -94,6 +94,19 @@ class Records:
         )
         return {row[0]: tuple(row[1:]) for row in rows}
 
+    def list_outcomes(self) -> dict[str, str]:
+        """Return in a few words how many candidates came to what, and the best of them."""
+        counts: dict[str, int] = {}
+        best: tuple[float, int] | None = None
+        for candidate, (_, outcome, _, reward, _) in self.summaries().items():
+            counts[outcome] = counts.get(outcome, 0) + 1
+            if outcome == "done" and reward is not None:
+                best = max(best or (reward, -candidate), (reward, -candidate))
+        facts = {"ended": ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) or "none"}
+        if best is not None:
+            facts["best"] = f"candidate {-best[1]}, reward {best[0]:.4f}"
+        return facts
+
     def results(self) -> list[Attempt]:
         """Return the final attempt of every candidate that has one, by candidate."""
         return list(self.iterate_results())

@@ -24,6 +24,7 @@ from brainguided.journal._journal_file import (
     CONFIRMING,
     FILE_NAME,
     FORMAT,
+    LARGE,
     JournalError,
     begin_writing,
     cause,
@@ -37,6 +38,7 @@ from brainguided.journal._records import Records
 from brainguided.journal._rows import dump, find_version, insert_attempt
 from brainguided.journal.attempts import AGAIN, Attempt, Timing
 from brainguided.journal.confirmed import Confirming
+from brainguided.journal.facts import Shown
 from brainguided.journal.lock import take_lock
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["APPLICATION_ID", "FILE_NAME", "FORMAT", "Journal", "JournalError"]
 
 
-class Journal(Records):
+class Journal(Records, Shown):
     """Open journal of a search; use it as a context manager.
 
     `Journal.open` writes (one driver at a time), `Journal.read` only reads, also while a search
@@ -140,6 +142,16 @@ class Journal(Records):
         self._connection.close()
         if self._lock is not None:
             self._lock.close()
+
+    def _list_facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"folder": self.path.parent}
+        try:
+            facts["candidates"] = f"{self.n_asked} asked for"
+            if self.path.stat().st_size <= LARGE:  # else counting takes a while
+                facts |= self.list_outcomes()
+        except (sqlite3.Error, OSError) as error:  # closed, or gone
+            facts["not read"] = error
+        return facts
 
     def __enter__(self) -> Journal:
         return self

@@ -67,7 +67,7 @@ class _Fit:
 
     @property
     def spare(self) -> int:
-        return len(self.own) - 1 - self.others.shape[1] - self.own.shape[1]
+        return int(len(self.own) - 1 - self.others.shape[1] - self.own.shape[1])
 
 
 def code(options: Sequence[int | str]) -> np.ndarray:

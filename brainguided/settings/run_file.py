@@ -19,6 +19,7 @@ from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
 from brainguided.guidance.heldout import HeldOut
 from brainguided.guidance.rewards import RobustReward
+from brainguided.journal.facts import Shown
 from brainguided.journal.journal import FILE_NAME
 from brainguided.search.orders import Schedule
 from brainguided.settings._controls import add_shuffles, check_controls, load_controls
@@ -80,8 +81,8 @@ TASK = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Shown):
     """Search that is ready to run.
 
     Attributes
@@ -110,6 +111,16 @@ class Run:
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
     check_test: Callable[[], None]
     heldout: HeldOut | None = None
+
+    def _list_facts(self) -> dict[str, Any]:
+        made = self.controller
+        return {
+            "candidates": self.candidates,
+            "controller": f"{type(made).__name__} of {made.space.name}, seed {made.seed}",
+            "order": self.schedule.order,
+            "task": self.task,
+            "held out": "nothing" if self.heldout is None else "see heldout.describe()",
+        }
 
 
 def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:

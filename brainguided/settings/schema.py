@@ -148,7 +148,7 @@ def _choose(
     default: bool = True,
 ) -> dict[str, Any]:
     """Return a table whose keys depend on the name under one of them; by default the first."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, own in settings.items():
         optional = default and not found
         wanted = [*([] if optional else [key]), *(needed or {}).get(name, ())]

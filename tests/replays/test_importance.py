@@ -142,6 +142,8 @@ def test_importance_refuses_what_cannot_be_said() -> None:
 
 def test_the_section_of_a_page_says_it_with_nothing_of_a_file_taken_for_markup() -> None:
     said = describe_choices(make_run(60))
-    assert HOSTILE not in said and "goes with" in said and "<img alt=" in said
+    assert HOSTILE not in said
+    assert "goes with" in said
+    assert "<img alt=" in said
     assert "p is approximate" in said  # its controller learned
     assert "at least 20 are needed" in describe_choices(make_run(10))
