@@ -16,9 +16,9 @@ import torch
 import xarray as xr
 
 from brainguided.architectures import Architecture
-from brainguided.candidates._expected import check_measured, expect_measurement
 from brainguided.candidates._facts import list_task_facts
 from brainguided.candidates._failures import is_memory, say_error
+from brainguided.candidates.expected import check_measured, expect_measurement
 from brainguided.candidates.images import ImageSet
 from brainguided.candidates.looks import (
     Look,

@@ -5,6 +5,8 @@ from .list_search import ListSearch as ListSearch
 from .local_search import LocalSearch as LocalSearch
 from .optuna_search import (
     OptunaSearch as OptunaSearch,
+    motpe as motpe,
+    nsga2 as nsga2,
     tpe as tpe,
 )
 from .policy_search import Learning as Learning

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from brainguided.architectures import Architecture
+from brainguided.controllers._told import Objectives, find_unfit, find_untold
 from brainguided.controllers.limits import Limits
 from brainguided.controllers.screen import Screen
 from brainguided.spaces import SearchSpace
@@ -20,7 +20,6 @@ from neural_data.errors import raise_problems
 
 _TRIES = 50  # of a controller for one proposal, before one is drawn uniformly
 _DRAWS = 2000
-_SHOWN = 5  # problems quoted in an error
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,13 @@ class Proposal:
     architecture : Architecture
     memo : list or None
         Plain data fit for JSON; None for an architecture that the controller did not think of.
+    objectives : sequence of float or None
+        What was told of it, for a controller that learns from several objectives.
     """
 
     architecture: Architecture
     memo: Any = None
+    objectives: Sequence[float] | None = None
 
 
 class Controller(ABC):
@@ -56,7 +58,15 @@ class Controller(ABC):
         avoided, isomorphic ones included.
     limits : Limits, optional
         Size of candidates; larger ones are not proposed.
+
+    Attributes
+    ----------
+    objectives : tuple of str
+        Numbers of a `Measurement`, a minus before those of which less is better, that the
+        controller is told of beside the reward; most learn from the reward alone.
     """
+
+    objectives: tuple[str, ...] = ()
 
     def __init__(
         self, space: SearchSpace, *, seed: int, unique: bool = True, limits: Limits | None = None
@@ -162,7 +172,12 @@ class Controller(ABC):
             )
         return None
 
-    def tell(self, architectures: Sequence[Architecture], rewards: Sequence[float | None]) -> None:
+    def tell(
+        self,
+        architectures: Sequence[Architecture],
+        rewards: Sequence[float | None],
+        objectives: Objectives = None,
+    ) -> None:
         """Learn the rewards of open proposals, in any order.
 
         Parameters
@@ -172,23 +187,16 @@ class Controller(ABC):
         rewards : sequence of float or None
             Finite, higher is better; None for a failed evaluation, which counts as the lowest
             reward seen so far. Before there is one nothing is learned from it.
+        objectives : sequence of (sequence of float or None), optional
+            Of a controller with `objectives`: for each architecture a finite number for each of
+            them, higher is better; None for a failed evaluation.
 
         Raises
         ------
         ValueError
-            An architecture is not open, or a reward is not finite; nothing is learnt then.
+            An architecture is not open, or a number is not finite; nothing is learnt then.
         """
-        problems = []
-        if len(rewards) != len(architectures):
-            problems.append(
-                f"{len(rewards)} rewards were told for {len(architectures)} architectures"
-            )
-        bad = [k for k, r in enumerate(rewards) if r is not None and not math.isfinite(r)]
-        if bad:
-            problems.append(
-                f"reward {bad[0]} is {rewards[bad[0]]}, expected a finite number, or None for a "
-                "failed evaluation"
-            )
+        problems = find_untold(len(architectures), rewards, objectives, self.objectives)
         left = list(self._open)
         told = []
         for number, architecture in enumerate(architectures):
@@ -199,37 +207,41 @@ class Controller(ABC):
                 )
                 break
             told.append(left.pop(place))
-        if not architectures:
-            problems.append("nothing was told; call ask(n) first, then tell what it returned")
         raise_problems("tell was refused", problems, ValueError)
         self._open = left
         known = [float(reward) for reward in rewards if reward is not None]
         if known:
             self._lowest = min(known) if self._lowest is None else min(self._lowest, *known)
         results = []
-        for proposal, reward in zip(told, rewards, strict=True):
+        for number, (proposal, reward) in enumerate(zip(told, rewards, strict=True)):
             counted = self._lowest if reward is None else float(reward)
             if counted is None:
                 self._reject(proposal)
             else:
-                results.append((proposal, counted))
+                numbers = None if objectives is None else objectives[number]
+                results.append((replace(proposal, objectives=numbers), counted))
         if results:
             self._hear(results)
 
-    def correct(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> None:
+    def correct(
+        self,
+        architectures: Sequence[Architecture],
+        rewards: Sequence[float],
+        objectives: Objectives = None,
+    ) -> None:
         """Learn the rewards of architectures whose failure was told before.
 
         Parameters
         ----------
-        architectures : sequence of Architecture
-        rewards : sequence of float
-            Finite.
+        architectures, rewards, objectives
+            As of `tell`, all of them known.
         """
         self._lowest = min(rewards) if self._lowest is None else min(self._lowest, *rewards)
+        told = objectives or [None] * len(rewards)
         self._hear(
             [
-                (Proposal(architecture), float(reward))
-                for architecture, reward in zip(architectures, rewards, strict=True)
+                (Proposal(architecture, objectives=numbers), float(reward))
+                for architecture, reward, numbers in zip(architectures, rewards, told, strict=True)
             ]
         )
 
@@ -256,29 +268,13 @@ class Controller(ABC):
         """
         if self._asked:
             raise ValueError("warm_start comes before the first ask; make a new controller.")
-        problems = []
-        if len(architectures) != len(rewards):
-            problems.append(
-                f"{len(architectures)} architectures were given with {len(rewards)} rewards; "
-                "expected a finite one for each"
-            )
-        problems += [
-            f"reward {number} is {reward}; expected a finite one for each candidate"
-            for number, reward in enumerate(rewards)
-            if not math.isfinite(reward)
-        ]
-        for number, architecture in enumerate(architectures):
-            try:
-                self.space.encode(architecture)
-            except ValueError as error:
-                problems.append(f"candidate {number}: {' '.join(str(error).split())}")
-        shown = problems[:_SHOWN]
-        if len(problems) > _SHOWN:
-            shown.append(f"and {len(problems) - _SHOWN} more")
+        problems = find_unfit(self.space, architectures, rewards)
+        if self.objectives:
+            problems.insert(0, "objectives of an earlier search are not known; start without it")
         raise_problems(
             f"warm_start in the space '{self.space.name}' was refused; give a search of the same "
             "space with rewards",
-            shown,
+            problems,
             ValueError,
         )
         self.earlier += [

@@ -1,4 +1,7 @@
-"""Any sampler of Optuna as a controller; above all TPE, the tree of Parzen estimators."""
+"""Any sampler of Optuna as a controller: TPE, the tree of Parzen estimators, and others.
+
+With several objectives a controller looks for their Pareto front.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from brainguided.architectures import Architecture
 from brainguided.controllers.contract import Controller, Proposal, check_seed
 from brainguided.controllers.limits import Limits
+from brainguided.journal.objectives import OBJECTIVES
 from brainguided.spaces import SearchSpace
+from neural_data.errors import raise_problems
 
 if TYPE_CHECKING:
     import optuna
@@ -19,7 +24,9 @@ class OptunaSearch(Controller):
     """Search by an Optuna sampler, which takes the decisions of a space one by one.
 
     Each decision is a categorical parameter; where only some options are legal, one named for
-    those. Decisions with one legal option are not asked for. Needs the extra ``optuna``.
+    those. Decisions with one legal option are not asked for. For NSGA-II and NSGA-III, which cross
+    parameters that all candidates share, every decision is one parameter of all its options, which
+    count modulo those that are legal. Needs the extra ``optuna``.
 
     Parameters
     ----------
@@ -32,11 +39,17 @@ class OptunaSearch(Controller):
     unique : bool
         Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
     limits : Limits, optional
+    objectives : tuple of str
+        Names of numbers of a `Measurement` that are maximised together, as "performance"; a minus
+        before those of which less is better, as "-parameters". A failed evaluation counts as the
+        worst of each seen so far. Without any, the reward is maximised.
 
     Raises
     ------
     ImportError
         Optuna is not installed.
+    ValueError
+        Objectives are not names, all different.
     """
 
     def __init__(
@@ -47,16 +60,24 @@ class OptunaSearch(Controller):
         seed: int = 0,
         unique: bool = True,
         limits: Limits | None = None,
+        objectives: tuple[str, ...] = (),
     ) -> None:
+        _check_objectives(objectives)
         super().__init__(space, seed=seed, unique=unique, limits=limits)
         self._optuna = _import_optuna()
+        self.objectives = tuple(objectives)
+        self._worst: list[float] = []  # of each objective
+        genetic = self._optuna.samplers.NSGAIISampler, self._optuna.samplers.NSGAIIISampler
+        self._is_genetic = isinstance(sampler, genetic)
         self.sampler = sampler
         self._name = type(sampler).__name__
         self._told_settings: dict[str, Any] = {}
         level = self._optuna.logging.get_verbosity()
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
         try:
-            self._study = self._optuna.create_study(sampler=sampler, direction="maximize")
+            self._study = self._optuna.create_study(
+                sampler=sampler, directions=["maximize"] * max(1, len(self.objectives))
+            )
         finally:
             self._optuna.logging.set_verbosity(level)
 
@@ -68,6 +89,10 @@ class OptunaSearch(Controller):
             for decision in self.space.decisions:
                 mask = self.space.legal(actions)
                 options = [option for option, allowed in enumerate(mask) if allowed]
+                if self._is_genetic:
+                    taken = trial.suggest_categorical(decision.name, list(range(len(mask))))
+                    actions.append(options[taken % len(options)])
+                    continue
                 name = _name(decision.name, options, len(mask))
                 actions.append(
                     options[0] if len(options) == 1 else trial.suggest_categorical(name, options)
@@ -76,33 +101,53 @@ class OptunaSearch(Controller):
         return proposals
 
     def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
+        for told in (proposal.objectives for proposal, _ in results):
+            if told is not None:
+                pairs = zip(self._worst or told, told, strict=True)
+                self._worst = [float(min(pair)) for pair in pairs]
         for proposal, reward in results:
-            if proposal.memo is None:
-                self._add(proposal.architecture, reward)
+            if not self.objectives:
+                values = [reward]
+            elif proposal.objectives is not None:
+                values = [float(value) for value in proposal.objectives]
             else:
-                self._study.tell(proposal.memo, reward)
+                values = self._worst
+            if not values:  # all have failed so far
+                self._reject(proposal)
+            elif proposal.memo is None:
+                self._add(proposal.architecture, values)
+            else:
+                self._study.tell(proposal.memo, values)
 
     def _reject(self, proposal: Proposal) -> None:
         if proposal.memo is not None:
             self._study.tell(proposal.memo, state=self._optuna.trial.TrialState.FAIL)
 
-    def _add(self, architecture: Architecture, reward: float) -> None:
+    def _add(self, architecture: Architecture, values: list[float]) -> None:
         """Tell the study of an architecture that it did not propose."""
         given, distributions = {}, {}
         actions = self.space.encode(architecture)
         for place, decision in enumerate(self.space.decisions):
             mask = self.space.legal(actions[:place])
             options = [option for option, allowed in enumerate(mask) if allowed]
-            if len(options) > 1:
+            if self._is_genetic:
+                given[decision.name] = options.index(actions[place])
+                options, name = list(range(len(mask))), decision.name
+            elif len(options) > 1:
                 name = _name(decision.name, options, len(mask))
                 given[name] = actions[place]
-                distributions[name] = self._optuna.distributions.CategoricalDistribution(options)
+            else:
+                continue
+            distributions[name] = self._optuna.distributions.CategoricalDistribution(options)
         self._study.add_trial(
-            self._optuna.trial.create_trial(params=given, distributions=distributions, value=reward)
+            self._optuna.trial.create_trial(
+                params=given, distributions=distributions, values=values
+            )
         )
 
     def _settings(self) -> dict[str, Any]:
-        return {"name": "optuna", "sampler": self._name, **self._told_settings}
+        told = {"objectives": list(self.objectives)} if self.objectives else {}
+        return {"name": "optuna", "sampler": self._name, **told, **self._told_settings}
 
 
 def tpe(
@@ -150,8 +195,75 @@ def tpe(
     .. [1] Bergstra, Bardenet, Bengio & Kegl 2011, Algorithms for hyper-parameter optimization,
        section 4.
     """
+    return _make_tpe(
+        space, (), (startup, candidates, multivariate), seed=seed, unique=unique, limits=limits
+    )
+
+
+def motpe(
+    space: SearchSpace,
+    *,
+    objectives: tuple[str, ...] = OBJECTIVES,
+    seed: int = 0,
+    startup: int = 10,
+    candidates: int = 24,
+    unique: bool = True,
+    limits: Limits | None = None,
+) -> OptunaSearch:
+    """Return the tree of Parzen estimators for several objectives [1]_.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        What may be chosen.
+    objectives : tuple of str
+        Whose Pareto front is looked for, see `OptunaSearch`; by default P, TG and fewer
+        parameters.
+    seed : int
+        Of the draws.
+    startup : int
+        Candidates drawn at random first.
+    candidates : int
+        Draws among which each proposal takes the most promising.
+    unique : bool
+        Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
+    limits : Limits, optional
+        Sizes that no proposal exceeds.
+
+    Returns
+    -------
+    OptunaSearch
+        That has proposed nothing yet.
+
+    Raises
+    ------
+    ImportError
+        Optuna is not installed.
+    ValueError
+        Objectives are not names, all different.
+
+    References
+    ----------
+    .. [1] Ozaki, Tanigaki, Watanabe, Nomura & Onishi 2022, Multiobjective tree-structured Parzen
+       estimator, Journal of Artificial Intelligence Research 73.
+    """
+    return _make_tpe(
+        space, objectives, (startup, candidates, True), seed=seed, unique=unique, limits=limits
+    )
+
+
+def _make_tpe(
+    space: SearchSpace,
+    objectives: tuple[str, ...],
+    settings: tuple[int, int, bool],
+    *,
+    seed: int,
+    unique: bool,
+    limits: Limits | None,
+) -> OptunaSearch:
     check_seed(seed)
     optuna = _import_optuna()
+    startup, candidates, multivariate = settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
@@ -162,13 +274,95 @@ def tpe(
             group=multivariate and type(space).legal is not SearchSpace.legal,
             constant_liar=True,  # open proposals repel those of the same round
         )
-    controller = OptunaSearch(space, sampler, seed=seed, unique=unique, limits=limits)
+    controller = OptunaSearch(
+        space, sampler, seed=seed, unique=unique, limits=limits, objectives=objectives
+    )
     controller._told_settings = {
         "startup": startup,
         "candidates": candidates,
         "multivariate": multivariate,
     }
     return controller
+
+
+def nsga2(
+    space: SearchSpace,
+    *,
+    objectives: tuple[str, ...] = OBJECTIVES,
+    seed: int = 0,
+    population: int = 50,
+    crossover: float = 0.9,
+    unique: bool = True,
+    limits: Limits | None = None,
+) -> OptunaSearch:
+    """Return NSGA-II [1]_: evolution towards the Pareto front of several objectives.
+
+    Parents are the best of a generation and the one before it, by fronts and, within one, by how
+    far others are; children are crossed decision by decision, and each decision is drawn anew with
+    probability 1 / number of decisions.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        What may be chosen.
+    objectives : tuple of str
+        Whose Pareto front is looked for, see `OptunaSearch`; by default P, TG and fewer
+        parameters.
+    seed : int
+        Of the draws.
+    population : int
+        Candidates of a generation; the first is drawn at random.
+    crossover : float
+        Probability that a child has two parents.
+    unique : bool
+        Whether to avoid architectures proposed before; then `ask` ends where the space is used up.
+    limits : Limits, optional
+        Sizes that no proposal exceeds.
+
+    Returns
+    -------
+    OptunaSearch
+        That has proposed nothing yet.
+
+    Raises
+    ------
+    ImportError
+        Optuna is not installed.
+    ValueError
+        Objectives are not names, all different, or a number is out of range.
+
+    References
+    ----------
+    .. [1] Deb, Pratap, Agarwal & Meyarivan 2002, A fast and elitist multiobjective genetic
+       algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6.
+    """
+    check_seed(seed)
+    problems = []
+    if type(population) is not int or population < 2:
+        problems.append(f"population is {population!r}; expected a whole number, at least 2")
+    if isinstance(crossover, bool) or not 0 <= crossover <= 1:
+        problems.append(f"crossover is {crossover!r}; expected a probability, 0 to 1")
+    raise_problems("NSGA-II cannot begin", problems, ValueError)
+    optuna = _import_optuna()
+    sampler = optuna.samplers.NSGAIISampler(
+        population_size=population, crossover_prob=crossover, seed=seed % 2**32
+    )
+    controller = OptunaSearch(
+        space, sampler, seed=seed, unique=unique, limits=limits, objectives=objectives
+    )
+    controller._told_settings = {"population": population, "crossover": float(crossover)}
+    return controller
+
+
+def _check_objectives(objectives: tuple[str, ...]) -> None:
+    problems = []
+    if isinstance(objectives, str) or not all(
+        isinstance(name, str) and name.strip("-") for name in objectives
+    ):
+        problems.append(f"{objectives!r}: expected names of numbers, e.g. {OBJECTIVES}")
+    elif len({name.removeprefix("-") for name in objectives}) < len(objectives):
+        problems.append(f"{', '.join(objectives)}: expected different numbers")
+    raise_problems("These are no objectives", problems, ValueError)
 
 
 def _name(decision: str, options: list[int], n: int) -> str:
@@ -180,6 +374,6 @@ def _import_optuna() -> Any:
         import optuna
     except ImportError as error:
         raise ImportError(
-            "TPE and other samplers of Optuna need it: pip install 'brainguided[optuna]'."
+            "TPE, NSGA-II and other samplers of Optuna need it: pip install 'brainguided[optuna]'."
         ) from error
     return optuna

@@ -37,9 +37,10 @@ class Records:
         """Return what was asked and told, in its order, from event number `since` on.
 
         An "ask" holds ``first_candidate`` and ``architectures`` (JSON), a "tell" ``candidates``
-        and ``rewards``, and so does a "correct": those that had failed when they were told. An
-        "earlier" holds ``architectures`` and ``rewards`` of an earlier search, a "frozen" the
-        ``terms`` by which a reward standardises from then on.
+        and ``rewards``, with ``objectives`` where a controller learns from several. A "correct"
+        holds the first two, of those that had failed when they were told, an "earlier"
+        ``architectures`` and ``rewards`` of an earlier search, a "frozen" the ``terms`` by which
+        a reward standardises from then on.
         """
         return [
             (kind, json.loads(payload))

@@ -236,10 +236,12 @@ class Journal(Records, Shown):
         rewards: Mapping[int, float | None],
         duplicates: Sequence[Attempt],
         state: dict[str, Any] | None = None,
+        objectives: Sequence[Sequence[float] | None] | None = None,
     ) -> None:
         """Record as event `seq` what was told: duplicates, rewards not known before, all at once.
 
-        `state`, of the search after it, replaces the one kept before.
+        `state`, of the search after it, replaces the one kept before; `objectives` are what a
+        controller that learns from several was told beside the rewards.
         """
         with self._transaction():
             for duplicate in duplicates:
@@ -252,7 +254,9 @@ class Journal(Records, Shown):
                 ).fetchall()
                 for (attempt,) in changed:
                     self._chain("evaluation", candidate, attempt)
-            payload = {"candidates": list(rewards), "rewards": list(rewards.values())}
+            payload: dict[str, Any] = {"candidates": [*rewards], "rewards": [*rewards.values()]}
+            if objectives is not None:
+                payload["objectives"] = objectives
             self._connection.execute(
                 "INSERT INTO event VALUES (?, 'tell', ?)", (seq, dump(payload))
             )

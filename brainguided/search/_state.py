@@ -19,6 +19,7 @@ from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.search._first_phase import FirstPhase
 from brainguided.search._halving import Bars, Halving
+from brainguided.search._objectives import ObjectiveReader, Told
 
 WINDOW = 40  # evaluations watched for failures
 # Candidates between two saved states of the controller, and as a part of all: states grow
@@ -28,17 +29,13 @@ _SNAPSHOT, _PART = 500, 50
 class SearchState:
     """Controller and journal, kept in agreement about what was asked and told."""
 
-    def __init__(
-        self,
-        controller: Controller,
-        journal: Journal,
-        task: Any = None,
-    ) -> None:
+    def __init__(self, controller: Controller, journal: Journal, task: Any = None) -> None:
         reward: Reward | None = getattr(task, "reward", None)
         self.controller = controller
         self.journal = journal
         self.task = task
         self.first = FirstPhase(controller, reward)
+        self.objectives = ObjectiveReader(controller)
         keep = getattr(task, "keep", None)
         self.halving = None
         if keep is not None and reward is not None:
@@ -92,7 +89,7 @@ class SearchState:
                 self._correct(payload["candidates"], payload["rewards"])
             else:
                 told = [self.open.pop(candidate) for candidate in payload["candidates"]]
-                self._tell(told, payload["rewards"])
+                self._tell(told, payload["rewards"], payload.get("objectives"))
             self.events += 1
         summaries = self.journal.summaries()
         for candidate, (key, *_) in summaries.items():
@@ -154,8 +151,10 @@ class SearchState:
             self.events += 1
 
     def _correct(self, candidates: Sequence[int], rewards: Sequence[float]) -> None:
-        texts = [self.journal.result(candidate).architecture for candidate in candidates]
-        self.controller.correct([Architecture.from_json(text) for text in texts], rewards)
+        results = [self.journal.result(candidate) for candidate in candidates]
+        told = [Architecture.from_json(result.architecture) for result in results]
+        known = self.objectives.collect(results)
+        self.controller.correct(told, rewards, *([] if known is None else [known]))
 
     def failed_jobs(self) -> list[Attempt]:
         """Return the attempts to make of candidates that failed.
@@ -226,12 +225,14 @@ class SearchState:
         }
         return {c for c in mended if c in self.open or told[c] == self.journal.result(c).reward}
 
-    def _tell(self, told: Sequence[Architecture], rewards: Sequence[float | None]) -> None:
+    def _tell(
+        self, told: Sequence[Architecture], rewards: Sequence[float | None], objectives: Told
+    ) -> None:
         """Tell the controller, or let it begin with what was drawn at random before it."""
         if self.told < self.first.size:
             self.first.begin_controller(told, rewards)
         else:
-            self.controller.tell(told, rewards)
+            self.controller.tell(told, rewards, *([] if objectives is None else [objectives]))
         self.told += len(told)
 
     def _replay_ask(self, payload: dict[str, Any]) -> None:
@@ -311,7 +312,7 @@ class SearchState:
         """Return an attempt that was measured with its reward, as soon as that is known."""
         if self.halving is not None and self.halving.is_stopped(attempt):
             return replace(attempt, reward=None, reason=STOPPED)
-        return self.first.appraise(attempt)
+        return self.objectives.appraise(self.first.appraise(attempt))
 
     def arrive(self, attempt: Attempt) -> None:
         """Take the result of a candidate, and with it those of its duplicates."""
@@ -350,7 +351,8 @@ class SearchState:
             for candidate, result in found.items()
         }
         told = [self.open.pop(candidate) for candidate in group]
-        self._tell(told, list(rewards.values()))
+        objectives = self.objectives.collect(found.values())
+        self._tell(told, list(rewards.values()), objectives)
         for candidate in group:
             del self.arrived[candidate]
             self._results.pop(candidate, None)
@@ -358,7 +360,7 @@ class SearchState:
         state = None
         if self.told - self._saved >= max(_SNAPSHOT, self.told // _PART):
             state, self._saved = self._save(), self.told
-        self.journal.record_tell(self.events, rewards, duplicates, state)
+        self.journal.record_tell(self.events, rewards, duplicates, state, objectives)
         self.events += 1
 
     def _hear(self, halving: Halving, group: Sequence[int]) -> None:

@@ -19,6 +19,7 @@ from brainguided.controllers.contract import Controller
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal
 from brainguided.networks.build import build_network
+from brainguided.search._objectives import find_objective_problems
 from brainguided.search.orders import Order, describe_search
 from neural_data.errors import raise_problems
 
@@ -100,6 +101,7 @@ def check_search(
         )
     if plan.controller is not None:
         problems += _check_space(plan.controller, task)
+        problems += find_objective_problems(plan.controller, task)
     if plan.memory is not None:
         problems += _check_memory(plan.memory, task, plan.controller)
     if out is not None:

@@ -19,6 +19,7 @@ from brainguided.engines.local import LocalPool, end_unguarded_import
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.search._limits import Limits
+from brainguided.search._objectives import check_objectives
 from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.again import evaluate_again
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
@@ -114,6 +115,7 @@ def run_search(
     if evaluate is None:
         evaluate = _load_evaluate()
         _check_task(controller, task, out, executor)
+    check_objectives(controller, task)
     dispatcher = Dispatcher(
         executor,
         evaluate,

@@ -16,7 +16,9 @@ from brainguided.controllers import (
     RandomSearch,
     RegularizedEvolution,
     Reinforce,
+    motpe,
     nasnet_ppo,
+    nsga2,
     tpe,
     zoph2017_reinforce,
 )
@@ -51,6 +53,8 @@ CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "ppo": PPO,
     "nasnet": nasnet_ppo,
     "tpe": tpe,
+    "motpe": motpe,
+    "nsga2": nsga2,
     "evolution": RegularizedEvolution,
     "local": LocalSearch,
     "predictor": PredictorSearch,

@@ -146,7 +146,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
                                                  # settings of their functions
             [controller]
             name = "reinforce"                   # ppo, tpe, evolution, local, predictor, random,
-                                                 # list (goes through a space or list, learns
+                                                 # nsga2, motpe (for several objectives), list
+                                                 # (goes through a space or list, learns
                                                  # nothing), and the papers' settings: zoph2017,
                                                  # nasnet
             learning_rate = 0.01                 # or another of its settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from brainguided.controllers import (
     RegularizedEvolution,
     Reinforce,
     nasnet_ppo,
+    nsga2,
     tpe,
     zoph2017_reinforce,
 )
@@ -53,6 +55,7 @@ CONTROLLERS = {
     "local": LocalSearch,
     "predictor": PredictorSearch,
     "tpe": tpe,
+    "nsga2": partial(nsga2, objectives=(), population=20),
     "optuna random": optuna_random,
 }
 LEARNING = [name for name in CONTROLLERS if "random" not in name]
