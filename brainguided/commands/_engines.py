@@ -82,6 +82,11 @@ def check_engine(arguments: argparse.Namespace) -> None:
         raise ValueError("\n".join(problems))
 
 
+def find_workers(arguments: argparse.Namespace) -> int:
+    """Return the number of processes that were asked for."""
+    return int(arguments.workers or _CORES)
+
+
 def is_here(arguments: argparse.Namespace) -> bool:
     """Return whether networks are trained on this machine, which then needs their device."""
     return arguments.folder is None and arguments.ray is None
@@ -104,7 +109,7 @@ def open_engine(
             executor = stack.enter_context(_open_elsewhere(arguments, run_file, run.ray, what))
             yield run, executor
             return
-        workers = arguments.workers or _CORES
+        workers = find_workers(arguments)
         say(f"{what}, workers: {workers}. Ctrl-C stops; the same command goes on.")
         say_memory(workers, arguments.memory)
         yield run, pool
@@ -117,7 +122,7 @@ def _start_pool(arguments: argparse.Namespace) -> LocalPool | None:
     from brainguided.candidates.evaluation import warm_up
     from brainguided.engines.local import local_pool
 
-    workers = arguments.workers or _CORES
+    workers = find_workers(arguments)
     pool = local_pool(workers, memory=count_bytes(arguments.memory))
     for _ in range(workers):
         pool.submit(warm_up)
@@ -145,7 +150,7 @@ def _open_elsewhere(
     from brainguided.engines.ray.session import STORE
 
     address, limit = arguments.ray, arguments.memory
-    memory, workers = count_bytes(limit), arguments.workers or _CORES
+    memory, workers = count_bytes(limit), find_workers(arguments)
     if address == "local":
         say_memory(workers, limit, store=STORE)
         executor = ray_executor(workers=workers, memory=memory, **needs)

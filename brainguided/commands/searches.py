@@ -14,6 +14,7 @@ from brainguided.commands._engines import (
     check_engine,
     count_bytes,
     find_jobs,
+    find_workers,
     is_here,
     open_engine,
     say_memory,
@@ -120,7 +121,9 @@ def _add_search(verbs: Any) -> None:
     one.add_argument("run_file", metavar="RUN.toml", type=Path, help=_KEYS)
     one.add_argument("--out", type=Path, help="run folder; an old one is resumed")
     one.add_argument(
-        "--check", action="store_true", help="check the run file and its data, and stop"
+        "--check",
+        action="store_true",
+        help="check the run file and its data, say what the search will cost, and stop",
     )
     _add_retry(one, "candidates")
     one.add_argument("--seed", type=natural, help="in place of the run file's")
@@ -204,6 +207,19 @@ def _check(arguments: argparse.Namespace) -> None:
     check_search(run.task, out=arguments.out, here=is_here(arguments), plan=plan)
     each = "" if run.task.seeds == 1 else f", each trained with {run.task.seeds} seeds,"
     print(f"{arguments.run_file}: a search of {run.candidates} candidates{each} can begin.")
+    if not is_here(arguments):
+        say(
+            "What it costs is known where candidates are trained: check without --ray and --folder."
+        )
+        return
+    from brainguided.search.cost import estimate_cost
+
+    say("Trying one candidate.")
+    cost = estimate_cost(
+        run.task, run.controller, candidates=run.candidates, schedule=run.schedule,
+        workers=find_workers(arguments),
+    )  # fmt: skip
+    print(*cost.describe(), sep="\n")
 
 
 def worker(arguments: argparse.Namespace) -> None:
