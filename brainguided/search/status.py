@@ -44,7 +44,6 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     FileNotFoundError
         The folder has no journal.
     """
-    now = time.time() if now is None else now
     with Journal.read(out, brief=True) as journal:
         summaries = journal.summaries()
         asked, times, session = journal.n_asked, journal.timings(), journal.last_session()
@@ -57,6 +56,8 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
         best = journal.result(-max(earned)[1]) if earned else None
         driven = _is_driven(out, session)
         of_seeds = _say_seeds(journal, driven)
+    # After reading, which takes a while where a search is running meanwhile
+    now = time.time() if now is None else now
     asked = max(asked, len(summaries))  # a merged run holds no asking
     outcomes = Counter(outcome for _, outcome, _, _, _ in summaries.values())
     reasons = Counter(
