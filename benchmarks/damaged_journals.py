@@ -2,7 +2,8 @@
 
     python benchmarks/damaged_journals.py --times 400
 
-Copies of the journal of a search, finished and killed half-way, and of a merged run are damaged:
+Copies of the journal of a search, finished and killed half-way, of one that stops candidates early
+and confirms the winner, with two seeds and controls, and of a merged run are damaged:
 a bit, a byte, a block of zeros, bytes taken out, an end cut off, a value, a row or two rows
 exchanged behind SQLite's back, or the log that SQLite keeps beside the file. Each copy is read,
 its status said, and it is gone on with; where it is refused, it is repaired. Counted is what reads
@@ -19,14 +20,21 @@ import sqlite3
 import tempfile
 from collections import Counter
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
+from halved_candidates import RUNGS, HalvedTask
 
 from brainguided.controllers import LocalSearch
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.means import average_repeats
+from brainguided.journal.measurement import Measurement, Repeat, Rung
 from brainguided.journal.merge import merge_runs
 from brainguided.journal.repair import repair_journal
-from brainguided.search.orders import Batch, Schedule
+from brainguided.search.orders import Again, Batch, Schedule
 from brainguided.search.run import SearchError, run_search
 from brainguided.search.status import describe_status
 from brainguided.spaces import small_space
@@ -35,24 +43,64 @@ from brainguided.testing import MadeUpTask, evaluate
 FILE = "journal.db"
 
 
-def go_on(out: Path, *, seed: int = 3, candidates: int = 30, stop: int | None = None) -> None:
-    made = []
+@dataclass(frozen=True)
+class SeededTask(HalvedTask):
+    """A task with two seeds, areas and a control, whose candidates may be stopped early."""
 
-    def evaluate_until(architecture: Any, task: Any, *, seed: int) -> Any:
+    seeds: int = 2
+
+
+def measure(architecture: Any, task: SeededTask, *, seed: int, bars: Any = ()) -> SimpleNamespace:
+    """Return all that a measurement can hold, until the rung at which the bars stop it."""
+    number = int(architecture.key[:8], 16)
+    if number % 13 == 0:
+        raise ValueError("too deep")
+    repeats = []
+    for k in range(task.seeds):
+        draw = np.random.default_rng((number, seed, k))
+        rungs = []
+        for step in RUNGS:
+            layers, (loss, committed, best) = draw.random((2, 2, 3)), draw.random(3)
+            named = [dict(zip(("a", "b", "c"), row.tolist(), strict=True)) for row in layers[0]]
+            found = {"V4": named[0], "IT": named[1], "IT:pixels": {**named[0], "c": None}}
+            shuffles = {"IT": {"best": [float(best), None], "committed": [float(committed), 0.1]}}
+            share = round(number % 97 / 97 * step / 10 + 0.01 * float(loss), 6)
+            rungs.append(Rung(step, share, float(loss), step, found, {"IT": 0.1}, shuffles))
+        repeats.append(Repeat(seed + k, tuple(rungs), draw.random(RUNGS[-1]).tolist()))
+    given = Measurement(("V4", "IT"), repeats[0].rungs, {"paths": 3.0}, (), tuple(repeats))
+    measured = average_repeats(given)
+    stopped = [step for step, bar in bars if not task.reward(measured.up_to(step)) > bar]
+    measured = measured.up_to(stopped[0]) if stopped else measured
+    return SimpleNamespace(
+        outcome="done", reason="", performance=measured.rung().performance,
+        guidance=measured.guidance(), reward=None if stopped else task.reward(measured),
+        measurement=measured, n_parameters=1, examples=measured.rung().examples,
+    )  # fmt: skip
+
+
+def go_on(
+    out: Path, *, seed: int = 3, candidates: int = 30, stop: int | None = None, full: bool = False
+) -> None:
+    made = []
+    task: Any = SeededTask() if full else MadeUpTask(failing=5)
+
+    def evaluate_until(architecture: Any, task: Any, *, seed: int, bars: Any = ()) -> Any:
         made.append(seed)
         if stop is not None and len(made) > stop:
             raise KeyboardInterrupt
+        if full:
+            return measure(architecture, task, seed=seed, bars=bars)
         return evaluate(architecture, task, seed=seed)
 
     controller = LocalSearch(small_space(3), seed=seed, initial=5, unique=False)
     with suppress(KeyboardInterrupt):
         run_search(
             controller,
-            MadeUpTask(failing=5),
+            task,
             candidates=candidates,
             out=out,
             evaluate=evaluate_until,
-            schedule=Schedule(Batch(5)),
+            schedule=Schedule(Batch(5), again=Again(confirm=2 if full else 0, repeat=0)),
         )
 
 
@@ -62,10 +110,11 @@ def read(out: Path) -> tuple[Any, ...]:
         return (
             journal.config,
             journal.events(),
-            journal.attempts(),
+            [*journal.attempts(), *journal.attempts_again()],
             journal.timings_of_attempts(),
             journal.snapshot(),
             journal.last_session(),
+            journal.confirming(),
             journal.progress(),
         )
 
@@ -135,13 +184,13 @@ def damage_log(path: Path, chance: random.Random) -> str:
     return f"log: {damage_bytes(log, chance)}"
 
 
-def judge(out: Path, right: tuple[Any, ...], seed: int | None) -> str:
+def judge(out: Path, right: tuple[Any, ...], seed: int | None, *, full: bool) -> str:
     """Return what becomes of a damaged journal."""
     try:
         found = read(out)
         describe_status(out)
         if seed is not None:
-            go_on(out, seed=seed)
+            go_on(out, seed=seed, full=full)
     except (JournalError, SearchError):
         return judge_repair(out, right)
     except Exception as error:
@@ -181,6 +230,8 @@ def is_same(one: Any, other: Any) -> bool:
 
 def make_runs(folder: Path) -> dict[str, tuple[Path, int | None]]:
     go_on(folder / "whole")
+    go_on(folder / "full", full=True)
+    go_on(folder / "full half", full=True, stop=14)
     go_on(folder / "half", stop=12)
     go_on(folder / "other", seed=4)
     merge_runs([folder / "whole", folder / "other"], folder / "merged")
@@ -194,6 +245,8 @@ def make_runs(folder: Path) -> dict[str, tuple[Path, int | None]]:
     return {
         "whole": (folder / "whole", 3),
         "half": (folder / "half", 3),
+        "full": (folder / "full", 3),
+        "full half": (folder / "full half", 3),
         "merged": (folder / "merged", None),
         "killed": (killed, 3),
     }
@@ -221,7 +274,7 @@ def main() -> None:
                     shutil.copy(runs[name][0] / part, copy / part)
             way = damage_log if name == "killed" else chance.choice((damage_bytes, damage_rows))
             kind = way(copy / FILE, chance)
-            found = judge(copy, right[name], runs[name][1])
+            found = judge(copy, right[name], runs[name][1], full=name.startswith("full"))
             if found.isupper() or found[:3].isupper():
                 print(f"{number}, {name}, {kind}: {found}", flush=True)
             kinds[kind] += 1
