@@ -14,6 +14,7 @@ from brainguided.plot.correspondence import plot_correspondence, plot_depth
 from brainguided.plot.importance import plot_importance
 from brainguided.plot.mds import plot_rdm_mds, plot_stimulus_mds
 from brainguided.plot.rdm_figure import plot_rdms
+from brainguided.plot.rdm_pairs import plot_rdm_pairs
 from brainguided.plot.recordings import (
     plot_recording_summary,
     plot_reliability,
@@ -34,6 +35,7 @@ __all__ = [
     "plot_depth",
     "plot_importance",
     "plot_rdm_mds",
+    "plot_rdm_pairs",
     "plot_rdms",
     "plot_recording_summary",
     "plot_reliability",

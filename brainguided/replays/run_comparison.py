@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import t as students_t
 
+from brainguided.correspondence.multiple_tests import correct_holm
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.differing_settings import find_differences
 from brainguided.replays.run_groups import (
@@ -169,18 +170,6 @@ def _finish(
     reach = float(students_t.ppf((1 + level) / 2, freedom)) * error
     p = float(2 * students_t.sf(abs(mean) / error, freedom)) if error > 0 else np.nan
     return Difference(test, n, float(mean), mean - reach, mean + reach, p)
-
-
-def correct_holm(p_values: np.ndarray) -> np.ndarray:
-    """Return p-values corrected for their number by Holm's step-down method; NaN stay out."""
-    flat = np.asarray(p_values, dtype=float).ravel()
-    corrected = np.full(flat.size, np.nan)
-    known = np.flatnonzero(np.isfinite(flat))
-    order = known[np.argsort(flat[known], kind="stable")]
-    if order.size:
-        steps = flat[order] * np.arange(order.size, 0, -1)
-        corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return corrected.reshape(np.shape(p_values))
 
 
 def _find_quantities(runs: Sequence[GroupedRun]) -> list[str]:

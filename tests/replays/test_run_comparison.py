@@ -12,10 +12,11 @@ from scipy import stats
 
 from brainguided.__main__ import main
 from brainguided.controllers import LocalSearch, RandomSearch
+from brainguided.correspondence.multiple_tests import correct_holm
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.plot import plot_runs
 from brainguided.replays.comparison_sentences import describe_comparison, tabulate_differences
-from brainguided.replays.run_comparison import compare_groups, compare_runs, correct_holm
+from brainguided.replays.run_comparison import compare_groups, compare_runs
 from brainguided.replays.run_groups import label_groups
 from brainguided.search.orders import Index, Schedule
 from brainguided.search.run import run_search
