@@ -134,6 +134,7 @@ from .replays import (
 )
 from .reports import (
     write_model_card as write_model_card,
+    write_optuna_study as write_optuna_study,
     write_report as write_report,
 )
 from .search import (

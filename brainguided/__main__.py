@@ -15,6 +15,7 @@ from brainguided import __version__
 from brainguided.commands import (
     comparisons,
     correspondences,
+    exports,
     imports,
     recordings,
     replays,
@@ -77,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     replays.add_verbs(verbs)
     validity.add_verbs(verbs)
     imports.add_verbs(verbs)
+    exports.add_verbs(verbs)
     recordings.add_verbs(verbs)
     selections.add_verbs(verbs)
     correspondences.add_verbs(verbs)

@@ -29,6 +29,7 @@ from .formats import (
     read_nwb_spikes as read_nwb_spikes,
     read_rdm as read_rdm,
     write_brainio as write_brainio,
+    write_brainio_stimuli as write_brainio_stimuli,
 )
 from .inspection import (
     describe_file as describe_file,

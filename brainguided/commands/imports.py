@@ -1,4 +1,4 @@
-"""Turning data of other formats into netCDF files of ours, and the way back: import, export."""
+"""Turning data of other formats into netCDF files of ours: import."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 
 from brainguided.commands.options import (
     add_out,
-    add_overwrite,
     add_verb,
     refuse_existing,
-    refuse_foreign,
     say,
 )
 from neural_data.formats.table import FORMATS, Format, find_format, find_function
@@ -27,19 +25,6 @@ def add_verbs(verbs: Any) -> None:
     for form in FORMATS:
         if form.read:
             _add_format(formats, form)
-    one = add_verb(
-        verbs,
-        "export",
-        export_brainio,
-        example="brainguided export hvm.nc --identifier dicarlo.Mine2026 "
-        "--stimulus-set dicarlo.hvm --out assy.nc",
-        about="Write a recording as a BrainIO assembly.",
-    )
-    one.add_argument("recording", type=Path, help="netCDF file of a recording")
-    one.add_argument("--identifier", required=True, help="name of the assembly")
-    one.add_argument("--stimulus-set", required=True, help="name of its stimulus set")
-    one.add_argument("--out", type=Path, required=True, help="netCDF file in BrainIO's form")
-    add_overwrite(one)
 
 
 def _add_format(formats: Any, form: Format) -> None:
@@ -78,20 +63,3 @@ def import_data(arguments: argparse.Namespace) -> None:
     for kind, data, path in zip(form.gives, parts, paths, strict=False):
         say(str(data.attrs.get("history", "")))
         print(save[kind](data, path))
-
-
-def export_brainio(arguments: argparse.Namespace) -> None:
-    """Write a recording as a BrainIO assembly."""
-    from neural_data import open_recording, write_brainio
-
-    refuse_foreign(arguments.recording)
-    refuse_existing(arguments, arguments.out)
-    with open_recording(arguments.recording) as recording:
-        print(
-            write_brainio(
-                recording,
-                arguments.out,
-                identifier=arguments.identifier,
-                stimulus_set_identifier=arguments.stimulus_set,
-            )
-        )

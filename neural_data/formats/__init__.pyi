@@ -8,6 +8,7 @@ from .brainio.reader import (
     read_brainio as read_brainio,
 )
 from .brainio.stimuli import read_brainio_stimuli as read_brainio_stimuli
+from .brainio.stimuli_writer import write_brainio_stimuli as write_brainio_stimuli
 from .brainio.writer import write_brainio as write_brainio
 from .cowley2023 import read_cowley2023 as read_cowley2023
 from .described import (

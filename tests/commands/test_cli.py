@@ -27,7 +27,7 @@ from neural_data.reliability.estimates import compute_site_reliability
 
 VERBS = (
     "demo", "search", "report", "import", "export", "datasets", "fetch", "cite", "inspect",
-    "select", "rdms",
+    "select", "rdms", "compare",
 )  # fmt: skip
 FORMATS = (
     "brainio",
@@ -40,6 +40,7 @@ FORMATS = (
     "images",
 )
 WORDS = [[v] for v in VERBS] + [["import", f] for f in FORMATS]
+WORDS += [["export", f] for f in ("optuna", "brainio")]
 RUN = (
     "candidates = 3\nround_size = 2\n[space]\nmax_depth = 2\n"
     "[task]\nn_train = 64\nn_validation = 64\nsteps = 2\nbatch_size = 16\n"
@@ -147,12 +148,12 @@ def test_images_are_imported_from_a_zip(folder: Path, capsys: pytest.CaptureFixt
 def test_a_recording_goes_out_as_brainio_and_comes_back(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--identifier", "lab.One", "--stimulus-set", "lab.images", "--out", "assy.nc"]
-    assert main(["export", "r.nc", *words]) == 0
-    assert main(["import", "brainio", "assy.nc", "--out", "back.nc"]) == 0
+    words = ["--identifier", "lab.One", "--stimulus-set", "lab.images", "--out", "assy"]
+    assert main(["export", "brainio", "r.nc", *words]) == 0
+    assert main(["import", "brainio", "assy/assembly.nc", "--out", "back.nc"]) == 0
     assert load_recording("back.nc").equals(load_recording("r.nc"))
     capsys.readouterr()
-    assert main(["inspect", "assy.nc", "--plot", "assy.png"]) == 0
+    assert main(["inspect", "assy/assembly.nc", "--plot", "assy.png"]) == 0
     assert re.search(r"sites +5\n", capsys.readouterr().out)
     with Image.open("assy.png") as image:
         assert min(image.size) > 400
@@ -252,7 +253,7 @@ def test_a_mistake_is_one_readable_error_and_leaves_nothing(
     [
         ("import arrays r.npy --stimuli stimuli.txt --sites sites.txt --area IT --units Hz "
          "--source us --out {}", "nc"),
-        ("export r.nc --identifier a --stimulus-set b --out {}", "nc"),
+        ("export brainio r.nc --identifier a --stimulus-set b --out {}/..", "nc"),
         ("select r.nc --area IT --out {}", "nc"),
         ("pool r.nc r2.nc --stimuli apart --out {}", "nc"),
         ("rdms r.nc --out {}", "png"),
@@ -266,7 +267,7 @@ def test_no_verb_replaces_a_file_unasked(
     folder: Path, capsys: pytest.CaptureFixture[str], command: str, written: str
 ) -> None:
     """That is refused before any work: nothing of what the command names has to be there."""
-    names = {"correspond": "depth", "replay": "replay"}
+    names = {"correspond": "depth", "replay": "replay", "export": "assembly"}
     verb = command.split()[0]
     path = folder / f"{names.get(verb, 'mine')}.{written}"
     path.write_text("years of work")
