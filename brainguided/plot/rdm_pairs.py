@@ -86,7 +86,7 @@ def _draw_table(comparison: xr.Dataset, axes: Axes, label: str) -> None:
     axes.imshow(values, cmap=colour_map(), vmin=-limit if values.min() < 0 else 0.0, vmax=limit)
     for dim, place in (("second", axes.xaxis), ("first", axes.yaxis)):
         names = [str(name) for name in comparison[dim].values]
-        place.set_ticks(range(len(names)), names, fontsize=TICK)  # type: ignore[call-arg]
+        place.set_ticks(range(len(names)), names, fontsize=TICK)
     axes.tick_params(axis="x", rotation=90 if values.shape[1] > 4 else 0, length=0)
     axes.tick_params(axis="y", length=0)
     axes.set_title(f"{label} (95 % interval)", fontsize=LABEL, pad=3)
