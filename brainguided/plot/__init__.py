@@ -11,6 +11,7 @@ from __future__ import annotations
 from brainguided.plot.anytime import plot_anytime
 from brainguided.plot.architecture import plot_architecture
 from brainguided.plot.correspondence import plot_correspondence, plot_depth
+from brainguided.plot.front import plot_front
 from brainguided.plot.importance import plot_importance
 from brainguided.plot.mds import plot_rdm_mds, plot_stimulus_mds
 from brainguided.plot.rdm_figure import plot_rdms
@@ -33,6 +34,7 @@ __all__ = [
     "plot_architecture",
     "plot_correspondence",
     "plot_depth",
+    "plot_front",
     "plot_importance",
     "plot_rdm_mds",
     "plot_rdm_pairs",

@@ -15,7 +15,13 @@ from matplotlib.figure import Figure
 
 from brainguided.architectures import Architecture
 from brainguided.journal.attempts import Attempt
-from brainguided.plot import plot_architecture, plot_correspondence, plot_rdms, plot_search
+from brainguided.plot import (
+    plot_architecture,
+    plot_correspondence,
+    plot_front,
+    plot_rdms,
+    plot_search,
+)
 from brainguided.plot.rdm_figure import draw_bar, say_conditions
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
@@ -27,6 +33,7 @@ from neural_data.storage.aside import write_whole
 FOLDER = "figures"
 """In the run folder, for what a paper takes: SVG and PDF."""
 VECTORS = ("svg", "pdf")
+NAMES = ("search", "front", "architecture", "correspondence", "rdms")
 _COLUMNS = (4, 5, 6)  # RDMs side by side
 _TOLERANCE = 0.02  # of Pearson r: the winner is trained again, perhaps on another machine
 _LOWEST = 1.7  # height of a figure of few layers, inches: its labels have to have room
@@ -60,6 +67,8 @@ def draw_figures(
     """Draw all figures of a run; one that fails costs itself alone."""
     drawn = Drawn()
     draw: dict[str, Callable[[], Figure]] = {"search": lambda: _draw_search(run)}
+    if run.sizes.get("objective", 0) > 1:
+        draw["front"] = lambda: _draw_front(run)
     if winner is not None:
         draw["architecture"] = lambda: _draw_architecture(winner)
     if winner is not None and winner.similarity:
@@ -93,7 +102,7 @@ def write_vectors(place: Path, figures: Mapping[str, Figure]) -> None:
     """Write figures as SVG and PDF, and remove those of before that are not among them."""
     folder = place / FOLDER
     folder.mkdir(exist_ok=True)
-    for name in ("search", "architecture", "correspondence", "rdms"):
+    for name in NAMES:
         for kind in VECTORS:
             path = folder / f"{name}.{kind}"
             if name in figures:
@@ -116,6 +125,12 @@ def save_figure(figure: Figure, kind: str) -> bytes:
 def _draw_search(run: xr.Dataset) -> Figure:
     figure = Figure(figsize=(COLUMN * 1.3, 2.9), layout="constrained")
     plot_search(run, axes=figure.add_subplot())
+    return figure
+
+
+def _draw_front(run: xr.Dataset) -> Figure:
+    figure = Figure(figsize=(COLUMN * 1.3, 2.9), layout="constrained")
+    plot_front(run, axes=figure.add_subplot())
     return figure
 
 

@@ -16,6 +16,12 @@ from brainguided.guidance.rewards import Reward, parse_reward, reward_anew, sett
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal
+from brainguided.journal.objectives import (
+    find_objectives,
+    list_objectives,
+    select_front,
+    stack_objectives,
+)
 from neural_data.model.origin import is_simulated
 
 
@@ -72,12 +78,22 @@ class Run:
         }
         earned = np.where(done, numbers["reward"], np.nan)
         numbers["best_so_far"] = np.fmax.accumulate(earned) if len(earned) else earned
-        columns = numbers | {"outcome": np.array([r.outcome for r in self.results], dtype=object)}
-        return xr.Dataset(
+        objectives = find_objectives(self.config)
+        rows = [list_objectives(result, objectives) for result in self.results]
+        competing = stack_objectives(rows, objectives)
+        columns = numbers | {
+            "outcome": np.array([r.outcome for r in self.results], dtype=object),
+            "front": select_front(competing),
+        }
+        run = xr.Dataset(
             {name: ("candidate", values) for name, values in columns.items()},
             coords={"candidate": np.array([r.candidate for r in self.results], dtype=int)},
             attrs={"config": json.dumps(self.config), "simulated": int(self.simulated)},
         )
+        if not objectives:
+            return run
+        named = {"objectives": (("candidate", "objective"), competing)}
+        return run.assign(named).assign_coords(objective=list(objectives))
 
     @property
     def simulated(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from brainguided.reports._beside import MEASURED, find_chance_levels, read_teach
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller
 from brainguided.reports._details import describe_details
-from brainguided.reports._figures import Drawn, draw_figures, write_vectors
+from brainguided.reports._figures import NAMES, Drawn, draw_figures, write_vectors
 from brainguided.reports._importance import describe_choices
 from brainguided.reports._markup import document, figure, plain, table
 from brainguided.reports._rewarded import Run, read_run
@@ -35,6 +35,7 @@ from brainguided.reports.summary import summarize_run
 from neural_data.storage.aside import write_whole
 
 _CAPTIONS = {
+    "front": "Two objectives of every candidate, and the Pareto front of all objectives.",
     "architecture": "Architecture of the winner.",
     "rdms": "RDMs of each area and of the winner's layers, as percentiles; the layer most "
     "similar to the area is framed. Numbers: {similarity}.",
@@ -43,7 +44,6 @@ _CAPTIONS = {
     "search": "P (validation accuracy), TG (mean over areas of the best layer's "
     "similarity) and reward of every candidate; dotted the P of guessing.",
 }
-_NAMES = ("search", "architecture", "correspondence", "rdms")
 
 
 def write_report(out: str | os.PathLike[str], *, reward: str | Reward | None = None) -> list[Path]:
@@ -64,6 +64,7 @@ def write_report(out: str | os.PathLike[str], *, reward: str | Reward | None = N
     -------
     list of path
         ``search.png``, ``architecture.png`` (that of the winner), and where the run has them
+        ``front.png`` (of a search for several objectives),
         ``correspondence.png`` (similarity of the winner's layers to every area) and
         ``rdms.png`` (RDMs of every area beside the winner's
         layers; only where ``winner_rdms_*.nc`` belong to the present winner, else an earlier
@@ -116,7 +117,7 @@ def report_run(
     written = [
         write_whole(place / f"{name}.png", content) for name, content in drawn.images.items()
     ]
-    for name in set(_NAMES[1:]) - drawn.images.keys():
+    for name in set(NAMES[1:]) - drawn.images.keys():
         (place / f"{name}.png").unlink(missing_ok=True)
     return [*written, write_whole(place / "report.html", page)], summarize_run(run, folder)
 
@@ -164,7 +165,7 @@ def build_page(run: Run, folder: Path, drawn: Drawn, data: dict[str, Any]) -> st
     sections = {
         "Winner": _show_winner(run, folder, data),
         "Course of the search": _show_course(drawn, run.config, data["levels_are"]),
-        "Accuracy, similarity and size": _show_pareto(find_objectives(run.config)),
+        "Accuracy, similarity and size": _show_pareto(drawn, run.config),
         "Candidates": _show_table(),
         "Layers and areas": _show_figures(drawn, run.config),
         "Controller": _show_controller(data["controller"]),
@@ -244,17 +245,17 @@ def _show_course(drawn: Drawn, config: dict[str, Any], levels_are: str) -> str:
     )
 
 
-def _show_pareto(objectives: Sequence[str]) -> str:
-    told = plain(", ".join(objectives).replace("-", "\N{MINUS SIGN}"))
+def _show_pareto(drawn: Drawn, config: dict[str, Any]) -> str:
+    told = plain(", ".join(find_objectives(config)).replace("-", "\N{MINUS SIGN}"))
     front = (
         f"all objectives of the search: {told}"
-        if objectives
+        if told
         else ("accuracy and similarity with fewer parameters")
     )
     return (
         f'<div id="pareto"></div><p>Ringed are the candidates that no other exceeds in {front}. '
-        '<button type="button" id="front" class="more">Show them '
-        "in the table</button></p>"
+        '<button type="button" id="front" class="more">Show them in the table</button></p>'
+        + _show(drawn, config, "front")
     )
 
 

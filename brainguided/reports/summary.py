@@ -8,11 +8,14 @@ from pathlib import Path
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.chance import say_accuracy
 from brainguided.journal.confirmed import find_confirmed
+from brainguided.journal.objectives import find_front, find_objectives
 from brainguided.reports._rewarded import Run, read_run
 from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
 from brainguided.reports.seeds import describe_agreement, describe_confirmed
 from neural_data.model.origin import is_simulated
+
+_SHOWN = 20  # candidates on the front that are named
 
 
 def describe_winner(out: str | os.PathLike[str], *, reward: str | Reward | None = None) -> str:
@@ -57,6 +60,12 @@ def summarize_run(run: Run, folder: Path) -> str:
         lines.append(f"  TG ({label_similarity(config)}{kind}) {winner.guidance:.4f}")
     for area, layer in winner.best_layers.items():
         lines.append(f"  {area}: {layer}, {winner.similarity[area][layer]:.4f}")
+    if objectives := find_objectives(config):
+        front = sorted(find_front(results, objectives))
+        named = ", ".join(map(str, front[:_SHOWN])) + (", ..." if len(front) > _SHOWN else "")
+        lines.append(
+            f"{len(front)} candidates on the Pareto front of {', '.join(objectives)}: {named}"
+        )
     lines += describe_confirmed(results, run.again)
     lines += [run.hindered] if run.hindered else []
     lines += describe_agreement(results, run.again, config)

@@ -24,6 +24,7 @@ from brainguided import (
 )
 from brainguided.plot import (
     plot_correspondence,
+    plot_front,
     plot_rdm_mds,
     plot_rdms,
     plot_reliability,
@@ -278,6 +279,28 @@ def test_a_search_of_failures_only_is_drawn() -> None:
     run["best_so_far"] = run["best_so_far"] * np.nan
     labels = [text.get_text() for text in plot_search(run).get_legend().get_texts()]
     assert labels == ["failed (1)"]
+
+
+def test_the_front_is_drawn_apart_and_joined() -> None:
+    run = make_run()
+    numbers = np.array([[0.1, -10], [0.3, -40], [0.2, -90], [np.nan] * 2, [0.5, -500], [0.3, -40]])
+    run["objectives"] = (("candidate", "objective"), numbers)
+    run["front"] = ("candidate", np.array([True, True, False, False, True, True]))
+    run = run.assign_coords(objective=["performance", "-parameters"])
+    axes = plot_front(run)
+    points = {c.get_label(): np.asarray(c.get_offsets()).tolist() for c in axes.collections}
+    assert points["exceeded (1)"] == [[90, 0.2]]
+    assert points["front (4)"] == [[10, 0.1], [40, 0.3], [500, 0.5], [40, 0.3]]
+    assert axes.lines[0].get_xdata().tolist() == [10, 40, 40, 500]
+    assert axes.lines[0].get_drawstyle() == "steps-post"
+    assert axes.get_xlabel() == "parameters (less is better)"
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
+    assert not overlaps(axes.figure)
+    assert plot_front(run, x="performance", y="-parameters").get_xlabel().startswith("P (val")
+    with pytest.raises(ValueError, match="'TG' is no objective of the run; it has performance"):
+        plot_front(run, x="TG")
+    with pytest.raises(ValueError, match=r"The run has the objectives \[\]; expected two or more"):
+        plot_front(make_run())
 
 
 def test_reliability_counts_undefined_sites_without_drawing_them() -> None:

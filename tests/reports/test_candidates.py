@@ -22,9 +22,11 @@ from brainguided.reports._beside import find_chance_levels, say_ceiling
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller, trace_baseline
 from brainguided.reports._details import choose_details, describe_details
-from brainguided.reports._figures import spread_panels
+from brainguided.reports._figures import draw_figures, spread_panels
 from brainguided.reports._markup import breakable, to_json
 from brainguided.reports._sections import describe_cost, describe_origin
+from brainguided.reports.page import build_page, collect_data
+from brainguided.reports.summary import summarize_run
 from brainguided.settings.noted import note_run_file
 from brainguided.spaces import small_space
 
@@ -110,6 +112,25 @@ def test_the_front_is_what_none_exceeds() -> None:
 def test_who_was_stopped_early_does_not_compete_with_finishers() -> None:
     early = attempt(0, 0.5, 0.1, 9, reason=STOPPED)
     assert find_front([early, attempt(1, 0.4, 0.1, 9)]) == {1}
+
+
+def test_the_report_of_several_objectives_shows_their_front(tmp_path: Path) -> None:
+    run = make_run(30)
+    run.config["controller"] = {"name": "optuna", "objectives": ["performance", "-parameters<"]}
+    for result in run.results:
+        result.measurement.statistics["parameters<"] = result.n_parameters
+    front = find_front(run.results, ("performance", "-parameters<"))
+    assert 1 < len(front) < 20
+    assert front == {int(k) for k in run.dataset["candidate"][run.dataset["front"].values]}
+    drawn = draw_figures(tmp_path, run.dataset, None, run.config)
+    assert [*drawn.images] == ["search", "front"], drawn.remarks
+    page = build_page(run, tmp_path, drawn, collect_data(run, tmp_path, drawn))
+    assert "all objectives of the search: performance, \N{MINUS SIGN}parameters&lt;" in page
+    (column,) = (one for one in read_data(page)["columns"] if one["key"] == "front")
+    ringed = {k for k, code in enumerate(column["codes"]) if column["texts"][code] == "front"}
+    assert ringed == front
+    said = summarize_run(run, tmp_path)
+    assert f"{len(front)} candidates on the Pareto front of performance, -parameters<: " in said
 
 
 def test_a_reward_of_nothing_stands_between_gain_and_loss(tmp_path: Path) -> None:
