@@ -133,6 +133,7 @@ from .replays import (
     table_from_run as table_from_run,
 )
 from .reports import (
+    write_brainscore_plugin as write_brainscore_plugin,
     write_model_card as write_model_card,
     write_optuna_study as write_optuna_study,
     write_report as write_report,

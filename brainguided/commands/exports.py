@@ -23,6 +23,7 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "export", None, example=example, about=about)
     formats = one.add_subparsers(metavar="FORMAT", required=True)
     _add_optuna(formats)
+    _add_brainscore(formats)
     _add_brainio(formats)
 
 
@@ -38,6 +39,24 @@ def _add_optuna(formats: Any) -> None:
     one.add_argument("run", metavar="RUN", type=Path, help="run folder; only read")
     one.add_argument("--out", type=Path, required=True, help="SQLite file of the study")
     one.add_argument("--name", help="of the study (that of the run folder)")
+    add_overwrite(one)
+
+
+def _add_brainscore(formats: Any) -> None:
+    one = add_verb(
+        formats,
+        "brainscore",
+        export_brainscore,
+        example="brainguided export brainscore runs/first --out mylab_winner",
+        more="The folder goes into brainscore_vision/models; nothing of Brain-Score is needed to "
+        "write it.",
+    )
+    one.add_argument("run", metavar="RUN", type=Path, help="run folder; only read")
+    one.add_argument("--out", type=Path, required=True, help="folder of the plugin")
+    one.add_argument("--identifier", help="of the model (the name of the folder)")
+    one.add_argument(
+        "--degrees", type=float, default=8.0, help="size of images, visual angle (%(default)g)"
+    )
     add_overwrite(one)
 
 
@@ -63,6 +82,21 @@ def export_optuna(arguments: argparse.Namespace) -> None:
 
     refuse_existing(arguments, arguments.out)
     print(write_optuna_study(arguments.run, arguments.out, name=arguments.name))
+
+
+def export_brainscore(arguments: argparse.Namespace) -> None:
+    """Write the winner of a run as a model plugin of Brain-Score."""
+    from brainguided.reports.brainscore_plugin import name_files, write_brainscore_plugin
+
+    identifier = arguments.identifier or arguments.out.resolve().name
+    refuse_existing(arguments, *(arguments.out / name for name in name_files(identifier)))
+    written = write_brainscore_plugin(
+        arguments.run,
+        arguments.out,
+        identifier=identifier,
+        visual_degrees=arguments.degrees,
+    )
+    print(*written, sep="\n")
 
 
 def export_brainio(arguments: argparse.Namespace) -> None:

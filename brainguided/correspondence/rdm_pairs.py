@@ -161,6 +161,10 @@ def describe_pairs(comparison: xr.Dataset) -> list[str]:
     ----------
     comparison : xarray.Dataset
         From `compare_rdm_pairs`.
+
+    Returns
+    -------
+    list of str
     """
     attrs, lines = comparison.attrs, []
     for row in tabulate_pairs(comparison).to_dict("records"):

@@ -1,0 +1,139 @@
+"""The network that won a run, as it was saved: of its finalists, or of the search."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brainguided.architectures import Architecture
+from brainguided.architectures.blueprint import Blueprint
+from brainguided.journal.confirmed import find_winner
+from brainguided.journal.journal import Journal, JournalError
+from neural_data.storage.netcdf import open_netcdf
+from neural_data.storage.text_files import read_json
+
+
+@dataclass(frozen=True, eq=False)
+class WinnerNetwork:
+    """A network that won, and what was found of it.
+
+    Attributes
+    ----------
+    candidate : int
+    blueprint : Blueprint
+    weights : dict of str to Tensor
+        State dict.
+    classes : tuple of str
+        Names of the outputs; numbers where the run does not name them.
+    image_size : int
+        Pixels a side of the images it was trained on.
+    layers : dict of str to str
+        The layer of each area.
+    how : str
+        By what layers were chosen.
+    about : str
+        What it is, in a sentence.
+    """
+
+    candidate: int
+    blueprint: Blueprint
+    weights: dict[str, torch.Tensor]
+    classes: tuple[str, ...]
+    image_size: int
+    layers: dict[str, str]
+    how: str
+    about: str
+
+
+def load_winner(folder: Path) -> WinnerNetwork:
+    """Return the winner of the finalists of a run, or that of its search where there are none.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder has no journal, or no weights of a winner.
+    JournalError
+        No candidate succeeded, or what was saved is of another winner than the journal's.
+    """
+    with Journal.read(folder) as journal:
+        config = journal.config or {}
+        winner = find_winner(journal.results(), journal.again())
+    if winner is None:
+        raise JournalError(f"No candidate of {folder} succeeded; there is no winner to export.")
+    images = (config.get("task") or {}).get("images") or {}
+    trained = folder / "finalists"
+    if (trained / "winner_network.pt").is_file() and (trained / "finalists.json").is_file():
+        return _load_finalist(trained, images)
+    path = folder / "winner.pt"
+    if not path.is_file() or "classes" not in images:
+        raise FileNotFoundError(
+            f"{path} does not exist: the weights of the winner are saved at the end of "
+            "'brainguided search', which goes on with the same command, and of its finalists by "
+            "'brainguided finalists'."
+        )
+    noted = read_json(folder / "winner.json") if (folder / "winner.json").is_file() else {}
+    if noted.get("candidate", winner.candidate) != winner.candidate:
+        raise JournalError(
+            f"{path} was saved for candidate {noted['candidate']}, but candidate "
+            f"{winner.candidate} won since then: the command of the search saves it."
+        )
+    classes = tuple(map(str, range(int(images["classes"]))))
+    return WinnerNetwork(
+        winner.candidate,
+        Architecture.from_json(winner.architecture).to_blueprint(len(classes)),
+        _load_weights(path),
+        classes,
+        int(images["image_size"]),
+        dict(winner.best_layers),
+        "the most similar at the end of the short training",
+        f"Candidate {winner.candidate} of an architecture search, as it was trained in the search.",
+    )
+
+
+def _load_finalist(folder: Path, images: Mapping[str, Any]) -> WinnerNetwork:
+    record = read_json(folder / "finalists.json")
+    number = int(record["winner"])
+    known = next(one for one in record["finalists"] if int(one["candidate"]) == number)
+    named = _read_names(folder / "winner_network.py")
+    classes = tuple(map(str, named.get("CLASSES") or range(int(images["classes"]))))
+    layers, path = {}, folder / "correspondence_long.nc"
+    if path.is_file():
+        found = open_netcdf(path)
+        for area in found["area"].values.astype(str).tolist():
+            one = found.sel(area=area)
+            layers[area] = str(one["committed_layer"].item()) or str(one["best_layer"].item())
+    return WinnerNetwork(
+        number,
+        Architecture.from_json(known["architecture"]).to_blueprint(len(classes)),
+        _load_weights(folder / "winner_network.pt"),
+        classes,
+        int(named.get("IMAGE_SIZE") or images["image_size"]),
+        {area: layer for area, layer in layers.items() if layer},
+        "chosen on one half of the stimuli, after the long training",
+        f"Candidate {number} of an architecture search, trained long.",
+    )
+
+
+def _load_weights(path: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _read_names(path: Path) -> dict[str, Any]:
+    """Return the constants of a Python file that `export_network` wrote, without running it."""
+    if not path.is_file():
+        return {}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found
