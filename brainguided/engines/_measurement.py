@@ -241,10 +241,15 @@ OPTIONAL = ("measurement", *_EARLIER)
 
 
 def _unwrap(value: Any) -> Any:
-    """Return the number in a scalar of numpy or torch, or in an array of no dimensions."""
-    if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
-        return value.item()
-    return value
+    """Return the number in a scalar of numpy or torch, or in an array of no dimensions.
+
+    Times are no numbers, and what is masked holds none, though both would give one.
+    """
+    if getattr(value, "shape", None) != () or not callable(getattr(value, "item", None)):
+        return value
+    mask = getattr(value, "mask", False)
+    is_time = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
+    return value if is_time or (not callable(mask) and bool(mask)) else value.item()
 
 
 def _fits(value: float) -> bool:

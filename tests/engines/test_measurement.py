@@ -51,6 +51,7 @@ NUMBERS = {
     "a tensor": torch.tensor(0.5),
     "a tensor that learns": torch.tensor(0.5, requires_grad=True),
     "a half": np.float16(0.5),
+    "a number that could be masked": np.ma.array(0.5, mask=False),
 }
 NONE = {
     "an array": ({"reward": np.full(3, 0.5)}, r"reward is ndarray of shape \(3,\); expected a num"),
@@ -58,6 +59,10 @@ NONE = {
     "text": ({"reward": "0.5"}, "reward is '0.5'; expected a number or None"),
     "a boolean": ({"reward": True}, "reward is True"),
     "a boolean of numpy": ({"reward": np.True_}, "reward is True"),
+    "a masked number": ({"reward": np.ma.masked}, r"reward is MaskedConstant of shape \(\)"),
+    "a masked array": ({"reward": np.ma.array(0.5, mask=True)}, "reward is MaskedArray of shape"),
+    "a time": ({"examples": np.timedelta64(1, "s")}, r"examples is timedelta64 of shape \(\)"),
+    "a date": ({"reward": np.datetime64("2020-01-01")}, "reward is datetime64 of shape"),
     "a complex number": ({"performance": 1j}, "performance is of type complex"),
     "not a number": ({"reward": float("nan")}, "^nan$"),
     "infinite": ({"reward": np.array(np.inf)}, "^nan$"),
