@@ -12,6 +12,7 @@ from brainguided.architectures.nasbench201 import NASBench201Architecture
 from brainguided.architectures.plain import ConvLayer, PlainArchitecture
 from brainguided.architectures.recurrent import RecurrentArchitecture, RecurrentArea
 from brainguided.architectures.residual import ResidualArchitecture, Stage
+from brainguided.architectures.sequence import SequenceArchitecture, SequenceLayer
 
 __all__ = [
     "GRAPH_COUNTS",
@@ -26,6 +27,8 @@ __all__ = [
     "RecurrentArchitecture",
     "RecurrentArea",
     "ResidualArchitecture",
+    "SequenceArchitecture",
+    "SequenceLayer",
     "Stage",
     "count_graph",
 ]

@@ -19,6 +19,7 @@ from brainguided.architectures import (
     PlainArchitecture,
     RecurrentArchitecture,
     ResidualArchitecture,
+    SequenceArchitecture,
 )
 from brainguided.architectures.block import unused_blocks
 from brainguided.architectures.nasbench201 import EDGES
@@ -187,6 +188,13 @@ def build_diagrams(architecture: Architecture) -> list[Diagram]:
         return [_plain_diagram(architecture)]
     if isinstance(architecture, MacroArchitecture):
         return [_macro_diagram(architecture)]
+    if isinstance(architecture, SequenceArchitecture):
+        labels = [
+            f"{k}: {s.kernel}x{s.kernel}, "
+            + (f"{s.filters} filters" if s.filters else f"{s.operation} pool")
+            for k, s in enumerate(architecture.layers, 1)
+        ]
+        return [_chain(Diagram(f"{architecture.depth} layers"), labels)]
     if isinstance(architecture, ResidualArchitecture):
         diagram = Diagram(f"residual network ({architecture.block} blocks)")
         labels = [

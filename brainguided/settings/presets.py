@@ -26,6 +26,7 @@ from brainguided.spaces import (
     SearchSpace,
     enas_macro_space,
     enas_micro_space,
+    kuhn2025_space,
     nasbench201_space,
     nasnet_space,
     pnas_space,
@@ -45,6 +46,7 @@ SPACES: dict[str, Callable[..., SearchSpace]] = {
     "nasbench201": nasbench201_space,
     "residual": residual_space,
     "recurrent": recurrent_space,
+    "kuhn2025": kuhn2025_space,
 }
 CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "reinforce": Reinforce,

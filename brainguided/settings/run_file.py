@@ -142,8 +142,9 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             timeout = 3600                       # s that a candidate may take
             [space]
             preset = "small"                     # zoph2017, pnas, nasnet, enas-micro, enas-macro,
-            max_depth = 10                       # nasbench201, residual, recurrent; with the
-                                                 # settings of their functions
+            max_depth = 10                       # nasbench201, residual, recurrent,
+                                                 # kuhn2025; with the settings of their
+                                                 # functions
             [controller]
             name = "reinforce"                   # ppo, tpe, evolution, local, predictor, random,
                                                  # nsga2, motpe (for several objectives), list

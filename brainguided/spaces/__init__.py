@@ -7,6 +7,7 @@ from brainguided.spaces.nasbench201 import NASBench201Space, nasbench201_space
 from brainguided.spaces.plain import PlainSpace, small_space, zoph2017_space
 from brainguided.spaces.recurrent import RecurrentSpace, recurrent_space
 from brainguided.spaces.residual import ResidualSpace, residual_space
+from brainguided.spaces.sequence import SequenceSpace, kuhn2025_space
 
 __all__ = [
     "CellSpace",
@@ -17,8 +18,10 @@ __all__ = [
     "RecurrentSpace",
     "ResidualSpace",
     "SearchSpace",
+    "SequenceSpace",
     "enas_macro_space",
     "enas_micro_space",
+    "kuhn2025_space",
     "nasbench201_space",
     "nasnet_space",
     "pnas_space",

@@ -195,6 +195,33 @@ class SearchSpace(ABC):
                 actions.append(legal[int(generator.integers(len(legal)))])
         return self._read(tuple(actions))
 
+    def cross(
+        self, one: Architecture, other: Architecture, seed: int | np.random.Generator
+    ) -> Architecture:
+        """Take each decision from one of two architectures, drawn uniformly.
+
+        Where a decision matters in one of them alone it is taken from that one, and where what is
+        taken is not legal any more, from the other, or drawn.
+
+        Returns
+        -------
+        Architecture
+            Whose decisions are all those of `one` where both are the same.
+        """
+        generator = np.random.default_rng(seed)
+        parents = self.encode(one), self.encode(other)
+        actions: list[int] = []
+        for place, first in enumerate(generator.integers(2, size=len(self.decisions)).tolist()):
+            legal = [k for k, allowed in enumerate(self.legal(actions)) if allowed]
+            given = [
+                parent[place]
+                for parent in (parents[first], parents[1 - first])
+                if parent[place] in legal and sum(self.legal(parent[:place])) > 1
+            ]
+            drawn = legal if given or len(legal) == 1 else generator.permutation(legal).tolist()
+            actions.append((given or drawn)[0])
+        return self._read(tuple(actions))
+
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """Return all architectures that differ in one decision, in the order of decisions.
 

@@ -22,6 +22,7 @@ from brainguided.networks.hooks import observe_layers
 from brainguided.spaces import (
     enas_macro_space,
     enas_micro_space,
+    kuhn2025_space,
     nasbench201_space,
     nasnet_space,
     pnas_space,
@@ -42,6 +43,7 @@ SPACES = {
     "enas macro": enas_macro_space(filters=4),
     "nasbench201": nasbench201_space(n_cells=1, filters=4),
     "residual": residual_space(widths=(4, 8)),
+    "kuhn2025": kuhn2025_space(4, filters=(4, 8)),
     "recurrent": recurrent_space(widths=(4, 8)),
 }
 every = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)

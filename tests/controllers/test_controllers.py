@@ -52,6 +52,7 @@ CONTROLLERS = {
     "ppo": PPO,
     "nasnet ppo": nasnet_ppo,
     "evolution": RegularizedEvolution,
+    "crossed evolution": partial(RegularizedEvolution, crossover=0.5),
     "local": LocalSearch,
     "predictor": PredictorSearch,
     "tpe": tpe,

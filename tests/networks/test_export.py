@@ -15,6 +15,7 @@ from brainguided.networks.preprocessing import images_to_tensor
 from brainguided.spaces import (
     enas_macro_space,
     enas_micro_space,
+    kuhn2025_space,
     nasbench201_space,
     nasnet_space,
     pnas_space,
@@ -35,6 +36,7 @@ SPACES = {
     "enas macro": enas_macro_space(filters=4),
     "nasbench201": nasbench201_space(n_cells=1, filters=4),
     "residual": residual_space(widths=(4, 8)),
+    "kuhn2025": kuhn2025_space(4, filters=(4, 8)),
     "recurrent": recurrent_space(widths=(4, 8)),
 }
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 21, 21, 3), dtype=np.uint8)

@@ -14,6 +14,7 @@ from brainguided.plot.style import COLUMN
 from brainguided.spaces import (
     enas_macro_space,
     enas_micro_space,
+    kuhn2025_space,
     nasbench201_space,
     nasnet_space,
     pnas_space,
@@ -33,6 +34,7 @@ SPACES = {
     "enas macro": enas_macro_space(),
     "nasbench201": nasbench201_space(),
     "residual": residual_space(),
+    "kuhn2025": kuhn2025_space(),
     "recurrent": recurrent_space(),
 }
 every = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)

@@ -20,6 +20,8 @@ from brainguided.architectures import (
     PlainArchitecture,
     RecurrentArea,
     ResidualArchitecture,
+    SequenceArchitecture,
+    SequenceLayer,
     Stage,
 )
 from brainguided.spaces import (
@@ -27,8 +29,10 @@ from brainguided.spaces import (
     RecurrentSpace,
     ResidualSpace,
     SearchSpace,
+    SequenceSpace,
     enas_macro_space,
     enas_micro_space,
+    kuhn2025_space,
     nasbench201_space,
     nasnet_space,
     pnas_space,
@@ -52,9 +56,12 @@ SPACES = {
     "nasbench201": nasbench201_space(),
     "residual": residual_space(),
     "recurrent": recurrent_space(),
+    "kuhn2025": kuhn2025_space(),
 }
 every = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-UNMASKED = {name: space for name, space in SPACES.items() if name not in ("small", "zoph2017")}
+UNMASKED = {
+    name: space for name, space in SPACES.items() if name not in ("small", "zoph2017", "kuhn2025")
+}
 unmasked = pytest.mark.parametrize("space", UNMASKED.values(), ids=UNMASKED)
 
 
@@ -106,6 +113,33 @@ def test_a_mutation_changes_one_decision_and_reaches_all(space):
         (place,) = np.flatnonzero(before != after)
         changed[place] += 1
     assert len(changed) == len(space.decisions)
+
+
+@every
+def test_a_child_takes_each_decision_from_a_parent_where_that_is_legal(space):
+    generator = np.random.default_rng(0)
+    for seed in range(20):
+        one, other = space.sample(generator), space.sample(generator)
+        child = space.cross(one, other, seed)
+        assert space.decode(space.encode(child)) == child
+        assert space.cross(one, other, seed) == child
+        assert space.cross(one, one, seed) == one
+        if space.name in ("nasbench201", "residual"):  # nothing depends on another decision
+            pairs = zip(*map(space.encode, (child, one, other)), strict=True)
+            assert all(action in parents for action, *parents in pairs)
+
+
+def test_a_sequence_has_all_its_architectures_and_no_other():
+    space = kuhn2025_space(3, filters=(8, 16), max_pools=1)
+    every_one = list(space.enumerate())
+    assert len({a.to_json() for a in every_one}) == len(every_one) == space.n_architectures
+    for architecture in every_one:
+        widths = [layer.filters for layer in architecture.layers if layer.filters]
+        assert widths == sorted(widths)
+        assert len(architecture.layers) - len(widths) <= 1
+    wrong = SequenceArchitecture((SequenceLayer("conv", 3, 16), SequenceLayer("conv", 3, 8)))
+    with pytest.raises(ValueError, match=r"layer2.filters is 8 after 1 poolings, or fewer"):
+        space.encode(wrong)
 
 
 def test_layers_that_a_mutation_adds_are_drawn():
@@ -315,6 +349,9 @@ def test_all_problems_of_an_architecture_are_listed():
         (lambda: MacroArchitecture((MacroLayer("conv_3x3", (1,)),), 0), ("filters", "earlier")),
         (lambda: Stage(0, 8, 2), ("depth is 0", "kernel is 2")),
         (lambda: ResidualArchitecture((), "dense"), ("block is 'dense'", "no stages")),
+        (lambda: SequenceLayer("skip", 2), ("operation is 'skip'", "kernel is 2")),
+        (lambda: SequenceLayer("max", 3, 8), ("filters is 8, expected 0 for a pooling",)),
+        (lambda: SequenceArchitecture(()), ("it has no layers",)),
         (lambda: RecurrentArea(0, 4, 0, "lstm"), ("width", "kernel", "times", "recurrence")),
     ):
         with pytest.raises(ValueError) as caught:
@@ -328,6 +365,8 @@ def test_all_problems_of_a_space_are_listed():
         (lambda: CellSpace("x", ("skip",), stem="vgg"), ("operations has ['skip']",)),
         (lambda: pnas_space(stem="vgg"), ("stem is 'vgg'",)),
         (lambda: ResidualSpace(n_stages=0, depths=()), ("depths is ()", "n_stages is 0")),
+        (lambda: SequenceSpace(max_depth=0, max_pools=-1), ("max_depth is 0", "max_pools is -1")),
+        (lambda: kuhn2025_space(filters=(16, 8)), ("expected ascending",)),
         (lambda: RecurrentSpace(kernels=(2,)), ("expected odd",)),
         (lambda: nasbench201_space(n_cells=0), ("n_cells is 0",)),
         (lambda: enas_macro_space(n_layers=0), ("n_layers is 0",)),
