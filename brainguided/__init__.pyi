@@ -86,8 +86,10 @@ from .networks import (
     describe_layers as describe_layers,
     export_network as export_network,
     load_activations as load_activations,
+    load_safetensors as load_safetensors,
     read_preprocessing as read_preprocessing,
     record_activations as record_activations,
+    save_safetensors as save_safetensors,
     select_layers as select_layers,
 )
 from .plot import (
@@ -148,6 +150,7 @@ from .search import (
     run_finalists as run_finalists,
     run_search as run_search,
     save_winner as save_winner,
+    write_network_files as write_network_files,
 )
 from .settings import load_run as load_run
 from .spaces import (

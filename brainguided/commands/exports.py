@@ -23,6 +23,7 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "export", None, example=example, about=about)
     formats = one.add_subparsers(metavar="FORMAT", required=True)
     _add_optuna(formats)
+    _add_network(formats)
     _add_brainscore(formats)
     _add_brainio(formats)
 
@@ -39,6 +40,23 @@ def _add_optuna(formats: Any) -> None:
     one.add_argument("run", metavar="RUN", type=Path, help="run folder; only read")
     one.add_argument("--out", type=Path, required=True, help="SQLite file of the study")
     one.add_argument("--name", help="of the study (that of the run folder)")
+    add_overwrite(one)
+
+
+def _add_network(formats: Any) -> None:
+    one = add_verb(
+        formats,
+        "network",
+        export_network,
+        example="brainguided export network runs/first --out winner",
+    )
+    one.add_argument("run", metavar="RUN", type=Path, help="run folder; only read")
+    one.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder: Python file and weights, safetensors, a program of torch.export",
+    )
     add_overwrite(one)
 
 
@@ -82,6 +100,17 @@ def export_optuna(arguments: argparse.Namespace) -> None:
 
     refuse_existing(arguments, arguments.out)
     print(write_optuna_study(arguments.run, arguments.out, name=arguments.name))
+
+
+def export_network(arguments: argparse.Namespace) -> None:
+    """Write the winner of a run as files that others load, and check that outputs agree."""
+    from brainguided.search.network_files import FILES, TOLERANCE, write_network_files
+
+    refuse_existing(arguments, *(arguments.out / name for name in FILES))
+    found = write_network_files(arguments.run, arguments.out)
+    print(*(arguments.out / name for name in FILES), sep="\n")
+    largest = max(found.values())
+    print(f"Outputs agree: they differ by {largest:.2g} at most (allowed: {TOLERANCE:g}).")
 
 
 def export_brainscore(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from .cost import Cost as Cost, estimate_cost as estimate_cost
 from .dispatch import SearchError as SearchError
 from .finalists import run_finalists as run_finalists
 from .heldout import compare_heldout as compare_heldout
+from .network_files import write_network_files as write_network_files
 from .orders import (
     Again as Again,
     Batch as Batch,

@@ -12,17 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_task import run_eight
+from saved_winner import save_run
 
 from brainguided.__main__ import main
 from brainguided.architectures import Architecture
-from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import build_network
 from brainguided.networks.export import export_network
 from brainguided.reports.brainscore_plugin import name_files, write_brainscore_plugin
-
-IMAGES = {"classes": 3, "image_size": 21}
 
 
 @dataclass
@@ -83,21 +80,7 @@ def brainscore(monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run whose winner was saved as searches do."""
-    made = tmp_path_factory.mktemp("runs") / "made"
-    run_eight(made)
-    with Journal.read(made) as journal:
-        config, attempts = journal.config, journal.attempts()
-        winner = find_winner(journal.results())
-    config["task"]["images"] = IMAGES
-    out = made.with_name("first")
-    with Journal.open(out) as journal:
-        journal.begin(config)
-        for attempt in attempts:
-            journal.record_attempt(attempt)
-    network = build_network(Architecture.from_json(winner.architecture), n_classes=3, seed=1)
-    torch.save(network.state_dict(), out / "winner.pt")
-    return out, winner, network.eval()
+    return save_run(tmp_path_factory.mktemp("runs"))
 
 
 def load(folder, monkeypatch):

@@ -1,0 +1,154 @@
+"""The winner of a run as files that others load: Python and weights, safetensors, a program."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from brainguided.networks.build import BlueprintNetwork
+from brainguided.networks.export import export_network
+from brainguided.networks.safetensors_files import load_safetensors, save_safetensors
+from brainguided.search.saved_winner import WinnerNetwork, load_winner
+from neural_data.storage.aside import write_whole
+
+FILES = (
+    "winner_network.py",
+    "winner_network.pt",
+    "winner_network.safetensors",
+    "winner_network.pt2",
+    "agreement.json",
+)
+"""Names of the files that are written."""
+
+TOLERANCE = 1e-5
+"""Largest difference of outputs, as a part of the largest output or of 1."""
+
+_IMAGES = 4
+
+
+def write_network_files(
+    run: str | os.PathLike[str], folder: str | os.PathLike[str]
+) -> dict[str, float]:
+    """Write the winner of a run in the forms in which networks are exchanged, and check them.
+
+    The winner of the finalists where there are some, else that of the search.
+
+    Parameters
+    ----------
+    run : path
+        A run folder; it is only read.
+    folder : path
+        Made if it is missing. Written are ``winner_network.py`` with its weights ``.pt`` (needs
+        torch alone), the same weights as ``.safetensors``, ``.pt2``, a program of `torch.export`
+        that needs no code (`torch.export.load`; any number of images), and ``agreement.json``.
+
+    Returns
+    -------
+    dict of str to float
+        For each file the largest difference of its outputs to those of the network itself, on
+        random images of 0 to 255, as a part of the largest output or of 1; agreement.json holds
+        the same with the number of images, their size and the tolerance.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder has no journal, or no weights of a winner.
+    JournalError
+        No candidate succeeded.
+    RuntimeError
+        A file gives other outputs (by more than 1e-5); the files are removed.
+    """
+    folder = Path(folder)
+    winner = load_winner(Path(run))
+    folder.mkdir(parents=True, exist_ok=True)
+    script, weights, tensors, program, agreement = (folder / name for name in FILES)
+    network = BlueprintNetwork(winner.blueprint)
+    network.load_state_dict(winner.weights)
+    network.eval()
+    export_network(
+        winner.blueprint,
+        winner.weights,
+        script,
+        classes=winner.classes,
+        image_size=winner.image_size,
+        about=winner.about,
+    )
+    save_safetensors(network.state_dict(), tensors, about={"about": winner.about})
+    _write_program(network, program, winner.image_size)
+    found = _compare(network, winner, (script, tensors, program))
+    wrong = {name: value for name, value in found.items() if not value <= TOLERANCE}
+    if wrong:
+        for path in (script, weights, tensors, program):
+            path.unlink(missing_ok=True)
+        said = ", ".join(f"{name} by {value:.2g}" for name, value in wrong.items())
+        raise RuntimeError(
+            f"Outputs differ from those of the network: {said}; expected at most {TOLERANCE:g}. "
+            "The files were removed."
+        )
+    record = {
+        "candidate": winner.candidate,
+        "images": _IMAGES,
+        "image_size": winner.image_size,
+        "tolerance": TOLERANCE,
+        "largest_difference": found,
+    }
+    write_whole(agreement, json.dumps(record, indent=1) + "\n")
+    return found
+
+
+def _write_program(network: nn.Module, path: Path, size: int) -> None:
+    images = torch.export.Dim("images", min=1)
+    program = torch.export.export(
+        network, (torch.zeros(2, 3, size, size),), dynamic_shapes=({0: images},)
+    )
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    write_whole(path, content.getvalue())
+
+
+def _compare(
+    network: nn.Module, winner: WinnerNetwork, paths: tuple[Path, Path, Path]
+) -> dict[str, float]:
+    """Return by how much the outputs of what was written differ from those of the network."""
+    script, tensors, program = paths
+    size = winner.image_size
+    pixels = torch.randint(
+        0, 256, (_IMAGES, size, size, 3), generator=torch.Generator().manual_seed(0)
+    )
+    module = _import(script)
+    inputs = module.to_input(pixels.to(torch.uint8))
+    again = BlueprintNetwork(winner.blueprint)
+    again.load_state_dict(load_safetensors(tensors))
+    made = {
+        script.name: module.load(),
+        tensors.name: again.eval(),
+        program.name: torch.export.load(program).module(),
+    }
+    with torch.no_grad():
+        expected = network(inputs)
+        scale = max(float(expected.abs().max()), 1.0)
+        return {
+            name: float((one(inputs) - expected).abs().max()) / scale for name, one in made.items()
+        }
+
+
+def _import(path: Path) -> Any:
+    """Import the file that was just written, under a name of its own."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
+    return module

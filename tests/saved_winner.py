@@ -1,0 +1,28 @@
+"""A run whose winner was saved as searches do, without any training."""
+
+from __future__ import annotations
+
+import torch
+from fake_task import run_eight
+
+from brainguided.architectures import Architecture
+from brainguided.journal.confirmed import find_winner
+from brainguided.journal.journal import Journal
+from brainguided.networks.build import build_network
+
+
+def save_run(folder):
+    """Return the run folder, its winner, and the network that was saved."""
+    run_eight(folder / "made")
+    with Journal.read(folder / "made") as journal:
+        config, attempts = journal.config, journal.attempts()
+        winner = find_winner(journal.results())
+    config["task"]["images"] = {"classes": 3, "image_size": 21}
+    out = folder / "first"
+    with Journal.open(out) as journal:
+        journal.begin(config)
+        for attempt in attempts:
+            journal.record_attempt(attempt)
+    network = build_network(Architecture.from_json(winner.architecture), n_classes=3, seed=1)
+    torch.save(network.state_dict(), out / "winner.pt")
+    return out, winner, network.eval()
