@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     import optuna
 
 
+_STEPS = 200  # from what may not be proposed, each another decision
+
+
 class OptunaSearch(Controller):
     """Search by an Optuna sampler, which takes the decisions of a space one by one.
 
     Each decision is a categorical parameter; where only some options are legal, one named for
-    those. Decisions with one legal option are not asked for. For NSGA-II and NSGA-III, which cross
-    parameters that all candidates share, every decision is one parameter of all its options, which
-    count modulo those that are legal. Needs the extra ``optuna``.
+    those. Decisions with one legal option are not asked for. A sampler that has settled proposes
+    the same over and over, and takes longer with every trial: decisions of what was proposed
+    before, or is too large, are changed at random, one by one, until it may be proposed. For
+    NSGA-II and NSGA-III, which cross parameters that all candidates share and breed from their own
+    proposals alone, every decision is one parameter of all its options, which count modulo those
+    that are legal, and they are asked again. Needs the extra ``optuna``.
 
     Parameters
     ----------
@@ -82,23 +88,47 @@ class OptunaSearch(Controller):
             self._optuna.logging.set_verbosity(level)
 
     def _propose(self, n: int) -> list[Proposal]:
-        proposals = []
-        for _ in range(n):
-            trial = self._study.ask()
-            actions: list[int] = []
-            for decision in self.space.decisions:
-                mask = self.space.legal(actions)
-                options = [option for option, allowed in enumerate(mask) if allowed]
-                if self._is_genetic:
-                    taken = trial.suggest_categorical(decision.name, list(range(len(mask))))
-                    actions.append(options[taken % len(options)])
-                    continue
-                name = _name(decision.name, options, len(mask))
-                actions.append(
-                    options[0] if len(options) == 1 else trial.suggest_categorical(name, options)
-                )
-            proposals.append(Proposal(self.space._read(tuple(actions)), trial.number))
+        proposals: list[Proposal] = []
+        made: set[str] = set()
+        while len(proposals) < n and (proposal := self._propose_new(made)) is not None:
+            proposals.append(proposal)
+            made.add(proposal.architecture.canonical_key[:20])
         return proposals
+
+    def _propose_new(self, made: set[str]) -> Proposal | None:
+        """Return what the sampler proposes, or where that was made before, what is near it."""
+        proposal = self._suggest()
+        if self._is_genetic or self._may_propose(architecture := proposal.architecture, made):
+            return proposal
+        self._reject(proposal)
+        for _ in range(_STEPS):
+            architecture = self.space.mutate(architecture, self._generator)
+            if self._may_propose(architecture, made):
+                return Proposal(architecture)
+        return None
+
+    def _may_propose(self, architecture: Architecture, made: set[str]) -> bool:
+        network = architecture.canonical_key[:20]
+        if self.unique and (network in self._seen or network in made):
+            return False
+        return self.limits is None or self.limits.admit(architecture)
+
+    def _suggest(self) -> Proposal:
+        """Return what the sampler proposes."""
+        trial = self._study.ask()
+        actions: list[int] = []
+        for decision in self.space.decisions:
+            mask = self.space.legal(actions)
+            options = [option for option, allowed in enumerate(mask) if allowed]
+            if self._is_genetic:
+                taken = trial.suggest_categorical(decision.name, list(range(len(mask))))
+                actions.append(options[taken % len(options)])
+                continue
+            name = _name(decision.name, options, len(mask))
+            actions.append(
+                options[0] if len(options) == 1 else trial.suggest_categorical(name, options)
+            )
+        return Proposal(self.space._read(tuple(actions)), trial.number)
 
     def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
         for told in (proposal.objectives for proposal, _ in results):
@@ -146,7 +176,9 @@ class OptunaSearch(Controller):
         )
 
     def _settings(self) -> dict[str, Any]:
-        told = {"objectives": list(self.objectives)} if self.objectives else {}
+        told: dict[str, Any] = {} if self._is_genetic else {"repeats": "changed"}
+        if self.objectives:
+            told["objectives"] = list(self.objectives)
         return {"name": "optuna", "sampler": self._name, **told, **self._told_settings}
 
 
