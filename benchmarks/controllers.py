@@ -41,7 +41,7 @@ from brainguided.controllers import Controller
 from brainguided.guidance import Teacher
 from brainguided.replays import load_table, replay_search
 from brainguided.settings.presets import CONTROLLERS
-from brainguided.spaces import SearchSpace, nasbench201_space, small_space, zoph2017_space
+from brainguided.spaces import SearchSpace, nasbench201_space, zoph2017_space
 from neural_data import simulate_macaque, simulate_objects
 
 ROUND = 8
@@ -49,7 +49,9 @@ DROP = 5.0  # below the best round, in points of accuracy
 LAST = 6  # rounds at the end
 PLANTED = ("additive", "interaction", "same_in_all_layers")
 
-NAMES = ["random", *(name for name in CONTROLLERS if name not in ("random", "list"))]
+# First what others are compared with, and none that learns nothing or of several objectives alone
+OTHERS = ("random", "list", "motpe", "nsga2")
+NAMES = ["random", *(name for name in CONTROLLERS if name not in OTHERS)]
 
 Reward = Callable[[Architecture], float]
 
@@ -240,25 +242,28 @@ def search_planted(options: argparse.Namespace) -> None:
             print(f"{compare(found, name, 2)}; {seconds:.1f} s a seed", flush=True)
 
 
-def make_trained() -> tuple[SearchSpace, Task]:
-    """Return small cells, trained for 60 steps to tell handwritten digits: reward P."""
+def make_cells() -> SearchSpace:
+    """Return small cells, 729 of which 483 are different networks: all are soon measured."""
     operations = ("skip_connect", "nor_conv_3x3", "avg_pool_3x3")
-    space = nasbench201_space(n_cells=1, filters=4, operations=operations)
-    digits = load_digits()  # 1,797 of 8 x 8 pixels
+    return nasbench201_space(n_cells=1, filters=4, operations=operations)
+
+
+def make_trained() -> Task:
+    """Return a training for 20 steps to tell handwritten digits: reward P."""
+    digits = load_digits()  # of 8 x 8 pixels
     grey = np.repeat((digits.images * 15).astype(np.uint8)[..., None], 3, -1)
     labels = digits.target.astype(np.int64)
-    images = ImageSet(
-        grey[:1000], labels[:1000], grey[1000:], labels[1000:], tuple("0123456789"), "digits"
-    )
-    return space, Task(images, None, Training(steps=60, batch_size=32, augment=False))
+    names = tuple("0123456789")
+    images = ImageSet(grey[:500], labels[:500], grey[500:800], labels[500:800], names, "digits")
+    return Task(images, None, Training(steps=20, batch_size=16, augment=False))
 
 
-def make_untrained() -> tuple[SearchSpace, Task]:
-    """Return plain layers with random weights beside simulated V4 and IT: reward P + TG."""
-    recording, stimuli = simulate_macaque(seed=0)
+def make_untrained() -> Task:
+    """Return a comparison of random weights with simulated V4 and IT: reward P + TG."""
+    recording, stimuli = simulate_macaque(simulate_objects(2, seed=0), seed=0)
     teacher = Teacher.from_recording(recording, stimuli, by="object_name")
-    images = images_from_stimuli(simulate_objects(10, seed=1), simulate_objects(2, seed=2))
-    return small_space(6), Task(images, teacher, Training(steps=0))
+    images = images_from_stimuli(simulate_objects(2, seed=1), simulate_objects(1, seed=2))
+    return Task(images, teacher, Training(steps=0))
 
 
 TASKS = {"trained": make_trained, "untrained": make_untrained}
@@ -273,7 +278,7 @@ def measure(architecture: Architecture, task: Task) -> list[float]:
 def search_real(options: argparse.Namespace) -> None:
     """Search with candidates that are built and measured, each architecture once."""
     for kind in options.task:
-        space, task = TASKS[kind]()
+        space, task = make_cells(), TASKS[kind]()
         known: dict[str, list[float]] = {}
 
         def reward(

@@ -88,47 +88,47 @@ class OptunaSearch(Controller):
             self._optuna.logging.set_verbosity(level)
 
     def _propose(self, n: int) -> list[Proposal]:
-        proposals: list[Proposal] = []
         made: set[str] = set()
-        while len(proposals) < n and (proposal := self._propose_new(made)) is not None:
-            proposals.append(proposal)
-            made.add(proposal.architecture.canonical_key[:20])
-        return proposals
+        found = [self._propose_new(made) for _ in range(n)]
+        return [proposal for proposal in found if proposal is not None]
 
     def _propose_new(self, made: set[str]) -> Proposal | None:
         """Return what the sampler proposes, or where that was made before, what is near it."""
         proposal = self._suggest()
-        if self._is_genetic or self._may_propose(architecture := proposal.architecture, made):
+        if self._is_genetic or self._admit_to(made, architecture := proposal.architecture):
             return proposal
         self._reject(proposal)
         for _ in range(_STEPS):
             architecture = self.space.mutate(architecture, self._generator)
-            if self._may_propose(architecture, made):
+            if self._admit_to(made, architecture):
                 return Proposal(architecture)
         return None
 
-    def _may_propose(self, architecture: Architecture, made: set[str]) -> bool:
+    def _admit_to(self, made: set[str], architecture: Architecture) -> bool:
         network = architecture.canonical_key[:20]
-        if self.unique and (network in self._seen or network in made):
-            return False
-        return self.limits is None or self.limits.admit(architecture)
+        new = not self.unique or (network not in self._seen and network not in made)
+        made.add(network)
+        return new and (self.limits is None or self.limits.admit(architecture))
 
     def _suggest(self) -> Proposal:
         """Return what the sampler proposes."""
         trial = self._study.ask()
         actions: list[int] = []
-        for decision in self.space.decisions:
-            mask = self.space.legal(actions)
-            options = [option for option, allowed in enumerate(mask) if allowed]
-            if self._is_genetic:
-                taken = trial.suggest_categorical(decision.name, list(range(len(mask))))
-                actions.append(options[taken % len(options)])
-                continue
-            name = _name(decision.name, options, len(mask))
-            actions.append(
-                options[0] if len(options) == 1 else trial.suggest_categorical(name, options)
-            )
+        while len(actions) < len(self.space.decisions):
+            name, choices, options = self._offer(actions)
+            asked = self._is_genetic or len(choices) > 1
+            taken = trial.suggest_categorical(name, choices) if asked else choices[0]
+            actions.append(options[choices.index(taken) % len(options)])
         return Proposal(self.space._read(tuple(actions)), trial.number)
+
+    def _offer(self, actions: Sequence[int]) -> tuple[str, list[int], list[int]]:
+        """Return the name and choices of the next parameter, and the options they stand for."""
+        name, mask = self.space.decisions[len(actions)].name, self.space.legal(actions)
+        options = [option for option, allowed in enumerate(mask) if allowed]
+        if self._is_genetic:
+            return name, list(range(len(mask))), options
+        named = name if len(options) == len(mask) else f"{name} out of {options}"
+        return named, options, options
 
     def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
         for told in (proposal.objectives for proposal, _ in results):
@@ -157,18 +157,11 @@ class OptunaSearch(Controller):
         """Tell the study of an architecture that it did not propose."""
         given, distributions = {}, {}
         actions = self.space.encode(architecture)
-        for place, decision in enumerate(self.space.decisions):
-            mask = self.space.legal(actions[:place])
-            options = [option for option, allowed in enumerate(mask) if allowed]
-            if self._is_genetic:
-                given[decision.name] = options.index(actions[place])
-                options, name = list(range(len(mask))), decision.name
-            elif len(options) > 1:
-                name = _name(decision.name, options, len(mask))
-                given[name] = actions[place]
-            else:
-                continue
-            distributions[name] = self._optuna.distributions.CategoricalDistribution(options)
+        for place, action in enumerate(actions):
+            name, choices, options = self._offer(actions[:place])
+            if self._is_genetic or len(choices) > 1:
+                given[name] = choices[options.index(action)]
+                distributions[name] = self._optuna.distributions.CategoricalDistribution(choices)
         self._study.add_trial(
             self._optuna.trial.create_trial(
                 params=given, distributions=distributions, values=values
@@ -395,10 +388,6 @@ def _check_objectives(objectives: tuple[str, ...]) -> None:
     elif len({name.removeprefix("-") for name in objectives}) < len(objectives):
         problems.append(f"{', '.join(objectives)}: expected different numbers")
     raise_problems("These are no objectives", problems, ValueError)
-
-
-def _name(decision: str, options: list[int], n: int) -> str:
-    return decision if len(options) == n else f"{decision} out of {options}"
 
 
 def _import_optuna() -> Any:
