@@ -12,6 +12,7 @@ import numpy as np
 
 from neural_data.model.stimuli import decode_images
 from neural_data.storage.image_files import check_members
+from neural_data.storage.pointers import refuse_pointer
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
@@ -53,6 +54,7 @@ def _resize(images: np.ndarray, image_size: int) -> np.ndarray:
 
 
 def read_npz(path: Path) -> Pool:
+    refuse_pointer(path)
     try:
         with zipfile.ZipFile(path) as archive:
             check_members(archive, path)
@@ -106,8 +108,8 @@ def check_arrays(path: Path, part: str, pool: Pool) -> None:
 
 def read_labels(values: np.ndarray, path: Path, n_classes: int | None = None) -> np.ndarray:
     """Check labels, of which there are less than classes or, where these are unknown, images."""
-    if values.ndim != 1 and values.size != len(values):
-        raise ValueError(f"Labels in {path} have shape {values.shape}; expected (n,).")
+    if not values.size or values.size not in values.shape[:1]:
+        raise ValueError(f"Labels in {path} have shape {values.shape}; expected (n,), n > 0.")
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError(f"Labels in {path} are {values.dtype}; expected integers from 0.")
     labels = values.reshape(-1)

@@ -16,7 +16,7 @@ import numpy as np
 from neural_data.errors import RecordingError, format_names
 from neural_data.formats._hdf5_arrays import is_hdf5, list_hdf5, read_hdf5
 from neural_data.formats.matlab import is_mat, list_mat, read_mat
-from neural_data.storage.csv_tables import MISSING_CELLS
+from neural_data.storage.csv_tables import MISSING_CELLS, refuse_workbook
 from neural_data.storage.image_files import check_members
 from neural_data.storage.pointers import refuse_pointer
 
@@ -24,6 +24,11 @@ ENDINGS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv", ".tsv")
 MAX_DEFLATE = 1032  # bytes that one deflated byte can stand for
 BLOCK = 2**24
 _INDEX = re.compile(r"(\(|\{)(\d+)[)}]")  # of one struct or cell, from 1
+
+_PICKLED = (
+    "it holds pickled objects of Python, which could run any code when they are read; expected "
+    "numbers or text. Where it was made, save the arrays in it with np.savez."
+)
 
 
 class _OfThisFile(Exception):
@@ -133,7 +138,7 @@ def _load(path: Path, variable: str | None, finish: Callable[[Any], Any]) -> Any
             f"{path.name} ends in {path.suffix!r}; expected one of {format_names(ENDINGS, 10)}."
         )
     try:
-        refuse_pointer(path)
+        _refuse_other(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return finish(reader(path, variable))
@@ -159,6 +164,19 @@ def _load(path: Path, variable: str | None, finish: Callable[[Any], Any]) -> Any
         ) from cause
 
 
+def _refuse_other(path: Path) -> None:
+    """Refuse what is known to be of another kind by its first bytes."""
+    with path.open("rb") as file:
+        content = file.read(64)
+    refuse_pointer(path, content)
+    if content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise _OfThisFile(_PICKLED)
+    if content.startswith(b"\x1f\x8b"):
+        raise _OfThisFile("it is compressed by gzip: unpack it first.")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        refuse_workbook(path, content)
+
+
 def _load_npy(path: Path, variable: str | None) -> np.ndarray:
     if variable is not None:
         raise _OfThisFile(f"a .npy holds one array without a name; leave out {variable!r}.")
@@ -177,10 +195,7 @@ def _read_npy(stream: IO[bytes], n_bytes: int) -> np.ndarray:
     else:
         raise ValueError(f"version {version}; expected (1, 0) or (2, 0)")
     if dtype.hasobject:
-        raise _OfThisFile(
-            "it holds pickled objects of Python, which could run any code when they are read; "
-            "expected numbers or text. Where it was made, save the arrays in it with np.savez."
-        )
+        raise _OfThisFile(_PICKLED)
     if dtype.kind not in "biufU":
         raise _OfThisFile(
             f"it holds {dtype}; expected numbers or text. Save its real numbers, or each of its "

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from neural_data.errors import RecordingError
+
 HEADER = 128
 MATRIX, COMPRESSED = 14, 15
 CELL, STRUCT, OBJECT, CHAR, SPARSE, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 16, 17
@@ -94,6 +96,8 @@ def read_mat(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
         There is no such variable or field; the argument lists those that are there.
     ValueError
         The file is damaged, or the variable is of a kind that cannot be read.
+    RecordingError
+        It holds complex numbers.
     """
     from scipy.io import loadmat
 
@@ -105,7 +109,9 @@ def read_mat(path: Path, name: str, *, fields: Sequence[str] = ()) -> Any:
         with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
             value = loadmat(path, variable_names=[name], mat_dtype=True)[name]
     except np.exceptions.ComplexWarning:
-        raise ValueError("it holds complex numbers: save real(x) and imag(x)") from None
+        raise RecordingError(
+            f"{path.name}: it holds complex numbers: save real(x) and imag(x)."
+        ) from None
     for field in fields:
         if field.isdigit():
             value = _pick(value, int(field))

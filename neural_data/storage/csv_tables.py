@@ -182,7 +182,7 @@ def read_header(path: Path, form: Form, *, remedy: str = _FORM) -> list[str]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {path}. Check the path.")
-    _refuse_workbook(path)
+    refuse_workbook(path)
     try:
         with _open_table(path, form) as lines:
             rows = csv.reader(lines, delimiter=form.separator)
@@ -228,10 +228,11 @@ def _count_misfits(path: Path, n_cells: int, form: Form) -> int:
         )
 
 
-def _refuse_workbook(path: Path) -> None:
-    """Raise RecordingError for the file of a spreadsheet program itself."""
-    with path.open("rb") as file:
-        content = file.read(64)
+def refuse_workbook(path: Path, content: bytes | None = None) -> None:
+    """Raise RecordingError for the file of a spreadsheet program itself, or its content."""
+    if content is None:
+        with path.open("rb") as file:
+            content = file.read(64)
     refuse_pointer(path, content)
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise RecordingError(

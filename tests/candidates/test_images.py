@@ -123,6 +123,15 @@ def test_images_and_labels_of_an_npz_must_fit(tmp_path) -> None:
     np.savez(path, x_train=make_images(), y_train=LABELS[:50])
     with pytest.raises(ValueError, match="60 images in x_train but 50 labels"):
         load_images(path)
+    for labels in (LABELS[:0], np.int64(3), LABELS.reshape(2, -1)):
+        np.savez(path, x_train=make_images(), y_train=labels)
+        with pytest.raises(
+            ValueError, match=r"images\.npz have shape \(.*\); expected \(n,\), n > 0"
+        ):
+            load_images(path)
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ValueError, match=r"images\.npz is a pointer of Git LFS"):
+        load_images(path)
     np.savez(path, x_train=make_images() / 255, y_train=LABELS)
     with pytest.raises(ValueError, match=r"x_train .* is float64"):
         load_images(path, image_size=4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import pickle
 import re
 import struct
 import zipfile
@@ -523,6 +525,12 @@ def test_intact_files_of_another_kind_are_not_called_damaged(tmp_path: Path) -> 
         (tmp_path / name).write_text(lfs)
     (tmp_path / "i.npy").write_text("/annex/objects/SHA256E-s1--0\n")
     np.savez(tmp_path / "j.npz", images=np.zeros((8, 8, 3), np.uint8))
+    savemat(tmp_path / "k.mat", {"c": np.full(3, 1j)})
+    (tmp_path / "l.npy").write_bytes(pickle.dumps({"a": 1}))
+    for name in ("m.mat", "n.nc"):
+        (tmp_path / name).write_text("\n<!DOCTYPE html><html><body>Log in</body></html>")
+    (tmp_path / "o.mat").write_bytes(gzip.compress(b"MATLAB"))
+    (tmp_path / "p.csv").write_bytes(b"PK\x03\x04" + bytes(60))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "h.png").write_text(lfs)
     cases = [
@@ -537,6 +545,12 @@ def test_intact_files_of_another_kind_are_not_called_damaged(tmp_path: Path) -> 
         (read_images, "images", "h.png is a pointer of Git LFS"),
         (load_array, "i.npy", "pointer of git-annex"),
         (read_images, "j.npz", "holds arrays.*read_images"),
+        (load_array, "k.mat", "k.mat: it holds complex numbers: save real"),
+        (load_array, "l.npy", "l.npy: it holds pickled objects of Python"),
+        (load_array, "m.mat", "m.mat is a web page, not the data"),
+        (load_recording, "n.nc", "n.nc is a web page"),
+        (load_array, "o.mat", "o.mat: it is compressed by gzip"),
+        (load_array, "p.csv", "p.csv is a workbook of a spreadsheet program, or an archive"),
     ]
     for read, name, message in cases:
         with pytest.raises(RecordingError, match=message) as told:
