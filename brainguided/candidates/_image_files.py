@@ -71,10 +71,10 @@ def read_npz(path: Path) -> Pool:
         held_out = None
         if "x_val" in names:
             held_out = Pool(
-                read_labels(arrays["y_val"], path, len(classes)), classes, arrays["x_val"]
+                read_labels(arrays["y_val"], path, len(classes)), classes, as_rgb(arrays["x_val"])
             )
             check_arrays(path, "val", held_out)
-        pool = Pool(labels, classes, arrays["x_train"], held_out)
+        pool = Pool(labels, classes, as_rgb(arrays["x_train"]), held_out)
         check_arrays(path, "train", pool)
         return pool
     if {"train_jpeg", "train_offset", "train_label"} <= names:
@@ -96,14 +96,23 @@ def check_arrays(path: Path, part: str, pool: Pool) -> None:
     images = pool.images
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(
-            f"x_{part} in {path} is {images.dtype} {images.shape}; expected uint8 (n, y, x, 3). A "
-            "grey set: np.repeat(images[..., np.newaxis], 3, axis=-1)."
+            f"x_{part} in {path} is {images.dtype} {images.shape}; expected uint8 (n, y, x, 3), or "
+            "(n, y, x) or (n, y, x, 1) of grey images."
         )
     if len(images) != len(pool.labels):
         raise ValueError(
             f"{path} holds {len(images)} images in x_{part} but {len(pool.labels)} labels in "
             f"y_{part}."
         )
+
+
+def as_rgb(images: np.ndarray) -> np.ndarray:
+    """Return grey images, (n, y, x) or (n, y, x, 1), with three equal channels; others as given."""
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim != 3:
+        return images
+    return np.broadcast_to(images[..., np.newaxis], (*images.shape, 3))  # takes no memory
 
 
 def read_labels(values: np.ndarray, path: Path, n_classes: int | None = None) -> np.ndarray:

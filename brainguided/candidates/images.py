@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from brainguided.candidates._image_binaries import find_binaries, read_binaries
 from brainguided.candidates._image_files import (
     IMAGE_SUFFIXES,
     Pool,
+    as_rgb,
     check_arrays,
     read_folder,
     read_labels,
@@ -98,10 +100,14 @@ def load_images(
     Parameters
     ----------
     path : str or Path
-        An .npz with ``x_train, y_train`` (images (n, y, x, 3) uint8 and integer labels;
-        optional ``x_val, y_val``), or with ``train_jpeg, train_offset, train_label``
-        (concatenated encoded images, their n + 1 byte offsets, labels); optional ``classes``.
+        An .npz with ``x_train, y_train`` (images (n, y, x, 3) uint8, or grey ones (n, y, x), which
+        get three equal channels, and integer labels; optional ``x_val, y_val``), or with
+        ``train_jpeg, train_offset, train_label`` (concatenated encoded images, their n + 1 byte
+        offsets, labels); optional ``classes``.
         Or a folder ``CLASS/*.png`` (or .jpg ...), or one with ``train/CLASS`` and ``val/CLASS``.
+        Or a folder with the binary files of MNIST and its like (``train-images-idx3-ubyte``,
+        ``train-labels-idx1-ubyte``, also .gz), of CIFAR-10 (``data_batch_1.bin`` to ``5``) or of
+        CIFAR-100 (``train.bin``, of which the fine labels are taken).
     n_train, n_validation : int, optional
         How many images to use, drawn at random and balanced over classes; by default a tenth
         of the training images (at most 5000) for validation and all others for training.
@@ -124,7 +130,8 @@ def load_images(
     """
     path = Path(path)
     if path.is_dir():
-        pool = read_folder(path)
+        stored = find_binaries(path, "train")
+        pool = read_binaries(path, "train") if stored else read_folder(path)
     elif path.is_file():
         pool = read_npz(path)
     else:
@@ -166,7 +173,8 @@ def load_test_images(
     Parameters
     ----------
     path : str or Path
-        As for `load_images`, with ``x_test, y_test``, ``test_jpeg ...`` or ``test/CLASS/*.png``.
+        As for `load_images`, with ``x_test, y_test``, ``test_jpeg ...``, ``test/CLASS/*.png`` or
+        ``t10k-images-idx3-ubyte``, ``test_batch.bin``, ``test.bin``.
     classes : sequence of str
         Those of the training part; a folder has to have one of each.
     image_size : int
@@ -184,7 +192,9 @@ def load_test_images(
     """
     path = Path(path)
     check_test_part(path)
-    if path.is_dir():
+    if path.is_dir() and find_binaries(path, "test"):
+        pool = read_binaries(path, "test")
+    elif path.is_dir():
         folder = path / "test"
         files = [
             (file, k)
@@ -201,7 +211,9 @@ def load_test_images(
         except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"The test images of {path} cannot be read: {error}") from None
         if "x_test" in arrays:
-            pool = Pool(read_labels(arrays["y_test"], path), tuple(classes), arrays["x_test"])
+            pool = Pool(
+                read_labels(arrays["y_test"], path), tuple(classes), as_rgb(arrays["x_test"])
+            )
             check_arrays(path, "test", pool)
         else:
             encoded = [
@@ -220,7 +232,7 @@ def load_test_images(
 def check_test_part(path: str | Path) -> None:
     """Raise ValueError for images without a test part, of which nothing is read."""
     path = Path(path)
-    found = (path / "test").is_dir()
+    found = (path / "test").is_dir() or (path.is_dir() and bool(find_binaries(path, "test")))
     if path.is_file():
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from brainguided.candidates.images import ImageSet, images_from_stimuli, load_images
+from brainguided.candidates.images import (
+    ImageSet,
+    images_from_stimuli,
+    load_images,
+    load_test_images,
+)
 from neural_data.errors import RecordingError
 from neural_data.simulation.objects import simulate_objects
 
@@ -135,8 +141,8 @@ def test_images_and_labels_of_an_npz_must_fit(tmp_path) -> None:
     np.savez(path, x_train=make_images() / 255, y_train=LABELS)
     with pytest.raises(ValueError, match=r"x_train .* is float64"):
         load_images(path, image_size=4)
-    np.savez(path, x_train=make_images()[..., 0], y_train=LABELS)
-    with pytest.raises(ValueError, match="A grey set"):
+    np.savez(path, x_train=make_images()[..., :2], y_train=LABELS)
+    with pytest.raises(ValueError, match=r"\(n, y, x, 1\) of grey images"):
         load_images(path)
     np.savez(path, x_train=make_images(), y_train=LABELS, x_val=make_images())
     with pytest.raises(ValueError, match="only one of x_val and y_val"):
@@ -174,3 +180,94 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, mon
     np.savez_compressed(tmp_path / "a.npz", x_train=images, y_train=np.arange(2000) % 2)
     with pytest.raises(ValueError, match="would unpack to"):
         load_images(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("dims", [3, 4])
+def test_grey_images_have_three_equal_channels(tmp_path, dims: int) -> None:
+    grey = make_images()[..., :1]
+    stored = grey if dims == 4 else grey[..., 0]
+    path = tmp_path / "grey.npz"
+    np.savez(path, x_train=stored, y_train=LABELS, x_test=stored, y_test=LABELS)
+    images = load_images(path, n_train=30, n_validation=6)
+    assert images.train_images.shape[1:] == (*grey.shape[1:3], 3)
+    assert (images.train_images == images.train_images[..., :1]).all()
+    shown, _ = load_test_images(path, classes=images.classes, image_size=grey.shape[1])
+    np.testing.assert_array_equal(shown, np.repeat(grey, 3, axis=-1))
+
+
+def write_idx(path, values: np.ndarray, *, code: int = 8, tail: bytes = b"") -> None:
+    head = bytes([0, 0, code, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    data = head + values.astype(np.uint8).tobytes() + tail
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+@pytest.mark.parametrize("more", ["", ".gz"])
+def test_idx_files_are_read_as_published(tmp_path, more: str) -> None:
+    grey = make_images()[..., 0]
+    for begin in ("train", "t10k"):
+        write_idx(tmp_path / f"{begin}-images-idx3-ubyte{more}", grey)
+        write_idx(tmp_path / f"{begin}-labels-idx1-ubyte{more}", LABELS)
+    images = load_images(tmp_path, n_train=54, n_validation=6)
+    assert images.classes == ("class0", "class1", "class2")
+    both = np.concatenate([images.train_images, images.validation_images])
+    np.testing.assert_array_equal(np.unique(both[..., 0], axis=0), np.unique(grey, axis=0))
+    assert (both == both[..., :1]).all()
+    shown, labels = load_test_images(tmp_path, classes=images.classes, image_size=grey.shape[1])
+    np.testing.assert_array_equal(shown[..., 2], grey)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_idx_files_that_are_none_are_refused(tmp_path) -> None:
+    grey, images = make_images()[..., 0], tmp_path / "train-images-idx3-ubyte"
+    write_idx(images, grey)
+    with pytest.raises(ValueError, match="has 60 images, and none labels are beside it"):
+        load_images(tmp_path)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", LABELS[:50])
+    with pytest.raises(ValueError, match="has 60 images, and 50 labels are beside it"):
+        load_images(tmp_path)
+    write_idx(images, grey, code=13)
+    with pytest.raises(ValueError, match=r"begins with 00000d03; expected 00000803, an idx file"):
+        load_images(tmp_path)
+    write_idx(images, grey, tail=b"more")
+    with pytest.raises(ValueError, match=r"says that it holds \[60, .*\], \d+ bytes, and has more"):
+        load_images(tmp_path)
+    images.write_bytes(images.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"bytes, and has 84\."):
+        load_images(tmp_path)
+    images.write_bytes(bytes([0, 0, 8, 3]) + b"\xff" * 12)  # says that it holds 10^28 bytes
+    with pytest.raises(ValueError, match=r"bytes, and has 0\."):
+        load_images(tmp_path)
+    images.rename(tmp_path / f"{images.name}.gz")
+    with pytest.raises(ValueError, match=r"ubyte\.gz cannot be read"):
+        load_images(tmp_path)
+
+
+@pytest.mark.parametrize("n_labels", [1, 2])
+def test_cifar_binaries_are_read_as_published(tmp_path, n_labels: int) -> None:
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(40, dtype=np.uint8) % 4
+    rows = np.concatenate([pixels[:, 0, 0, :1]] * (n_labels - 1) + [labels[:, None]], axis=1)
+    rows = np.concatenate([rows, pixels.transpose(0, 3, 1, 2).reshape(40, -1)], axis=1)
+    if n_labels == 1:
+        names = [*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"]
+        (tmp_path / "batches.meta.txt").write_text("cat\ndog\nemu\nfox\n\n")
+    else:
+        names = ["train.bin", "test.bin"]
+    parts = [*np.array_split(rows, len(names) - 1), rows]
+    for name, part in zip(names, parts, strict=True):
+        (tmp_path / name).write_bytes(part.tobytes())
+    images = load_images(tmp_path, n_train=32, n_validation=8)
+    assert images.classes[1] == ("dog" if n_labels == 1 else "class1")
+    assert np.bincount(images.validation_labels).tolist() == [2] * 4
+    order = {pixels[k].tobytes(): int(labels[k]) for k in range(40)}
+    assert [order[one.tobytes()] for one in images.train_images] == images.train_labels.tolist()
+    shown, known = load_test_images(tmp_path, classes=images.classes, image_size=32)
+    np.testing.assert_array_equal(shown, pixels)
+    np.testing.assert_array_equal(known, labels)
+    (tmp_path / names[-2]).write_bytes(rows.tobytes()[:-1])
+    with pytest.raises(ValueError, match=r"expected a multiple of 307[34]"):
+        load_images(tmp_path)
+    (tmp_path / names[-2]).unlink()
+    with pytest.raises(ValueError, match=r"lacks data_batch_5\.bin of CIFAR-10|one for each class"):
+        load_images(tmp_path)
