@@ -194,6 +194,9 @@ STATISTICS: dict[str, Callable[[float], Any]] = {
         make_rdms(s), make_rdms(s, 2), permutations=9, method="whitened pearson"
     ),
     "correspondence": lambda s: correspond(s),
+    "comparison of pairs of RDMs": lambda s: c.compare_rdm_pairs(
+        make_rdms(s), make_rdms(s, 2), inference=FEW
+    ),
     "comparison of layers": lambda s: c.compare_layers(correspond(s)),
     "comparison of networks": lambda s: c.compare_networks(
         {"one": correspond(s), "other": correspond(2 * s)},

@@ -40,11 +40,7 @@ from .predictivity import (
     compute_predictivity as compute_predictivity,
     draw_folds as draw_folds,
 )
-from .rdm_pairs import (
-    compare_rdm_pairs as compare_rdm_pairs,
-    describe_pairs as describe_pairs,
-    tabulate_pairs as tabulate_pairs,
-)
+from .rdm_pairs import compare_rdm_pairs as compare_rdm_pairs
 from .shape import (
     compute_procrustes as compute_procrustes,
     compute_soft_matching as compute_soft_matching,

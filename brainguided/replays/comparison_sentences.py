@@ -117,6 +117,9 @@ def _say_mean(one: xr.Dataset) -> str:
 
 
 def _describe_difference(row: dict[Any, Any], made: int) -> str:
+    if not np.isfinite(row["difference"]):
+        both = f"{row['first']} and {row['second']}"
+        return f"{row['quantity']}: {both} are not compared: a run has none"
     what = f"{row['quantity']}: {row['first']} less {row['second']} is {row['difference']:+.4f}"
     if row["test"] == "none":
         return f"{what}; no test, of {row['n_first']} and {row['n_second']} runs"

@@ -77,9 +77,10 @@ def compare_runs(
         Student's t, NaN for a single run. ``difference``, ``difference_lower``,
         ``difference_upper``, ``p_value``, ``p_corrected`` (quantity, pair): the first group of a
         pair less the second; corrected for all tests made here [1]_; NaN where a test is not
-        possible. ``n_first``, ``n_second`` (quantity, pair): runs that were tested; ``test``
-        (quantity, pair): "paired" over common seeds (by their differences), where both groups have
-        two or more of them, "unpaired" (Welch), or "none" for a group of one. Coordinates:
+        possible, or a run has no such number. ``n_first``, ``n_second`` (quantity, pair): runs
+        that were tested; ``test`` (quantity, pair): "paired" over common seeds (by their
+        differences), where both groups have two or more of them, "unpaired" (Welch), or "none"
+        for a group of one. Coordinates:
         ``group_of_run``, ``seed`` (run), ``runs`` (group): their number, ``first``, ``second``
         (pair). ``attrs["said"]`` says in words what is not comparable.
 
@@ -144,8 +145,11 @@ def compare_groups(
     -------
     Difference
         Paired where two seeds or more are in both groups: over these alone. Else unpaired, of two
-        runs or more in each. Of one there is no test: between seeds nothing is known.
+        runs or more in each. Of one there is no test, for between seeds nothing is known, and none
+        where a run has no number: to leave it out would be to choose.
     """
+    if not np.isfinite([*first.values(), *second.values()]).all():
+        return Difference("none", (len(first), len(second)), np.nan)
     common = sorted(first.keys() & second.keys())
     if len(common) > 1:
         pairs = np.array([first[seed] - second[seed] for seed in common])
@@ -283,16 +287,12 @@ def _test_pairs(found: xr.Dataset) -> xr.Dataset:
                 for seed, group, value in zip(
                     found["seed"].values, found["group_of_run"].values, values, strict=True
                 )
-                if group == label and np.isfinite(value)
+                if group == label
             }
             for label in found["group"].values.tolist()
         }
         for p, (first, second) in enumerate(pairs):
-            tests[k, p] = (
-                compare_groups(of_group[first], of_group[second])
-                if of_group[first] and of_group[second]
-                else Difference("none", (len(of_group[first]), len(of_group[second])), np.nan)
-            )
+            tests[k, p] = compare_groups(of_group[first], of_group[second])
 
     def column(read: Any, kind: type = float) -> tuple[tuple[str, str], np.ndarray]:
         values = [[read(tests[k, p]) for p in range(len(pairs))] for k in range(len(quantities))]

@@ -32,8 +32,9 @@ model_registry['{identifier}'] = lambda: ModelCommitment(
 
 _MODEL = '''"""{about}
 
-Layers of areas were {how}. The outputs of the network are {classes} classes of its own, not
-those of ImageNet: behavioural benchmarks read out LAYERS[-1].
+Layers of areas: {how}.
+The outputs of the network are {classes} classes of its own, not those of ImageNet: behavioural
+benchmarks read out LAYERS[-1].
 """
 
 import functools

@@ -131,6 +131,25 @@ def test_seeds_that_make_no_difference_have_no_p_value():
     assert np.isnan(compare_groups({0: 1.0, 1: 1.0}, {2: 1.0, 3: 1.0}).p_value)
 
 
+def test_a_run_without_a_number_is_not_left_out_of_a_test(runs, tmp_path):
+    one = compare_groups({0: 1.0, 1: 2.0, 2: np.nan}, {0: 0.0, 1: 1.0, 2: 0.5})
+    assert (one.test, np.isnan(one.mean)) == ("none", True)
+    with Journal.read(runs[0]) as journal:
+        config, attempts = journal.config, journal.attempts()
+    with Journal.open(tmp_path / "late") as journal:
+        journal.begin(config | {"seed": 9})
+        last = max(attempt.candidate for attempt in attempts if attempt.outcome == "done")
+        for attempt in attempts:
+            failed = {} if attempt.candidate == last else {"outcome": "failed", "reward": None}
+            journal.record_attempt(replace(attempt, **failed))
+    short = search(tmp_path / "short", 7, LocalSearch, candidates=last)
+    found = compare_runs([*runs[:2], tmp_path / "late", short, *runs[3:]])
+    assert set(found["test"].values.ravel()) == {"none"}
+    assert "random and local are not compared: a run has none" in " ".join(
+        describe_comparison(found)
+    )
+
+
 def test_holms_correction_is_that_of_the_textbook():
     given = np.array([[0.01, np.nan], [0.04, 0.03]])  # p.adjust(c(.01, .04, .03), "holm") of R
     np.testing.assert_allclose(correct_holm(given), [[0.03, np.nan], [0.06, 0.06]])
