@@ -41,7 +41,7 @@ from brainguided.controllers import Controller
 from brainguided.guidance import Teacher
 from brainguided.replays import load_table, replay_search
 from brainguided.settings.presets import CONTROLLERS
-from brainguided.spaces import SearchSpace, nasbench201_space, zoph2017_space
+from brainguided.spaces import PlainSpace, SearchSpace, nasbench201_space, zoph2017_space
 from neural_data import simulate_macaque, simulate_objects
 
 ROUND = 8
@@ -242,10 +242,11 @@ def search_planted(options: argparse.Namespace) -> None:
             print(f"{compare(found, name, 2)}; {seconds:.1f} s a seed", flush=True)
 
 
-def make_cells() -> SearchSpace:
-    """Return small cells, 729 of which 483 are different networks: all are soon measured."""
-    operations = ("skip_connect", "nor_conv_3x3", "avg_pool_3x3")
-    return nasbench201_space(n_cells=1, filters=4, operations=operations)
+def make_space() -> SearchSpace:
+    """Return 1,332 plain networks of one or two layers, which are soon measured."""
+    return PlainSpace(
+        "two layers", 2, (1, 3, 5), (3,), (4, 8, 16), strides=(1, 2), pools=("none", "max")
+    )
 
 
 def make_trained() -> Task:
@@ -278,7 +279,7 @@ def measure(architecture: Architecture, task: Task) -> list[float]:
 def search_real(options: argparse.Namespace) -> None:
     """Search with candidates that are built and measured, each architecture once."""
     for kind in options.task:
-        space, task = make_cells(), TASKS[kind]()
+        space, task = make_space(), TASKS[kind]()
         known: dict[str, list[float]] = {}
 
         def reward(
