@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set, ValuesView
+from collections.abc import Iterator, Mapping, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -33,3 +33,26 @@ def as_names(names: Any) -> list[str]:
     """Return one name or many, in whatever holds them, as a list of text."""
     given = list(names) if isinstance(names, Iterator | Set | ValuesView) else names
     return [str(name) for name in np.asarray(given).ravel()]
+
+
+def name_variables(data: Any, said: Mapping[str, tuple[str, str]]) -> Any:
+    """Give the variables and coordinates of a result their names and units, for figures and tables.
+
+    Parameters
+    ----------
+    data : xarray.Dataset or DataArray
+        Changed in place; what is said in it already stays.
+    said : mapping of str to (str, str)
+        ``long_name`` and ``units`` by variable, "" for none; of those that are there.
+
+    Returns
+    -------
+    xarray.Dataset or DataArray
+        The same.
+    """
+    for name in [*getattr(data, "data_vars", ()), *data.coords]:
+        if name in said:
+            both = zip(("long_name", "units"), said[name], strict=True)
+            attrs = {key: text for key, text in both if text}
+            data[name].attrs.update(attrs | data[name].attrs)
+    return data

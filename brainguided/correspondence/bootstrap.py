@@ -22,6 +22,7 @@ from brainguided.rdms.distances import square_matrix, upper_triangle
 from brainguided.rdms.labels import check_alignment, condition_labels, name_rdms
 from brainguided.rdms.measures import find_measure, pattern_distances
 from brainguided.rdms.units import UnitName, Units, find_rdm_units, refuse_few
+from brainguided.rdms.variables import name_results
 from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
@@ -88,21 +89,23 @@ def bootstrap_similarity(
         method=method,
         units=units,
     )
-    return xr.DataArray(
-        values,
-        dims=("bootstrap", "layer", "area"),
-        coords={
-            "layer": name_rdms(layer_rdms, "layer", unnamed="{}"),
-            "area": name_rdms(area_rdms, "area", unnamed="{}"),
-        },
-        name="similarity",
-        attrs={
-            "method": method,
-            "draws": draws,
-            "seed": seed,
-            "resampled": "stimulus",
-            "unit": units.name,
-        },
+    return name_results(
+        xr.DataArray(
+            values,
+            dims=("bootstrap", "layer", "area"),
+            coords={
+                "layer": name_rdms(layer_rdms, "layer", unnamed="{}"),
+                "area": name_rdms(area_rdms, "area", unnamed="{}"),
+            },
+            name="similarity",
+            attrs={
+                "method": method,
+                "draws": draws,
+                "seed": seed,
+                "resampled": "stimulus",
+                "unit": units.name,
+            },
+        )
     )
 
 

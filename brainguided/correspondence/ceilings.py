@@ -14,6 +14,7 @@ from brainguided.rdms.comparisons import find_comparison
 from brainguided.rdms.crossnobis import Noise
 from brainguided.rdms.labels import check_rdms
 from brainguided.rdms.units import UnitName, find_target_units
+from brainguided.rdms.variables import name_results
 from neural_data.model.patterns import zscore_sites
 from neural_data.model.recording import check_structure, select_recording
 
@@ -159,7 +160,7 @@ def compute_ceiling(
         found.append(describe_ceiling(
             ceil_area(part, made, method, sampled[-1], splits=splits, seed=seed)
         ))  # fmt: skip
-    return xr.Dataset(
+    return name_results(xr.Dataset(
         {
             name: (("area", "bound")[: 1 + np.ndim(value)], np.array([one[name] for one in found]))
             for name, value in found[0].items()
@@ -169,7 +170,7 @@ def compute_ceiling(
             "by": made["by"], "measure": made["measure"], "method": method, "splits": splits,
             "unit": "; ".join(dict.fromkeys(units.name for units in sampled)), "seed": seed,
         },
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def compute_noise_ceiling(rdms: RDMs, *, method: str = "cosine") -> NoiseCeiling:

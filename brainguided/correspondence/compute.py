@@ -22,6 +22,7 @@ from brainguided.rdms.conditions import condition_index
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import network_measure
 from brainguided.rdms.units import UnitName
+from brainguided.rdms.variables import name_results
 from neural_data.errors import raise_problems
 from neural_data.model.origin import origin_of
 
@@ -329,7 +330,7 @@ def _assemble(
             np.moveaxis(np.array(values), -1, 0),
         )
     dataset["similarity"].attrs["long_name"] = f"RDM similarity ({method})"
-    return dataset
+    return name_results(dataset)
 
 
 def _join_areas(

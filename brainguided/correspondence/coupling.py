@@ -12,6 +12,7 @@ from brainguided.correspondence.committed_layers import compare_vectors
 from brainguided.correspondence.permutation import permute_vectors
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.units import UnitName, refuse_few
+from brainguided.rdms.variables import name_results
 from neural_data.rounding import TOLERANCE
 
 if TYPE_CHECKING:
@@ -74,13 +75,15 @@ def couple_layers(similarity: xr.DataArray) -> xr.Dataset:
         for name, c in similarity.coords.items()
         if set(c.dims) <= {"layer", "area"} and name != "depth"  # of layers; here, of areas
     }
-    return xr.Dataset(
-        {
-            "coupling": (("layer", "area"), coupling),
-            "score": float((coupling * values).sum()),
-            "depth": ("area", (place[:, None] * coupling).sum(0) / coupling.sum(0)),
-        },
-        coords=coords,
+    return name_results(
+        xr.Dataset(
+            {
+                "coupling": (("layer", "area"), coupling),
+                "score": float((coupling * values).sum()),
+                "depth": ("area", (place[:, None] * coupling).sum(0) / coupling.sum(0)),
+            },
+            coords=coords,
+        )
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from brainguided.rdms.units import FEWEST_UNITS
+from brainguided.rdms.variables import name_results
 from neural_data.errors import raise_problems
 from neural_data.rounding import TOLERANCE
 
@@ -169,14 +170,16 @@ def _tabulate(
             bounds = np.quantile(about[:, n : n + 1] - about, [0.025, 0.975], axis=0)
             interval[k, n] = (difference[k, n] + bounds).T
     dims = ("area", dim, f"other_{dim}")
-    return xr.Dataset(
-        {
-            "difference": (dims, difference),
-            "interval": ((*dims, "bound"), interval),
-            "p_value": (dims, p),
-            "corrected_p_value": (dims, corrected),
-        },
-        coords={**coords, f"other_{dim}": coords[dim], "bound": ["lower", "upper"]},
+    return name_results(
+        xr.Dataset(
+            {
+                "difference": (dims, difference),
+                "interval": ((*dims, "bound"), interval),
+                "p_value": (dims, p),
+                "corrected_p_value": (dims, corrected),
+            },
+            coords={**coords, f"other_{dim}": coords[dim], "bound": ["lower", "upper"]},
+        )
     )
 
 

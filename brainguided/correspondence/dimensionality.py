@@ -7,6 +7,7 @@ import xarray as xr
 
 from brainguided.correspondence._parts import divide_repetitions
 from brainguided.rdms.conditions import order_patterns, refuse_undefined
+from brainguided.rdms.variables import name_results
 from neural_data.errors import RecordingError
 from neural_data.model.recording import check_structure
 from neural_data.rounding import TOLERANCE
@@ -131,13 +132,15 @@ def compute_area_dimensionality(
     means = xr.DataArray(np.asarray(np.nanmean(values, axis=0)), dims=("stimulus", "site"),
                          coords={"stimulus": recording["stimulus"].values})  # fmt: skip
     raw = [compute_dimensionality(means[:, areas == area].rename(area)) for area in names]
-    return xr.Dataset(
-        {"dimensionality": ("area", signal), "of_means": ("area", raw)},
-        coords={"area": names},
-        attrs={
-            "long_name": "participation ratio",
-            "splits": splits,
-            "seed": seed,
-            "source": str(recording.attrs.get("source", "unknown")),
-        },
+    return name_results(
+        xr.Dataset(
+            {"dimensionality": ("area", signal), "of_means": ("area", raw)},
+            coords={"area": names},
+            attrs={
+                "long_name": "participation ratio",
+                "splits": splits,
+                "seed": seed,
+                "source": str(recording.attrs.get("source", "unknown")),
+            },
+        )
     )

@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.units import UnitName, Units, find_rdm_units
+from brainguided.rdms.variables import name_results
 from neural_data.errors import raise_problems
 from neural_data.rounding import is_flat
 
@@ -101,22 +102,24 @@ def fit_layers(
         best[k] = int(np.argmax(chosen))
         single[k] = _correlate(layers[best[k], within], area[0, within])
     names = [str(x) for x in layer_rdms.rdm_descriptors.get("layer", range(len(layers)))]
-    return xr.Dataset(
-        {
-            "similarity": fitted.mean(),
-            "best_layer_similarity": single.mean(),
-            "fold_similarity": ("fold", fitted),
-            "fold_best_layer_similarity": ("fold", single),
-            "best_layer": ("fold", [names[k] for k in best]),
-            "weight": ("layer", _fit(layers, area[0])),
-            "fold_of": ("condition", fold_of),
-        },
-        coords={"layer": names, "condition": labels},
-        attrs={
-            "folds": folds,
-            "seed": seed,
-            "unit": units.name,
-        },
+    return name_results(
+        xr.Dataset(
+            {
+                "similarity": fitted.mean(),
+                "best_layer_similarity": single.mean(),
+                "fold_similarity": ("fold", fitted),
+                "fold_best_layer_similarity": ("fold", single),
+                "best_layer": ("fold", [names[k] for k in best]),
+                "weight": ("layer", _fit(layers, area[0])),
+                "fold_of": ("condition", fold_of),
+            },
+            coords={"layer": names, "condition": labels},
+            attrs={
+                "folds": folds,
+                "seed": seed,
+                "unit": units.name,
+            },
+        )
     )
 
 

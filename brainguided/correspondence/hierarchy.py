@@ -16,6 +16,7 @@ from brainguided.rdms.conditions import average_conditions
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances
 from brainguided.rdms.units import UnitName, check_permutations, refuse_few
+from brainguided.rdms.variables import name_results
 from neural_data.model.recording import average_repetitions
 from neural_data.rounding import TOLERANCE
 
@@ -80,14 +81,16 @@ def compute_hierarchy(
         over = over if np.isfinite(values).any(1).all() else np.full_like(over, np.nan)
         interval = np.quantile(over, [0.025, 0.975], axis=1).T
         share = ((np.sign(over) + 1) / 2).mean(1)
-    return xr.Dataset(
-        {
-            "depth": (("kind", "area"), depth),
-            "index": ("kind", index),
-            "index_interval": (("kind", "bound"), interval),
-            "positive_share": ("kind", share),
-        },
-        coords={"kind": ["best", "weighted"], "area": order, "bound": ["lower", "upper"]},
+    return name_results(
+        xr.Dataset(
+            {
+                "depth": (("kind", "area"), depth),
+                "index": ("kind", index),
+                "index_interval": (("kind", "bound"), interval),
+                "positive_share": ("kind", share),
+            },
+            coords={"kind": ["best", "weighted"], "area": order, "bound": ["lower", "upper"]},
+        )
     )
 
 
@@ -167,14 +170,16 @@ def permute_hierarchy(
     null_index = np.diff(find_depths(null), axis=-1).mean(-1)
     null_index[:, ~np.isfinite(null).any(1).all(1)] = np.nan  # an area is like no layer
     p = (1 + (~(null_index < index[:, None] - TOLERANCE)).sum(1)) / (1 + permutations)
-    return xr.Dataset(
-        {
-            "index": ("kind", index),
-            "null_index": (("kind", "permutation"), null_index),
-            "p_value": ("kind", p),
-        },
-        coords={"kind": ["best", "weighted"]},
-        attrs={"exchanged": "conditions" if patterns is None else "sites", "seed": seed},
+    return name_results(
+        xr.Dataset(
+            {
+                "index": ("kind", index),
+                "null_index": (("kind", "permutation"), null_index),
+                "p_value": ("kind", p),
+            },
+            coords={"kind": ["best", "weighted"]},
+            attrs={"exchanged": "conditions" if patterns is None else "sites", "seed": seed},
+        )
     )
 
 

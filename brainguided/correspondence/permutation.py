@@ -19,6 +19,7 @@ from brainguided.rdms.units import (
     find_rdm_units,
     refuse_few,
 )
+from brainguided.rdms.variables import name_results
 from brainguided.rdms.whitening import condition_sums, whitened_products
 from neural_data.rounding import TOLERANCE
 
@@ -103,15 +104,17 @@ def permute_similarity(
         ],
         axis=2,
     )
-    return xr.DataArray(
-        values,
-        dims=("permutation", "layer", "area"),
-        coords={
-            "layer": name_rdms(layer_rdms, "layer", unnamed="{}"),
-            "area": name_rdms(area_rdms, "area", unnamed="{}"),
-        },
-        name="similarity",
-        attrs={"method": method, "seed": seed, "unit": units.name, "within": int(within)},
+    return name_results(
+        xr.DataArray(
+            values,
+            dims=("permutation", "layer", "area"),
+            coords={
+                "layer": name_rdms(layer_rdms, "layer", unnamed="{}"),
+                "area": name_rdms(area_rdms, "area", unnamed="{}"),
+            },
+            name="similarity",
+            attrs={"method": method, "seed": seed, "unit": units.name, "within": int(within)},
+        )
     )
 
 

@@ -13,6 +13,7 @@ from brainguided.correspondence.cka import average_areas
 from brainguided.rdms.conditions import condition_index, order_patterns, refuse_undefined
 from brainguided.rdms.inner_products import cross_validate, predict_ridge
 from brainguided.rdms.labels import check_alignment
+from brainguided.rdms.variables import name_results
 from neural_data.model.origin import origin_of
 from neural_data.model.patterns import as_recording
 from neural_data.model.recording import check_structure
@@ -274,15 +275,17 @@ def _describe_sites(
     ceiling, usable, origin = _ceil_sites(part, int(said.get("seed", 0)))
     dims = ("layer", "site") if correlation.ndim == 2 else ("site",)
     corrected = np.where(usable, correlation / np.where(usable, ceiling, 1.0), np.nan)
-    return xr.Dataset(
-        {
-            "correlation": (dims, correlation),
-            "ceiling": ("site", ceiling),
-            "ceiling_usable": ("site", usable),
-            "corrected": (dims, corrected),
-        },
-        coords={"site": sites, "area": ("site", part["area"].values.astype(str))},
-        attrs={**said, "ceiling_from": origin, **origin_of(recording)},
+    return name_results(
+        xr.Dataset(
+            {
+                "correlation": (dims, correlation),
+                "ceiling": ("site", ceiling),
+                "ceiling_usable": ("site", usable),
+                "corrected": (dims, corrected),
+            },
+            coords={"site": sites, "area": ("site", part["area"].values.astype(str))},
+            attrs={**said, "ceiling_from": origin, **origin_of(recording)},
+        )
     )
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 from brainguided.rdms.conditions import order_patterns, refuse_undefined, stimulus_coords
 from brainguided.rdms.labels import check_alignment
 from brainguided.rdms.units import UnitName, check_permutations, find_units, join_labels, refuse_few
+from brainguided.rdms.variables import name_results
 from neural_data.rounding import TOLERANCE
 
 Measure = Callable[[xr.DataArray, xr.DataArray], float]
@@ -178,18 +179,20 @@ def permute_responses(
         )
     tolerance = TOLERANCE * max(abs(observed), float(np.abs(null).max()))
     p = (1 + int((null >= observed - tolerance).sum())) / (1 + permutations)
-    return xr.Dataset(
-        {
-            "similarity": observed,
-            "null": ("permutation", null),
-            "p_value": p,
-            "above_null": observed - float(null.mean()),
-        },
-        attrs={
-            "measure": getattr(measure, "__name__", "measure"),
-            "unit": units.name,
-            "seed": seed,
-        },
+    return name_results(
+        xr.Dataset(
+            {
+                "similarity": observed,
+                "null": ("permutation", null),
+                "p_value": p,
+                "above_null": observed - float(null.mean()),
+            },
+            attrs={
+                "measure": getattr(measure, "__name__", "measure"),
+                "unit": units.name,
+                "seed": seed,
+            },
+        )
     )
 
 

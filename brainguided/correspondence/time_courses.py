@@ -18,6 +18,7 @@ from brainguided.rdms.distances import standardise
 from brainguided.rdms.labels import condition_labels
 from brainguided.rdms.measures import find_measure, pattern_distances
 from brainguided.rdms.units import UnitName, find_target_units, refuse_few
+from brainguided.rdms.variables import name_results
 from neural_data.errors import RecordingError
 from neural_data.model.origin import origin_of
 from neural_data.model.recording import average_repetitions, check_structure
@@ -169,14 +170,16 @@ def compute_intervals_over_time(
             layers = np.asarray(_align_part(layer_rdms, rdm).dissimilarities, dtype=float)[defined]
             spread = measure_spread(list(layers), rdm.dissimilarities[0], own, method=method)
             interval[n, defined, k] = spread.interval()
-    return xr.Dataset(
-        {
-            "similarity": similarity,
-            "similarity_interval": ((*similarity.dims, "bound"), interval),
-            "unit_count": (("area", "time_bin"), numbers),
-        },
-        coords={"bound": ["lower", "upper"]},
-        attrs={**similarity.attrs, "by": by, "measure": measure, "unit": units.name},
+    return name_results(
+        xr.Dataset(
+            {
+                "similarity": similarity,
+                "similarity_interval": ((*similarity.dims, "bound"), interval),
+                "unit_count": (("area", "time_bin"), numbers),
+            },
+            coords={"bound": ["lower", "upper"]},
+            attrs={**similarity.attrs, "by": by, "measure": measure, "unit": units.name},
+        )
     )
 
 

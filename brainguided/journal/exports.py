@@ -21,6 +21,7 @@ from brainguided.journal.objectives import (
     select_front,
     stack_objectives,
 )
+from neural_data.labels import name_variables
 from neural_data.model.origin import is_simulated
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
@@ -103,7 +104,8 @@ def build_run(
         values = floats(means.get(candidate) for candidate in columns.candidate)
         named = {"long_name": "mean reward with other seeds", "units": "1"}
         run["confirmed"] = ("candidate", values, named)
-    return run
+    named_run: xr.Dataset = name_variables(run, _NAMES)
+    return named_run
 
 
 class _Columns:
@@ -154,6 +156,27 @@ class _Columns:
             "seconds": ("candidate", spent, {"units": "s"}),
             "seed": ("candidate", whole(known["seed"])),
         }
+
+
+_NAMES = {
+    "candidate": ("candidate", ""),
+    "outcome": ("outcome", ""),
+    "reason": ("why it failed, or ended early", ""),
+    "architecture": ("architecture as JSON", ""),
+    "duplicate_of": ("earlier candidate with the same architecture, or -1", ""),
+    "front": ("whether it is on the Pareto front", ""),
+    "n_parameters": ("trainable parameters", "1"),
+    "seconds": ("time of all attempts", "s"),
+    "seed": ("seed of the weights", ""),
+    "rung": ("training steps", "1"),
+    "layer": ("layer", ""),
+    "target": ("area or control", ""),
+    "kind": ("kind of target", ""),
+    "statistic": ("statistic", ""),
+    "objective": ("objective", ""),
+    "shuffled_target": ("shuffled area", ""),
+    "copied_target": ("control with noise", ""),
+}
 
 
 def _find_teacher(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from brainguided.rdms.comparisons import find_comparison, list_comparisons
 from brainguided.rdms.labels import check_alignment, condition_labels
 from brainguided.rdms.ranks import rank_rows
 from brainguided.rdms.units import UnitName, check_permutations, find_rdm_units, refuse_few
+from brainguided.rdms.variables import name_results
 from neural_data.rounding import TOLERANCE, is_flat
 
 if TYPE_CHECKING:
@@ -140,14 +141,16 @@ def permute_partial(
     defined = np.isfinite(observed)  # no permutation is as large as NaN, which proves nothing
     best = np.where(defined.any(0), np.where(defined, observed, -np.inf).max(0), np.nan)
     p_best = _share_as_large(np.where(defined, null, -np.inf).max(1), best)
-    return xr.Dataset(
-        {
-            "similarity": (("a", "b"), observed),
-            "p_value": (("a", "b"), p),
-            "p_value_best": ("b", p_best),
-            "null": (("permutation", "a", "b"), null),
-        },
-        attrs={"method": method, "given": given.n_rdm, "unit": units.name, "seed": seed},
+    return name_results(
+        xr.Dataset(
+            {
+                "similarity": (("a", "b"), observed),
+                "p_value": (("a", "b"), p),
+                "p_value_best": ("b", p_best),
+                "null": (("permutation", "a", "b"), null),
+            },
+            attrs={"method": method, "given": given.n_rdm, "unit": units.name, "seed": seed},
+        )
     )
 
 

@@ -29,6 +29,7 @@ from brainguided.replays._scores import (
     read_shuffles,
 )
 from brainguided.replays.pools import Pool
+from neural_data.labels import name_variables
 
 ALPHAS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 """Weights of TG, those of figure 2 of Bashivan et al. (2019)."""
@@ -129,7 +130,23 @@ def compute_validity(
     _add_gains(found, pool, scores, weights, alphas)
     _add_shuffles(found, pool, scores, left)
     _add_controls(found, pool, scores, left, weights)
-    return found
+    named: xr.Dataset = name_variables(found, _NAMES)
+    return named
+
+
+_NAMES = {
+    "rung": ("training steps", "1"),
+    "alpha": ("alpha, weight of TG", "1"),
+    "value": ("statistic of a score", "1"),
+    "n": ("candidates with that score", "1"),
+    "difference": ("Pearson's r less that of the reference", "1"),
+    "gain": ("gain in Pearson's r over P", "1"),
+    "shuffled": ("statistic of shuffles", "1"),
+    "p": ("p among shuffles", "1"),
+    "p_corrected": ("p among shuffles, corrected", "1"),
+    "resemblance": ("correlation of area and control over layers", "1"),
+    "given": ("partial correlation given a control", "1"),
+}
 
 
 class _Left:
