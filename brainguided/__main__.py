@@ -24,7 +24,7 @@ from brainguided.commands import (
     simulations,
     validity,
 )
-from brainguided.commands.options import Printable
+from brainguided.commands.options import Completion, Printable
 from brainguided.commands.wording import say_as_options
 
 
@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, given: Sequence[str]) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    logging.getLogger("brainguided").setLevel(logging.INFO)
+    level = logging.WARNING if getattr(arguments, "quiet", False) else logging.INFO
+    level = logging.DEBUG if getattr(arguments, "verbose", False) else level
+    logging.getLogger("brainguided").setLevel(level)
     with suppress(ValueError):  # outside the main thread
         # What a cluster sends before it takes the machine away ends as Ctrl-C does
         signal.signal(signal.SIGTERM, _interrupt)
@@ -71,6 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"brainguided {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=Completion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print what lets a shell complete verbs, options and files, and stop",
+    )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     searches.add_verbs(verbs)
     simulations.add_verbs(verbs)

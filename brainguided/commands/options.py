@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -38,6 +39,28 @@ class Printable:
         return getattr(self._stream, name)
 
 
+class Completion(argparse.Action):
+    """Prints a script by which a shell completes this command line."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, arguments: Any, shell: Any, option: Any = None
+    ) -> None:
+        """Print the script of a shell; files are completed where a path is wanted."""
+        try:
+            import shtab
+        except ImportError:
+            parser.error("completion needs shtab: pip install 'brainguided[completion]'")
+        waiting = [parser]
+        while waiting:
+            for action in waiting.pop()._actions:
+                if action.type is Path:
+                    action.complete = shtab.FILE  # type: ignore[attr-defined]
+                if isinstance(action, argparse._SubParsersAction):
+                    waiting += dict.fromkeys(action.choices.values())
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
+
 def add_verb(
     verbs: Any, name: str, function: Verb | None, *, example: str, about: str = "", more: str = ""
 ) -> argparse.ArgumentParser:
@@ -50,6 +73,10 @@ def add_verb(
         epilog=(f"{more}\n\n" if more else "") + f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if function is not None:
+        said = parser.add_mutually_exclusive_group()
+        said.add_argument("-q", "--quiet", action="store_true", help="say nothing of progress")
+        said.add_argument("-v", "--verbose", action="store_true", help="say also what went wrong")
     parser.set_defaults(verb=function)
     return parser
 
@@ -143,5 +170,6 @@ def gibibytes(text: str) -> float:
 
 
 def say(text: str) -> None:
-    """Tell the user of progress, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the user of progress, on stderr, unless that is not wanted."""
+    if logging.getLogger("brainguided").isEnabledFor(logging.INFO):
+        print(text, file=sys.stderr, flush=True)

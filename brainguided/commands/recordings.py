@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,9 @@ from brainguided.commands.options import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rsatoolbox.rdm import RDMs
+
+
+_OF_RUN = ("run", "journal", "winner")  # files of a run folder, without their endings
 
 
 def add_verbs(verbs: Any) -> None:
@@ -56,6 +61,7 @@ def add_verbs(verbs: Any) -> None:
         action="store_true",
         help="propose how arrays or a table may be described for 'import described'",
     )
+    which.add_argument("--json", action="store_true", help="print it as JSON")
     add_overwrite(one)
 
     one = add_verb(
@@ -110,11 +116,35 @@ def inspect(arguments: argparse.Namespace) -> None:
         print(propose_description(arguments.file), end="")
         return
     refuse_existing(arguments, arguments.plot)
-    for name, value in describe_file(arguments.file).items():
+    _refuse_run(arguments.file)
+    facts = describe_file(arguments.file)
+    if arguments.json:
+        print(json.dumps(facts))
+        facts = {}
+    for name, value in facts.items():
         first, *rest = value.splitlines() or [""]
         print(f"{name:18} {first}", *(f"{'':18} {line}" for line in rest), sep="\n")
     if arguments.plot is not None:
         _plot_summary(arguments.file, arguments.plot)
+
+
+def _refuse_run(path: Path) -> None:
+    """Say which verbs are for a search, where a file or folder is of one."""
+    from brainguided.journal.journal import FILE_NAME
+    from neural_data.storage.netcdf import open_netcdf
+
+    folder = path if path.is_dir() else path.parent
+    of_run = (folder / FILE_NAME).is_file() and (path.is_dir() or path.stem in _OF_RUN)
+    if not of_run and path.suffix == ".nc" and path.is_file():
+        with suppress(ValueError, OSError), open_netcdf(path) as data:
+            of_run = data.attrs.get("source") == "brainguided search"
+            folder = Path("FOLDER") if of_run else folder
+    if of_run:
+        raise ValueError(
+            f"{path} is of a search, not a recording: 'brainguided status {folder}' says how far "
+            f"it is, 'brainguided report {folder}' writes its page, and in Python "
+            "xarray.open_dataset opens run.nc."
+        )
 
 
 def _plot_summary(file: Path, out: Path) -> None:

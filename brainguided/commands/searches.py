@@ -166,11 +166,12 @@ def search(arguments: argparse.Namespace) -> None:
             run,
             executor,
         ):
+            again = replace(run.schedule.again, failed=arguments.retry_failed)
             run_search(
                 run.controller,
                 run.task,
                 candidates=run.candidates,
-                schedule=replace(run.schedule, retry_failed=arguments.retry_failed),
+                schedule=replace(run.schedule, again=again),
                 out=arguments.out,
                 executor=executor,
             )

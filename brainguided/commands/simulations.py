@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the command line."""
     one = add_verb(verbs, "status", status, example="brainguided status runs/first")
     one.add_argument("out", metavar="DIR", type=Path, help="run folder; it is only read")
+    one.add_argument("--json", action="store_true", help="print it as JSON")
 
     one = add_verb(
         verbs,
@@ -90,9 +92,12 @@ def simulate(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """Say how far a search is, from another shell, without disturbing it."""
-    from brainguided.search.status import describe_status
+    from brainguided.search.status import describe_status, gather_status
 
-    print(describe_status(arguments.out))
+    if arguments.json:
+        print(json.dumps(gather_status(arguments.out)))
+    else:
+        print(describe_status(arguments.out))
 
 
 def _read_durations(text: str) -> tuple[Any, float]:

@@ -98,7 +98,7 @@ class RobustReward:
                 0,
                 f"{len(measurements)} of the first {PHASE} candidates succeeded; at least "
                 f"{_FEWEST} are needed to standardise it. Correct what makes them fail, then start "
-                "the same search again and have them evaluated again too (retry_failed, "
+                "the same search again and have them evaluated again too (Again(failed=True), "
                 "--retry-failed)",
             )
         raise_problems("The robust reward cannot be known", problems, ValueError)

@@ -46,7 +46,7 @@ def evaluate_again(search: SearchState, limits: Limits, dispatcher: Dispatcher) 
     numbers = find_numbers(schedule, search.task)
     wanted = _list_wanted(search.journal, numbers, int(getattr(search.task, "seeds", 1)))
     made = search.journal.attempts_again()
-    jobs = _list_jobs(search.journal, wanted, made, retry_failed=schedule.retry_failed)
+    jobs = _list_jobs(search.journal, wanted, made, retry_failed=schedule.again.failed)
     examples = search.examples + sum(attempt.examples or 0 for attempt in made)
     hindered = limits.say_reached(examples) if jobs else ""
     noted = Confirming(numbers[0], len(wanted), hindered)

@@ -7,11 +7,12 @@ arrived. The driver of a search and its simulation ask the same one.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from brainguided.controllers.contract import Controller
+from brainguided.journal.attempts import Attempt
 from neural_data.errors import raise_problems
 
 
@@ -158,6 +159,9 @@ class Again:
     repeat : int, optional
         The first that succeeded, once more, only to say how far two seeds agree; none where the
         task has several seeds. Default: 8; 0 as above.
+    failed : bool
+        Whether candidates that failed before are evaluated again first, with their own seeds: for
+        when what made them fail was mended.
 
     Raises
     ------
@@ -167,6 +171,7 @@ class Again:
 
     confirm: int | None = None
     repeat: int | None = None
+    failed: bool = False
 
     def __post_init__(self) -> None:
         problems = [
@@ -198,11 +203,14 @@ class Schedule:
     examples : int, optional
         Training images, of all candidates told, from which on no more candidates are asked for.
         Evaluations again end where these and their own images together come to so many.
-    retry_failed : bool
-        Whether candidates that failed before are evaluated again first: for when what made them
-        fail was mended.
     again : Again
-        Candidates that are evaluated again with other seeds after the last one.
+        Candidates that are evaluated again: those that failed, first, and some with other seeds,
+        after the last one.
+    progress : bool or callable
+        Whether a bar says how far the search is, where nobody listens to the log: in notebooks and
+        scripts, unless ``logging.basicConfig(level="INFO")`` has each evaluation in a line, as on
+        the command line. Or a function that is called with each attempt that ended, the number of
+        candidates that have ended and that of all.
 
     Raises
     ------
@@ -215,11 +223,13 @@ class Schedule:
     workers: int | None = None
     hours: float | None = None
     examples: int | None = None
-    retry_failed: bool = False
     again: Again = Again()
+    progress: bool | Callable[[Attempt, int, int], None] = True
 
     def __post_init__(self) -> None:
         problems = []
+        if type(self.progress) is not bool and not callable(self.progress):
+            problems.append(f"progress is {self.progress!r}; expected True, False or a function")
         if self.timeout is not None and not self.timeout > 0:
             problems.append(f"timeout is {self.timeout!r}; expected a positive number of seconds")
         if self.hours is not None and not self.hours > 0:

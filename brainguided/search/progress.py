@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.chance import say_accuracy
 
 _HOSTS = 6  # named in a line
+_log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -111,6 +115,40 @@ class Progress:
         shown = sorted(busy, key=lambda host: (busy[host], host))[:_HOSTS]
         more = ", ..." if len(busy) > _HOSTS else ""
         return " (" + ", ".join(f"{host} {busy[host]:.0%}" for host in shown) + f"{more})"
+
+
+@contextmanager
+def open_bar(
+    progress: bool | Callable[[Attempt, int, int], None], candidates: int, done: int
+) -> Iterator[Callable[[Attempt, int], None]]:
+    """Return what is called with each attempt that ended, and the number of candidates ended.
+
+    Parameters
+    ----------
+    progress : bool or callable
+        As of `Schedule`.
+    candidates, done : int
+        That the search is to have, and that had ended before.
+    """
+    if callable(progress):
+        yield lambda attempt, ended: progress(attempt, ended, candidates)
+        return
+    if not progress or _log.isEnabledFor(logging.INFO):
+        yield lambda attempt, ended: None
+        return
+    from tqdm import tqdm
+
+    best = -math.inf
+    with tqdm(total=candidates, initial=done, unit="candidate", desc="search") as bar:
+
+        def show(attempt: Attempt, ended: int) -> None:
+            nonlocal best
+            if attempt.outcome == "done" and attempt.reward is not None:
+                best = max(best, attempt.reward)
+            bar.set_postfix_str("" if best == -math.inf else f"best {best:.4f}", refresh=False)
+            bar.update(ended - bar.n)
+
+        yield show
 
 
 def say_time(seconds: float) -> str:

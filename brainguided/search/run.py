@@ -24,7 +24,7 @@ from brainguided.search._state import WINDOW, SearchState
 from brainguided.search.again import evaluate_again
 from brainguided.search.dispatch import UNKNOWN_SLOTS, Dispatcher, SearchError
 from brainguided.search.orders import Batch, Completion, Order, Schedule, describe_search
-from brainguided.search.progress import Progress
+from brainguided.search.progress import Progress, open_bar
 
 __all__ = ["SearchError", "run_search"]
 _log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ def run_search(
     out : path
         The run folder.
     schedule : Schedule, optional
-        Order of asking and telling, and deadline of an evaluation.
+        Order of asking and telling, deadline of an evaluation, limits, and whether a bar says how
+        far the search is: ``Schedule(progress=False)`` says nothing.
     executor : concurrent.futures.Executor, optional
         Where evaluations run, e.g. `local_pool(2)`; default: in this process, one by one.
     evaluate : callable, optional
@@ -134,10 +135,12 @@ def run_search(
         limits = Limits(schedule)
         try:
             with dispatcher:
-                if schedule.retry_failed:
+                if schedule.again.failed:
                     _retry(search, dispatcher)
                 search.correct_told()
-                _drive(search, limits, dispatcher, candidates)
+                done = search.told + len(search.arrived)
+                with open_bar(schedule.progress, candidates, done) as show:
+                    _drive(search, limits, dispatcher, candidates, show)
                 evaluate_again(search, limits, dispatcher)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
@@ -181,7 +184,13 @@ def _check_slots(order: Order, dispatcher: Dispatcher) -> None:
         )
 
 
-def _drive(search: SearchState, limits: Limits, dispatcher: Dispatcher, candidates: int) -> None:
+def _drive(
+    search: SearchState,
+    limits: Limits,
+    dispatcher: Dispatcher,
+    candidates: int,
+    show: Callable[[Attempt, int], None],
+) -> None:
     """Ask, evaluate and tell in the order given until all candidates were told."""
     for job in search.open_jobs():
         dispatcher.submit(job)
@@ -220,6 +229,7 @@ def _drive(search: SearchState, limits: Limits, dispatcher: Dispatcher, candidat
             search.journal.record_attempt(attempt, timing)
             if attempt.outcome != "lost":
                 search.arrive(attempt)
+            show(attempt, search.told + len(search.arrived))
             _log.info(
                 "%s",
                 progress.describe(
@@ -313,7 +323,7 @@ def _refuse_failures(recent: Sequence[tuple[str, str]], *, limit: int = WINDOW /
         raise SearchError(
             f"{len(reasons)} of the last {len(recent)} evaluations failed, {times} of them with "
             f"'{reason}'. Correct the cause, then start the same search again: it goes on after "
-            "them. To have them evaluated again too, say so (retry_failed, --retry-failed)."
+            "them. To have them evaluated again too, say so (Again(failed=True), --retry-failed)."
         )
 
 

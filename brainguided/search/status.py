@@ -7,6 +7,7 @@ import platform
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from brainguided.journal.chance import say_accuracy
 from brainguided.journal.confirmed import SECOND_LOOK
@@ -104,6 +105,60 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     if total and examples:
         lines.append(f"{examples} training images, {examples / total:.0f} a second and worker")
     return "\n".join(lines)
+
+
+def gather_status(out: str | os.PathLike[str], *, now: float | None = None) -> dict[str, Any]:
+    """Return what `describe_status` says as plain data, ready for JSON.
+
+    Parameters
+    ----------
+    out, now
+        As of `describe_status`.
+
+    Returns
+    -------
+    dict
+        ``candidates``, ``running`` and ``waiting`` as the driver noted them last (None where it
+        did not), ``asked``, ``ended``, ``done``, ``failed``, ``duplicates``; ``failures``, the
+        number of each reason; ``searching``, whether a driver is writing (None where that cannot
+        be seen from here); ``best``, with its ``candidate``, ``reward`` and ``performance``;
+        ``started`` (s since 1970), ``workers``, ``host`` and ``process`` of the last driver;
+        ``examples``, training images; ``seconds``, of all evaluations; ``said``, the lines.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder has no journal.
+    """
+    with Journal.read(out, brief=True) as journal:
+        rows, session = journal.summaries(), journal.last_session()
+        noted = journal.progress() or (None,) * 5
+        ranked = journal.rank()
+        best = journal.result(ranked[0]) if ranked else None
+        found: dict[str, Any] = {
+            "candidates": noted[1],
+            "running": noted[2],
+            "waiting": noted[3],
+            "asked": max(journal.n_asked, len(rows)),
+            "examples": journal.n_examples,
+            "seconds": sum(timing.seconds for timing in journal.timings()),
+        }
+    outcomes = Counter(row[1] for row in rows.values())
+    names = ("started", "workers", "host", "process")
+    return {
+        **found,
+        "ended": len(rows),
+        "done": outcomes["done"],
+        "failed": outcomes["failed"],
+        "duplicates": sum(row[4] is not None for row in rows.values()),
+        "failures": dict(Counter(row[2] for row in rows.values() if row[1] == "failed")),
+        "searching": _is_driven(out, session),
+        "best": None
+        if best is None
+        else {name: getattr(best, name) for name in ("candidate", "reward", "performance")},
+        **dict(zip(names, session or (None,) * 4, strict=True)),
+        "said": describe_status(out, now=now).splitlines(),
+    }
 
 
 def _say_seeds(journal: Journal, driven: bool | None) -> list[str]:

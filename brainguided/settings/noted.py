@@ -34,7 +34,7 @@ def note_path(note: Path, target: Path) -> None:
 
 
 def find_run_file(folder: Path) -> Path:
-    """Return the run file that was noted in a folder.
+    """Return the run file that was noted in a folder, or lies in it as RUN.toml.
 
     Raises
     ------
@@ -42,6 +42,8 @@ def find_run_file(folder: Path) -> Path:
         Nothing was noted.
     """
     note = folder / _FILE_NAME
+    if not note.is_file() and (folder / "RUN.toml").is_file():  # of a demonstration
+        return folder / "RUN.toml"
     if not note.is_file():
         raise FileNotFoundError(
             f"{note} does not say where the run file is (has the search begun, or for finalists "

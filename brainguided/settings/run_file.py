@@ -35,6 +35,7 @@ from brainguided.settings._parts import (
 from brainguided.settings._reward import make_reward, note_keep
 from brainguided.settings._task_images import IMAGES, check_images, find_test, load_task_images
 from brainguided.settings._warm_start import find_earlier, start_warm
+from brainguided.settings.noted import find_run_file
 from brainguided.settings.teacher_file import check_teacher, join_teachers
 from brainguided.settings.toml import (
     RunFileError,
@@ -132,7 +133,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     Parameters
     ----------
     path : path
-        A TOML file::
+        A run folder, whose run file was noted there, or a TOML file::
 
             seed = 1
             candidates = 60                      # required
@@ -225,6 +226,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         The data it names are not what they should be.
     """
     path = Path(path)
+    path = find_run_file(path) if path.is_dir() else path
     content = read_toml(path, "run file")
     problems: list[str] = []
     tables = _split_tables(content, problems)

@@ -46,7 +46,9 @@ from brainguided.spaces import small_space
 def search(out, *, evaluate=fake_task.evaluate, task=None, seed=3, candidates=12, **settings):
     settings = {"confirm": 3, "repeat": 4, "order": Index(3)} | settings
     executor = settings.pop("executor", None)
-    settings["again"] = Again(settings.pop("confirm"), settings.pop("repeat"))
+    settings["again"] = Again(
+        settings.pop("confirm"), settings.pop("repeat"), settings.pop("failed", False)
+    )
     return run_search(
         RandomSearch(small_space(3), seed=seed), FakeTask(failing=9) if task is None else task,
         candidates=candidates, out=out, schedule=Schedule(**settings), evaluate=evaluate,
@@ -161,7 +163,7 @@ def test_failures_while_confirming_lose_no_winner(tmp_path):
     winner = json.loads((tmp_path / "failing" / "winner.json").read_text())
     assert winner["candidate"] == find_winner(results).candidate
     assert {one["failed"] for one in winner["confirmed"]} == {3}
-    search(tmp_path / "failing", retry_failed=True)
+    search(tmp_path / "failing", failed=True)
     with Journal.read(tmp_path / "failing") as journal:
         again, attempts = journal.again(), journal.attempts_again()
     assert {one.outcome for one in again} == {"done"}

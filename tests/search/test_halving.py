@@ -17,7 +17,7 @@ from brainguided.journal import Journal
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.replays.table import table_from_run
 from brainguided.search._halving import Halving
-from brainguided.search.orders import Batch, Index, Schedule
+from brainguided.search.orders import Again, Batch, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -76,7 +76,7 @@ def test_a_resumed_search_hears_candidates_as_they_were_told_though_they_were_me
         return run_search(
             RegularizedEvolution(small_space(5), seed=2, population=8, sample=3),
             HalvingTask(), candidates=candidates, out=out, evaluate=evaluate,
-            schedule=Schedule(Batch(6), retry_failed=retry),
+            schedule=Schedule(Batch(6), again=Again(failed=retry)),
         )  # fmt: skip
 
     for name in ("at_once", "resumed"):

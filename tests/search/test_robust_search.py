@@ -15,7 +15,7 @@ from brainguided.guidance.rewards import RobustReward, reward_anew
 from brainguided.journal import Journal, Measurement, Rung
 from brainguided.replays.table import table_from_run
 from brainguided.reports._controller import trace_baseline
-from brainguided.search.orders import Batch, Index, Schedule
+from brainguided.search.orders import Again, Batch, Index, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
 
@@ -243,12 +243,12 @@ def test_a_first_phase_of_failures_is_evaluated_again_once_the_cause_is_mended(t
 
     search(tmp_path / "whole", candidates=30)
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"of the first 24 .*\(retry_failed, --retry-failed\)"):
+        with pytest.raises(ValueError, match=r"of the first 24 .*failed=True\), --retry-failed"):
             search(tmp_path / "mended", candidates=30, evaluate=broken)
     run_search(
         RegularizedEvolution(small_space(4), seed=2, population=8, sample=3), RobustTask(),
         candidates=30, out=tmp_path / "mended", evaluate=evaluate,
-        schedule=Schedule(ROUNDS, retry_failed=True),
+        schedule=Schedule(ROUNDS, again=Again(failed=True)),
     )  # fmt: skip
     events, results, _ = read(tmp_path / "whole")
     found = read(tmp_path / "mended")

@@ -44,7 +44,7 @@ from brainguided.journal._rows import COLUMNS
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.measurement import Measurement, Rung
 from brainguided.search._state import SearchState
-from brainguided.search.orders import Batch, Completion, Schedule
+from brainguided.search.orders import Again, Batch, Completion, Schedule
 from brainguided.search.run import SearchError, run_search
 from brainguided.spaces import small_space
 
@@ -735,7 +735,7 @@ def test_candidates_that_failed_are_evaluated_again_once_the_cause_is_mended(tmp
             raise KeyboardInterrupt
         return fake_task.evaluate(architecture, task, seed=seed)
 
-    retry = Schedule(Batch(5), retry_failed=True)
+    retry = Schedule(Batch(5), again=Again(failed=True))
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path, 15, schedule=retry, evaluate=stopped)
     search(tmp_path, 15)  # what was mended so far is learned from
@@ -759,7 +759,7 @@ def test_a_candidate_that_fails_again_keeps_the_reward_that_was_told(tmp_path):
     failed = first["outcome"].values == "failed"
     assert failed.any()
     assert np.isfinite(first["reward"].values[failed]).all()
-    retry = Schedule(Batch(5), retry_failed=True)
+    retry = Schedule(Batch(5), again=Again(failed=True))
     again = search(tmp_path, 15, schedule=retry, evaluate=half_broken)
     xr.testing.assert_identical(again["reward"], first["reward"])
     with Journal.read(tmp_path) as journal:
@@ -771,7 +771,7 @@ def test_images_of_candidates_that_were_evaluated_again_count_at_once(tmp_path):
            proposer=RandomSearch(small_space(3), seed=3))  # fmt: skip
     with Journal.read(tmp_path) as journal:
         before = journal.n_examples
-    enough = Schedule(Batch(5), retry_failed=True, examples=before + 1)
+    enough = Schedule(Batch(5), again=Again(failed=True), examples=before + 1)
     run = search(tmp_path, 10, proposer=RandomSearch(small_space(3), seed=3), schedule=enough)
     with Journal.read(tmp_path) as journal:
         assert journal.n_examples > before
