@@ -139,6 +139,7 @@ from .reports import (
     write_model_card as write_model_card,
     write_optuna_study as write_optuna_study,
     write_report as write_report,
+    write_tensorboard_events as write_tensorboard_events,
 )
 from .search import (
     Batch as Batch,

@@ -23,6 +23,7 @@ def add_verbs(verbs: Any) -> None:
     one = add_verb(verbs, "export", None, example=example, about=about)
     formats = one.add_subparsers(metavar="FORMAT", required=True)
     _add_optuna(formats)
+    _add_tensorboard(formats)
     _add_network(formats)
     _add_brainscore(formats)
     _add_brainio(formats)
@@ -40,6 +41,19 @@ def _add_optuna(formats: Any) -> None:
     one.add_argument("run", metavar="RUN", type=Path, help="run folder; only read")
     one.add_argument("--out", type=Path, required=True, help="SQLite file of the study")
     one.add_argument("--name", help="of the study (that of the run folder)")
+    add_overwrite(one)
+
+
+def _add_tensorboard(formats: Any) -> None:
+    one = add_verb(
+        formats,
+        "tensorboard",
+        export_tensorboard,
+        example="brainguided export tensorboard runs/first --out events",
+        more="Shown by: tensorboard --logdir events",
+    )
+    one.add_argument("run", metavar="RUN", type=Path, help="run folder; only read")
+    one.add_argument("--out", type=Path, required=True, help="folder for the event file")
     add_overwrite(one)
 
 
@@ -100,6 +114,14 @@ def export_optuna(arguments: argparse.Namespace) -> None:
 
     refuse_existing(arguments, arguments.out)
     print(write_optuna_study(arguments.run, arguments.out, name=arguments.name))
+
+
+def export_tensorboard(arguments: argparse.Namespace) -> None:
+    """Write the numbers of every candidate of a run as events of TensorBoard."""
+    from brainguided.reports.tensorboard_events import FILE_NAME, write_tensorboard_events
+
+    refuse_existing(arguments, arguments.out / FILE_NAME)
+    print(write_tensorboard_events(arguments.run, arguments.out))
 
 
 def export_network(arguments: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ FORMATS = (
     "images",
 )
 WORDS = [[v] for v in VERBS] + [["import", f] for f in FORMATS]
-WORDS += [["export", f] for f in ("optuna", "network", "brainscore", "brainio")]
+WORDS += [["export", f] for f in ("optuna", "tensorboard", "network", "brainscore", "brainio")]
 RUN = (
     "candidates = 3\nround_size = 2\n[space]\nmax_depth = 2\n"
     "[task]\nn_train = 64\nn_validation = 64\nsteps = 2\nbatch_size = 16\n"
