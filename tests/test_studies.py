@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
-from brainguided.replays.benchmark import read_measurements
+from brainguided import build_network
+from brainguided.candidates.rungs import keep_weights
+from brainguided.replays.benchmark import load_benchmark, read_measurements
+from brainguided.replays.fitted_weights import FittedWeights
 
 STUDIES = Path(__file__).parents[1] / "studies"
 
@@ -153,3 +158,64 @@ def test_every_part_goes_on_after_its_portions(tmp_path: Path) -> None:
         left = tomllib.loads(run.write_rest(text, [tmp_path / f"{part}.nc"]))
         assert left["candidates"] == wanted - 2
         assert listed is None or left["controller"]["architectures"] == listed[2:]
+
+
+def test_the_page_is_filled_between_its_markers_and_judges_nothing(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(STUDIES))
+    page = load("page")
+    assert page._number(-0.304) == "-.30"
+    text = "before\n<!-- begin: a -->\nold\n<!-- end: a -->\nafter"
+    filled = page.fill(text, "a", r"new \1")
+    assert filled == "before\n<!-- begin: a -->\nnew \\1\n<!-- end: a -->\nafter"
+    assert page.fill(filled, "a", "old") == text
+    with pytest.raises(SystemExit, match="no place for 'b'"):
+        page.fill(text, "b", "new")
+    found = load("figures").compute_correlations(load_benchmark(), draws=20)
+    rows = page.write_claims(found).splitlines()[2:]
+    assert len(rows) == len(page.CLAIMS)
+    assert all("| cannot be told" in row for row in rows)
+    drawn = found["shuffled"].sel(brain="committed IT")
+    assert drawn.sizes["shuffle"] >= 20
+    assert np.isfinite(drawn).all()
+
+
+@pytest.mark.parametrize(
+    ("correlation", "partial", "ships", "why"),
+    [
+        (0.9, False, True, "The fitted weights ship: better"),
+        (0.9, True, False, "the table is partial"),
+        (0.3, False, False, "no better than shuffled teachers"),
+    ],
+)
+def test_fitted_weights_ship_only_if_they_beat_those_of_shuffles(
+    correlation, partial, ships, why
+) -> None:
+    fitted = FittedWeights({}, 1.0, correlation, 0.1, of_shuffles=tuple(np.linspace(0, 0.5, 99)))
+    decided = load("fit").decide(fitted, partial=partial)
+    assert decided[0] == ships
+    assert why in decided[1]
+
+
+def test_kept_weights_make_the_network_again_and_no_other(tmp_path: Path) -> None:
+    kept = load("kept")
+    architecture = kept.parse("313303")
+    network = build_network(architecture, n_classes=10, seed=3).eval()
+    path = keep_weights(network, tmp_path, "7_100")
+    again = kept.load_kept(architecture, path)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(again(images), network(images), atol=1e-2, rtol=1e-2)
+    with pytest.raises(ValueError, match="weights of another network"):
+        kept.load_kept(kept.parse("111111"), path)
+
+
+def test_a_row_that_differs_from_the_table_is_named() -> None:
+    compare = load("rebuild").compare
+    (one,) = (m for m in read_measurements(load_benchmark().isel(network=[0]))[0] if m)
+    compared, lines = compare(one, one)
+    assert compared > 1000
+    assert lines == []
+    rung = replace(one.rungs[0], cross_entropy=one.rungs[0].cross_entropy + 0.001)
+    _, lines = compare(one, replace(one, rungs=(rung, *one.rungs[1:])))
+    assert len(lines) == 1
+    assert lines[0].startswith("cross_entropy@0 is ")
