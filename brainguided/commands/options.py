@@ -169,6 +169,20 @@ def gibibytes(text: str) -> float:
     return number
 
 
+def check_figure(path: Path | None) -> None:
+    """Refuse a figure whose path has no ending, which would be written under another name.
+
+    Raises
+    ------
+    ValueError
+        It has none.
+    """
+    if path is not None and not path.suffix:
+        raise ValueError(
+            f"{path} has no ending of a figure: give .png, .pdf or .svg, such as {path}.png."
+        )
+
+
 def say(text: str) -> None:
     """Tell the user of progress, on stderr, unless that is not wanted."""
     if logging.getLogger("brainguided").isEnabledFor(logging.INFO):

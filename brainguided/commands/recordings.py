@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from brainguided.commands.options import (
     add_overwrite,
     add_verb,
+    check_figure,
     refuse_existing,
     refuse_foreign,
     say,
@@ -115,6 +116,7 @@ def inspect(arguments: argparse.Namespace) -> None:
     if arguments.toml:
         print(propose_description(arguments.file), end="")
         return
+    check_figure(arguments.plot)
     refuse_existing(arguments, arguments.plot)
     _refuse_run(arguments.file)
     facts = describe_file(arguments.file)
@@ -169,6 +171,7 @@ def rdms(arguments: argparse.Namespace) -> None:
     import matplotlib
 
     refuse_foreign(arguments.recording)
+    check_figure(arguments.out)
     refuse_existing(arguments, arguments.out, arguments.save)
     matplotlib.use("Agg")
     from brainguided.rdms.compute import dissimilarities_from_rdms

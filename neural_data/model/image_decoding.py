@@ -39,6 +39,8 @@ def decode(
                     continue
                 upright = _turn(image, name, said)
                 if size is not None and upright.size != (size, size):
+                    if upright.width != upright.height:
+                        said.setdefault("squashed to a square", []).append(name)
                     upright = upright.resize((size, size), Image.Resampling.BICUBIC)
                 pixels.append(np.asarray(upright, dtype=np.uint8))
         except UnidentifiedImageError:

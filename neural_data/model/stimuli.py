@@ -212,8 +212,8 @@ def read_stimuli(
         further columns, which become coordinates over stimulus. Its order is kept. Without a
         table the stimuli are the file names without ending, sorted.
     size : int, optional
-        Height and width in pixels to which every image is scaled; its aspect ratio is not
-        kept. Without it all images must have one size.
+        Height and width in pixels to which every image is scaled. One that is not square is
+        squashed: crop or pad it first to avoid that. Without it all images must have one size.
     subset : bool
         Pass over images without a row in the table, which otherwise are refused.
     source : str
@@ -222,8 +222,9 @@ def read_stimuli(
     Returns
     -------
     xarray.Dataset
-        A stimulus set, see `validate_stimuli`. Images are turned as EXIF says; this, and colour
-        profiles other than sRGB, which are not applied, are told in ``attrs["history"]``.
+        A stimulus set, see `validate_stimuli`. Images are turned as EXIF says; this, which were
+        squashed, and colour profiles other than sRGB, which are not applied, are told in
+        ``attrs["history"]``.
 
     Raises
     ------

@@ -133,3 +133,9 @@ def test_completion_says_what_it_needs(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main(["--print-completion", "bash"])
     assert "pip install 'brainguided[completion]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["rdms", "it.nc", "--out"], ["inspect", "it.nc", "--plot"]])
+def test_a_figure_without_an_ending_is_refused_before_it_is_drawn(verb, capsys):
+    assert main([*verb, "it"]) == 1
+    assert "it has no ending of a figure: give .png, .pdf or .svg" in capsys.readouterr().err

@@ -183,7 +183,9 @@ def test_images_of_different_size_need_a_size(folder):
     (folder / "wide.png").write_bytes(encode(draw_image(9, size=(8, 12))))
     with pytest.raises(RecordingError, match=r"differ in size .*3 of 8 x 8, 1 of 12 x 8"):
         read_stimuli(folder, source="made up")
-    assert read_stimuli(folder, size=6, source="made up")["image"].shape == (4, 6, 6, 3)
+    stimuli = read_stimuli(folder, size=6, source="made up")
+    assert stimuli["image"].shape == (4, 6, 6, 3)
+    assert "squashed to a square: 1 of 4 images ('wide.png')" in stimuli.attrs["history"]
 
 
 def test_every_unreadable_image_is_named(folder):
