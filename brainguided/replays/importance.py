@@ -69,6 +69,7 @@ def compute_importance(
     step : int, optional
         Take what was measured at this rung; default: the last.
     permutations : int, optional
+        Of the measures among candidates.
     most : int, optional
         Candidates that are looked at; of more, as many are drawn.
     seed : int, optional
@@ -155,6 +156,11 @@ def describe_importance(found: xr.Dataset, *, level: float = 0.05) -> list[str]:
         From `compute_importance`.
     level : float, optional
         Largest corrected p at which a choice counts as found.
+
+    Returns
+    -------
+    list of str
+        One for each measure.
     """
     said = []
     for measure in map(str, found["measure"].values):

@@ -30,8 +30,11 @@ def describe_choices(run: Run) -> str:
         found = importance_of_results(
             run.results, run.config, permutations=_PERMUTATIONS, most=_MOST
         )
-    except (ValueError, KeyError) as error:
+        drawn = _draw(found)
+    except ValueError as error:
         return f"<p>{plain(error)}</p>"
+    except Exception as error:  # the page is written whatever this fails of
+        return f"<p>This could not be computed ({type(error).__name__}: {plain(error)}).</p>"
     heads = ["choice", *(f"{name} (p)" for name in found["measure"].values)]
     learns = (run.config.get("controller") or {}).get("name", "") not in ("random", "list")
     best = [str(m) for m in found["measure"].values[found["similarity"].values == "best layer"]]
@@ -49,7 +52,7 @@ def describe_choices(run: Run) -> str:
     ]
     return (
         "".join(f"<p>{plain(one)}</p>" for one in describe_importance(found, level=_LEVEL))
-        + figure(_draw(found), _CAPTION)
+        + figure(drawn, _CAPTION)
         + "<details><summary>Shares and p in numbers</summary>"
         + table(heads, _list_rows(found), label="Importance of choices", names=True)
         + "</details>"

@@ -98,12 +98,20 @@ def estimate_cost(
     Parameters
     ----------
     task : Task
+        Images, teacher and training.
     controller : Controller
         Its space and limits are drawn from; it is not asked.
     candidates : int
+        That the search is to have.
     schedule : Schedule, optional
         Rounds that are smaller than the number of workers leave some idle.
     workers : int, optional
+        Evaluations that run at a time.
+
+    Returns
+    -------
+    Cost
+        In time, memory and disk.
 
     Raises
     ------
