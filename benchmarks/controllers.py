@@ -242,29 +242,30 @@ def search_planted(options: argparse.Namespace) -> None:
             print(f"{compare(found, name, 2)}; {seconds:.1f} s a seed", flush=True)
 
 
-def make_space() -> SearchSpace:
-    """Return 1,332 plain networks of one or two layers, which are soon measured."""
+def make_space(strides: tuple[int, ...]) -> SearchSpace:
+    """Return plain networks of one or two layers: 342 with one stride, 1,332 with two."""
     return PlainSpace(
-        "two layers", 2, (1, 3, 5), (3,), (4, 8, 16), strides=(1, 2), pools=("none", "max")
+        "two layers", 2, (1, 3, 5), (3,), (4, 8, 16), strides=strides, pools=("none", "max")
     )
 
 
-def make_trained() -> Task:
-    """Return a training for 20 steps to tell handwritten digits: reward P."""
+def make_trained() -> tuple[SearchSpace, Task]:
+    """Return networks that are trained for 20 steps to tell handwritten digits: reward P."""
     digits = load_digits()  # of 8 x 8 pixels
     grey = np.repeat((digits.images * 15).astype(np.uint8)[..., None], 3, -1)
     labels = digits.target.astype(np.int64)
     names = tuple("0123456789")
     images = ImageSet(grey[:500], labels[:500], grey[500:800], labels[500:800], names, "digits")
-    return Task(images, None, Training(steps=20, batch_size=16, augment=False))
+    task = Task(images, None, Training(steps=20, batch_size=16, augment=False))
+    return make_space((1,)), task
 
 
-def make_untrained() -> Task:
-    """Return a comparison of random weights with simulated V4 and IT: reward P + TG."""
+def make_untrained() -> tuple[SearchSpace, Task]:
+    """Return networks of random weights beside simulated V4 and IT: reward P + TG."""
     recording, stimuli = simulate_macaque(simulate_objects(2, seed=0), seed=0)
     teacher = Teacher.from_recording(recording, stimuli, by="object_name")
     images = images_from_stimuli(simulate_objects(2, seed=1), simulate_objects(1, seed=2))
-    return Task(images, teacher, Training(steps=0))
+    return make_space((1, 2)), Task(images, teacher, Training(steps=0))
 
 
 TASKS = {"trained": make_trained, "untrained": make_untrained}
@@ -279,7 +280,7 @@ def measure(architecture: Architecture, task: Task) -> list[float]:
 def search_real(options: argparse.Namespace) -> None:
     """Search with candidates that are built and measured, each architecture once."""
     for kind in options.task:
-        space, task = make_space(), TASKS[kind]()
+        space, task = TASKS[kind]()
         known: dict[str, list[float]] = {}
 
         def reward(
