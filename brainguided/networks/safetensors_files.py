@@ -95,10 +95,12 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     Parameters
     ----------
     path : path
+        The file.
 
     Returns
     -------
     dict of str to Tensor
+        By name, in the order in which they lie in the file.
 
     Raises
     ------

@@ -38,15 +38,16 @@ def plot_rdm_pairs(first: RDMs, second: RDMs, comparison: xr.Dataset) -> np.ndar
     """
     sides = [first, align_rdms(second, first)]
     single = all(side.n_rdm == 1 for side in sides)
-    kept = [side.subset("index", list(range(min(side.n_rdm, _MOST)))) for side in sides]
+    # By place: the descriptor "index" of a part keeps the numbers of the whole
+    kept = [side[list(range(min(side.n_rdm, _MOST)))] for side in sides]
     label = find_comparison(str(comparison.attrs["method"])).label
     if single:
-        figure = new_figure(PAGE * 0.8, 3.0)
+        figure = new_figure(PAGE * 0.8, 2.5)
         panels = figure.subplots(1, 2)
         for side, panel, name in zip(kept, panels, ("first", "second"), strict=True):
             plot_rdms(side, axes=[panel])
             panel.set_title(str(comparison[name].item()), fontsize=LABEL, pad=3)
-        figure.suptitle(f"{label} {say_similarity(comparison, 0, 0)}", fontsize=LABEL + 1)
+        figure.suptitle(f"{label} = {_say_similarity(comparison)}", fontsize=LABEL + 1)
         return np.asarray(panels, dtype=object).ravel()
     across = max(side.n_rdm for side in kept)
     size = (PAGE - 1.6) / (across + 2)
@@ -61,21 +62,13 @@ def plot_rdm_pairs(first: RDMs, second: RDMs, comparison: xr.Dataset) -> np.ndar
     return np.array([*drawn, table], dtype=object)
 
 
-def say_similarity(comparison: xr.Dataset, row: int, column: int) -> str:
-    """Return a similarity with its interval and test in words, as "0.53 (0.41 to 0.63), p = .001".
-
-    Parameters
-    ----------
-    comparison : Dataset (first, second)
-    row, column : int
-        Which RDM of the first side, and which of the second.
-    """
-    one = comparison.isel(first=row, second=column)
-    said = f"{float(one['similarity']):.3f}"
-    low, high = one["similarity_interval"].values.tolist()
+def _say_similarity(comparison: xr.Dataset) -> str:
+    """Return the only similarity with its interval and test in words."""
+    said = f"{comparison['similarity'].item():.3f}"
+    low, high = comparison["similarity_interval"].values.ravel().tolist()
     if np.isfinite(low):
-        said += f" ({low:.3f} to {high:.3f})"
-    p = float(one["p_value"])
+        said += f" (95 %: {low:.3f} to {high:.3f})"
+    p = comparison["p_value"].item()
     return f"{said}, p = {p:.3g}" if np.isfinite(p) else said
 
 

@@ -118,6 +118,12 @@ def test_the_command_compares_two_files_and_draws_them(rdms, tmp_path, monkeypat
     assert "64 conditions in 8 units (category)" in said
     with Image.open("out/compare.png") as image:
         assert min(image.size) > 400
+    from brainguided.plot import plot_rdm_pairs
+
+    it = rdms.subset("area", "IT")
+    panels = plot_rdm_pairs(it, it, compare_rdm_pairs(it, it, inference=Inference(permutations=9)))
+    title = panels[0].figure.get_suptitle()
+    assert (title, len(panels)) == ("Pearson r = 1.000 (95 %: 1.000 to 1.000), p = 0.1", 2)
     assert main(["compare", "a.nc", "a.nc", "--json", "--method", "spearman"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"][0]["similarity"] == pytest.approx(1)
