@@ -147,6 +147,14 @@ def kill(process: subprocess.Popen[bytes], counted: Count) -> None:
     counted.orphans += any(map(is_alive, family))
 
 
+def end(role: str, out: Path) -> None:
+    """Start a driver until one ends well: on a busy machine Ray may not start in its 30 s."""
+    for _ in range(9):
+        if start(role, out).wait() == 0:
+            return
+    raise RuntimeError(f"the search in {out} does not end")
+
+
 def kill_drivers(folder: Path, counted: Count, chance: random.Random, role: str = "drive") -> None:
     out = folder / "0"
     most = max(8, round(2.5 * CANDIDATES * counted.spread / counted.wanted))
@@ -160,7 +168,7 @@ def kill_drivers(folder: Path, counted: Count, chance: random.Random, role: str 
             kill(driver, counted)
             counted.look(out)
         if count(out) >= CANDIDATES:
-            subprocess.run([sys.executable, __file__, role, "--out", str(out)], check=True)
+            end(role, out)
             counted.end_search(out)
             out = folder / str(counted.searches)
 
