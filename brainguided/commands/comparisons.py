@@ -26,9 +26,9 @@ def add_verbs(verbs: Any) -> None:
         example="brainguided compare runs/random_* runs/evolution_* --out compared\n"
         "  brainguided compare it_rdms.nc layer_rdms.nc --out compared",
         more="Runs that differ in their seeds alone are one group, named by what differs between "
-        "groups.\nGroups are tested over seeds: paired where they have seeds in common. Of two "
-        "files of RDMs ('brainguided\nrdms --save'), each RDM of the first is compared with each "
-        "of the second.",
+        "groups.\nGroups are tested over seeds: paired where they have the same, else by Welch's "
+        "t. Of two files of RDMs\n('brainguided rdms --save'), each RDM of the first is compared "
+        "with each of the second.",
     )
     one.add_argument(
         "paths",

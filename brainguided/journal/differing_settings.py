@@ -34,7 +34,7 @@ def find_differences(
         What the two are, e.g. "in the journal".
     """
     first, second = dict(flatten_settings(before)), dict(flatten_settings(now))
-    if not (any(map(_is_held_out, first)) and any(map(_is_held_out, second))):
+    if not (any(map(is_held_out, first)) and any(map(is_held_out, second))):
         first, second = _leave_held_out(first), _leave_held_out(second)
     return [
         f"\n  - {n}: {first.get(n, 'nothing')} {where[0]}, {second.get(n, 'nothing')} {where[1]}"
@@ -51,12 +51,13 @@ def _leave_conventions(value: Any) -> Any:
     return [_leave_conventions(one) for one in value] if isinstance(value, list) else value
 
 
-def _is_held_out(name: str) -> bool:
+def is_held_out(name: str) -> bool:
+    """Whether a setting, by its dotted name, is of what is held out."""
     return "held_out" in name.split(".")
 
 
 def _leave_held_out(settings: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in settings.items() if not _is_held_out(name)}
+    return {name: value for name, value in settings.items() if not is_held_out(name)}
 
 
 def _advise(name: str, first: Mapping[str, str], second: Mapping[str, str]) -> str:

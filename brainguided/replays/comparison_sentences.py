@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 _TESTS = {
-    "paired": "paired over {0} common seeds",
+    "paired": "paired over {0} seeds",
     "unpaired": "unpaired (Welch), {0} and {1} runs",
 }
 
@@ -93,18 +93,22 @@ def describe_comparison(comparison: xr.Dataset) -> list[str]:
 def _write_table(comparison: xr.Dataset) -> list[str]:
     number = comparison.sizes["candidate"]
     width = max(len("group"), *(len(str(name)) for name in comparison["group"].values))
-    heads = [f"{name!s:>26}" for name in comparison["quantity"].values]
-    lines = [
-        f"The best of {number} candidates, mean over runs (95 % interval):",
-        f"{'group':<{width}} {'runs':>4} {''.join(heads)}",
+    columns = []
+    for name in comparison["quantity"].values:
+        one = comparison.sel(quantity=name)
+        cells = [str(name), *(_say_mean(one.sel(group=g)) for g in comparison["group"].values)]
+        columns.append([f"  {cell:>{max(map(len, cells))}}" for cell in cells])
+    first = [
+        ("group", "runs"),
+        *zip(comparison["group"].values, comparison["runs"].values, strict=True),
     ]
-    for label in comparison["group"].values:
-        one = comparison.sel(group=label)
-        cells = [_say_mean(one.sel(quantity=name)) for name in comparison["quantity"].values]
-        lines.append(
-            f"{label:<{width}} {int(one['runs']):>4} {''.join(f'{cell:>26}' for cell in cells)}"
-        )
-    return lines
+    return [
+        f"The best of {number} candidates, mean over runs (95 % interval):",
+        *(
+            f"{label:<{width}} {runs:>4}{''.join(cells)}"
+            for (label, runs), *cells in zip(first, *columns, strict=True)
+        ),
+    ]
 
 
 def _say_mean(one: xr.Dataset) -> str:

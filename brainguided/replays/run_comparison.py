@@ -22,6 +22,8 @@ from brainguided.replays.run_groups import (
     group_runs,
 )
 
+_ROUNDING = 1e-9  # of the largest number: standard errors below are those of sums of decimals
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -30,13 +32,13 @@ class Difference:
     Attributes
     ----------
     test : {"paired", "unpaired", "none"}
-        Paired over seeds that both groups have; unpaired by Welch's t; or none, of too few.
+        Paired where both groups have the same seeds; unpaired by Welch's t; or none, of too few.
     n : tuple of (int, int)
         Runs of each group that were tested; pairs where these are paired.
     mean, lower, upper : float
         The first group less the second, with its 95 % interval.
     p_value : float
-        Two-sided; NaN without a test, and where no run differs from another.
+        Two-sided; NaN without a test, and where seeds make no difference beyond rounding.
     """
 
     test: str
@@ -78,9 +80,9 @@ def compare_runs(
         ``difference_upper``, ``p_value``, ``p_corrected`` (quantity, pair): the first group of a
         pair less the second; corrected for all tests made here [1]_; NaN where a test is not
         possible, or a run has no such number. ``n_first``, ``n_second`` (quantity, pair): runs
-        that were tested; ``test`` (quantity, pair): "paired" over common seeds (by their
-        differences), where both groups have two or more of them, "unpaired" (Welch), or "none"
-        for a group of one. Coordinates:
+        that were tested; ``test`` (quantity, pair): "paired" over seeds (by their differences),
+        where both groups have the same, "unpaired" (Welch), or "none" for a group of one.
+        Coordinates:
         ``group_of_run``, ``seed`` (run), ``runs`` (group): their number, ``first``, ``second``
         (pair). ``attrs["said"]`` says in words what is not comparable.
 
@@ -144,36 +146,30 @@ def compare_groups(
     Returns
     -------
     Difference
-        Paired where two seeds or more are in both groups: over these alone. Else unpaired, of two
-        runs or more in each. Of one there is no test, for between seeds nothing is known, and none
-        where a run has no number: to leave it out would be to choose.
+        Paired where both groups have the same seeds, two or more; else unpaired, of two runs or
+        more in each, so that all runs are tested. Of one there is no test, for between seeds
+        nothing is known, and none where a run has no number: to leave it out would be to choose.
     """
     if not np.isfinite([*first.values(), *second.values()]).all():
         return Difference("none", (len(first), len(second)), np.nan)
-    common = sorted(first.keys() & second.keys())
-    if len(common) > 1:
-        pairs = np.array([first[seed] - second[seed] for seed in common])
-        n = (len(pairs), len(pairs))
-        return _finish("paired", n, pairs.mean(), pairs.var(ddof=1) / len(pairs), len(pairs) - 1,
-                       level)  # fmt: skip
     a, b = (np.array(list(side.values())) for side in (first, second))
     n, mean = (len(a), len(b)), float(a.mean() - b.mean())
     if min(n) < 2:
         return Difference("none", n, mean)
-    parts = [side.var(ddof=1) / len(side) for side in (a, b)]
-    total = sum(parts)
-    squares = sum(v * v / (k - 1) for v, k in zip(parts, n, strict=True))
-    freedom = total * total / squares if squares > 0 else 1.0
-    return _finish("unpaired", n, mean, total, freedom, level)
-
-
-def _finish(
-    test: str, n: tuple[int, int], mean: float, variance: float, freedom: float, level: float
-) -> Difference:
+    if first.keys() == second.keys():
+        test, pairs = "paired", np.array([first[seed] - second[seed] for seed in first])
+        variance, freedom = pairs.var(ddof=1) / len(pairs), float(len(pairs) - 1)
+    else:
+        test, parts = "unpaired", [side.var(ddof=1) / len(side) for side in (a, b)]
+        variance = sum(parts)
+        squares = sum(v * v / (k - 1) for v, k in zip(parts, n, strict=True))
+        freedom = variance**2 / squares if squares > 0 else 1.0
     error = float(np.sqrt(variance))
+    if error <= _ROUNDING * max(np.abs(a).max(), np.abs(b).max()):
+        error = 0.0
     reach = float(students_t.ppf((1 + level) / 2, freedom)) * error
     p = float(2 * students_t.sf(abs(mean) / error, freedom)) if error > 0 else np.nan
-    return Difference(test, n, float(mean), mean - reach, mean + reach, p)
+    return Difference(test, n, mean, mean - reach, mean + reach, p)
 
 
 def _find_quantities(runs: Sequence[GroupedRun]) -> list[str]:

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.differing_settings import find_differences, flatten_settings
+from brainguided.journal.differing_settings import (
+    find_differences,
+    flatten_settings,
+    is_held_out,
+)
 from brainguided.journal.journal import Journal, JournalError
 
 _SEEDS = ("seed", "controller.seed")
@@ -65,8 +69,8 @@ def group_runs(
     FileNotFoundError
         A folder has no journal.
     JournalError
-        The tasks differ, a run is given twice, was merged of several or has no candidate; all
-        such problems at once.
+        The tasks differ, a run is given twice, was merged of several or has no candidate, or two
+        runs of a group have the same seed; all such problems at once.
     ValueError
         No run is given.
     """
@@ -84,7 +88,8 @@ def group_runs(
         problems = _find_unlike(folders, configs, different_tasks)
     if problems:
         raise JournalError("These runs cannot be compared:" + "".join(problems))
-    labels = label_groups([_settings(config) for config in configs])
+    labels = label_groups(_list_settings(configs))
+    _refuse_same_seeds(folders, labels, [int(config["seed"]) for config in configs])
     names = _tell_apart(folders)
     return [
         GroupedRun(name, int(config["seed"]), label, tuple(results), config)
@@ -93,7 +98,7 @@ def group_runs(
 
 
 def label_groups(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return for each run the label of its group: the fewest settings that tell all groups apart.
+    """Return for each run the label of its group: few settings that tell all groups apart.
 
     Parameters
     ----------
@@ -104,29 +109,38 @@ def label_groups(settings: Sequence[Mapping[str, str]]) -> list[str]:
     -------
     list of str
         The same for runs of the same settings, e.g. "random" and "evolution", or "alpha = 0.0"
-        and "alpha = 1.0". Where there is one group, the name of its controller.
+        and "alpha = 1.0". Where there is one group, the name of its controller. Values that look
+        the same without the quotes of JSON keep them, and beside null what is missing is
+        "nothing".
     """
     rows = [tuple(sorted(one.items())) for one in settings]
     groups = list(dict.fromkeys(rows))
     known = [dict(group) for group in groups]
-    differing = find_differing(known)
-    order = sorted(
-        differing, key=lambda n: (_FIRST.index(n) if n in _FIRST else len(_FIRST), n.count("."), n)
-    )
-    taken: list[str] = []
-    while _count(known, taken) < len(groups):
-        taken.append(max(order, key=lambda name: _count(known, [*taken, name])))
+    taken = _find_telling(known)
     shorts = [name.split(".")[-1] for name in taken]
-    labels = {}
-    for group, one in zip(groups, known, strict=True):
-        parts = [
-            _say(one.get(name))
-            if name == "controller.name"
-            else f"{short if shorts.count(short) == 1 else name} = {_say(one.get(name))}"
-            for name, short in zip(taken, shorts, strict=True)
-        ]
-        labels[group] = ", ".join(parts) or _say(one.get("controller.name"))
+    columns = []
+    for name, short in zip(taken, shorts, strict=True):
+        what = f"{short if shorts.count(short) == 1 else name} = "
+        said = _say_apart([one.get(name) for one in known])
+        columns.append([("" if name == "controller.name" else what) + value for value in said])
+    labels = {
+        group: ", ".join(parts) or _say(dict(group).get("controller.name"))
+        for group, *parts in zip(groups, *columns, strict=True)
+    }
     return [labels[row] for row in rows]
+
+
+def _find_telling(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return few settings that tell all others apart, of those that a label begins with first."""
+    order = sorted(
+        find_differing(settings),
+        key=lambda n: (_FIRST.index(n) if n in _FIRST else len(_FIRST), n.count("."), n),
+    )
+    groups = len({tuple(sorted(one.items())) for one in settings})
+    taken: list[str] = []
+    while _count(settings, taken) < groups:
+        taken.append(max(order, key=lambda name: _count(settings, [*taken, name])))
+    return taken
 
 
 def find_differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
@@ -140,16 +154,10 @@ def find_unlabelled(runs: Sequence[GroupedRun]) -> list[str]:
 
     Settings of a controller go with its name, and are left out where that differs.
     """
-    settings = {run.group: _settings(run.config) for run in runs}
-    names = find_differing(list(settings.values()))
-    said = [n for n in names if all(_names(group, n, one) for group, one in settings.items())]
+    settings = _list_settings([run.config for run in runs])
+    names, said = find_differing(settings), _find_telling(settings)
     by_name = "controller.name" in names
     return [n for n in names if n not in said and not (by_name and n.startswith("controller."))]
-
-
-def _names(label: str, name: str, settings: Mapping[str, str]) -> bool:
-    """Whether a label holds a setting."""
-    return f"{name.split('.')[-1]} = {_say(settings.get(name))}" in label
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[Attempt]]:
@@ -188,7 +196,7 @@ def _find_unlike(
 
 
 def find_task_differences(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """Return a line for every setting in which a task differs from the first; "" for none.
+    """Return a line for every setting in which tasks differ from the first; "" for none.
 
     Parameters
     ----------
@@ -198,21 +206,49 @@ def find_task_differences(configs: Sequence[Mapping[str, Any]], names: Sequence[
         What to call the searches.
     """
     tasks = [{k: v for k, v in config["task"].items() if k not in _FREE} for config in configs]
+    first = next((k for k, task in enumerate(tasks) if "held_out" in task), 0)  # says all
     lines = [
         line
         for task, name in zip(tasks, names, strict=True)
-        for line in find_differences(tasks[0], task, (f"in {names[0]}", f"in {name}"))
+        for line in find_differences(tasks[first], task, (f"in {names[first]}", f"in {name}"))
     ]
     return "".join(dict.fromkeys(lines))
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings of a search but its seeds, and where its data lie."""
-    return {
-        name: value
-        for name, value in flatten_settings(config)
-        if name not in _SEEDS and name.split(".")[-1] != "source"
-    }
+def _refuse_same_seeds(
+    folders: Sequence[Path], labels: Sequence[str], seeds: Sequence[int]
+) -> None:
+    """Refuse two runs of one seed in a group, of which a test over seeds could take only one."""
+    known: dict[tuple[str, int], Path] = {}
+    problems = []
+    for folder, label, seed in zip(folders, labels, seeds, strict=True):
+        other = known.setdefault((label, seed), folder)
+        if other != folder:
+            problems.append(
+                f"\n{folder} and {other} are both of the group {label!r} and of seed {seed}; "
+                "give one of them"
+            )
+    if problems:
+        raise JournalError("These runs cannot be compared:" + "".join(problems))
+
+
+def _list_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the settings of searches but their seeds, and where their data lie.
+
+    What is held out was not always recorded: it is left out where those that say it agree.
+    """
+    found = [
+        {
+            name: value
+            for name, value in flatten_settings(dict(config))
+            if name not in _SEEDS and name.split(".")[-1] != "source"
+        }
+        for config in configs
+    ]
+    held = [{n: v for n, v in one.items() if is_held_out(n)} for one in found]
+    if len({tuple(sorted(one.items())) for one in held if one}) > 1:
+        return found
+    return [{n: v for n, v in one.items() if not is_held_out(n)} for one in found]
 
 
 def _count(settings: Sequence[Mapping[str, str]], names: Sequence[str]) -> int:
@@ -222,6 +258,14 @@ def _count(settings: Sequence[Mapping[str, str]], names: Sequence[str]) -> int:
 
 def _say(value: str | None) -> str:
     return "none" if value in (None, "null") else str(value).strip('"')
+
+
+def _say_apart(values: Sequence[str | None]) -> list[str]:
+    """Return texts of values of a setting, as different as these."""
+    said = [_say(value) for value in values]
+    if len(set(said)) == len(set(values)):
+        return said
+    return ["nothing" if value is None else value for value in values]
 
 
 def _tell_apart(folders: Sequence[Path]) -> list[str]:

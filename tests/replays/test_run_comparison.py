@@ -31,11 +31,16 @@ def search(out, seed, kind=RandomSearch, candidates=8, depth=3):
 
 
 def change_task(folder, **changes):
-    """Write other settings of the task into a journal's copy: as a new journal."""
+    """Write a run beside it as a new journal, with other settings of its task."""
+    out = folder.with_name(f"{folder.name}_{len(list(folder.parent.iterdir()))}")
+    return change(folder, out, lambda config: config["task"].update(changes))
+
+
+def change(folder, out, rewrite):
+    """Write a run as a new journal whose settings were rewritten."""
     with Journal.read(folder) as journal:
         config, attempts = journal.config, journal.attempts()
-    config["task"] |= changes
-    out = folder.with_name(f"{folder.name}_{len(list(folder.parent.iterdir()))}")
+    rewrite(config)
     with Journal.open(out) as journal:
         journal.begin(config)
         for attempt in attempts:
@@ -45,18 +50,18 @@ def change_task(folder, **changes):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Three seeds of random search and three of local search, two of which they share."""
+    """Three seeds of random search and three of local search, and of it a fourth."""
     folder = tmp_path_factory.mktemp("runs")
     made = [search(folder / f"random_{seed}", seed) for seed in (0, 1, 2)]
-    made += [search(folder / f"local_{seed}", seed, LocalSearch, 9) for seed in (1, 2, 3)]
+    made += [search(folder / f"local_{seed}", seed, LocalSearch, 9) for seed in (0, 1, 2, 3)]
     return made
 
 
 def test_runs_are_grouped_by_what_differs_but_the_seed_and_their_best_is_followed(runs):
     found = compare_runs(runs)
     assert found["group"].values.tolist() == ["random", "local"]
-    assert found["runs"].values.tolist() == [3, 3]
-    assert found["seed"].values.tolist() == [0, 1, 2, 1, 2, 3]
+    assert found["runs"].values.tolist() == [3, 4]
+    assert found["seed"].values.tolist() == [0, 1, 2, 0, 1, 2, 3]
     assert found["quantity"].values.tolist() == ["reward", "P", "V4", "IT"]
     assert found.sizes["candidate"] == 8  # what the shortest has
     assert "after 8 candidates" in found.attrs["said"]
@@ -72,12 +77,12 @@ def test_runs_are_grouped_by_what_differs_but_the_seed_and_their_best_is_followe
         assert (np.diff(curve[np.isfinite(curve)]) >= 0).all()
 
 
-def test_groups_are_tested_over_the_seeds_that_both_have(runs):
-    found = compare_runs(runs)
+def test_groups_of_the_same_seeds_are_tested_over_these_in_pairs(runs):
+    found = compare_runs([*runs[:3], *runs[5:2:-1]])
     values = found["final"].sel(quantity="P").values
-    oracle = stats.ttest_rel(values[[1, 2]], values[[3, 4]])
+    oracle = stats.ttest_rel(values[:3], values[:2:-1])
     one = found.isel(pair=0).sel(quantity="P")
-    assert (str(one["test"].item()), int(one["n_first"])) == ("paired", 2)
+    assert (str(one["test"].item()), int(one["n_first"])) == ("paired", 3)
     np.testing.assert_allclose(one["p_value"], oracle.pvalue)
     interval = oracle.confidence_interval(0.95)
     np.testing.assert_allclose(
@@ -91,12 +96,13 @@ def test_groups_are_tested_over_the_seeds_that_both_have(runs):
     np.testing.assert_allclose(mean["curve_upper"].values[-1], high)
 
 
-def test_without_common_seeds_the_test_is_welchs_and_of_one_run_there_is_none(runs):
-    found = compare_runs([*runs[:2], *runs[4:]])
+def test_with_other_seeds_the_test_is_welchs_of_all_and_of_one_run_there_is_none(runs):
+    found = compare_runs(runs)  # three common seeds, and one that only one group has
     values = found["final"].sel(quantity="reward").values
-    oracle = stats.ttest_ind(values[:2], values[2:], equal_var=False)
+    oracle = stats.ttest_ind(values[:3], values[3:], equal_var=False)
     one = found.isel(pair=0).sel(quantity="reward")
-    assert str(one["test"].item()) == "unpaired"
+    assert (str(one["test"].item()), int(one["n_second"])) == ("unpaired", 4)
+    np.testing.assert_allclose(one["difference"], values[:3].mean() - values[3:].mean())
     np.testing.assert_allclose(one["p_value"], oracle.pvalue)
     interval = oracle.confidence_interval(0.95)
     np.testing.assert_allclose(one["difference_upper"], interval.high)
@@ -129,6 +135,18 @@ def test_seeds_that_make_no_difference_have_no_p_value():
     assert (one.test, one.mean, one.lower, one.upper) == ("paired", 1.0, 1.0, 1.0)
     assert np.isnan(one.p_value)
     assert np.isnan(compare_groups({0: 1.0, 1: 1.0}, {2: 1.0, 3: 1.0}).p_value)
+
+
+def test_what_rounding_alone_tells_apart_has_no_p_value():
+    same = compare_groups({0: 0.1 + 0.2, 1: 0.3, 2: 0.3}, {3: 0.1, 4: 0.1, 5: 0.1})
+    assert (same.test, np.isnan(same.p_value)) == ("unpaired", True)
+    for step in range(1, 60):  # images of 100 that are right
+        first = {k: (step + k) / 100 for k in range(4)}
+        shifted = compare_groups(first, {k: (step + k + 7) / 100 for k in range(4)})
+        assert (shifted.test, np.isnan(shifted.p_value)) == ("paired", True)
+        assert shifted.lower == shifted.mean == shifted.upper
+    small = compare_groups({0: 1e-6, 1: 2e-6}, {0: 0.0, 1: 0.0})  # small, and no rounding
+    np.testing.assert_allclose(small.p_value, stats.ttest_1samp([1, 2], 0).pvalue)
 
 
 def test_a_run_without_a_number_is_not_left_out_of_a_test(runs, tmp_path):
@@ -168,7 +186,45 @@ def test_labels_are_the_fewest_settings_that_tell_groups_apart():
     assert label_groups([base]) == ["random"]
 
 
+def test_labels_of_different_groups_differ():
+    base = {"controller.name": '"random"'}
+    for first, second in (("null", "nothing"), ("0.3", '"0.3"')):
+        other = base if second == "nothing" else base | {"k": second}
+        assert label_groups([base | {"k": first}, other]) == [f"k = {first}", f"k = {second}"]
+
+
+def test_what_is_held_out_groups_runs_only_where_they_say_other_things(runs):
+    none, same = (change_task(folder, held_out=[]) for folder in runs[:2])
+    other = change_task(runs[3], held_out=[{"area": "IT", "rdm_sha256": "a"}])
+    found = compare_runs([none, same, runs[2]])  # of a version that said nothing of it
+    assert found["group"].values.tolist() == ["random"]
+    found = compare_runs([runs[2], same, other], different_tasks=True)
+    assert "held_out" in found.attrs["said"]
+    with pytest.raises(JournalError, match="held_out"):
+        compare_runs([runs[2], same, other])
+
+
+def test_two_runs_of_a_seed_in_one_group_are_refused(runs, tmp_path):
+    other = change(runs[0], tmp_path / "other", lambda c: c["controller"].update(seed=7))
+    with pytest.raises(JournalError, match=r"both of the group 'random' and of seed 0; give one"):
+        compare_runs([*runs, other])
+
+
+def test_columns_of_the_table_of_groups_are_apart(runs):
+    found = compare_runs(runs)
+    for name in ("mean", "lower", "upper"):
+        found[name] = found[name] * 0 - 1234.5
+    row = describe_comparison(found)[2]
+    assert row.count("  -1234.5000 (-1234.5000 to -1234.5000)") == 4
+
+
 def test_other_settings_that_differ_are_named(runs, tmp_path):
+    clocks = ({"clock": {"in_n": 10}, "n": 10}, {"clock": {"in_n": 20}, "n": 20})
+    made = [change(run, tmp_path / str(k), lambda c, k=k: c.update(clocks[k]))
+            for k, run in enumerate(runs[:2])]  # fmt: skip
+    found = compare_runs(made)
+    assert found["group"].values.tolist() == ["n = 10", "n = 20"]
+    assert "other settings too: clock.in_n." in found.attrs["said"]
     wider = search(tmp_path / "wider", 5, LocalSearch, depth=4)
     found = compare_runs([*runs[:2], wider])
     assert found["group"].values.tolist() == ["random", "local"]
@@ -227,11 +283,11 @@ def test_a_gap_ends_what_is_compared(runs, tmp_path):
 
 
 def test_the_command_writes_tables_and_figure_and_says_it_as_json(runs, tmp_path, capsys):
-    words = ["compare", *map(str, runs), "--out", str(tmp_path / "out")]
+    words = ["compare", *map(str, runs[:6]), "--out", str(tmp_path / "out")]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "reward: random less local is" in said
-    assert "paired over 2 common seeds" in said
+    assert "paired over 3 seeds: p = " in said
     for name in ("compare.nc", "groups.csv", "differences.csv", "compare.png"):
         assert (tmp_path / "out" / name).stat().st_size > 100
     assert main(words) == 1
