@@ -13,6 +13,7 @@ from neural_data.errors import RecordingError, format_names
 
 # Copies of the whole matrix that are held at a time; one RDM as it is kept is half a matrix
 _MAKING = 1.6
+_SAVING = 0.5  # beside the matrices that are written
 _NUMBER = 8  # bytes
 _SMALL = 2**30  # bytes that are not worth a word
 _GROUPS = Path("/sys/fs/cgroup")
@@ -75,7 +76,7 @@ def say_room(number: int, conditions: int, *, save: bool = False) -> str:
     matrix = _NUMBER * conditions**2
     most = (number / 2 + _MAKING - 0.5) * matrix
     if save:
-        most = max(most, (number * 1.5 + 0.2) * matrix)
+        most = max(most, (number * 1.5 + _SAVING) * matrix)
     if most < _SMALL:
         return ""
     free = find_free_memory()

@@ -127,7 +127,7 @@ def test_large_rdms_are_announced(monkeypatch, tmp_path, capsys):
     assert memory.say_room(1, 1000) == ""
     said = memory.say_room(2, 20_000)
     assert "2 RDMs of 20,000 conditions: 3.0 GiB of memory, 6.3 GiB while" in said
-    assert "9.5 GiB while" in memory.say_room(2, 20_000, save=True)
+    assert "10.4 GiB while" in memory.say_room(2, 20_000, save=True)
     recording, _ = simulate_macaque(seed=1)
     save_recording(recording, tmp_path / "r.nc")
     monkeypatch.setattr(memory, "_SMALL", 1)
