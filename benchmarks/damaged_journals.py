@@ -29,6 +29,7 @@ import numpy as np
 from halved_candidates import RUNGS, HalvedTask
 
 from brainguided.controllers import LocalSearch
+from brainguided.journal.attempts import STOPPED
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.means import average_repeats
 from brainguided.journal.measurement import Measurement, Repeat, Rung
@@ -220,10 +221,10 @@ def judge_repair(out: Path, right: tuple[Any, ...]) -> str:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Return whether two attempts are; a failure not told yet has no reward."""
+    """Return whether two attempts are; one that failed or was stopped has no reward until told."""
     if one is None:
         return False
-    if one.outcome == other.outcome == "failed":
+    if one.outcome == other.outcome == "failed" or one.reason == other.reason == STOPPED:
         return bool(vars(one) | {"reward": None} == vars(other) | {"reward": None})
     return bool(one == other)
 
