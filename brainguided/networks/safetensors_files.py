@@ -123,14 +123,18 @@ def _read(content: bytes) -> dict[str, torch.Tensor]:
     if length > min(_LONGEST, len(content) - 8):
         raise ValueError(f"its header would have {length} bytes")
     header = json.loads(content[8 : 8 + length])
+    if not isinstance(header, dict):
+        raise ValueError("its header is no object of JSON")
     data = content[8 + length :]
     found, ends = {}, 0
     for name, one in sorted(
         ((n, o) for n, o in header.items() if n != "__metadata__"),
         key=lambda item: item[1]["data_offsets"],
     ):
-        kind, shape = KINDS[one["dtype"]], [int(size) for size in one["shape"]]
+        kind, shape = KINDS[one["dtype"]], one["shape"]
         start, end = one["data_offsets"]
+        if not isinstance(shape, list) or any(type(n) is not int for n in (*shape, start, end)):
+            raise ValueError(f"{name} has a size or place that is no whole number")
         size = math.prod(shape) * torch.empty((), dtype=kind).element_size()
         if start != ends or end - start != size or min(shape, default=0) < 0 or end > len(data):
             raise ValueError(f"{name} does not lie where its header says")

@@ -15,6 +15,21 @@ from brainguided.__main__ import main
 from brainguided.networks.safetensors_files import load_safetensors, save_safetensors
 from brainguided.search.network_files import FILES, TOLERANCE
 
+STRANGE = [
+    *("[]", '"a"', "3", "null", '{"a": 3}', '{"a": []}'),
+    *(
+        f'{{"a": {{"dtype": {kind}, "shape": {shape}, "data_offsets": {place}}}}}'
+        for kind, shape, place in (
+            *(('"F32"', shape, "[0, 8]") for shape in ("[Infinity]", "[NaN]", '["2"]', "[2.0]")),
+            *(('"F32"', shape, "[0, 8]") for shape in ('"2"', "2", "null", "[[2]]", "[-1, -2]")),
+            *(('"F32"', "[2]", place) for place in ("[0.0, 8.0]", '["0", "8"]', "[0]", "8")),
+            *((kind, "[2]", "[0, 8]") for kind in ("[]", "{}", "null")),
+            ('"U8"', "[true, 8]", "[0, 8]"),
+        )
+    ),
+]
+"""Headers of JSON that a stranger may write."""
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -81,6 +96,10 @@ def test_damaged_safetensors_are_refused(tmp_path):
     damaged += [whole[:header] + b"[0,12]" + whole[header + 6 :], b"\xff" * 8 + whole[8:]]
     for content in damaged:
         path.write_bytes(content)
+        with pytest.raises(ValueError, match="no whole safetensors file"):
+            load_safetensors(path)
+    for header in STRANGE:
+        path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(8))
         with pytest.raises(ValueError, match="no whole safetensors file"):
             load_safetensors(path)
     with pytest.raises(ValueError, match=r"c \(torch.complex64\)"):
