@@ -3,14 +3,15 @@
     python studies/replays.py                    # writes its section of the docs page
 
 A budget is a number of different networks. "shuffled" is P + TG with the conditions of every area
-permuted, 20 times. Refused until all 132 networks are in the table; `--partial` tries it before,
-prints, and leaves the page as it is.
+permuted, 20 times, in the same searches each. Refused until all 132 networks are in the table;
+`--partial` tries it before, prints, and leaves the page as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -47,7 +48,7 @@ def main() -> None:
         raise SystemExit(f"{number} of {WANTED} networks were measured; give --partial to try it.")
     tables = make_tables(benchmark, arguments.step)
     started = time.monotonic()
-    with local_pool(arguments.workers) as executor:
+    with nullcontext() if arguments.workers == 1 else local_pool(arguments.workers) as executor:
         regrets = {
             name: find_regrets(tables, name, arguments.seeds, executor)
             for name in arguments.controllers
@@ -62,14 +63,14 @@ def main() -> None:
 def make_tables(benchmark: xr.Dataset, step: int) -> dict[str, list[Table]]:
     """Return tables by the name of the reward; of shuffled teachers one a shuffle."""
     areas = benchmark["target"].values[benchmark["is_area"].values.astype(bool)].tolist()
-    rewards = list(REWARDS)
+    rewards = dict(zip(REWARDS, REWARDS, strict=True))
     for kind in CONTROLS:
         named = [f"{area}:{kind}" for area in areas]
         if set(named) <= set(benchmark["target"].values.tolist()):
-            rewards.append("P+" + "+".join(f"{1 / len(named):.6g}*{name}" for name in named))
-    made = tables_from_benchmark(benchmark, rewards, step=step)
-    names = [*REWARDS, *(f"P + {kind}" for kind in CONTROLS)]
-    tables = {name: [table] for name, table in zip(names, made.values(), strict=False)}
+            mean = "+".join(f"{1 / len(named):.6g}*{name}" for name in named)
+            rewards[f"P + {kind}"] = f"P+{mean}"
+    made = tables_from_benchmark(benchmark, list(rewards.values()), step=step)
+    tables = {name: [made[text]] for name, text in rewards.items()}
     at = benchmark.sel(rung=step)
     guidance = at["shuffled_best"].fillna(0.0).sel(shuffled=areas).mean("shuffled")
     performance = at["performance"].transpose("seed", "network").values.astype(float)
@@ -118,7 +119,8 @@ def write_section(
     lines = [
         f"Mean regret, per cent of accuracy, with 95 % intervals over searches ({arguments.seeds} "
         f"each, {seeds} weight seed{'s' * (seeds > 1)}; {benchmark.sizes['network']} networks; "
-        f"rewards at {arguments.step} steps).{state} Differences under .3 are noise: isomorphic "
+        f"rewards at {arguments.step} steps; of 20 shuffled teachers a twentieth each, in the same "
+        f"searches).{state} Differences under .3 are noise: isomorphic "
         f"cells differ as much. {taken:.0f} s on {arguments.workers} processes.",
         "",
         f"| search | {' | '.join(f'{b} networks' for b in BUDGETS)} |",
