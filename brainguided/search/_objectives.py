@@ -9,7 +9,6 @@ from typing import Any
 
 from brainguided.engines.output import clean
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.measurement import Measurement
 from brainguided.journal.objectives import read_objectives
 from neural_data.errors import raise_problems
 
@@ -19,7 +18,7 @@ Told = list[tuple[float, ...] | None] | None
 class ObjectiveReader:
     """Reader of the objectives of a controller.
 
-    Numbers are those that the journal keeps, of which some are rounded: so it makes no difference
+    Measurements arrive as the journal keeps them, some numbers rounded: so it makes no difference
     whether a search was stopped before they were told.
 
     Parameters
@@ -49,8 +48,7 @@ class ObjectiveReader:
         return [self._read(one) if one.outcome == "done" else None for one in results]
 
     def _read(self, attempt: Attempt) -> tuple[float, ...]:
-        kept = Measurement.from_dict(attempt.measurement.to_dict())
-        return tuple(float(value) for value in read_objectives(kept, self.names))
+        return tuple(float(one) for one in read_objectives(attempt.measurement, self.names))
 
 
 def find_objective_problems(controller: Any, task: Any) -> list[str]:
