@@ -35,7 +35,7 @@ WANTED = 132
 def main() -> None:
     """Replay, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--controllers", nargs="+", default=["random", "evolution", "reinforce"])
+    parser.add_argument("--controllers", nargs="+", default=["random", "evolution"])
     parser.add_argument("--seeds", type=int, default=500, help="of each search (%(default)s)")
     parser.add_argument("--step", type=int, default=100, help="training steps (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (%(default)s)")
