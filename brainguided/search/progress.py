@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.chance import say_accuracy
 
 _HOSTS = 6  # named in a line
+_LINE_EVERY = 60.0  # seconds, where no terminal shows a bar that moves
 _log = logging.getLogger(__name__)
 
 
@@ -126,7 +128,8 @@ def open_bar(
     Parameters
     ----------
     progress : bool or callable
-        As of `Schedule`.
+        As of `Schedule`. Where nobody looks on, neither a terminal nor a notebook, the bar is
+        written once a minute, beginning after the first.
     candidates, done : int
         That the search is to have, and that had ended before.
     """
@@ -139,7 +142,17 @@ def open_bar(
     from tqdm import tqdm
 
     best = -math.inf
-    with tqdm(total=candidates, initial=done, unit="candidate", desc="search") as bar:
+    looked_at = sys.stderr.isatty() or "ipykernel" in sys.modules
+    wait, every = (0.0, 0.1) if looked_at else (_LINE_EVERY, _LINE_EVERY)
+    bar = tqdm(
+        total=candidates,
+        initial=done,
+        unit="candidate",
+        desc="search",
+        delay=wait,
+        mininterval=every,
+    )
+    with bar:
 
         def show(attempt: Attempt, ended: int) -> None:
             nonlocal best

@@ -95,6 +95,7 @@ def test_a_search_shows_a_bar_where_nobody_listens(tmp_path, capsys, monkeypatch
     log = logging.getLogger("brainguided")
     monkeypatch.setattr(log, "level", logging.WARNING)
     log.manager._clear_cache()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     search(tmp_path / "bar")
     said = capsys.readouterr().err
     assert "8/8" in said

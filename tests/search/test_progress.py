@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from brainguided.journal.attempts import Attempt, Timing
-from brainguided.search.progress import Progress
+from brainguided.search import progress as progress_module
+from brainguided.search.progress import Progress, open_bar
 
 
 def end(candidate, outcome="done", reward=0.5, **more):
@@ -64,3 +67,19 @@ def test_several_hosts_are_told_apart_the_least_busy_first():
         end(3), Timing(3.0, 6.0, 9.0, "south", 1), done=4, running=3, waiting=0, workers=3, now=10.0
     )
     assert "workers busy 70% (north 60%, south 90%)" in line
+
+
+def test_a_bar_that_nobody_watches_is_written_once_a_minute(capsys, monkeypatch):
+    def show(watched):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
+        monkeypatch.setattr(progress_module._log, "isEnabledFor", lambda level: False)
+        with open_bar(True, 50, 0) as bar:
+            for ended in range(1, 51):
+                bar(end(ended), ended)
+        return capsys.readouterr().err
+
+    assert "50/50" in show(True)
+    assert "best 0.5000" in show(True)
+    assert show(False) == ""
+    monkeypatch.setattr(progress_module, "_LINE_EVERY", 0.0)
+    assert "50/50" in show(False)  # what takes longer does say so
