@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from fake_task import run_eight
 
 from brainguided.architectures import Architecture
 from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal
 from brainguided.networks.build import build_network
+from brainguided.networks.noted_weights import save_noted_weights
+
+
+def note_of(winner):
+    return {name: getattr(winner, name) for name in ("candidate", "seed", "architecture")}
 
 
 def save_run(folder):
@@ -24,5 +28,5 @@ def save_run(folder):
         for attempt in attempts:
             journal.record_attempt(attempt)
     network = build_network(Architecture.from_json(winner.architecture), n_classes=3, seed=1)
-    torch.save(network.state_dict(), out / "winner.pt")
+    save_noted_weights(network, out / "winner.pt", note_of(winner))
     return out, winner, network.eval()

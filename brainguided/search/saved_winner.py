@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ import torch
 
 from brainguided.architectures import Architecture
 from brainguided.architectures.blueprint import Blueprint
+from brainguided.journal.attempts import Attempt
 from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.networks.noted_weights import read_note
 from neural_data.storage.netcdf import open_netcdf
 from neural_data.storage.text_files import read_json
+
+_SAVE = "To save the winner's, start the same search again: 'brainguided search', or save_winner."
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +66,14 @@ def load_winner(folder: Path) -> WinnerNetwork:
     """
     with Journal.read(folder) as journal:
         config = journal.config or {}
-        winner = find_winner(journal.results(), journal.again())
+        results = journal.results()
+        winner = find_winner(results, journal.again())
     if winner is None:
         raise JournalError(f"No candidate of {folder} succeeded; there is no winner to export.")
     images = (config.get("task") or {}).get("images") or {}
     trained = folder / "finalists"
     if (trained / "winner_network.pt").is_file() and (trained / "finalists.json").is_file():
-        return _load_finalist(trained, images)
+        return _load_finalist(trained, images, results)
     path = folder / "winner.pt"
     if not path.is_file() or "classes" not in images:
         raise FileNotFoundError(
@@ -76,17 +81,17 @@ def load_winner(folder: Path) -> WinnerNetwork:
             "'brainguided search', which goes on with the same command, and of its finalists by "
             "'brainguided finalists'."
         )
-    noted = read_json(folder / "winner.json") if (folder / "winner.json").is_file() else {}
-    if noted.get("candidate", winner.candidate) != winner.candidate:
-        raise JournalError(
-            f"{path} was saved for candidate {noted['candidate']}, but candidate "
-            f"{winner.candidate} won since then: the command of the search saves it."
-        )
+    weights = _load_weights(path)
+    refuse_other_weights(
+        weights,
+        path,
+        {name: getattr(winner, name) for name in ("candidate", "seed", "architecture")},
+    )
     classes = tuple(map(str, range(int(images["classes"]))))
     return WinnerNetwork(
         winner.candidate,
         Architecture.from_json(winner.architecture).to_blueprint(len(classes)),
-        _load_weights(path),
+        weights,
         classes,
         int(images["image_size"]),
         dict(winner.best_layers),
@@ -95,10 +100,50 @@ def load_winner(folder: Path) -> WinnerNetwork:
     )
 
 
-def _load_finalist(folder: Path, images: Mapping[str, Any]) -> WinnerNetwork:
+def refuse_other_weights(
+    weights: Mapping[str, torch.Tensor], path: Path, winner: Mapping[str, str | int]
+) -> None:
+    """Refuse weights of a winner that do not say that they are this one's.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+        As they were loaded.
+    path : path
+        Of their file.
+    winner : mapping of str to str or int
+        What they should say.
+
+    Raises
+    ------
+    JournalError
+        They say another thing, or nothing.
+    """
+    note = read_note(weights)
+    if not note:
+        raise JournalError(
+            f"{path} does not say of which candidate it is, so it cannot be told whether it is of "
+            f"the winner, candidate {winner['candidate']}. {_SAVE}"
+        )
+    if other := [name for name, value in winner.items() if note.get(name) != value]:
+        raise JournalError(
+            f"{path} was saved for candidate {note.get('candidate')}, but candidate "
+            f"{winner['candidate']} is the winner now (other {' and '.join(other)}). {_SAVE}"
+        )
+
+
+def _load_finalist(
+    folder: Path, images: Mapping[str, Any], results: Sequence[Attempt]
+) -> WinnerNetwork:
     record = read_json(folder / "finalists.json")
     number = int(record["winner"])
     known = next(one for one in record["finalists"] if int(one["candidate"]) == number)
+    expected = ((one.seed, one.architecture) for one in results if one.candidate == number)
+    if (known["seed"], known["architecture"]) not in expected:
+        raise JournalError(
+            f"{folder} holds finalists of another search: the journal has no candidate {number} of "
+            "this seed and architecture. Move that folder away, then train finalists again."
+        )
     named = _read_names(folder / "winner_network.py")
     classes = tuple(map(str, named.get("CLASSES") or range(int(images["classes"]))))
     layers, path = {}, folder / "correspondence_long.nc"

@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import torch
 import xarray as xr
 
 from brainguided.candidates.after_search import find_device, rebuild_network
@@ -23,13 +22,14 @@ from brainguided.journal.confirmed import find_winner
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.journal import Journal
 from brainguided.networks.build import BlueprintNetwork
+from brainguided.networks.noted_weights import save_noted_weights
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.networks.streamed import compute_layer_rdms
 from brainguided.rdms.compute import dissimilarities_from_rdms
 from brainguided.search._apart import train_apart
 from brainguided.search.teacher_facts import FILE_NAME, describe_recordings
 from neural_data.model.dissimilarities import save_dissimilarities
-from neural_data.storage.aside import write_aside, write_whole
+from neural_data.storage.aside import write_whole
 
 
 def save_winner(
@@ -54,8 +54,9 @@ def save_winner(
     -------
     list of Path
         ``winner.pt`` (the weights: ``build_network(...).load_state_dict(torch.load(path,
-        weights_only=True))``) and, for each area, ``winner_rdms_AREA.nc`` (a slash in
-        its name as %2F): dissimilarities of the area, named "AREA (teacher)", and
+        weights_only=True))``, which say whose they are) and, for each area,
+        ``winner_rdms_AREA.nc`` (a slash in its name as %2F): dissimilarities of the area, named
+        "AREA (teacher)", and
         of every layer that the search compared, over the area's own stimuli; and ``teacher.json``,
         how many sites, animals and repetitions each area has, and its noise ceiling.
 
@@ -76,9 +77,10 @@ def save_winner(
         raise RuntimeError(f"No candidate of {folder} succeeded; there is no winner to save.")
     refuse_other_task(config, task.describe(), folder)
     network = _train(winner, task, executor)
-    weights = folder / "winner.pt"
-    with write_aside(weights) as aside:
-        torch.save(network.state_dict(), aside)
+    kept = ("candidate", "seed", "architecture")
+    weights = save_noted_weights(
+        network, folder / "winner.pt", {name: getattr(winner, name) for name in kept}
+    )
     targets = [] if task.teacher is None else list(task.teacher)
     written = [weights]
     if task.recorded_teacher is not None:

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from brainguided.architectures import Architecture
-from brainguided.journal.journal import Journal
+from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import Preprocessing, read_preprocessing
+from brainguided.search.saved_winner import refuse_other_weights
 
 
 class ModelError(ValueError):
@@ -117,9 +118,14 @@ def load_winner(path: str | Path) -> tuple[nn.Module, Preprocessing]:
         text = described if isinstance(described, str) else json.dumps(described)
         architecture = Architecture.from_json(text)
         state = torch.load(weights, map_location="cpu", weights_only=True)
+        if path.name == "winner.json":
+            said = {"candidate": content["candidate"], "architecture": architecture.to_json()}
+            refuse_other_weights(state, weights, said)
         n_classes = int(state["classifier.bias"].shape[0])
         network = build_network(architecture, n_classes=n_classes, seed=0)
         network.load_state_dict(state)
+    except JournalError as cause:
+        raise ModelError(str(cause)) from cause
     except Exception as cause:  # whatever a damaged or foreign file leads to
         raise ModelError(
             f"{path} and {weights.name} do not make a network ({type(cause).__name__}: {cause}). "

@@ -13,6 +13,7 @@ from torch import nn
 from brainguided.__main__ import main
 from brainguided.networks.build import build_network
 from brainguided.networks.export import export_network
+from brainguided.networks.noted_weights import save_noted_weights
 from brainguided.settings.model_file import ModelError, load_model, load_winner
 from brainguided.settings.teacher_file import load_teacher
 from brainguided.settings.toml import RunFileError
@@ -185,8 +186,9 @@ def test_progress_is_told_now_and_then_with_the_time_left(capsys) -> None:
 def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
     architecture = small_space(max_depth=3).sample(0)
     network = build_network(architecture, n_classes=5, seed=0)
-    torch.save(network.state_dict(), tmp_path / "winner.pt")
-    winner = {"architecture": json.loads(architecture.to_json())}
+    note = {"candidate": 7, "architecture": architecture.to_json()}
+    save_noted_weights(network, tmp_path / "winner.pt", note)
+    winner = {"candidate": 7, "architecture": json.loads(architecture.to_json())}
     (tmp_path / "winner.json").write_text(json.dumps(winner))
     loaded, how = load_winner(tmp_path / "winner.json")
     assert how.size is None
@@ -195,6 +197,13 @@ def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
     out = str(tmp_path / "out")
     assert run(lab, "--architecture", str(tmp_path / "winner.json"), "--out", out) == 0
     assert "layer1" in capsys.readouterr().err
+    (tmp_path / "winner.json").write_text(json.dumps({**winner, "candidate": 9}))
+    with pytest.raises(ModelError, match=r"winner.pt was saved for candidate 7, but candidate 9"):
+        load_winner(tmp_path / "winner.json")
+    (tmp_path / "winner.json").write_text(json.dumps(winner))
+    torch.save(dict(network.state_dict()), tmp_path / "winner.pt")
+    with pytest.raises(ModelError, match=r"winner.pt does not say of which candidate it is"):
+        load_winner(tmp_path / "winner.json")
     (tmp_path / "winner.pt").write_bytes(b"not weights")
     with pytest.raises(ModelError, match=r"do not make a network"):
         load_winner(tmp_path / "winner.json")

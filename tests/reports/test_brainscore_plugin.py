@@ -5,21 +5,23 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from saved_winner import save_run
+from saved_winner import note_of, save_run
 
 from brainguided.__main__ import main
 from brainguided.architectures import Architecture
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import build_network
 from brainguided.networks.export import export_network
+from brainguided.networks.noted_weights import save_noted_weights
 from brainguided.reports.brainscore_plugin import name_files, write_brainscore_plugin
+from brainguided.settings.model_file import ModelError, load_winner
 
 
 @dataclass
@@ -155,7 +157,7 @@ def test_the_winner_of_the_finalists_goes_before_that_of_the_search(run, tmp_pat
         longer / "finalists" / "winner_network.py", classes=["cat", "dog", "owl"], image_size=21,
     )  # fmt: skip
     record = {"winner": other.candidate, "finalists": [
-        {"candidate": other.candidate, "architecture": other.architecture}
+        {"candidate": other.candidate, "architecture": other.architecture, "seed": other.seed}
     ]}  # fmt: skip
     (longer / "finalists" / "finalists.json").write_text(json.dumps(record))
     write_brainscore_plugin(longer, tmp_path / "plugin")
@@ -164,6 +166,39 @@ def test_the_winner_of_the_finalists_goes_before_that_of_the_search(run, tmp_pat
     saved = torch.load(tmp_path / "plugin" / "winner_network.pt", weights_only=True)
     for name, values in network.state_dict().items():
         assert torch.equal(saved[name], values)
+    record["finalists"][0]["seed"] += 1
+    (longer / "finalists" / "finalists.json").write_text(json.dumps(record))
+    with pytest.raises(JournalError, match="finalists of another search"):
+        write_brainscore_plugin(longer, tmp_path / "other")
+
+
+def test_weights_of_an_earlier_winner_are_not_those_of_the_present_one(run, tmp_path):
+    out, winner, _ = run
+    grown = tmp_path / "grown"
+    with Journal.read(out) as journal:
+        config, attempts = journal.config, journal.attempts()
+    found = [one for one in attempts if one.outcome == "done" and one.duplicate_of is None]
+    other = next(one for one in found if one.candidate != winner.candidate)
+    with Journal.open(grown) as journal:  # a run that went on without its winner being saved
+        journal.begin(config)
+        for one in attempts:
+            better = {"reward": winner.reward + 1} if one is other else {}
+            journal.record_attempt(replace(one, **better))
+        journal.export()
+    (grown / "winner.pt").write_bytes((out / "winner.pt").read_bytes())
+    assert json.loads((grown / "winner.json").read_text())["candidate"] == other.candidate
+    with pytest.raises(JournalError, match=f"saved for candidate {winner.candidate}, but"):
+        write_brainscore_plugin(grown, tmp_path / "x")
+    with pytest.raises(ModelError, match=f"saved for candidate {winner.candidate}, but"):
+        load_winner(grown / "winner.json")
+    seeds = {**note_of(other), "seed": other.seed + 1}
+    network = build_network(Architecture.from_json(other.architecture), n_classes=3, seed=1)
+    save_noted_weights(network, grown / "winner.pt", seeds)
+    with pytest.raises(JournalError, match="other seed"):
+        write_brainscore_plugin(grown, tmp_path / "x")
+    save_noted_weights(network, grown / "winner.pt", note_of(other))
+    write_brainscore_plugin(grown, tmp_path / "x")
+    load_winner(grown / "winner.json")
 
 
 def test_what_cannot_be_exported_is_refused(run, tmp_path):
@@ -175,8 +210,8 @@ def test_what_cannot_be_exported_is_refused(run, tmp_path):
     (bare / "journal.db").write_bytes((out / "journal.db").read_bytes())
     with pytest.raises(FileNotFoundError, match="weights of the winner are saved at the end"):
         write_brainscore_plugin(bare, tmp_path / "x")
-    (bare / "winner.pt").write_bytes((out / "winner.pt").read_bytes())
-    (bare / "winner.json").write_text(json.dumps({"candidate": winner.candidate + 1}))
-    with pytest.raises(JournalError, match="won since then"):
+    network = build_network(Architecture.from_json(winner.architecture), n_classes=3, seed=1)
+    torch.save(dict(network.state_dict()), bare / "winner.pt")
+    with pytest.raises(JournalError, match="does not say of which candidate it is"):
         write_brainscore_plugin(bare, tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -20,6 +20,7 @@ from brainguided.guidance.teacher import Teacher
 from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import build_network
+from brainguided.networks.noted_weights import read_note
 from brainguided.rdms.compare import compare_rdms
 from brainguided.rdms.compute import rdms_from_dissimilarities
 from brainguided.reports._figures import load_winner_rdms
@@ -73,7 +74,13 @@ def test_saved_weights_load_without_unpickling(run) -> None:
     winner = json.loads((run / "winner.json").read_text())
     architecture = Architecture.from_json(json.dumps(winner["architecture"]))
     network = build_network(architecture, n_classes=8, seed=99)
-    network.load_state_dict(torch.load(run / "winner.pt", weights_only=True))
+    weights = torch.load(run / "winner.pt", weights_only=True)
+    network.load_state_dict(weights)
+    note = read_note(weights)
+    assert (note["candidate"], note["architecture"]) == (
+        winner["candidate"],
+        architecture.to_json(),
+    )
 
 
 def test_another_task_is_refused(run) -> None:
