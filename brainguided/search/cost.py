@@ -124,8 +124,7 @@ def estimate_cost(
     tried.run(1)  # loads what only the first needs
     one = tried.run(1)
     looked = tried.run(1, rungs=(0,))
-    trained = tried.run(1 + _STEPS) if task.training.steps else one
-    step = max(trained.seconds - one.seconds, 0.0) / _STEPS
+    step = _time_step(tried, one, task.training.steps)
     look = max(looked.seconds - one.seconds, 0.0)
     base = max(one.seconds - look - step, 0.0)
     rungs, steps = len(task.training.measured_at), task.training.steps
@@ -149,6 +148,16 @@ def estimate_cost(
         else 2 * one.n_parameters * rungs * task.seeds * evaluations,
         n_parameters=one.n_parameters,
     )  # fmt: skip
+
+
+def _time_step(tried: _Trial, one: Evaluation, steps: int) -> float:
+    """Return the seconds of a step, given a trial of one step and how many there are to be."""
+    if steps == 0:
+        return 0.0
+    if steps == 1:
+        return max(one.seconds - tried.run(0).seconds, 0.0)
+    longer = min(1 + _STEPS, steps)
+    return max(tried.run(longer).seconds - one.seconds, 0.0) / (longer - 1)
 
 
 def _count_evaluations(task: Task, schedule: Schedule, candidates: int) -> int:

@@ -52,6 +52,13 @@ def test_the_seconds_of_a_candidate_are_those_of_its_steps_and_rungs(images, clo
     assert "60 evaluations of about 4 min (2 s a step, 5 s a rung" in cost.describe()[0]
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 6])
+def test_short_trainings_are_timed_by_the_steps_that_they_have(images, clock, steps):
+    cost = estimate(Task(images, None, Training(steps=steps, batch_size=8)))
+    assert cost.step == (2 if steps else 0)
+    assert cost.seconds == 10 + 2 * steps + 5
+
+
 def test_small_rounds_leave_workers_idle_and_confirming_costs_too(images, clock):
     reward = WeightedReward({"performance@50": 1.0})  # a rung that a trial does not reach
     task = Task(images, None, Training(steps=50, batch_size=8), reward=reward)
