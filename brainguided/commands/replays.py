@@ -20,7 +20,7 @@ from brainguided.commands.options import (
 from neural_data.errors import raise_problems
 
 _FILES = ("replay.nc", "replay.csv", "replay.png")
-_BENCHMARK = Path("benchmark")  # a folder of that name is ./benchmark
+_BENCHMARK = "benchmark"  # a folder of that name is ./benchmark
 
 
 def add_verbs(verbs: Any) -> None:
@@ -38,7 +38,6 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument(
         "table",
         metavar="TABLE",
-        type=Path,
         help="CSV file (.gz too), the folder of a run, or 'benchmark': the table that comes with "
         "the package, see docs/explanation/does_the_brain_help.md",
     )
@@ -112,12 +111,16 @@ def replay(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         refuse_existing(arguments, *(arguments.out / name for name in _FILES))
     makers = _find_makers(arguments.controller)
-    if arguments.table == _BENCHMARK:
-        tables = _load_benchmark(arguments)
-    else:
-        tables = _load_tables(arguments, _make_space(arguments))
+    own = arguments.table == _BENCHMARK  # before a path, of which ./benchmark is the same
+    arguments.table = Path(arguments.table)
+    if own and arguments.table.exists():
+        raise ValueError(
+            f"{_BENCHMARK} is the table of the package, and there is a {_BENCHMARK} here too; for "
+            f"that write ./{_BENCHMARK}, for the table go to another folder."
+        )
+    tables = _load_benchmark(arguments) if own else _load_tables(arguments, _make_space(arguments))
     first = next(iter(tables.values()))
-    nearest = arguments.nearest or arguments.table == _BENCHMARK or arguments.table.is_dir()
+    nearest = arguments.nearest or own or arguments.table.is_dir()
     total = first.space.n_architectures
     say(f"The table holds {len(first.actions):,} of {total:,} architectures.")
     if nearest and not first.is_complete:
