@@ -65,7 +65,8 @@ def compute_importance(
     ----------
     run : path or Table
         A run folder, whose candidates that succeeded count once an architecture, without those
-        stopped before the step; or a table, with its reward and score.
+        stopped before the step; or a table, with its reward, the mean of several trainings, and
+        score.
     step : int, optional
         Take what was measured at this rung; default: the last.
     permutations : int, optional
@@ -127,7 +128,8 @@ def compute_importance(
             f"permutations is {permutations} and most {most}; expected at least 1 and {FEWEST}."
         )
     if isinstance(run, Table):
-        measures = {name: getattr(run, name) for name in ("reward", "score")}
+        reward = run.reward if run.reward.ndim == 1 else np.nanmean(run.reward, axis=0)
+        measures = {"reward": reward, "score": run.score}
         known = _Known(
             run.space, run.actions, measures,
             {"kind": ["table"] * 2, "similarity": [""] * 2}, {"run": run.source, "simulated": 0},
@@ -198,14 +200,17 @@ def _read_attempts(
         if result.outcome == "done" and result.duplicate_of is None
         if (result.reason != STOPPED if step is None else step in result.measurement.steps)
     ]
+    rows = list(range(len(there)))
     if len(there) > drawn[0]:
-        rows = np.random.default_rng(drawn[1]).choice(len(there), drawn[0], replace=False)
-        there = [there[row] for row in np.sort(rows)]
-    met: dict[str, tuple[Attempt, Architecture]] = {}
-    for result in there:
-        architecture = Architecture.from_json(result.architecture)
-        met.setdefault(architecture.canonical_key, (result, architecture))
-    kept = [result for result, _ in met.values()]
+        rows = np.random.default_rng(drawn[1]).permutation(len(there)).tolist()
+    met: dict[str, tuple[int, Architecture]] = {}
+    for row in rows:
+        architecture = Architecture.from_json(there[row].architecture)
+        met.setdefault(architecture.canonical_key, (row, architecture))
+        if len(met) == drawn[0]:
+            break
+    looked_at = sorted(met.values(), key=lambda one: one[0])
+    kept = [there[row] for row, _ in looked_at]
     if len(kept) < FEWEST:
         at_step = "" if step is None else f" measured at step {step}"
         raise ValueError(
@@ -222,7 +227,7 @@ def _read_attempts(
             similarity.append(how)
     task = config.get("task") or {}
     simulated = int(is_simulated(*(task.get("teacher") or []))) if isinstance(task, Mapping) else 0
-    actions = np.array([space.encode(architecture) for _, architecture in met.values()])
+    actions = np.array([space.encode(architecture) for _, architecture in looked_at])
     coords = {"kind": kinds, "similarity": similarity}
     return _Known(space, actions, values, coords, {"simulated": simulated})
 

@@ -127,6 +127,19 @@ def test_measures_of_a_run_are_those_of_its_candidates() -> None:
     assert plot_importance(found).get_xlabel()
     with pytest.raises(ValueError, match="5 different candidates succeeded; at least 20"):
         importance_of_results(results[:5] * 2, config, permutations=9, most=2000)
+    repeated = importance_of_results(results * 3, config, permutations=9, most=60)
+    assert repeated.attrs["candidates"] == 60  # different ones
+
+
+def test_the_reward_of_several_trainings_is_their_mean() -> None:
+    table = make_table(60, 3, effect=2.0)
+    apart = np.where(np.arange(60) % 2, 0.5, np.nan)  # half of them were trained once
+    both = np.stack([np.where(np.isnan(apart), table.reward, table.reward - apart),
+                     table.reward + apart])  # fmt: skip
+    several = Table(SPACE, table.actions, both, table.cost, table.score)
+    found = compute_importance(several, permutations=9)
+    np.testing.assert_allclose(found["importance"],
+                               compute_importance(table, permutations=9)["importance"])  # fmt: skip
 
 
 def test_importance_refuses_what_cannot_be_said() -> None:
