@@ -316,8 +316,9 @@ def _say_target(target: Target) -> str:
         if "repetition" in target.recording.sizes:
             said.append(f"{target.recording.sizes['repetition']} repetitions")
         if "reliability" in target.recording.coords:
-            median = float(np.nanmedian(target.recording["reliability"].values.astype(float)))
-            said.append(f"reliability {median:.2f} (median of sites, as given)")
+            known = target.recording["reliability"].values.astype(float)
+            if np.isfinite(known).any():
+                said.append(f"reliability {np.nanmedian(known):.2f} (median of sites, as given)")
     else:
         said.append("RDM alone")
     said.append(f"{target.stimuli.sizes['stimulus']} stimuli")

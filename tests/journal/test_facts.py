@@ -27,6 +27,10 @@ def test_a_teacher_says_its_areas_sites_and_stimuli():
     assert "<script>" not in teacher._repr_html_()
     assert "&lt;script&gt;" in teacher._repr_html_()
     assert "RDM alone" in repr(teacher.without_recordings())
+    for value, there in ((0.5, True), (float("nan"), False)):  # pytest makes warnings errors
+        given = recording.assign_coords(reliability=("site", [value] * recording.sizes["site"]))
+        known = repr(Teacher.from_recording(given, stimuli, by="object_name"))
+        assert ("reliability 0.50 (median of sites" in known, "nan" in known) == (there, False)
     images = images_from_stimuli(simulate_objects(1, seed=1), simulate_objects(1, seed=2))
     task = Task(images, teacher, Training(steps=3, batch_size=8))
     assert "64 to train, 64 to validate, 8 classes, 32 px" in repr(task)
