@@ -159,16 +159,22 @@ def _print_searches(replays: Any, summary: Any, first: Any) -> None:
             f"{name:<24} {n:>5} {float(one['mean']):>9.3f} {float(one['sd']):>7.3f} "
             f"{interval:>19} {evaluations:>12.1f} {near / max(asked, 1):>9.1%}"
         )
-    drawn = first.reward.shape[0] if first.reward.ndim == 2 else 1
-    over = (
-        f" and {drawn} trainings of each network, not over"
-        if drawn > 1
-        else " only, not over trainings or"
-    )
     print(
-        f"Intervals are over the seeds of the searches{over} images; "
+        f"Intervals are over the seeds of the searches{_say_trainings(first.reward)} images; "
         "nearest: proposals answered by the row of another architecture."
     )
+
+
+def _say_trainings(reward: Any) -> str:
+    """Say over how many trainings intervals are, of rewards (draw, row) with gaps too."""
+    import numpy as np
+
+    times = np.isfinite(np.atleast_2d(reward)).sum(axis=0)
+    fewest, most = int(times.min()), int(times.max())
+    if most <= 1:
+        return " only, not over trainings or"
+    several = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return f" and {several} trainings of each network, not over"
 
 
 def _make_space(arguments: argparse.Namespace) -> Any:

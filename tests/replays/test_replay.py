@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from brainguided.__main__ import main
+from brainguided.commands.replays import _say_trainings
 from brainguided.controllers import LocalSearch, RandomSearch, RegularizedEvolution
 from brainguided.guidance.rewards import PaperReward
 from brainguided.plot import plot_anytime
@@ -172,6 +173,14 @@ def test_the_command_replays_a_journal_and_writes_all(run_folder, tmp_path, caps
     assert {path.name for path in (tmp_path / "o").iterdir()} == {
         "replay.nc", "replay.csv", "replay.png",
     }  # fmt: skip
+
+
+def test_trainings_are_counted_network_by_network():
+    gaps = np.array([[0.1, np.nan], [0.2, 0.3], [0.3, np.nan]])
+    assert _say_trainings(gaps) == " and 1 to 3 trainings of each network, not over"
+    assert _say_trainings(gaps[:, :1]) == " and 3 trainings of each network, not over"
+    for once in (gaps[1], np.array([[0.1, np.nan], [np.nan, 0.3]])):
+        assert _say_trainings(once) == " only, not over trainings or"
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys):
