@@ -62,7 +62,7 @@ def check_search(
     here: bool,
     plan: Plan | None = None,
 ) -> None:
-    """Refuse a search that cannot succeed; warn of a teacher that says little.
+    """Refuse a search that cannot succeed; warn of a teacher that says little, or little memory.
 
     Parameters
     ----------
@@ -170,18 +170,23 @@ def _check_layers(architecture: Architecture, task: Task) -> list[str]:
 
 
 def _check_memory(memory: int, task: Task, controller: Controller | None) -> list[str]:
-    """Return why a process cannot hold what any candidate takes."""
-    least, smallest = _count_bytes(task) + _LIBRARIES, _count_network(task, controller)
-    if memory >= least + smallest:
-        return []
+    """Return why a process cannot hold what any candidate takes; warn where most take more."""
+    least = _count_bytes(task) + _LIBRARIES
     said = (
         f"Processes may hold {memory / 2**30:.2f} GiB, but images, teacher and libraries take "
         f"{least / 2**30:.2f} before any training"
     )
-    if smallest:
+    if memory < least:
+        return [f"{said}; allow more memory."]
+    smallest = _count_network(task, controller)
+    if memory < least + smallest:  # of those drawn; the space may hold smaller ones
         of = f" with {task.seeds} seeds" if task.seeds > 1 else ""
-        said += f", and to train a small network of the space{of} {smallest / 2**30:.2f} more"
-    return [f"{said}; allow more memory."]
+        _log.warning(
+            "%s, and the smallest of %d networks drawn from the space%s %.2f more while it is "
+            "trained: most candidates will fail; allow more memory.",
+            said, _SIZED, of, smallest / 2**30,
+        )  # fmt: skip
+    return []
 
 
 def _count_network(task: Task, controller: Controller | None) -> int:

@@ -94,13 +94,14 @@ def test_a_process_that_may_not_even_hold_the_images_is_refused(images):
     check_search(task, here=True, plan=Plan(memory=2**31))
 
 
-def test_the_networks_of_all_seeds_have_to_fit_into_a_process(images):
+def test_networks_of_all_seeds_that_may_not_fit_into_a_process_are_warned_of(images, caplog):
     controller = RandomSearch(pnas_space(n_blocks=1, n_cells=1, filters=1024), seed=0)
     plan = Plan(controller, memory=round(1.5 * 2**30))
     task = Task(images, None, Training(steps=1, batch_size=8))
     check_search(task, here=True, plan=plan)
-    with pytest.raises(ValueError, match=r"to train a small network of the space with 40 seeds"):
-        check_search(replace(task, seeds=40), here=True, plan=plan)
+    assert not caplog.records
+    check_search(replace(task, seeds=40), here=True, plan=plan)  # smaller ones may be there
+    assert "the smallest of 50 networks drawn from the space with 40 seeds" in caplog.text
 
 
 def test_it_is_said_where_weights_are_kept_when_others_train(tmp_path, images, caplog):
