@@ -8,21 +8,27 @@ import runpy
 import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from made_runs import make_run
 from PIL import Image
 
 from brainguided.__main__ import main
+from brainguided.journal.journal import Journal
 from brainguided.settings.run_file import load_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", *(f"docs/howto/{n}.md" for n in ("own_data", "searches", "layers_and_areas")))
 TEXT = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SESSION, OWN_DATA, RECORDINGS, SPACES, LAYERS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SESSION, OWN_DATA, RECORDINGS, SPACES, CHOICES, LAYERS = re.findall(
+    r"```python\n(.*?)```", TEXT, re.DOTALL
+)
 RUN_FILE = re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1)
 
 
@@ -77,6 +83,15 @@ def test_the_spaces_of_the_pages_are_sampled_drawn_and_searched(run_here, tmp_pa
     printed = run_here(SPACES)
     assert "('cell1', 'cell2', 'cell3', 'cell4', 'cell5')" in printed
     assert (tmp_path / "cell.png").stat().st_size > 10_000
+
+
+def test_the_choices_of_a_run_are_weighed_as_the_pages_show(run_here, monkeypatch) -> None:
+    run = make_run(40)
+    journal = SimpleNamespace(results=lambda: run.results, config=run.config)
+    monkeypatch.setattr(Journal, "read", lambda folder: nullcontext(journal))
+    assert "depth" in run_here(
+        CHOICES.replace('"IT"', '"IT:pixels"') + "\nprint(*found.choice.values)"
+    )
 
 
 def test_the_layers_of_the_pages_are_mapped_to_areas(run_here, tmp_path) -> None:

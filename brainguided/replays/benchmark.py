@@ -32,7 +32,13 @@ _log = logging.getLogger(__name__)
 
 
 def list_pools() -> list[str]:
-    """Return the pools of networks that come with this version of the package."""
+    """Return the pools of networks that come with this version of the package.
+
+    Returns
+    -------
+    list of str
+        What `load_benchmark` takes.
+    """
     return [pool for pool in POOLS if _find(pool).is_file()]
 
 
