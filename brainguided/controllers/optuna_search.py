@@ -19,7 +19,6 @@ from neural_data.errors import raise_problems
 if TYPE_CHECKING:
     import optuna
 
-
 _STEPS = 200  # from what may not be proposed, each another decision
 
 
@@ -27,19 +26,16 @@ class OptunaSearch(Controller):
     """Search by an Optuna sampler, which takes the decisions of a space one by one.
 
     Each decision is a categorical parameter; where only some options are legal, one named for
-    those. Decisions with one legal option are not asked for. A sampler that has settled proposes
-    the same over and over, and takes longer with every trial: decisions of what was proposed
-    before, or is too large, are changed at random, one by one, until it may be proposed. For
-    NSGA-II and NSGA-III, which cross parameters that all candidates share and breed from their own
-    proposals alone, every decision is one parameter of all its options, which count modulo those
-    that are legal, and they are asked again. Needs the extra ``optuna``.
+    those. Decisions with one legal option are not asked for. What was proposed before, or is too
+    large, is changed at random until it may be proposed. NSGA-II and NSGA-III, which cross what all
+    candidates share, are asked again; for them a decision is one parameter of all options, counted
+    modulo the legal ones. What they did not propose joins a generation. Needs the extra ``optuna``.
 
     Parameters
     ----------
     space : SearchSpace
     sampler : optuna.samplers.BaseSampler
-        Newly made, with a seed of its own: that it is not used elsewhere and seeded is what makes
-        the search repeatable.
+        Newly made, with a seed of its own, without which no search is the same again.
     seed : int
         Of whatever the sampler does not decide.
     unique : bool
@@ -162,11 +158,15 @@ class OptunaSearch(Controller):
             if self._is_genetic or len(choices) > 1:
                 given[name] = choices[options.index(action)]
                 distributions[name] = self._optuna.distributions.CategoricalDistribution(choices)
-        self._study.add_trial(
-            self._optuna.trial.create_trial(
-                params=given, distributions=distributions, values=values
-            )
-        )
+        if self._is_genetic:  # breeds only from what it was asked for, which has a generation
+            self._study.enqueue_trial(given)
+            trial = self._study.ask(distributions)
+            genetic: Any = self.sampler
+            genetic.get_trial_generation(self._study, self._study.trials[trial.number])
+            self._study.tell(trial, values)
+        else:
+            made = self._optuna.trial.create_trial
+            self._study.add_trial(made(params=given, distributions=distributions, values=values))
 
     def _settings(self) -> dict[str, Any]:
         told: dict[str, Any] = {} if self._is_genetic else {"repeats": "changed"}

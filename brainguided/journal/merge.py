@@ -37,7 +37,8 @@ def merge_runs(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[st
     -------
     xarray.Dataset
         The merged run, see `journal.exports.build_run`; ``attrs["config"]`` holds the settings that
-        are common, and those of each search under "merged".
+        are common, and those of each search under "merged". Its front is that of the objectives
+        that all searches learned from; where these differ, of P, TG and fewer parameters.
 
     Raises
     ------

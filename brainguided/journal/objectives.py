@@ -64,10 +64,34 @@ def read_objectives(measurement: Measurement, objectives: Sequence[str]) -> tupl
 
 
 def find_objectives(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the objectives that the controller of a search learned from; () for rewards alone."""
-    described = config.get("controller")
-    known = described.get("objectives") if isinstance(described, Mapping) else None
-    return tuple(map(str, known or ()))
+    """Return the objectives that the controller of a search learned from; () for rewards alone.
+
+    Of a merged run those of its searches where all have the same; () where they differ.
+    """
+    known = _find_told(config)
+    return known[0] if len({frozenset(one) for one in known}) == 1 else ()
+
+
+def describe_unlike_objectives(config: Mapping[str, Any]) -> str:
+    """Return why the front of a merged run is that of no objectives of its searches; or ""."""
+    known = _find_told(config)
+    if len({frozenset(one) for one in known}) == 1:
+        return ""
+    named = dict.fromkeys(", ".join(one) or "rewards alone" for one in known)
+    return (
+        f"The searches learned from different objectives ({'; '.join(named)}): the front is that "
+        "of P, TG and fewer parameters."
+    )
+
+
+def _find_told(config: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the objectives of the search, or of each of those that were merged."""
+    found = []
+    for one in config.get("merged") or [config]:
+        described = one.get("controller") if isinstance(one, Mapping) else None
+        known = described.get("objectives") if isinstance(described, Mapping) else None
+        found.append(tuple(map(str, known or ())))
+    return found
 
 
 def list_objectives(result: Attempt, objectives: Sequence[str] = ()) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.journal import JournalError
-from brainguided.journal.objectives import find_objectives
+from brainguided.journal.objectives import describe_unlike_objectives, find_objectives
 from brainguided.reports._beside import MEASURED, find_chance_levels, read_teacher
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller
@@ -252,8 +252,10 @@ def _show_pareto(drawn: Drawn, config: dict[str, Any]) -> str:
         if told
         else ("accuracy and similarity with fewer parameters")
     )
+    said = f"Ringed are the candidates that no other exceeds in {front}. "
+    said += plain(describe_unlike_objectives(config))
     return (
-        f'<div id="pareto"></div><p>Ringed are the candidates that no other exceeds in {front}. '
+        f'<div id="pareto"></div><p>{said} '
         '<button type="button" id="front" class="more">Show them in the table</button></p>'
         + _show(drawn, config, "front")
     )

@@ -8,7 +8,11 @@ from pathlib import Path
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.chance import say_accuracy
 from brainguided.journal.confirmed import find_confirmed
-from brainguided.journal.objectives import find_front, find_objectives
+from brainguided.journal.objectives import (
+    describe_unlike_objectives,
+    find_front,
+    find_objectives,
+)
 from brainguided.reports._rewarded import Run, read_run
 from brainguided.reports._similarity import label_similarity
 from brainguided.reports.evidence import describe_evidence, describe_heldout
@@ -66,6 +70,7 @@ def summarize_run(run: Run, folder: Path) -> str:
         lines.append(
             f"{len(front)} candidates on the Pareto front of {', '.join(objectives)}: {named}"
         )
+    lines += [unlike] if (unlike := describe_unlike_objectives(config)) else []
     lines += describe_confirmed(results, run.again)
     lines += [run.hindered] if run.hindered else []
     lines += describe_agreement(results, run.again, config)

@@ -47,6 +47,31 @@ def test_failures_count_as_the_worst_of_each_objective(make) -> None:
 
 
 @every
+def test_what_failed_and_was_corrected_is_learned_from(make) -> None:
+    """The deepest failed; once corrected to what nothing exceeds, it changes what is proposed."""
+    settings = {"population": 6} if make is nsga2 else {"startup": 6}
+    after = []
+    for corrected in (False, True):
+        controller = make(small_space(4), seed=0, objectives=OBJECTIVES, **settings)
+        first = controller.ask(6)
+        told = [None, None, *((one.depth / 4, -1.0) for one in first[2:])]
+        controller.tell(first, [None if one is None else one[0] for one in told], told)
+        if corrected:
+            controller.correct(first[:2], [9.0, 9.0], [(9.0, -0.1)] * 2)
+        proposed = controller.ask(6)
+        if make is nsga2:  # what was corrected is of the second generation, a parent of the third
+            controller.tell(proposed, [0.1] * 6, [(0.1, -3.0)] * 6)
+            proposed = controller.ask(6)
+        after.append([one.key for one in proposed])
+        if make is nsga2 and corrected:
+            best = controller._study.best_trials
+            assert len(best) == 2
+            parents = controller.sampler.get_parent_population(controller._study, 2)
+            assert {one.number for one in best} <= {one.number for one in parents}
+    assert after[0] != after[1]
+
+
+@every
 def test_the_same_objectives_give_the_same_proposals(make) -> None:
     space = small_space(4)
 

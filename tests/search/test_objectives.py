@@ -12,9 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brainguided.controllers import nsga2
+from brainguided.controllers import RandomSearch, nsga2
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement, Rung
+from brainguided.journal.merge import merge_runs
+from brainguided.journal.objectives import select_front
+from brainguided.reports.page import write_report
+from brainguided.reports.summary import describe_winner
 from brainguided.search.orders import Batch, Schedule
 from brainguided.search.run import run_search
 from brainguided.spaces import small_space
@@ -87,3 +91,32 @@ def test_objectives_that_cannot_be_told_are_refused(tmp_path) -> None:
             evaluate=make_up,
         )  # fmt: skip
     assert not (tmp_path / "journal.db").exists()
+
+
+def test_a_merged_run_has_the_front_of_its_searches_objectives(tmp_path) -> None:
+    def search_by(controller, name):
+        return run_search(
+            controller, MadeUpTask(failing=11), candidates=10, out=tmp_path / name,
+            evaluate=evaluate, schedule=Schedule(Batch(5)),
+        )  # fmt: skip
+
+    turned = OBJECTIVES[::-1]
+    first, second = (
+        search_by(nsga2(small_space(3), objectives=told, seed=seed, population=4), str(seed))
+        for seed, told in ((3, OBJECTIVES), (4, turned))
+    )
+    search_by(RandomSearch(small_space(3), seed=5), "5")
+    merged = merge_runs([tmp_path / "3", tmp_path / "4"], tmp_path / "all")
+    values = np.concatenate([first["objectives"], second["objectives"].values[:, ::-1]])
+    assert merged["objective"].values.tolist() == list(OBJECTIVES)
+    np.testing.assert_array_equal(merged["objectives"], values)
+    np.testing.assert_array_equal(merged["front"], select_front(values))
+    assert f"on the Pareto front of {', '.join(OBJECTIVES)}:" in describe_winner(tmp_path / "all")
+
+    mixed = merge_runs([tmp_path / "3", tmp_path / "5"], tmp_path / "mixed")
+    assert "objectives" not in mixed
+    said = f"learned from different objectives ({', '.join(OBJECTIVES)}; rewards alone)"
+    assert said in describe_winner(tmp_path / "mixed")
+    write_report(tmp_path / "mixed")
+    page = (tmp_path / "mixed" / "report.html").read_text(encoding="utf-8")
+    assert "learned from different objectives" in page
