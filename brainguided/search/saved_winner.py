@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from brainguided.networks.noted_weights import read_note
 from neural_data.storage.netcdf import open_netcdf
 from neural_data.storage.text_files import read_json
 
+_log = logging.getLogger(__name__)
 _SAVE = "To save the winner's, start the same search again: 'brainguided search', or save_winner."
 
 
@@ -103,7 +105,9 @@ def load_winner(folder: Path) -> WinnerNetwork:
 def refuse_other_weights(
     weights: Mapping[str, torch.Tensor], path: Path, winner: Mapping[str, str | int]
 ) -> None:
-    """Refuse weights of a winner that do not say that they are this one's.
+    """Refuse weights of a winner that say that they are of another.
+
+    Files of earlier versions say nothing; they are taken, with a warning.
 
     Parameters
     ----------
@@ -117,14 +121,16 @@ def refuse_other_weights(
     Raises
     ------
     JournalError
-        They say another thing, or nothing.
+        They say another thing.
     """
     note = read_note(weights)
     if not note:
-        raise JournalError(
-            f"{path} does not say of which candidate it is, so it cannot be told whether it is of "
-            f"the winner, candidate {winner['candidate']}. {_SAVE}"
-        )
+        _log.warning(
+            "%s was saved by an earlier version and does not say of which candidate it is, so it "
+            "cannot be told whether it is of the winner, candidate %s. %s",
+            path, winner["candidate"], _SAVE,
+        )  # fmt: skip
+        return
     if other := [name for name, value in winner.items() if note.get(name) != value]:
         raise JournalError(
             f"{path} was saved for candidate {note.get('candidate')}, but candidate "

@@ -183,7 +183,7 @@ def test_progress_is_told_now_and_then_with_the_time_left(capsys) -> None:
     ]
 
 
-def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
+def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys, caplog) -> None:
     architecture = small_space(max_depth=3).sample(0)
     network = build_network(architecture, n_classes=5, seed=0)
     note = {"candidate": 7, "architecture": architecture.to_json()}
@@ -202,8 +202,8 @@ def test_the_winner_of_a_search_is_mapped(lab, tmp_path, capsys) -> None:
         load_winner(tmp_path / "winner.json")
     (tmp_path / "winner.json").write_text(json.dumps(winner))
     torch.save(dict(network.state_dict()), tmp_path / "winner.pt")
-    with pytest.raises(ModelError, match=r"winner.pt does not say of which candidate it is"):
-        load_winner(tmp_path / "winner.json")
+    load_winner(tmp_path / "winner.json")  # as earlier versions wrote it
+    assert "does not say of which candidate it is" in caplog.text
     (tmp_path / "winner.pt").write_bytes(b"not weights")
     with pytest.raises(ModelError, match=r"do not make a network"):
         load_winner(tmp_path / "winner.json")
