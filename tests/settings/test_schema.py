@@ -52,17 +52,17 @@ def test_the_file_that_explains_every_key_is_valid(validator):
 
 
 WRONG = {
-    "candiates = 3\ncandidates = 3": "candiates",
+    "candidatess = 3\ncandidates = 3": "candidatess",
     "candidates = 3.5": "3.5",
     "seed = 1": "candidates",
-    "candidates = 3\n[taks]\nsteps = 1": "taks",
+    "candidates = 3\n[taskk]\nsteps = 1": "taskk",
     "candidates = 3\n[task]\nstpes = 1": "stpes",
     "candidates = 3\n[task]\nsteps = 'many'": "many",
     "candidates = 3\n[task]\nbatch_norm = 'some'": "some",
     "candidates = 3\n[space]\npreset = 'smal'": "smal",
     "candidates = 3\n[space]\nmax_dept = 3": "max_dept",
     "candidates = 3\n[controller]\nname = 'random'\nlearning_rate = 0.1": "learning_rate",
-    "candidates = 3\n[reward]\npreset = 'paper'\nalhpa = 1.0": "alhpa",
+    "candidates = 3\n[reward]\npreset = 'paper'\nalphaa = 1.0": "alphaa",
     "candidates = 3\n[reward]\nalpha = 1.0": "preset",
     "candidates = 3\n[[teacher]]\nrecording = 'a.nc'\nstimulus = 'b.nc'": "stimulus",
     "candidates = 3\n[[control]]\nkind = 'pixel'": "pixel",
