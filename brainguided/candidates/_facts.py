@@ -14,7 +14,8 @@ def list_task_facts(task: Task) -> dict[str, Any]:
     seeds = "" if task.seeds == 1 else f", {task.seeds} seeds"
     return {
         "images": f"{len(images.train_images)} to train, {len(images.validation_images)} to "
-        f"validate, {len(images.classes)} classes, {images.image_size} px ({images.source})",
+        f"validate, {len(images.classes)} classes, {images.image_size} px ({images.source})"
+        f"{'' if images.held_bytes else ', read from disk'}",
         "teacher": task.teacher or "none, a search for accuracy alone",
         "training": f"{training.steps} steps of {training.batch_size} images, measured at "
         f"{list(training.measured_at)}, on {training.device}{seeds}",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from brainguided.candidates.images_on_disk import Images
 from brainguided.candidates.training import DivergedError, autocast, find_device
 from brainguided.networks.preprocessing import images_to_tensor
 
@@ -18,7 +19,7 @@ _ORDER_SEED = 20190803  # of which images these are
 
 
 def compute_accuracy(
-    network: nn.Module, images: np.ndarray, labels: np.ndarray, *, precision: str = "float32"
+    network: nn.Module, images: Images, labels: np.ndarray, *, precision: str = "float32"
 ) -> float:
     """Return the fraction of images that the network classifies correctly, in evaluation mode.
 
@@ -26,7 +27,7 @@ def compute_accuracy(
     ----------
     network : torch.nn.Module
         Classifier; images are moved to where it is.
-    images : ndarray (image, y, x, channel) of uint8
+    images : ndarray (image, y, x, channel) of uint8, or ImagesOnDisk
         Images it was not trained on.
     labels : ndarray (image,) of int
         Their classes.
@@ -42,7 +43,7 @@ def compute_accuracy(
 
 
 def compute_performance(
-    network: nn.Module, images: np.ndarray, labels: np.ndarray, *, precision: str = "float32"
+    network: nn.Module, images: Images, labels: np.ndarray, *, precision: str = "float32"
 ) -> tuple[float, float]:
     """Return the fraction of images classified correctly and the cross-entropy, in nats.
 
@@ -78,7 +79,7 @@ def compute_performance(
 
 
 def recompute_batch_norm(
-    network: nn.Module, images: np.ndarray, *, batch_size: int, precision: str = "float32"
+    network: nn.Module, images: Images, *, batch_size: int, precision: str = "float32"
 ) -> None:
     """Replace the running statistics of batch normalisation by those of 512 training images.
 
@@ -89,7 +90,7 @@ def recompute_batch_norm(
     ----------
     network : torch.nn.Module
         Changed in place, its weights are not. Without batch normalisation nothing is done.
-    images : ndarray (image, y, x, channel) of uint8
+    images : ndarray (image, y, x, channel) of uint8, or ImagesOnDisk
         Training images.
     batch_size : int
         Images in a batch; a remainder is left out.

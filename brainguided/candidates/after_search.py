@@ -11,6 +11,7 @@ import torch
 from brainguided.architectures import Architecture
 from brainguided.candidates.accuracy import compute_accuracy
 from brainguided.candidates.evaluation import Task, train_candidate
+from brainguided.candidates.images_on_disk import join_images
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.rungs import settle_batch_norm
 from brainguided.candidates.training import (
@@ -57,7 +58,7 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     images, performance = task.images, None
     pictures, labels = images.train_images, images.train_labels
     if job.validation:
-        pictures = np.concatenate([pictures, images.validation_images])
+        pictures = join_images(pictures, images.validation_images)
         labels = np.concatenate([labels, images.validation_labels])
     # A constant learning rate makes rungs comparable, of which a long training has none
     sgd = replace(task.training.sgd, schedule="cosine")

@@ -20,6 +20,7 @@ from brainguided.candidates._facts import list_task_facts
 from brainguided.candidates._failures import is_memory, say_error
 from brainguided.candidates.expected import check_measured, expect_measurement
 from brainguided.candidates.images import ImageSet
+from brainguided.candidates.images_on_disk import ImagesOnDisk
 from brainguided.candidates.looks import (
     Look,
     add_looks,
@@ -151,7 +152,7 @@ class Task(Shown):
                 "sha256": fingerprint(
                     np.frombuffer(
                         "".join(
-                            fingerprint(a)
+                            a.fingerprint if isinstance(a, ImagesOnDisk) else fingerprint(a)
                             for a in (
                                 images.train_images,
                                 images.train_labels,

@@ -22,6 +22,7 @@ from brainguided.candidates._image_files import (
     read_labels,
     read_npz,
 )
+from brainguided.candidates.images_on_disk import Images, put_on_disk
 from neural_data.errors import raise_problems
 from neural_data.model.stimuli import validate_stimuli
 
@@ -34,7 +35,7 @@ class ImageSet:
 
     Attributes
     ----------
-    train_images, validation_images : ndarray (image, y, x, channel) of uint8
+    train_images, validation_images : ndarray (image, y, x, channel) of uint8, or `ImagesOnDisk`
         RGB images of one square size.
     train_labels, validation_labels : ndarray (image,) of int64
         Index into `classes`.
@@ -44,9 +45,9 @@ class ImageSet:
         Where the images come from.
     """
 
-    train_images: np.ndarray
+    train_images: Images
     train_labels: np.ndarray
-    validation_images: np.ndarray
+    validation_images: Images
     validation_labels: np.ndarray
     classes: tuple[str, ...]
     source: str
@@ -83,6 +84,12 @@ class ImageSet:
         """Height and width in pixels."""
         return int(self.train_images.shape[1])
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of images that each process holds: none of those on disk."""
+        parts = (self.train_images, self.validation_images)
+        return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
+
 
 def load_images(
     path: str | Path,
@@ -91,6 +98,7 @@ def load_images(
     n_validation: int | None = None,
     image_size: int | None = None,
     seed: int = 0,
+    decoded: str | Path | None = None,
 ) -> ImageSet:
     """Load a classification task from an .npz file or from a folder with a subfolder a class.
 
@@ -115,6 +123,11 @@ def load_images(
         Pixels to which images are resized; required if encoded images differ in size.
     seed : int, optional
         Seed of the draw.
+    decoded : path, optional
+        File ``NAME.npy`` into which images are decoded, and from which they are then read as they
+        are needed, so that no process holds them; beside it ``NAME.json`` says of which files it
+        was made. It is used again as long as names, sizes and times of these are the same, and
+        its content is checked then. The images are the same, in the same order, as without.
 
     Returns
     -------
@@ -126,7 +139,8 @@ def load_images(
     FileNotFoundError
         If there is nothing at `path`.
     ValueError
-        If the content is not one of these layouts or there are too few images.
+        If the content is not one of these layouts or there are too few images; or what is at
+        `decoded` cannot be used, or there is no room for it.
     """
     path = Path(path)
     if path.is_dir():
@@ -155,10 +169,16 @@ def load_images(
             "for validation were asked for. Lower n_train or n_validation."
         )
     train = rest[:n_train]
+    shown: Sequence[Images]
+    if decoded is None:
+        shown = [pool.read(train, image_size), held_out.read(validation, image_size)]
+    else:
+        parts = [(pool, train), (held_out, validation)]
+        shown = put_on_disk(Path(decoded), path, parts, image_size)
     return ImageSet(
-        pool.read(train, image_size),
+        shown[0],
         pool.labels[train],
-        held_out.read(validation, image_size),
+        shown[1],
         held_out.labels[validation],
         pool.classes,
         f"{path.name}, {n_train} training and {n_validation} validation images, seed {seed}",

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from brainguided.candidates.images_on_disk import Images
 from neural_data.errors import raise_problems
 
 PRECISIONS = ("float32", "bfloat16")
@@ -141,7 +142,7 @@ class DivergedError(ArithmeticError):
 
 def train_network(
     network: nn.Module,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     *,
     training: Training,
@@ -155,7 +156,7 @@ def train_network(
     network : torch.nn.Module
         Classifier of images (image, channel, y, x) in -1..1. It is trained on
         ``training.device`` and is afterwards where it was before.
-    images : ndarray (image, y, x, channel) of uint8
+    images : ndarray (image, y, x, channel) of uint8, or ImagesOnDisk
         Training images.
     labels : ndarray (image,) of int
         Their classes.
@@ -192,7 +193,7 @@ def train_network(
 
 def iterate_training(
     network: nn.Module,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     *,
     training: Training,

@@ -205,9 +205,8 @@ def _count_network(task: Task, controller: Controller | None) -> int:
 
 def _count_bytes(task: Task) -> int:
     """Return what a task takes in each process."""
-    images = task.images
     shown = [target.stimuli["image"].nbytes for target in task.teacher or ()]
-    return int(images.train_images.nbytes + images.validation_images.nbytes + sum(shown))
+    return int(task.images.held_bytes + sum(shown))
 
 
 def _check_folder(out: Path, task: Task, plan: Plan) -> list[str]:

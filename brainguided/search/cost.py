@@ -21,6 +21,7 @@ from brainguided.search.progress import say_time
 _DRAWS = 64  # architectures, of which that of the mean size is tried
 _TRIES = 1000  # draws, at most
 _STEPS = 4  # of training that are timed
+_MUCH = 512 * 2**20  # bytes of images in each process that are worth a word
 _ROW = 1500  # bytes in a journal beside architecture and measurement: keys, digests, timing, pages
 
 
@@ -48,6 +49,8 @@ class Cost:
         Bytes of the weights that are kept.
     n_parameters : int
         Of the candidate tried.
+    images : int
+        Bytes of images that each process holds.
     """
 
     seconds: float
@@ -60,6 +63,7 @@ class Cost:
     journal: int
     weights: int
     n_parameters: int
+    images: int = 0
 
     def describe(self) -> list[str]:
         """Say it in a few lines."""
@@ -75,6 +79,11 @@ class Cost:
             lines.append(
                 f"memory: about {most:.1f} GiB, {self.memory / 2**30:.2f} a process, and more for "
                 "larger candidates"
+            )
+        if self.images > _MUCH:
+            lines[-1] += (
+                f'; of which images {self.images / 2**30:.2f} in each (decoded = "NAME.npy" in '
+                "[task] has them read from a file)"
             )
         lines.append(f"disk: about {_say_bytes(self.journal)} for the journal")
         if self.weights:
@@ -147,6 +156,7 @@ def estimate_cost(
         weights=0 if task.weights is None
         else 2 * one.n_parameters * rungs * task.seeds * evaluations,
         n_parameters=one.n_parameters,
+        images=task.images.held_bytes,
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ IMAGES = {
     "n_validation": "whole",
     "image_size": "whole",
     "variation": "wholes",
+    "decoded": "text",
 }
 _OBJECTS = 64  # in the built-in images
 _MOST = 640_000
@@ -43,6 +44,8 @@ def check_images(where: str, table: dict[str, Any], folder: Path) -> list[str]:
             problems.append(f"{where}images: {folder / images} does not exist")
         if "variation" in table:
             problems.append(f"{where}variation is that of the built-in objects; leave it out")
+        if isinstance(at := table.get("decoded", ".npy"), str) and not at.endswith(".npy"):
+            problems.append(f"{where}decoded is {at!r}, expected the name of a file NAME.npy")
         return problems
     problems = [
         f"{where}{key} is {number}; of the built-in objects, a multiple of {_OBJECTS} "
@@ -51,6 +54,8 @@ def check_images(where: str, table: dict[str, Any], folder: Path) -> list[str]:
         if type(number := table.get(key, _OBJECTS)) is int
         and (not 0 < number <= _MOST or number % _OBJECTS)
     ]
+    if "decoded" in table:
+        problems.append(f"{where}decoded is for images from files, not for the built-in objects")
     if isinstance(levels, list) and all(type(level) is int for level in levels):
         known = set(range(7))
         if not levels or len(set(levels)) < len(levels) or not known.issuperset(levels):
@@ -66,6 +71,8 @@ def load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:
     given: dict[str, Any] = {k: v for k, v in table.items() if k in IMAGES and k != "images"}
     images = table.get("images", "objects")
     if images != "objects":
+        if "decoded" in given:
+            given["decoded"] = folder / given["decoded"]
         return load_images(folder / images, **given)
     size = given.get("image_size", 32)
     draw = partial(simulate_objects, size=size, variation=given.get("variation", _LEVELS))

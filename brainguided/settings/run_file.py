@@ -171,6 +171,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             labels = {gpu = "a100"}
             [task]
             images = "objects"                   # built-in, or a path: .npz, folder of classes
+            decoded = "images.npy"               # file to which images are decoded, and read from;
+                                                 # else all processes hold them
             n_train = 6400
             n_validation = 640
             variation = [0, 3, 6]                # levels of position, size and pose, 0 to 6

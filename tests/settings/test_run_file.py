@@ -267,6 +267,17 @@ def test_a_search_is_not_resumed_with_another_function(tmp_path: Path) -> None:
         search()
 
 
+def test_images_are_decoded_into_a_file_beside_the_run_file(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=np.arange(40) % 2)
+    text = 'candidates = 4\n[task]\nsteps = 2\nbatch_size = 8\nimages = "images.npz"\n'
+    held = load_run(write(tmp_path, text)).task
+    read = load_run(write(tmp_path, text + 'decoded = "decoded.npy"\n')).task
+    assert read.images.held_bytes == 0
+    assert (tmp_path / "decoded.npy").is_file()
+    assert read.describe() == held.describe()
+
+
 def test_random_search_can_be_chosen(tmp_path: Path) -> None:
     run = load_run(write(tmp_path, SMALL + '[controller]\nname = "random"\n'))
     assert isinstance(run.controller, RandomSearch)
@@ -390,6 +401,8 @@ simulated = false
         (SMALL + "[controller]\nhidden = 0\n", r"\[controller\] .*hidden"),
         (SMALL + '[controller]\nname = "random"\nhidden = 3\n', "'hidden' is unknown"),
         (SMALL + 'images = "nope.npz"\n', "nope.npz does not exist"),
+        (SMALL + 'images = "."\ndecoded = "a"\n', "decoded is 'a', expected the name of a file"),
+        (SMALL + 'decoded = "a.npy"\n', "decoded is for images from files, not for the built-in"),
         (SMALL + "[teacher]\nsimulated = true\n", r"each begun by a line \[\[teacher\]\]"),
         (SMALL + "[[teacher]]\nareas = ['V4']\n", "has no source; expected one of"),
         ("space = 3\n" + SMALL, r"begun by a line \[space\]"),
