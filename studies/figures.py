@@ -30,6 +30,7 @@ WANTED = 132
 CONTROLS = ("categories", "blocks", "pixels", "gabor", "network", "untrained", "gaussian")
 FREE = ("parameters", "multiply_adds", *GRAPH_COUNTS)
 RIVALS = ("synflow", "naswot", "gradient_norm", "response_correlation", "effective_dimensionality")
+CHANGE = " since step 0"
 FEWEST = 10  # networks below which nothing is drawn
 
 
@@ -76,6 +77,9 @@ def read_scores(pool: xr.Dataset) -> dict[str, np.ndarray]:
     for target in pool["target"].values.tolist():
         scores[target] = best.sel(target=target)
         scores[f"committed {target}"] = committed.sel(target=target)
+    for area in areas:  # cancels what an untrained architecture brings along
+        for name in (area, f"committed {area}"):
+            scores[f"{name}{CHANGE}"] = scores[name] - scores[name].sel(rung=0)
     return {name: one.transpose(*dims).values.astype(float) for name, one in scores.items()}
 
 
@@ -89,7 +93,16 @@ def read_shuffles(pool: xr.Dataset) -> dict[str, np.ndarray]:
         for area in pool["shuffled"].values.tolist():
             found[f"{prefix}{area}"] = drawn.sel(shuffled=area).values.astype(float)
         found[f"{prefix}TG"] = drawn.sel(shuffled=areas).mean("shuffled").values.astype(float)
+        for area in areas:
+            of_area = found[f"{prefix}{area}"]
+            found[f"{prefix}{area}{CHANGE}"] = of_area - of_area[:, :, :1]
     return found
+
+
+def list_areas(found: xr.Dataset) -> list[str]:
+    """Return the areas among what shuffles were made of."""
+    other = (":", "committed", CHANGE, "TG")
+    return [n for n in found["brain"].values.tolist() if not any(x in n for x in other)]
 
 
 def compute_correlations(benchmark: xr.Dataset, *, draws: int = 1000) -> xr.Dataset:
@@ -210,7 +223,7 @@ def plot_rungs(found: xr.Dataset) -> Any:
         strip_axes,
     )
 
-    areas = [n for n in found["brain"].values.tolist() if ":" not in n and "committed" not in n]
+    areas = [*list_areas(found), "TG"]
     figure = new_figure(PAGE, 4.6)
     axes = figure.subplots(2, -(-len(areas) // 2), sharex=True, sharey=True, squeeze=False)
     place = np.arange(found.sizes["rung"])
@@ -279,7 +292,7 @@ def plot_rivals(found: xr.Dataset) -> Any:
 
     rung = int(found["rung"].values[-1])
     last = found.sel(rung=rung)
-    brain = [n for n in found["brain"].values.tolist() if ":" not in n]
+    brain = [n for n in found["brain"].values.tolist() if ":" not in n and CHANGE not in n]
     rows = [(n, *(float(last[v].sel(score=n)) for v in ("value", "lower", "upper")))
             for n in ("P", "validation loss", "P + TG", *brain)]  # fmt: skip
     rows += [(n, *(float(found[v].sel(statistic=n)) for v in ("free", "free_lower", "free_upper")))

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from figures import CONTROLS, compute_correlations, say_counts
+from figures import CHANGE, CONTROLS, compute_correlations, list_areas, say_counts
 
 from brainguided.replays.benchmark import POOLS, list_pools, load_benchmark
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "does_the_brain_help.md"
 REPLAYS = Path(__file__).parents[1] / "brainguided" / "replays"
+SITES = {"V4": 89, "V4-WE": 36}  # recorded at the same time
 YET = "cannot be told yet"
 # claim, the paper's figure, (score, rung) of ours or None, what would change the verdict
 CLAIMS = (
@@ -88,6 +89,8 @@ def main() -> None:
     sections = {
         "counts": write_counts(),
         "correlations": write_correlations(found),
+        "change": write_change(found),
+        "sites": write_sites(found),
         "claims": write_claims(found),
         "sheet": write_sheet(),
     }
@@ -135,16 +138,14 @@ def write_correlations(found: xr.Dataset) -> str:
         f"| | {head} |",
         "|---" * (len(rungs) + 1) + "|",
     ]
-    areas = [n for n in found["brain"].values.tolist() if ":" not in n and "committed" not in n]
+    areas = [*list_areas(found), "TG"]
     for name in ("P", "validation loss", "P + TG"):
         lines.append(f"| {name} | {' | '.join(_say(found, name, rung) for rung in rungs)} |")
     for area in areas:
         for name in (area, f"committed {area}"):
             cells = [_say(found, name, rung) for rung in rungs]
             lines.append(f"| {name} | {' | '.join(cells)} |")
-            drawn = [found["shuffled"].sel(brain=name, rung=rung).values for rung in rungs]
-            bands = [" .. ".join(map(_number, np.quantile(x, (0.025, 0.975)))) for x in drawn]
-            lines.append(f"| *its shuffles* | {' | '.join(bands)} |")
+            lines.append(_say_band(found, name, rungs))
     for area in areas:
         for kind in CONTROLS:
             if (name := f"{area}:{kind}") in found["score"].values:
@@ -162,6 +163,51 @@ def write_correlations(found: xr.Dataset) -> str:
     ):
         lines += ["", f"![{text}](study/{name}.png)"]
     return "\n".join(lines)
+
+
+def write_change(found: xr.Dataset) -> str:
+    """Return the rank correlations of what similarity gained since the untrained network."""
+    rungs = [rung for rung in found["rung"].values.tolist() if rung]
+    lines = [
+        f"Rank correlation of the change since step 0 with mature accuracy, {say_counts(found)}; "
+        "brackets and shuffles as above.",
+        "",
+        f"| | {' | '.join(f'{rung} steps' for rung in rungs)} |",
+        "|---" * (len(rungs) + 1) + "|",
+    ]
+    for area in list_areas(found):
+        for name in (f"{area}{CHANGE}", f"committed {area}{CHANGE}"):
+            cells = [_say(found, name, rung) for rung in rungs]
+            lines.append(f"| {name.removesuffix(CHANGE)} | {' | '.join(cells)} |")
+            lines.append(_say_band(found, name, rungs))
+    return "\n".join(lines)
+
+
+def write_sites(found: xr.Dataset) -> str:
+    """Return the rank correlations of areas of which a part of the sites was kept."""
+    rungs = found["rung"].values.tolist()
+    lines = [
+        f"Rank correlation with mature accuracy when fewer sites had been recorded, "
+        f"{say_counts(found)}.",
+        "",
+        f"| | {' | '.join(f'{rung} steps' for rung in rungs)} |",
+        "|---" * (len(rungs) + 1) + "|",
+    ]
+    for area, number in SITES.items():
+        for kept in (number, 30, 10):
+            name = area if kept == number else f"{area}:sites-{kept}"
+            if name in found["score"].values:
+                for prefix in ("", "committed "):
+                    cells = [_say(found, f"{prefix}{name}", rung) for rung in rungs]
+                    lines.append(f"| {prefix}{area}, {kept} sites | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _say_band(found: xr.Dataset, name: str, rungs: list[int]) -> str:
+    """Return a row with what 95 % of an area's shuffles lie between."""
+    drawn = [found["shuffled"].sel(brain=name, rung=rung).values for rung in rungs]
+    bands = [" .. ".join(map(_number, np.quantile(one, (0.025, 0.975)))) for one in drawn]
+    return f"| *its shuffles* | {' | '.join(bands)} |"
 
 
 def write_claims(found: xr.Dataset) -> str:
@@ -199,10 +245,15 @@ def write_sheet() -> str:
     return "\n".join(lines)
 
 
+def say_value(value: float, low: float, high: float) -> str:
+    """Return a correlation and its interval, as .25 (-.10 .. .41)."""
+    value, low, high = (_number(float(one)) for one in (value, low, high))
+    return f"{value} ({low} .. {high})"
+
+
 def _say(found: xr.Dataset, name: str, rung: int) -> str:
     one = found.sel(score=name, rung=rung)
-    value, low, high = (_number(float(one[v])) for v in ("value", "lower", "upper"))
-    return f"{value} ({low} .. {high})"
+    return say_value(*(one[v] for v in ("value", "lower", "upper")))
 
 
 def _number(value: float) -> str:

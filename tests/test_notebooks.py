@@ -27,7 +27,9 @@ SMALLER = {
         "draws=500, permutations=500, splits=50": "draws=50, permutations=50, splits=5",
         "size=96": "size=64",
     },
+    "09_the_study.ipynb": {"draws=200": "draws=20", "seeds=100": "seeds=10"},
 }  # fmt: skip
+OF_A_TABLE = {"09_the_study.ipynb"}  # these read no recording
 
 
 def test_every_notebook_is_tested() -> None:
@@ -51,7 +53,7 @@ def test_notebook_runs(name, tmp_path, monkeypatch) -> None:
     assert shown, "a notebook without a figure"
 
 
-@pytest.mark.parametrize("name", sorted(SMALLER))
+@pytest.mark.parametrize("name", sorted(set(SMALLER) - OF_A_TABLE))
 def test_notebook_reads_real_data_by_changing_one_line(name) -> None:
     notebook = nbformat.read(FOLDER / name, as_version=4)
     source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")

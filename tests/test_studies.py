@@ -17,6 +17,8 @@ from brainguided import build_network
 from brainguided.candidates.rungs import keep_weights
 from brainguided.replays.benchmark import load_benchmark, read_measurements
 from brainguided.replays.fitted_weights import FittedWeights
+from brainguided.replays.table import Table
+from brainguided.spaces import nasbench201_space
 
 STUDIES = Path(__file__).parents[1] / "studies"
 
@@ -177,6 +179,42 @@ def test_the_page_is_filled_between_its_markers_and_judges_nothing(monkeypatch) 
     drawn = found["shuffled"].sel(brain="committed IT")
     assert drawn.sizes["shuffle"] >= 20
     assert np.isfinite(drawn).all()
+    changed = page.write_change(found)
+    assert "0 steps |" not in changed.replace("00 steps", "").replace("50 steps", "")
+    assert changed.count("*its shuffles*") == 10
+    assert page.write_sites(found).count("| committed V4") == 6
+
+
+def test_the_change_since_step_0_of_what_does_not_change_is_0(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(STUDIES))
+    figures = load("figures")
+    pool = figures.choose_pool(load_benchmark()).isel(network=slice(12))
+    first = pool.isel(rung=[0] * pool.sizes["rung"]).assign_coords(rung=pool["rung"])
+    still = figures.read_scores(first)
+    assert (still[f"IT{figures.CHANGE}"] == 0).all()
+    scores, shuffles = figures.read_scores(pool), figures.read_shuffles(pool)
+    gained = scores["committed V4"][..., -1] - scores["committed V4"][..., 0]
+    np.testing.assert_array_equal(scores[f"committed V4{figures.CHANGE}"][..., -1], gained)
+    assert shuffles[f"V4{figures.CHANGE}"].shape == shuffles["V4"].shape
+
+
+def test_examples_are_counted_until_one_of_the_five_best_is_good(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(STUDIES))
+    examples = load("examples")
+    space = nasbench201_space(operations=("none", "nor_conv_3x3"))
+    actions = np.array([[a, b, c, 0, 0, 0] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    score = np.arange(90.0, 98.0)
+    zero = np.zeros(8)
+    known = Table(space, actions, reward=score, cost=zero + 1, score=score)
+    regrets = examples.draw_regrets(known, searches=200)
+    assert (np.diff(regrets, axis=1) <= 0).all()  # with the truth as reward nothing good is lost
+    assert (regrets[:, -1] == 0).all()
+    assert examples.find_arrival(regrets) in (4, 5)  # the best is among the first half in half
+    wrong = examples.draw_regrets(replace(known, reward=-score), searches=50)
+    assert (wrong[:, -1] == 3).all()  # of the five worst the best
+    assert examples.find_arrival(np.full((3, 4), 0.6)) == np.inf
+    assert examples.count_examples(3, 100, 128, ()) == 3 * (12_800 + 5000 / 3)
+    assert examples.count_examples(3, 100, 128, ("IT",)) == pytest.approx(3 * (12_800 + 5092 / 3))
 
 
 @pytest.mark.parametrize(
