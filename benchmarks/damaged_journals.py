@@ -1,6 +1,7 @@
 """What does a damaged journal read as?
 
     python benchmarks/damaged_journals.py --times 400
+    python benchmarks/damaged_journals.py --times 400 --run full "full half" "full killed"
 
 Copies of the journal of a search, finished and killed half-way, of one that stops candidates early
 and confirms the winner, with two seeds and controls, and of a merged run are damaged:
@@ -42,6 +43,7 @@ from brainguided.spaces import small_space
 from brainguided.testing import MadeUpTask, evaluate
 
 FILE = "journal.db"
+RUNS = ("whole", "half", "full", "full half", "merged", "killed", "full killed")
 
 
 @dataclass(frozen=True)
@@ -236,20 +238,23 @@ def make_runs(folder: Path) -> dict[str, tuple[Path, int | None]]:
     go_on(folder / "half", stop=12)
     go_on(folder / "other", seed=4)
     merge_runs([folder / "whole", folder / "other"], folder / "merged")
-    killed = folder / "killed"  # with its log beside it
-    killed.mkdir()
-    go_on(folder / "source", stop=9)
-    with Journal.open(folder / "source") as journal:
-        journal.begin_session(workers="none")
-        for name in (FILE, f"{FILE}-wal"):
-            shutil.copy(folder / "source" / name, killed / name)
+    for name in ("killed", "full killed"):  # with its log beside it
+        killed = folder / name
+        killed.mkdir()
+        source = folder / f"source of {name}"
+        go_on(source, stop=9, full=name.startswith("full"))
+        with Journal.open(source) as journal:
+            journal.begin_session(workers="none")
+            for part in (FILE, f"{FILE}-wal"):
+                shutil.copy(source / part, killed / part)
     return {
         "whole": (folder / "whole", 3),
         "half": (folder / "half", 3),
         "full": (folder / "full", 3),
         "full half": (folder / "full half", 3),
         "merged": (folder / "merged", None),
-        "killed": (killed, 3),
+        "killed": (folder / "killed", 3),
+        "full killed": (folder / "full killed", 3),
     }
 
 
@@ -257,23 +262,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", choices=RUNS, nargs="+", default=list(RUNS), help="damage these")
     options = parser.parse_args()
     chance = random.Random(options.seed)
     kinds: Counter[str] = Counter()
     became: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as place:
         runs = make_runs(Path(place))
-        shutil.copytree(runs["killed"][0], Path(place) / "unspoilt")
-        right = {name: read(out) for name, (out, _) in runs.items() if name != "killed"}
-        right["killed"] = read(Path(place) / "unspoilt")
+        right = {}
+        for name, (out, _) in runs.items():  # to read one that was killed takes up its log
+            unspoilt = Path(place) / f"unspoilt {name}"
+            right[name] = read(shutil.copytree(out, unspoilt))
         for number in range(options.times):
-            name = chance.choice(list(runs))
+            name = chance.choice(options.run)
             copy = Path(place) / f"copy{number}"
             copy.mkdir()
             for part in (FILE, f"{FILE}-wal"):
                 if (runs[name][0] / part).exists():
                     shutil.copy(runs[name][0] / part, copy / part)
-            way = damage_log if name == "killed" else chance.choice((damage_bytes, damage_rows))
+            way = (
+                damage_log
+                if name.endswith("killed")
+                else chance.choice((damage_bytes, damage_rows))
+            )
             kind = way(copy / FILE, chance)
             found = judge(copy, right[name], runs[name][1], full=name.startswith("full"))
             if found.isupper() or found[:3].isupper():
