@@ -52,7 +52,8 @@ def plot_rdms(
         Show the values, or each RDM's values as percentiles of its own upper triangle, which
         lets RDMs of different spread be compared by eye [1]_.
     columns : int, optional
-        Columns of the grid; by default up to 4.
+        Columns of the grid; by default up to 4, or else 3 to 5, such that no panel stands alone
+        in the last row.
     colour_bar : bool, optional
         Draw the colour bar. Leave it out where figures with one scale stand together.
     thumbnails : xr.Dataset, optional
@@ -173,10 +174,29 @@ def _say_scale(rdms: RDMs, scale: str) -> str:
     return f"Dissimilarity ({label.replace('-', chr(0x2212))})"
 
 
+def spread_panels(
+    numbers: Sequence[int], choice: Sequence[int] = (4, 5, 6)
+) -> tuple[int, list[int]]:
+    """Return columns, and rows of each group, such that no group ends in a lone panel.
+
+    Of the numbers of columns in `choice`, that which leaves the fewest places empty is taken.
+    """
+
+    def judge(columns: int) -> tuple[int, int, int]:
+        last = [(number - 1) % columns + 1 for number in numbers]  # panels in the last row
+        lone = sum(n == 1 and number > 1 for n, number in zip(last, numbers, strict=True))
+        return lone, sum(columns - n for n in last), -columns
+
+    columns = min(choice, key=judge)
+    return columns, [-(-number // columns) for number in numbers]
+
+
 def _panels(number: int, axes: Any, columns: int | None) -> tuple[np.ndarray, list[Axes]]:
     """Return as many axes as asked for, and those left over."""
     if axes is None:
-        columns = min(number, 4) if columns is None else min(number, columns)
+        if columns is None:
+            columns = number if number <= 4 else spread_panels([number], (3, 4, 5))[0]
+        columns = min(number, columns)
         rows = -(-number // columns)
         width = COLUMN if columns <= 2 else PAGE
         side = (width - 1.0) / columns

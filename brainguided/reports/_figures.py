@@ -22,7 +22,7 @@ from brainguided.plot import (
     plot_rdms,
     plot_search,
 )
-from brainguided.plot.rdm_figure import draw_bar, say_conditions
+from brainguided.plot.rdm_figure import draw_bar, say_conditions, spread_panels
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
 from brainguided.reports._similarity import find_methods, label_similarity
@@ -34,7 +34,6 @@ FOLDER = "figures"
 """In the run folder, for what a paper takes: SVG and PDF."""
 VECTORS = ("svg", "pdf")
 NAMES = ("search", "front", "architecture", "correspondence", "rdms")
-_COLUMNS = (4, 5, 6)  # RDMs side by side
 _TOLERANCE = 0.02  # of Pearson r: the winner is trained again, perhaps on another machine
 _LOWEST = 1.7  # height of a figure of few layers, inches: its labels have to have room
 
@@ -195,18 +194,6 @@ def _compare_with_teacher(rdms: xr.Dataset) -> dict[str, float]:
     names = rdms["area"].values.astype(str).tolist()[1:]
     pairs = zip(names, layers, strict=True)
     return {name: float(np.corrcoef(teacher, v)[0, 1]) for name, v in pairs if np.ptp(v) > 0}
-
-
-def spread_panels(numbers: Sequence[int]) -> tuple[int, list[int]]:
-    """Return columns, and rows of each group, such that no group ends in a lone panel."""
-
-    def judge(columns: int) -> tuple[int, int, int]:
-        last = [(number - 1) % columns + 1 for number in numbers]  # panels in the last row
-        lone = sum(n == 1 and number > 1 for n, number in zip(last, numbers, strict=True))
-        return lone, sum(columns - n for n in last), -columns
-
-    columns = min(_COLUMNS, key=judge)
-    return columns, [-(-number // columns) for number in numbers]
 
 
 def _draw_rdms(

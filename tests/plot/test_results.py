@@ -102,6 +102,14 @@ def test_rdms_are_titled_by_area_and_share_one_colour_scale() -> None:
     assert len(limits) == 1
 
 
+def test_no_rdm_stands_alone_in_the_last_row() -> None:
+    for number in (5, 6, 9, 13, 17):
+        panels = plot_rdms(make_rdms([f"layer{k}" for k in range(number)], descriptor="layer"))
+        rows = [panel.get_subplotspec().rowspan.start for panel in panels]
+        assert rows.count(max(rows)) > 1, number
+        pyplot.close("all")
+
+
 def test_rdms_of_layers_are_titled_by_layer() -> None:
     panels = plot_rdms(make_rdms(["layer1", "layer2"], descriptor="layer"))
     assert [panel.get_title() for panel in panels] == ["layer1", "layer2"]

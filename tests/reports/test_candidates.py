@@ -18,11 +18,12 @@ from brainguided.controllers.policy import Baseline
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.measurement import Measurement, Rung
 from brainguided.journal.objectives import find_front
+from brainguided.plot.rdm_figure import spread_panels
 from brainguided.reports._beside import find_chance_levels, say_ceiling
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller, trace_baseline
 from brainguided.reports._details import choose_details, describe_details
-from brainguided.reports._figures import draw_figures, spread_panels
+from brainguided.reports._figures import draw_figures
 from brainguided.reports._markup import breakable, to_json
 from brainguided.reports._sections import describe_cost, describe_origin
 from brainguided.reports.page import build_page, collect_data
