@@ -31,9 +31,9 @@ from brainguided.commands.wording import say_as_options
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 for what the user can mend, 130 for Ctrl-C."""
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = build_parser().parse_args(given)
     out, err = Printable(sys.stdout), Printable(sys.stderr)
     with redirect_stdout(out), redirect_stderr(err):
+        arguments = build_parser().parse_args(given)
         return _run(arguments, given)
 
 

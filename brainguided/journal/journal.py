@@ -122,8 +122,9 @@ class Journal(Records, Shown):
         """
         path = Path(folder) / FILE_NAME
         if not path.is_file():
+            what = "is no file" if path.exists() else "does not exist"
             raise FileNotFoundError(
-                f"{path} does not exist. Give the folder of a search, as given to --out or out=."
+                f"{path} {what}. Give the folder of a search, as given to --out or out=."
             )
         with one_error(path):
             address = f"{path.resolve().as_uri()}?mode=ro"

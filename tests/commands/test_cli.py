@@ -316,6 +316,25 @@ def test_what_files_say_cannot_command_the_terminal(
     assert stream.buffer.getvalue() == b"\\xe9"
 
 
+def test_what_is_typed_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in (["--no-such\x1b[31m", "run"], ["status", "run", "more\x1b[31m"]):
+        with pytest.raises(SystemExit):
+            main(given)
+        said = capsys.readouterr().err
+        assert "\x1b" not in said
+        assert "\\x1b[31m" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+def test_a_journal_that_is_no_file_is_called_that(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pipe").mkdir()
+    os.mkfifo("pipe/journal.db")
+    assert main(["status", "pipe"]) == 1
+    assert "pipe/journal.db is no file" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_one_readable_error(
