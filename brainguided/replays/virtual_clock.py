@@ -18,6 +18,8 @@ from brainguided.journal.attempts import Timing
 from brainguided.search.orders import Order
 
 _ATTEMPTS = 3  # of a candidate whose worker is lost
+_WIDEST = 20  # standard deviations of logarithms: e^20 is 15 years for a second
+_MOST = 10_000_000  # candidates and workers: more take hours and do not fit into memory
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Faults:
         parts = (self.lost, self.memory, self.nan, self.hang)
         if any(not 0 <= part <= 1 for part in parts) or sum(parts) > 1:
             raise ValueError(f"Faults {parts} are no probabilities that add up to at most 1.")
+        if self.outage is None:
+            return
+        start, end, gone = self.outage
+        if not (0 <= start < end and gone >= 1):
+            raise ValueError(
+                f"outage is {self.outage}; expected its start and a later end, in s from the start "
+                "of the search, and at least 1 worker that is gone."
+            )
 
 
 @dataclass(frozen=True)
@@ -74,11 +84,12 @@ class Machines:
     faults: Faults = Faults()
 
     def __post_init__(self) -> None:
-        if type(self.workers) is not int or self.workers < 1:
-            raise ValueError(f"workers is {self.workers!r}; expected a whole number, at least 1.")
+        _refuse_number("workers", self.workers)
         if not (math.isfinite(self.overhead) and self.overhead >= 0):
             raise ValueError(f"overhead is {self.overhead!r}; expected seconds, 0 or more.")
-        if self.faults.hang and self.timeout is None:
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout is {self.timeout!r}; expected seconds, more than 0.")
+        if self.faults.hang and not math.isfinite(self.timeout or math.inf):
             raise ValueError("Evaluations that hang need a timeout.")
 
 
@@ -119,8 +130,11 @@ class Simulation:
 
 def draw_lognormal(median: float, sigma: float) -> Callable[[np.random.Generator], float]:
     """Return a function that draws durations in s from a lognormal distribution."""
-    if not (median > 0 and sigma >= 0):
-        raise ValueError(f"median is {median} and sigma {sigma}; expected a positive median.")
+    if not (0 < median < math.inf and 0 <= sigma <= _WIDEST):
+        raise ValueError(
+            f"median is {median} and sigma {sigma}; expected a median above 0 and a sigma of 0 to "
+            f"{_WIDEST}."
+        )
     return lambda generator: float(median * math.exp(sigma * generator.normal()))
 
 
@@ -183,10 +197,9 @@ def simulate_search(
     Raises
     ------
     ValueError
-        `candidates` is not positive.
+        `candidates` is not positive, or more than 10,000,000.
     """
-    if type(candidates) is not int or candidates < 1:
-        raise ValueError(f"candidates is {candidates!r}; expected a whole number, at least 1.")
+    _refuse_number("candidates", candidates)
     clock = _Clock(durations, machines, seed)
     open_at: dict[int, int] = {}  # results told when each open candidate was proposed
     architectures: dict[int, Architecture] = {}
@@ -233,6 +246,11 @@ def simulate_search(
             continue
         clock.advance()
     return clock.finish(candidates, stale / candidates, rewards)
+
+
+def _refuse_number(name: str, number: object) -> None:
+    if type(number) is not int or not 1 <= number <= _MOST:
+        raise ValueError(f"{name} is {number!r}; expected a whole number of 1 to {_MOST:,}.")
 
 
 class _Clock:

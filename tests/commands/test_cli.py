@@ -317,7 +317,7 @@ def test_what_files_say_cannot_command_the_terminal(
 
 
 def test_what_is_typed_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    for given in (["--no-such\x1b[31m", "run"], ["status", "run", "more\x1b[31m"]):
+    for given in (["status", "run", "--no-such\x1b[31m"], ["status", "run", "more\x1b[31m"]):
         with pytest.raises(SystemExit):
             main(given)
         said = capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -181,7 +182,7 @@ def test_impossible_settings_are_refused():
         )
     with pytest.raises(ValueError, match="workers is 0"):
         simulate_search(Completion(), constant(1.0), Machines(0), candidates=1)
-    with pytest.raises(ValueError, match="positive median"):
+    with pytest.raises(ValueError, match="median above 0"):
         draw_lognormal(0, 1)
 
 
@@ -195,3 +196,21 @@ def test_the_command_says_how_long_a_search_would_take(capsys):
     assert "utilisation" in said
     assert main([*command, "--durations", "normal:2"]) == 1
     assert "lognormal:MEDIAN,SIGMA" in capsys.readouterr().err
+
+
+def test_numbers_that_no_search_can_have_are_refused() -> None:
+    for timeout in (-1.0, 0.0, math.nan):
+        with pytest.raises(ValueError, match=r"timeout is .* more than 0"):
+            Machines(4, timeout=timeout)
+    with pytest.raises(ValueError, match="need a timeout"):
+        Machines(4, timeout=math.inf, faults=Faults(hang=0.1))
+    for outage in ((5.0, 1.0, 2), (-1.0, 1.0, 2), (math.nan, 1.0, 2), (1.0, 2.0, 0)):
+        with pytest.raises(ValueError, match="outage is"):
+            Faults(outage=outage)
+    for median, sigma in ((math.inf, 1.0), (math.nan, 1.0), (1.0, 1e300), (1.0, math.nan)):
+        with pytest.raises(ValueError, match="expected a median above 0 and a sigma of 0 to 20"):
+            draw_lognormal(median, sigma)
+    with pytest.raises(ValueError, match=r"workers is .* 10,000,000"):
+        Machines(10**20)
+    with pytest.raises(ValueError, match=r"candidates is .* 10,000,000"):
+        simulate_search(Completion(), constant(1.0), Machines(4), candidates=10**20)
