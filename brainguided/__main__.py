@@ -27,6 +27,8 @@ from brainguided.commands import (
 from brainguided.commands.options import Completion, Printable
 from brainguided.commands.wording import say_as_options
 
+_LONGEST = 1000  # characters of a line that says what is wrong
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 for what the user can mend, 130 for Ctrl-C."""
@@ -100,7 +102,16 @@ def _describe(error: Exception) -> str:
     if isinstance(error, MemoryError):
         what = f" ({error})" if str(error) else ""
         return f"there is not enough memory{what}. Give less data at a time, or more memory."
-    return say_as_options(str(error)) or type(error).__name__
+    said = say_as_options(str(error)) or type(error).__name__
+    return "\n".join(_shorten(line) for line in said.splitlines())
+
+
+def _shorten(line: str) -> str:
+    """Leave out the middle of a long line: names and cells of a damaged file have no end."""
+    if len(line) <= _LONGEST:
+        return line
+    left = len(line) - _LONGEST
+    return f"{line[: _LONGEST // 2]} ... [{left:,} characters] ... {line[-_LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from brainguided.engines.output import clean
@@ -16,6 +17,7 @@ _MOST_VALUES = 200_000  # of one measurement
 _DEEPEST = 8  # lists in lists
 _INTEGERS = 2**63  # of SQLite
 _NAMED = 5  # problems
+_MOST_PROBLEMS = 1000  # after which nothing more is read
 
 
 class MeasurementError(ValueError):
@@ -40,9 +42,11 @@ def validate_measurement(values: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(values) - set(FIELDS))
     if unknown:
         checker.problems.append(f"there is no {', '.join(map(clean, map(str, unknown)))}")
-    plain = {
-        name: check(checker, name, values[name]) for name, check in FIELDS.items() if name in values
-    }
+    plain: dict[str, Any] = {}
+    with suppress(_TooMuchError):  # what is wrong is among the problems
+        for name, check in FIELDS.items():
+            if name in values:
+                plain[name] = check(checker, name, values[name])
     if "outcome" not in values:
         checker.problems.append("there is no outcome")
     earlier = {name: plain.pop(name, None) for name in _EARLIER}
@@ -58,6 +62,10 @@ def validate_measurement(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+class _TooMuchError(Exception):
+    """Raised to read no further: values may have no end."""
+
+
 class _Checker:
     """Hold the problems met so far, and how much more of a measurement may come."""
 
@@ -67,18 +75,19 @@ class _Checker:
 
     def _refuse(self, name: str, value: Any, expected: str) -> None:
         self.problems.append(f"{name} is {_describe(value)}; expected {expected}")
+        if len(self.problems) >= _MOST_PROBLEMS:
+            raise _TooMuchError
 
     def _count(self, name: str, characters: int = 0) -> bool:
-        """Return whether one more value is allowed."""
+        """Return that one more value is allowed, or read no further."""
         self._values -= 1
         self._characters -= characters
-        if self._values >= 0 and self._characters >= 0:
-            return True
-        if not any("more than" in problem for problem in self.problems):
+        if self._values < 0 or self._characters < 0:
             self.problems.append(
                 f"{name} holds more than {_MOST_VALUES} values or {_MOST_TEXT} characters"
             )
-        return False
+            raise _TooMuchError
+        return True
 
     def outcome(self, name: str, value: Any) -> Any:
         if not isinstance(value, str) or value not in ("done", "failed"):
@@ -89,7 +98,8 @@ class _Checker:
         if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not _is_unicode(value):
             self._refuse(name, value, f"text of at most {_LONGEST_TEXT} characters")
             return None
-        return str(value) if self._count(name, len(value)) else None
+        self._count(name, len(value))
+        return str(value)
 
     def number(self, name: str, value: Any) -> float | None:
         value = _unwrap(value)
@@ -193,10 +203,9 @@ class _Checker:
         for key, inner in value.items():
             if not isinstance(key, str) or len(key) > 500 or not _is_unicode(key):
                 self._refuse(f"a name in {name}", key, "text of at most 500 characters")
-            elif self._count(name, len(key)):
-                found.append((str(key), inner))
             else:
-                break
+                self._count(name, len(key))
+                found.append((str(key), inner))
         return found
 
     def _plain(self, name: str, value: Any, depth: int) -> Any:
@@ -248,8 +257,10 @@ def _unwrap(value: Any) -> Any:
     if getattr(value, "shape", None) != () or not callable(getattr(value, "item", None)):
         return value
     mask = getattr(value, "mask", False)
-    is_time = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
-    return value if is_time or (not callable(mask) and bool(mask)) else value.item()
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in ("m", "M") or (not callable(mask) and bool(mask)):
+        return value
+    return float(value.item()) if kind == "f" else value.item()  # one of long doubles is no float
 
 
 def _fits(value: float) -> bool:
@@ -269,6 +280,6 @@ def _describe(value: Any) -> str:
         return f"{kind} of shape {tuple(shape)}"
     if isinstance(value, str):
         return f"text of {len(value)} characters" if len(value) > 40 else ascii(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not _fits(value):
         return f"an integer of {value.bit_length()} bits"
-    return f"{value!a}" if isinstance(value, bool | float) else f"of type {kind}"
+    return f"{value!a}" if isinstance(value, int | float) else f"of type {kind}"

@@ -325,6 +325,19 @@ def test_what_is_typed_cannot_command_the_terminal(capsys: pytest.CaptureFixture
         assert "\\x1b[31m" in said
 
 
+def test_what_a_damaged_file_holds_does_not_fill_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("table.csv").write_bytes(bytes(4096))
+    arguments = ["--architecture", "arch", "--reward", "acc", "--cost", "cost", "--score", "score"]
+    more = ["--space", "nasbench201", "--budget", "9", "--controller", "random", "--workers", "1"]
+    assert main(["replay", "table.csv", *arguments, *more]) == 1
+    said = capsys.readouterr().err
+    assert "table.csv" in said
+    assert "characters] ..." in said
+    assert len(said) < 8000  # of 16,384 and more
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
 def test_a_journal_that_is_no_file_is_called_that(
     folder: Path, capsys: pytest.CaptureFixture[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from itertools import count
 from types import SimpleNamespace
 
 import fake_task
@@ -51,6 +52,7 @@ NUMBERS = {
     "a tensor": torch.tensor(0.5),
     "a tensor that learns": torch.tensor(0.5, requires_grad=True),
     "a half": np.float16(0.5),
+    "a long double": np.longdouble(0.5),
     "a number that could be masked": np.ma.array(0.5, mask=False),
 }
 NONE = {
@@ -68,21 +70,26 @@ NONE = {
     "infinite": ({"reward": np.array(np.inf)}, "^nan$"),
     "a large integer": ({"n_parameters": 2**63}, "n_parameters is an integer of 64 bits"),
     "a larger one": ({"reward": 10**400}, "reward is an integer of 1329 bits"),
-    "a negative count": ({"examples": -1}, "examples is an integer of 1 bits; expected a whole"),
+    "a negative count": ({"examples": -1}, "examples is -1; expected a whole"),
     "a deep list": ({"history": [{"x": deep(50)}]}, "nested more than 8 deep"),
     "a list in itself": ({"history": [endless()]}, "nested more than 8 deep"),
     "a large integer below": ({"history": [{"x": [2**64]}]}, "integer of 65 bits"),
     "half a surrogate pair": ({"reason": "\udc80"}, "reason is '.udc80'; expected text"),
     "one in a name": ({"similarity": {"\udc80": {}}}, "a name in similarity is '.udc80'"),
-    "a name that is no text": ({"similarity": {4: {}}}, "a name in similarity is an integer of 3"),
+    "a name that is no text": ({"similarity": {4: {}}}, "a name in similarity is 4; expected"),
     "a long text": ({"reason": "x" * 50_000_000}, "reason is text of 50000000 characters"),
     "a long text below": ({"history": [{"x": "x" * 50_000_000}]}, "text of 50000000 characters"),
     "many values": ({"history": [{"x": [0.0] * 300_000}]}, "more than 200000 values"),
     "many characters": ({"history": [{"x": "y" * 9_999}] * 200}, "or 1048576 characters"),
+    "many of another kind": ({"history": tuple(range(10**6))}, "history is 0; .*; 995 more"),
+    "values without end": (
+        {"measurement": SimpleNamespace(areas=(), rungs=(), statistics={}, losses=count())},
+        "measurement: losses holds more than 200000 values",
+    ),
     "another outcome": ({"outcome": "perfect"}, "outcome is 'perfect'; expected 'done' or 'f"),
     "a list for a mapping": ({"similarity": [1]}, "similarity is of type list; expected a mapping"),
     "an object": ({"history": [{"x": object()}]}, "of type object; expected numbers, text"),
-    "no measurement": ({"measurement": 3}, "measurement is an integer of 2 bits; expected a brain"),
+    "no measurement": ({"measurement": 3}, "measurement is 3; expected a brain"),
     "rungs in disorder": (
         {"measurement": Measurement((), (Rung(3), Rung(0)))},
         r"measurement has rungs \[3, 0\]; expected ascending steps",
