@@ -86,10 +86,8 @@ from .networks import (
     describe_layers as describe_layers,
     export_network as export_network,
     load_activations as load_activations,
-    load_safetensors as load_safetensors,
     read_preprocessing as read_preprocessing,
     record_activations as record_activations,
-    save_safetensors as save_safetensors,
     select_layers as select_layers,
 )
 from .plot import (

@@ -13,8 +13,4 @@ from .recorded import (
     load_activations as load_activations,
     record_activations as record_activations,
 )
-from .safetensors_files import (
-    load_safetensors as load_safetensors,
-    save_safetensors as save_safetensors,
-)
 from .streamed import compute_layer_rdms as compute_layer_rdms

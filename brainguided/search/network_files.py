@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import nn
 
 from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.export import export_network
-from brainguided.networks.safetensors_files import load_safetensors, save_safetensors
 from brainguided.search.saved_winner import WinnerNetwork, load_winner
 from neural_data.storage.aside import write_whole
 
@@ -64,7 +65,8 @@ def write_network_files(
     JournalError
         No candidate succeeded.
     RuntimeError
-        A file gives other outputs (by more than 1e-5); the files are removed.
+        A file gives other outputs (by more than 1e-5), or the weights cannot be read back; the
+        files are removed.
     """
     folder = Path(folder)
     winner = load_winner(Path(run))
@@ -81,18 +83,15 @@ def write_network_files(
         image_size=winner.image_size,
         about=winner.about,
     )
-    save_safetensors(network.state_dict(), tensors, about={"about": winner.about})
+    state = {name: one.contiguous() for name, one in network.state_dict().items()}
+    write_whole(tensors, save(state, metadata={"about": winner.about}))
     _write_program(network, program, winner.image_size)
-    found = _compare(network, winner, (script, tensors, program))
-    wrong = {name: value for name, value in found.items() if not value <= TOLERANCE}
-    if wrong:
+    try:
+        found = _compare(network, winner, (script, tensors, program))
+    except RuntimeError:
         for path in (script, weights, tensors, program):
             path.unlink(missing_ok=True)
-        said = ", ".join(f"{name} by {value:.2g}" for name, value in wrong.items())
-        raise RuntimeError(
-            f"Outputs differ from those of the network: {said}; expected at most {TOLERANCE:g}. "
-            "The files were removed."
-        )
+        raise
     record = {
         "candidate": winner.candidate,
         "images": _IMAGES,
@@ -117,7 +116,7 @@ def _write_program(network: nn.Module, path: Path, size: int) -> None:
 def _compare(
     network: nn.Module, winner: WinnerNetwork, paths: tuple[Path, Path, Path]
 ) -> dict[str, float]:
-    """Return by how much the outputs of what was written differ from those of the network."""
+    """Return by how much the outputs of what was written differ, or refuse what differs."""
     script, tensors, program = paths
     size = winner.image_size
     pixels = torch.randint(
@@ -126,7 +125,7 @@ def _compare(
     module = _import(script)
     inputs = module.to_input(pixels.to(torch.uint8))
     again = BlueprintNetwork(winner.blueprint)
-    again.load_state_dict(load_safetensors(tensors))
+    again.load_state_dict(_read_weights(tensors))
     made = {
         script.name: module.load(),
         tensors.name: again.eval(),
@@ -135,9 +134,26 @@ def _compare(
     with torch.no_grad():
         expected = network(inputs)
         scale = max(float(expected.abs().max()), 1.0)
-        return {
+        found = {
             name: float((one(inputs) - expected).abs().max()) / scale for name, one in made.items()
         }
+    wrong = [f"{name} by {value:.2g}" for name, value in found.items() if not value <= TOLERANCE]
+    if wrong:
+        raise RuntimeError(
+            f"Outputs differ from those of the network: {', '.join(wrong)}; expected at most "
+            f"{TOLERANCE:g}. The files were removed."
+        )
+    return found
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as cause:
+        raise RuntimeError(
+            f"{path} is no whole safetensors file ({cause}). The files were removed: see whether "
+            "the disk is full, and export again."
+        ) from cause
 
 
 def _import(path: Path) -> Any:
