@@ -17,6 +17,7 @@ from brainguided.rdms.comparisons import Comparison, find_comparison
 from brainguided.rdms.labels import name_rdms
 from brainguided.rdms.measures import read_measure
 from brainguided.rdms.units import FEWEST_UNITS, Units, find_rdm_units
+from brainguided.rdms.variables import name_results
 from neural_data.model.origin import origin_of
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ def compare_rdm_pairs(
     xarray.Dataset (first, second, bound)
         ``similarity`` (first, second); ``similarity_interval`` (first, second, bound): 95 % over
         samples of units, by the jackknife with Student's t on Fisher's z [1]_; ``p_value``
-        (first, second): of permuted units, one-sided, of each pair alone, and ``p_corrected`` for
-        the number of pairs (Holm). ``attrs``: ``unit`` and ``unit_count``, what was sampled;
-        ``said``, why an interval or a test is missing (it is NaN then).
+        (first, second): of permuted units, one-sided, of each pair alone, and
+        ``corrected_p_value`` for the number of pairs (Holm). ``attrs``: ``unit`` and
+        ``unit_count``, what was sampled; ``said``, why an interval or a test is missing (it is
+        NaN then).
 
     Raises
     ------
@@ -105,14 +107,13 @@ def compare_rdm_pairs(
             )
             for n in range(first.n_rdm):
                 p[n, k] = exceed_maximum(similarity[[n], k], null[:, [n]]).item()
-    label = f"RDM similarity ({method})"
     said = dict.fromkeys(reason for reason in reasons.values() if reason)
-    return xr.Dataset(
+    found = xr.Dataset(
         {
-            "similarity": (("first", "second"), similarity, {"long_name": label}),
+            "similarity": (("first", "second"), similarity),
             "similarity_interval": (("first", "second", "bound"), interval),
             "p_value": (("first", "second"), p),
-            "p_corrected": (("first", "second"), correct_holm(p)),
+            "corrected_p_value": (("first", "second"), correct_holm(p)),
         },
         coords={
             "first": name_rdms(first, unnamed="RDM {}"),
@@ -130,6 +131,8 @@ def compare_rdm_pairs(
         }
         | origin_of(first, second),
     )
+    found["similarity"].attrs["long_name"] = f"RDM similarity ({method})"
+    return name_results(found)
 
 
 def tabulate_pairs(comparison: xr.Dataset) -> pd.DataFrame:
@@ -144,12 +147,12 @@ def tabulate_pairs(comparison: xr.Dataset) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``first``, ``second``, ``similarity``, ``lower``, ``upper``, ``p_value``,
-        ``p_corrected``.
+        ``corrected_p_value``.
     """
     columns = comparison[["similarity"]]
     for bound in ("lower", "upper"):
         columns[bound] = comparison["similarity_interval"].sel(bound=bound, drop=True)
-    for name in ("p_value", "p_corrected"):
+    for name in ("p_value", "corrected_p_value"):
         columns[name] = comparison[name]
     return columns.to_dataframe().reset_index()
 
@@ -173,9 +176,8 @@ def describe_pairs(comparison: xr.Dataset) -> list[str]:
             line += f" ({row['lower']:.4f} to {row['upper']:.4f})"
         if np.isfinite(row["p_value"]):
             line += f", p = {row['p_value']:.3g}"
-            line += (
-                f", {row['p_corrected']:.3g} corrected" if comparison["p_value"].size > 1 else ""
-            )
+            if comparison["p_value"].size > 1:
+                line += f", {row['corrected_p_value']:.3g} corrected"
         lines.append(line)
     rests = f"{attrs['conditions']} conditions"
     if attrs["unit_count"] < attrs["conditions"]:

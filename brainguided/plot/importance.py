@@ -31,7 +31,7 @@ def plot_importance(found: xr.Dataset, *, axes: Axes | None = None, level: float
     Axes
         Of the figure drawn.
     """
-    there = found["p_corrected"].values <= level
+    there = found["corrected_p_value"].values <= level
     shown = np.flatnonzero((found["level"].values == "kind") | there.any(axis=0))[:_MOST]
     share = found["importance"].values[:, shown].T
     measures = [_shorten(str(name)) for name in found["measure"].values]

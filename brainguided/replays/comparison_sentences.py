@@ -45,10 +45,11 @@ def tabulate_differences(comparison: xr.Dataset) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``first``, ``second``, ``quantity``, ``difference``, ``difference_lower``,
-        ``difference_upper``, ``test``, ``n_first``, ``n_second``, ``p_value``, ``p_corrected``.
+        ``difference_upper``, ``test``, ``n_first``, ``n_second``, ``p_value``,
+        ``corrected_p_value``.
     """
     names = ["difference", "difference_lower", "difference_upper", "test", "n_first", "n_second",
-             "p_value", "p_corrected"]  # fmt: skip
+             "p_value", "corrected_p_value"]  # fmt: skip
     rows = comparison[names].to_dataframe().reset_index()
     ordered = rows.sort_values("pair", kind="stable")
     return ordered[["first", "second", "quantity", *names]]
@@ -132,4 +133,6 @@ def _describe_difference(row: dict[Any, Any], made: int) -> str:
     if not np.isfinite(row["p_value"]):
         return f"{what}, {how}; no p-value: seeds make no difference"
     said = f"{what}, {how}: p = {row['p_value']:.3g}"
-    return said if made == 1 else f"{said}, {row['p_corrected']:.3g} corrected for {made} tests"
+    if made == 1:
+        return said
+    return f"{said}, {row['corrected_p_value']:.3g} corrected for {made} tests"

@@ -57,9 +57,9 @@ def compute_importance(
     ``layer1.filters``, takes the place of its kind.
 
     Whether there is anything is tested by the F of what a choice adds to all other kinds, beside
-    its F with all measures of candidates permuted together. p_corrected is that of the largest of
-    all choices and measures of each permutation [2]_: where no choice goes with any measure, one
-    is found in at most 5 of 100 runs.
+    its F with all measures of candidates permuted together. The corrected p is that of the largest
+    of all choices and measures of each permutation [2]_: where no choice goes with any measure,
+    one is found in at most 5 of 100 runs.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ def compute_importance(
     -------
     xarray.Dataset
         ``importance``, ``expected`` (measure, choice): the share of the variance, 0 to 1, and its
-        mean over permutations, by which shares of few candidates are too large; ``p``,
-        ``p_corrected`` (measure, choice); NaN for choices that never varied. ``effect`` (measure,
-        option): what an option, if all decisions of its kind took it, adds to the mean over
-        options, in units of the measure. Coordinates: ``level`` (choice), "kind" or "decision";
-        ``kind`` (measure), "performance", "area", "control" or "table"; ``similarity``
+        mean over permutations, by which shares of few candidates are too large; ``p_value``,
+        ``corrected_p_value`` (measure, choice); NaN for choices that never varied. ``effect``
+        (measure, option): what an option, if all decisions of its kind took it, adds to the mean
+        over options, in units of the measure. Coordinates: ``level`` (choice), "kind" or
+        "decision"; ``kind`` (measure), "performance", "area", "control" or "table"; ``similarity``
         (measure), "committed", "best layer" or empty; ``of`` (option), the choice it belongs to.
 
     Raises
@@ -120,7 +120,7 @@ def compute_importance(
     >>> reward = (actions[:, 0] == 3) + 0.1 * generator.normal(size=len(actions))
     >>> table = Table(space, actions, reward, np.ones(len(actions)), generator.random(len(actions)))
     >>> found = compute_importance(table, permutations=99)
-    >>> float(found["p_corrected"].sel(measure="reward", choice="edge01.operation"))
+    >>> float(found["corrected_p_value"].sel(measure="reward", choice="edge01.operation"))
     0.01
     """
     if permutations < 1 or most < FEWEST:
@@ -167,11 +167,11 @@ def describe_importance(found: xr.Dataset, *, level: float = 0.05) -> list[str]:
     said = []
     for measure in map(str, found["measure"].values):
         one = found.sel(measure=measure)
-        there = one.isel(choice=np.flatnonzero(one["p_corrected"].values <= level))
+        there = one.isel(choice=np.flatnonzero(one["corrected_p_value"].values <= level))
         there = there.isel(choice=np.argsort(-there["importance"].values, kind="stable"))
         names = [
             f"{name} ({float(there['importance'].sel(choice=name)):.0%} of the variance, p "
-            f"{float(there['p_corrected'].sel(choice=name)):.2g}{_say_best(one, name)})"
+            f"{float(there['corrected_p_value'].sel(choice=name)):.2g}{_say_best(one, name)})"
             for name in map(str, there["choice"].values)
         ]
         said.append(f"{measure} goes with {', '.join(names) or 'no choice that was found'}.")
@@ -303,8 +303,8 @@ def _explain(known: _Known, *, permutations: int, most: int, seed: int = 0) -> x
     for name, array, said in (
         ("importance", real.share, "share of the variance over the space"),
         ("expected", expected, "share of the variance if nothing goes with anything"),
-        ("p", alone, "p of one choice and measure"),
-        ("p_corrected", corrected, "p of the largest of all choices and measures"),
+        ("p_value", alone, "p of one choice and measure"),
+        ("corrected_p_value", corrected, "p of the largest of all choices and measures"),
     ):
         found[name] = ("measure", "choice"), array.T, {"long_name": said, "units": "1"}
     _add_effects(found, tested, real.weights, values.std(axis=0))

@@ -77,8 +77,8 @@ def compare_runs(
         ``lower``, ``upper`` (quantity, group) over seeds at the end, and ``curve_mean``,
         ``curve_lower``, ``curve_upper`` (quantity, group, candidate): intervals are 95 % of
         Student's t, NaN for a single run. ``difference``, ``difference_lower``,
-        ``difference_upper``, ``p_value``, ``p_corrected`` (quantity, pair): the first group of a
-        pair less the second; corrected for all tests made here [1]_; NaN where a test is not
+        ``difference_upper``, ``p_value``, ``corrected_p_value`` (quantity, pair): the first group
+        of a pair less the second; corrected for all tests made here [1]_; NaN where a test is not
         possible, or a run has no such number. ``n_first``, ``n_second`` (quantity, pair): runs
         that were tested; ``test`` (quantity, pair): "paired" over seeds (by their differences),
         where both groups have the same, "unpaired" (Welch), or "none" for a group of one.
@@ -309,5 +309,5 @@ def _test_pairs(found: xr.Dataset) -> xr.Dataset:
             "second": ("pair", np.array([second for _, second in pairs], dtype=object)),
         },
     )
-    result["p_corrected"] = (("quantity", "pair"), correct_holm(result["p_value"].values))
+    result["corrected_p_value"] = (("quantity", "pair"), correct_holm(result["p_value"].values))
     return result

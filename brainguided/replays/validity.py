@@ -79,11 +79,11 @@ def compute_validity(
         ``difference``, ``difference_lower``, ``difference_upper`` (score, rung, reference):
         Pearson's r less that of P and of each control at the same rung, over the same draws.
         ``gain`` and its interval (alpha, rung): r of P + alpha * TG less that of P.
-        ``shuffled`` (score, rung, tested, shuffle), ``p`` and ``p_corrected`` (score, rung,
-        tested): one-sided, a brain score does not count for being unlike the brain.
-        ``p_within``, ``p_within_corrected`` (within, score, rung, tested): the same among shuffles
-        within groups of conditions (`within`, as "category"), where there are such controls:
-        whether an area has more than what groups have in common.
+        ``shuffled`` (score, rung, tested, shuffle), ``p_value`` and ``corrected_p_value`` (score,
+        rung, tested): one-sided, a brain score does not count for being unlike the brain.
+        ``p_value_within``, ``corrected_p_value_within`` (within, score, rung, tested): the same
+        among shuffles within groups of conditions (`within`, as "category"), where there are such
+        controls: whether an area has more than what groups have in common.
         ``resemblance`` (area, control): correlation over candidates and layers between similarity
         to an area and to a control at the last rung. ``given`` and its interval (area, control,
         rung): the area's partial correlation with the control given too. ``n`` (score, rung):
@@ -142,8 +142,10 @@ _NAMES = {
     "difference": ("Pearson's r less that of the reference", "1"),
     "gain": ("gain in Pearson's r over P", "1"),
     "shuffled": ("statistic of shuffles", "1"),
-    "p": ("p among shuffles", "1"),
-    "p_corrected": ("p among shuffles, corrected", "1"),
+    "p_value": ("p among shuffles", "1"),
+    "corrected_p_value": ("p among shuffles, corrected", "1"),
+    "p_value_within": ("p among shuffles within groups", "1"),
+    "corrected_p_value_within": ("p among shuffles within groups, corrected", "1"),
     "resemblance": ("correlation of area and control over layers", "1"),
     "given": ("partial correlation given a control", "1"),
 }
@@ -312,13 +314,13 @@ def _add_shuffles(
     if shuffles := read_shuffles(pool):
         null, alone, corrected = _rank_among_shuffles(found, pool, scores, left)
         found["shuffled"] = (*dims, "shuffle"), null
-        found["p"], found["p_corrected"] = (dims, alone), (dims, corrected)
+        found["p_value"], found["corrected_p_value"] = (dims, alone), (dims, corrected)
     if groups := list_within(pool):
         every = [_rank_among_shuffles(found, pool, scores, left, one)[1:] for one in groups]
         alone, corrected = (np.stack(part) for part in zip(*every, strict=True))
         found.coords["within"] = groups
-        found["p_within"] = ("within", *dims), alone
-        found["p_within_corrected"] = ("within", *dims), corrected
+        found["p_value_within"] = ("within", *dims), alone
+        found["corrected_p_value_within"] = ("within", *dims), corrected
     if shuffles or groups:
         found.coords["tested"] = list(_TESTED)
 

@@ -26,16 +26,18 @@ def describe_validity(found: xr.Dataset) -> list[str]:
         told from, by the similarity of all layers of all candidates.
     """
     lines = []
-    if "p" not in found:
+    if "p_value" not in found:
         lines.append(
             "There are no shuffled teachers in this run, so nothing here is evidence for the "
             'brain; add [[control]] kind = "shuffled".'
         )
     else:
-        lines += [_say_shuffles(found, area, "p", "its shuffles") for area in _areas_of(found, "p")]
+        areas = _areas_of(found, "p_value")
+        lines += [_say_shuffles(found, area, "p_value", "its shuffles") for area in areas]
     for group in found["within"].values.tolist() if "within" in found.coords else ():
         own, what = found.sel(within=group), f"its shuffles within {group}"
-        lines += [_say_shuffles(own, area, "p_within", what) for area in _areas_of(own, "p_within")]
+        areas = _areas_of(own, "p_value_within")
+        lines += [_say_shuffles(own, area, "p_value_within", what) for area in areas]
     if "resemblance" in found:
         lines += [_say_controls(found, str(area)) for area in found["area"].values]
     return lines
@@ -49,17 +51,17 @@ def _areas_of(found: xr.Dataset, test: str) -> list[str]:
 
 def _say_shuffles(found: xr.Dataset, area: str, test: str, what: str) -> str:
     names = [n for n in (area, f"committed {area}") if n in found["score"].values]
-    tests = found[[test, f"{test}_corrected"]].sel(score=names, tested=_PARTIAL)
+    tests = found[[test, f"corrected_{test}"]].sel(score=names, tested=_PARTIAL)
     stacked = tests.stack(test=("score", "rung")).dropna("test")
     if not stacked.sizes["test"]:
         return f"{area} has no partial correlation that is defined."
-    best = stacked.isel(test=int(np.argmin(stacked[f"{test}_corrected"].values)))
+    best = stacked.isel(test=int(np.argmin(stacked[f"corrected_{test}"].values)))
     name, rung = best["test"].item()
-    p, corrected = float(best[test]), float(best[f"{test}_corrected"])
+    p, corrected = float(best[test]), float(best[f"corrected_{test}"])
     value = float(found["value"].sel(score=name, rung=rung, statistic=_PARTIAL))
     verb = "exceeds" if corrected <= 0.05 else "does not exceed"
     more = ""
-    if test == "p" and corrected <= 1 / ((number := found.sizes["shuffle"]) + 1) + 1e-9:
+    if test == "p_value" and corrected <= 1 / ((number := found.sizes["shuffle"]) + 1) + 1e-9:
         more = f", the least that {number} shuffles can give"
     return (
         f"{area} {verb} {what}: at best its partial correlation is {value:.2f} ({name}, step "

@@ -72,7 +72,7 @@ def _draw(found: xr.Dataset) -> bytes:
 
 def _list_rows(found: xr.Dataset) -> Sequence[Sequence[str]]:
     """Return all kinds, and the single decisions that matter most."""
-    importance, p = found["importance"].values, found["p_corrected"].values
+    importance, p = found["importance"].values, found["corrected_p_value"].values
     kinds = np.flatnonzero(found["level"].values == "kind").tolist()
     lowest = np.where(np.isnan(p), 1.0, p).min(axis=0)
     single = [k for k in np.argsort(lowest, kind="stable").tolist() if k not in kinds]

@@ -51,10 +51,11 @@ def test_conditions_in_another_order_are_the_same_and_units_are_found(rdms):
     inside = found["similarity_interval"].values[0, 1]
     assert inside[0] < found["similarity"].values[0, 1] < inside[1] < 1
     assert found["p_value"].values[0, 0] == 1 / 201
+    assert all({"long_name", "units"} <= one.attrs.keys() for one in found.data_vars.values())
     alone = compare_rdm_pairs(rdms.subset("area", "V4"), rdms.subset("area", "IT"), inference=few)
     assert alone["p_value"].item() == found["p_value"].values[0, 1]
-    assert alone["p_corrected"].item() == alone["p_value"].item()
-    assert found["p_corrected"].values[0, 0] == pytest.approx(4 / 201)
+    assert alone["corrected_p_value"].item() == alone["p_value"].item()
+    assert found["corrected_p_value"].values[0, 0] == pytest.approx(4 / 201)
 
 
 def test_single_stimuli_are_narrower_than_categories_and_near_their_bootstrap(rdms):
@@ -81,7 +82,7 @@ def test_rdms_that_have_nothing_in_common_are_told_so(seed):
         for _ in range(2)
     ]  # fmt: skip
     found = compare_rdm_pairs(*sides)
-    assert (found["p_corrected"] > 0.02).all()
+    assert (found["corrected_p_value"] > 0.02).all()
     low, high = np.moveaxis(found["similarity_interval"].values, -1, 0)
     assert ((low < 0) & (high > 0)).mean() >= 0.75
 

@@ -68,7 +68,7 @@ def test_all_scores_of_a_rung_stand_under_each_other(found: xr.Dataset) -> None:
 def test_a_run_of_one_rung_without_shuffles_is_drawn(found: xr.Dataset) -> None:
     one = found.isel(rung=[-1])
     assert plot_validity(one).shape == (2, 3)
-    without = one.drop_vars(["shuffled", "p", "p_corrected"])
+    without = one.drop_vars(["shuffled", "p_value", "corrected_p_value"])
     assert plot_validity(without).shape == (2, 3)
     assert len(plot_scores(without)) == 2
 

@@ -41,7 +41,7 @@ def make_table(n: int, seed: int, effect: float = 0.0, space=SPACE, place: int =
 def test_a_planted_effect_of_one_decision_is_found_and_no_other() -> None:
     found = compute_importance(make_table(200, 0, effect=2.0), permutations=199)
     found = found.sel(choice=found["level"] == "decision")
-    there = found["p_corrected"] <= 0.05
+    there = found["corrected_p_value"] <= 0.05
     names = found["choice"].values[there.sel(measure="reward").values]
     assert names.tolist() == ["edge01.operation"]
     assert not there.sel(measure="score").any()
@@ -60,7 +60,7 @@ def test_a_kind_of_decisions_is_found_with_its_direction() -> None:
     found = compute_importance(
         Table(space, actions, reward, np.ones(150), generator.normal(size=150)), permutations=199
     )
-    p = found["p_corrected"].sel(measure="reward")
+    p = found["corrected_p_value"].sel(measure="reward")
     assert float(p.sel(choice="depth")) <= 0.05
     assert float(p.sel(choice="layer*.filters")) <= 0.05
     assert float(p.sel(choice="layer*.kernel_width")) > 0.05
@@ -121,7 +121,7 @@ def test_measures_of_a_run_are_those_of_its_candidates() -> None:
     assert found["measure"].values.tolist() == ["P", "V4"]  # a control that never varies is none
     assert found["similarity"].values.tolist() == ["", "committed"]
     assert found["kind"].values.tolist() == ["performance", "area"]
-    assert (found["p_corrected"].sel(choice="edge02.operation") <= 0.05).all()
+    assert (found["corrected_p_value"].sel(choice="edge02.operation") <= 0.05).all()
     again = importance_of_results(results, config, permutations=99, most=2000)
     assert found.identical(again)
     assert plot_importance(found).get_xlabel()

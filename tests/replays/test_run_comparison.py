@@ -89,7 +89,7 @@ def test_groups_of_the_same_seeds_are_tested_over_these_in_pairs(runs):
         [one["difference_lower"], one["difference_upper"]], [interval.low, interval.high]
     )
     p = found["p_value"].values
-    assert (found["p_corrected"].values >= p - 1e-12)[np.isfinite(p)].all()
+    assert (found["corrected_p_value"].values >= p - 1e-12)[np.isfinite(p)].all()
     low, high = stats.t.interval(0.95, 2, values[:3].mean(), stats.sem(values[:3]))
     mean = found.sel(quantity="P", group="random")
     np.testing.assert_allclose([mean["lower"], mean["upper"]], [low, high])

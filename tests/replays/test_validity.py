@@ -255,9 +255,9 @@ def test_ranks_among_shuffles_by_hand(pool: Pool, found: xr.Dataset) -> None:
     z = (table - table.mean(0)) / table.std(0)
     alone = (table >= table[0] - 1e-9).mean(0).reshape(real.shape)
     corrected = (z.max(1)[:, None] >= z[0] - 1e-9).mean(0).reshape(real.shape)
-    np.testing.assert_allclose(chosen["p"], alone)
-    np.testing.assert_allclose(chosen["p_corrected"], corrected)
-    assert found["p"].sel(score=["P", *CONTROLS]).isnull().all()
+    np.testing.assert_allclose(chosen["p_value"], alone)
+    np.testing.assert_allclose(chosen["corrected_p_value"], corrected)
+    assert found["p_value"].sel(score=["P", *CONTROLS]).isnull().all()
 
 
 def test_shuffles_within_categories_are_ranked_as_free_ones_are(
@@ -272,8 +272,8 @@ def test_shuffles_within_categories_are_ranked_as_free_ones_are(
     )
     again = compute_validity(replace(pool, measurements=measured), draws=DRAWS, seed=SEED)
     assert again["within"].values.tolist() == ["category"]
-    for name in ("p", "p_corrected"):
-        within = again[name.replace("p", "p_within", 1)].sel(within="category")
+    for name in ("p_value", "corrected_p_value"):
+        within = again[f"{name}_within"].sel(within="category")
         np.testing.assert_array_equal(within, again[name])
         np.testing.assert_array_equal(again[name], found[name])
     text = "\n".join(describe_validity(again))
@@ -297,7 +297,8 @@ def test_controls_by_hand(pool: Pool, found: xr.Dataset) -> None:
 
 def test_a_planted_quality_is_found_and_shuffles_do_not_have_it() -> None:
     found = compute_validity(make_pool(60, brain=1.0), draws=50)
-    late, early = (found["p_corrected"].sel(score="V4", rung=r, tested="partial") for r in (50, 0))
+    corrected = found["corrected_p_value"].sel(score="V4", tested="partial")
+    late, early = (corrected.sel(rung=r) for r in (50, 0))
     assert float(late) == pytest.approx(1 / 21)
     assert float(early) > 0.3
     assert float(found["value"].sel(score="V4", rung=50, statistic="partial")) > 0.6
@@ -309,7 +310,7 @@ def test_a_planted_quality_is_found_and_shuffles_do_not_have_it() -> None:
 def test_without_a_planted_quality_no_area_is_called_guidance() -> None:
     for seed in range(2):
         found = compute_validity(make_pool(30, brain=0.0, seed=seed), draws=10)
-        tested = found["p_corrected"].sel(score=["V4", "committed V4"], tested="partial")
+        tested = found["corrected_p_value"].sel(score=["V4", "committed V4"], tested="partial")
         assert float(tested.min()) > 0.05
 
 
