@@ -33,14 +33,15 @@ def controller(name="reinforce", seed=3, space=None):
     return kind(space or few(), seed=seed, unique=False)
 
 
-def run_eight(out, **settings):
-    """Run a search of eight candidates."""
+def run_eight(out, controller=None, **settings):
+    """Run a search of eight candidates, by default drawn at random."""
     from brainguided.controllers import RandomSearch
     from brainguided.search.orders import Index, Schedule
     from brainguided.search.run import run_search
 
     return run_search(
-        RandomSearch(small_space(3), seed=3), FakeTask(failing=5), candidates=8, out=out,
+        controller or RandomSearch(small_space(3), seed=3), FakeTask(failing=5),
+        candidates=8, out=out,
         **{"schedule": Schedule(Index(3)), "evaluate": evaluate} | settings,
     )  # fmt: skip
 

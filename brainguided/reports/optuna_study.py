@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from brainguided.architectures import Architecture
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.journal import JournalError
+from brainguided.journal.objectives import find_objectives, read_value
 from brainguided.reports._rewarded import Run, read_run
 from brainguided.spaces import SearchSpace
 from neural_data.storage.aside import write_aside
@@ -24,10 +25,12 @@ def write_optuna_study(
 
     A candidate is a trial: its decisions are the parameters (those that did not matter are left
     out), its reward the value, P at every rung the intermediate values. Stopped candidates are
-    pruned trials, failed ones failed. User attributes hold what else is known: P, TG, the best
-    layer of each area and its similarity, parameters of the network, its seed and architecture,
-    why it failed, of which earlier candidate it is a duplicate, and what it earned with other
-    seeds. Needs the extra ``optuna``.
+    pruned trials, failed ones failed. A search for several objectives is a study of all of them,
+    whose trials have their values instead, and none where they were pruned; one that begins with a
+    minus, as "-parameters", is minimized under its name without it. User attributes hold what else
+    is known: the reward, P, TG, the best layer of each area and its similarity, parameters of the
+    network, its seed and architecture, why it failed, of which earlier candidate it is a
+    duplicate, and what it earned with other seeds. Needs the extra ``optuna``.
 
     Parameters
     ----------
@@ -61,6 +64,7 @@ def write_optuna_study(
             f"{folder} holds no one search space; its candidates have no parameters."
         )
     space = SearchSpace.from_description(known.config["space"])
+    goals = find_objectives(known.config)
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -69,12 +73,15 @@ def write_optuna_study(
             storage = optuna.storages.RDBStorage(f"sqlite:///{aside.absolute()}")
             try:
                 study = optuna.create_study(
-                    study_name=name or folder.resolve().name, storage=storage, direction="maximize"
+                    study_name=name or folder.resolve().name,
+                    storage=storage,
+                    directions=["minimize" if one.startswith("-") else "maximize" for one in goals]
+                    or ["maximize"],
                 )
-                study.set_metric_names(["reward"])
+                study.set_metric_names([one.removeprefix("-") for one in goals] or ["reward"])
                 for key, value in _describe_run(known).items():
                     study.set_user_attr(key, value)
-                study.add_trials(_list_trials(known, space, optuna))
+                study.add_trials(_list_trials(known, space, goals, optuna))
             finally:
                 storage.remove_session()
                 storage.engine.dispose()
@@ -83,19 +90,19 @@ def write_optuna_study(
     return path
 
 
-def _list_trials(run: Run, space: SearchSpace, optuna: Any) -> Iterator[Any]:
+def _list_trials(run: Run, space: SearchSpace, goals: Sequence[str], optuna: Any) -> Iterator[Any]:
     """Yield a finished trial for each candidate, in their order."""
     again: dict[int, list[float | None]] = {}
     for one in run.again:
         again.setdefault(one.candidate, []).append(one.reward if one.outcome == "done" else None)
     for result in run.results:
-        state = _find_state(result)
+        state = _find_state(result, goals)
         params, distributions = _read_params(space, result.architecture, optuna)
         trial = optuna.trial.create_trial(
             state=optuna.trial.TrialState[state],
             params=params,
             distributions=distributions,
-            value=None if state == "FAIL" else result.reward,
+            values=_read_values(result, state, goals),
             intermediate_values={
                 rung.step: float(rung.performance)
                 for rung in result.measurement.rungs
@@ -110,11 +117,24 @@ def _list_trials(run: Run, space: SearchSpace, optuna: Any) -> Iterator[Any]:
         yield trial
 
 
-def _find_state(result: Attempt) -> str:
+def _find_state(result: Attempt, goals: Sequence[str]) -> str:
     """Return the state of a trial; one whose reward is told with others later has failed so far."""
-    if result.outcome != "done" or result.reward is None:
+    if result.outcome != "done" or (result.reward is None and not goals):
         return "FAIL"
     return "PRUNED" if result.reason == STOPPED else "COMPLETE"
+
+
+def _read_values(result: Attempt, state: str, goals: Sequence[str]) -> list[float] | None:
+    """Return the reward, or each objective as it was measured.
+
+    A candidate that was stopped early does not compete for several objectives: its numbers are
+    those of less training.
+    """
+    if state == "FAIL" or (goals and state == "PRUNED"):
+        return None
+    if not goals:
+        return [float(result.reward)] if result.reward is not None else None
+    return [read_value(result.measurement, one.removeprefix("-")) for one in goals]
 
 
 def _read_params(
@@ -136,6 +156,7 @@ def _describe_result(result: Attempt, again: list[float | None] | None) -> dict[
     """Return what is known of a candidate beside its parameters, by name."""
     known: dict[str, Any] = {
         "candidate": result.candidate,
+        "reward": result.reward,
         "P": result.performance,
         "TG": result.guidance,
         "network parameters": result.n_parameters,

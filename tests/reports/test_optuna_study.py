@@ -9,9 +9,11 @@ from fake_task import run_eight
 
 from brainguided.__main__ import main
 from brainguided.architectures import Architecture
+from brainguided.controllers import nsga2
 from brainguided.journal.journal import Journal, JournalError
+from brainguided.journal.objectives import find_front, read_objectives
 from brainguided.reports.optuna_study import write_optuna_study
-from brainguided.spaces import SearchSpace, pnas_space
+from brainguided.spaces import SearchSpace, pnas_space, small_space
 
 optuna = pytest.importorskip("optuna")
 
@@ -88,6 +90,28 @@ def test_a_stopped_candidate_is_a_pruned_trial_and_decisions_that_do_not_matter_
     assert trial.value == trial.user_attrs["P"] * 2
     shallow = [t for t in study.trials if t.params.get("depth") == 1]
     assert all(not any(name.startswith("layer3") for name in t.params) for t in shallow)
+
+
+def test_a_search_for_several_objectives_is_a_study_of_all_of_them(tmp_path):
+    goals = ("performance", "-depth", "IT")
+    proposer = nsga2(small_space(3), objectives=goals, seed=3, population=4)
+    run_eight(tmp_path / "several", controller=proposer)
+    study = load(write_optuna_study(tmp_path / "several", tmp_path / "several.db"))
+    assert [one.name for one in study.directions] == ["MAXIMIZE", "MINIMIZE", "MAXIMIZE"]
+    assert study.metric_names == ["performance", "depth", "IT"]
+    with Journal.read(tmp_path / "several") as journal:
+        results, front = journal.results(), find_front(journal.results(), goals)
+    for trial, result in zip(study.trials, results):
+        if result.outcome == "failed":
+            assert (trial.state.name, trial.values) == ("FAIL", None)
+            continue
+        told = read_objectives(result.measurement, goals)
+        assert trial.values == [told[0], -told[1], told[2]]
+        assert trial.user_attrs["reward"] == result.reward
+    assert {trial.number for trial in study.best_trials} >= front
+    done = stop_one(tmp_path / "several", tmp_path / "stopped")
+    trial = load(write_optuna_study(tmp_path / "stopped", tmp_path / "s.db")).trials[done]
+    assert (trial.state.name, trial.values) == ("PRUNED", None)
 
 
 def test_the_command_refuses_to_replace_and_runs_without_a_space(run, tmp_path, capsys):
