@@ -51,12 +51,19 @@ def add_verbs(verbs: Any) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Compare what searches found, over their seeds; or the RDMs of two files, over stimuli."""
+    missing = [str(path) for path in arguments.paths if not path.exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"There is no {' and no '.join(missing)}; expected run folders, or two files of RDMs."
+        )
     files = [path for path in arguments.paths if path.is_file()]
     of_rdms = [f"--{name}" for name in ("method", "unit") if getattr(arguments, name)]
     if files and (len(files) < len(arguments.paths) or len(files) != 2):
+        folders = [str(path) for path in arguments.paths if path not in files]
         raise ValueError(
-            f"{len(files)} of {len(arguments.paths)} paths are files; expected run folders, or two "
-            "files of RDMs."
+            f"{', '.join(map(str, files))} {'is a file' if len(files) == 1 else 'are files'}"
+            + (f", {', '.join(folders)} no file" if folders else "")
+            + "; expected run folders, or two files of RDMs."
         )
     if files:
         if arguments.different_tasks:

@@ -118,6 +118,10 @@ def replay(arguments: argparse.Namespace) -> None:
             f"{_BENCHMARK} is the table of the package, and there is a {_BENCHMARK} here too; for "
             f"that write ./{_BENCHMARK}, for the table go to another folder."
         )
+    if not own and not arguments.table.exists():
+        raise FileNotFoundError(
+            f"There is no {arguments.table}; expected a CSV table, a run folder or {_BENCHMARK}."
+        )
     tables = _load_benchmark(arguments) if own else _load_tables(arguments, _make_space(arguments))
     first = next(iter(tables.values()))
     nearest = arguments.nearest or own or arguments.table.is_dir()
@@ -186,7 +190,9 @@ def _make_space(arguments: argparse.Namespace) -> Any:
         with Journal.read(arguments.table) as journal:
             return SearchSpace.from_description((journal.config or {}).get("space", {}))
     if arguments.space not in SPACES:
-        raise ValueError(f"--space {arguments.space}: expected one of {', '.join(SPACES)}.")
+        given = f"--space {arguments.space}"
+        said = "A CSV table also needs --space" if arguments.space is None else given
+        raise ValueError(f"{said}: expected one of {', '.join(SPACES)}.")
     return SPACES[arguments.space](**_read_settings(arguments.set, SPACES[arguments.space]))
 
 

@@ -88,8 +88,9 @@ def load_benchmark(pool: str = "trained") -> xr.Dataset:
     if pool not in list_pools():
         wrong = "has not been measured yet" if pool in POOLS else "is none of the study's"
         raise ValueError(
-            f"The pool {pool!r} {wrong}; there {', '.join(map(repr, list_pools()))} with this "
-            "version. See docs/explanation/does_the_brain_help.md for what is planned."
+            f"The pool {pool!r} {wrong}; with this version come "
+            f"{', '.join(map(repr, list_pools()))}. See docs/explanation/does_the_brain_help.md "
+            "for what is planned."
         )
     benchmark = open_netcdf(_find(pool))
     if is_partial(benchmark):

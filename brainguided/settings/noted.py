@@ -39,8 +39,10 @@ def find_run_file(folder: Path) -> Path:
     Raises
     ------
     FileNotFoundError
-        Nothing was noted.
+        There is no such folder, or nothing was noted there.
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}; expected that of a search.")
     note = folder / _FILE_NAME
     if not note.is_file() and (folder / "RUN.toml").is_file():  # of a demonstration
         return folder / "RUN.toml"

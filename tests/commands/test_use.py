@@ -69,12 +69,14 @@ def test_inspect_prints_json(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["sites"] == "4"
 
 
-def test_a_run_folder_stands_for_its_run_file(tmp_path):
+def test_a_run_folder_stands_for_its_run_file(tmp_path, capsys):
     write_demo(tmp_path / "demo" / "RUN.toml", candidates=5)
     assert load_run(tmp_path / "demo").candidates == 5
     (tmp_path / "none").mkdir()
     with pytest.raises(FileNotFoundError, match="does not say where the run file is"):
         load_run(tmp_path / "none")
+    assert main(["finalists", str(tmp_path / "gone"), "--steps", "3"]) == 1
+    assert f"There is no folder {tmp_path / 'gone'}; expected" in capsys.readouterr().err
 
 
 def test_quiet_says_nothing_of_progress(tmp_path, capsys):

@@ -129,7 +129,9 @@ def test_the_command_compares_two_files_and_draws_them(rdms, tmp_path, monkeypat
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"][0]["similarity"] == pytest.approx(1)
     for words, message in (
-        (["a.nc", "b.nc", "a.nc"], "3 of 3 paths are files"),
+        (["a.nc", "b.nc", "a.nc"], "a.nc, b.nc, a.nc are files; expected"),
+        (["a.nc", "."], "a.nc is a file, . no file; expected"),
+        (["a.nc", "missing.nc"], "There is no missing.nc; expected"),
         (["a.nc", "b.nc", "--different-tasks"], "for run folders"),
         ([".", "--unit", "category"], "for files of RDMs"),
         (["a.nc", "b.nc", "--out", "out"], "--overwrite"),

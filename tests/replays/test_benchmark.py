@@ -114,8 +114,8 @@ def test_a_search_on_the_benchmark_from_the_command_line(capsys) -> None:
 def test_a_folder_named_benchmark_is_not_taken_for_the_table(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     more = ["--reward", "P", "--controller", "random", "--budget", "6", "--seeds", "2"]
-    assert main(["replay", "./benchmark", *more, "--space", "none"]) == 1
-    assert "--space none: expected one of" in capsys.readouterr().err  # a CSV file, that is
+    assert main(["replay", "./benchmark", *more]) == 1
+    assert "There is no benchmark; expected a CSV table" in capsys.readouterr().err
     (tmp_path / "benchmark").mkdir()
     assert main(["replay", "benchmark", *more]) == 1
     assert "there is a benchmark here too; for that write ./benchmark" in capsys.readouterr().err
