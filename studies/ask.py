@@ -32,6 +32,7 @@ from brainguided.networks.grams import raw_gram
 from brainguided.networks.passes import stream_moments
 from brainguided.networks.probe import probe_layers
 from brainguided.search.orders import Again
+from neural_data.storage.netcdf import open_netcdf, write_netcdf
 
 HERE = Path(__file__).parent
 Dimensionality = dict[tuple[str, int, str], float]
@@ -42,30 +43,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="run file with the teacher")
     parser.add_argument("--portion", type=Path, default=HERE / "portions" / "b_seed0.nc")
-    parser.add_argument("--weights", type=Path, default=HERE / "data" / "weights")
+    parser.add_argument("--weights", type=Path, help="folder (data/weights/PART of the portion)")
     parser.add_argument("--networks", type=int, help="the first so many only")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     arguments = parser.parse_args()
+    part = arguments.portion.name.partition("_")[0]
+    weights = arguments.weights or HERE / "data" / "weights" / part
     run = load_run(arguments.run)
     task = replace(run.task, weights=None, rivals=())
     portion = xr.load_dataset(arguments.portion)
     steps = task.training.measured_at
-    portion = portion.isel(network=list_kept(portion, arguments.weights, steps))
+    portion = portion.isel(network=list_kept(portion, weights, steps))
     portion = portion.isel(network=slice(arguments.networks))
     names = portion["network"].values.astype(str).tolist()
     if not names:
-        raise SystemExit(f"{arguments.weights} has no weights of {arguments.portion.name}.")
-    found: Dimensionality = {}
+        raise SystemExit(f"{weights} has no weights of {arguments.portion.name}.")
+    path = arguments.out / "dimensionality.nc"
     run_search(
         ListSearch(run.controller.space, architectures=names),
         task,
         candidates=len(names),
         out=arguments.out,
         schedule=Schedule(again=Again(confirm=0)),  # the same weights show the same again
-        evaluate=partial(ask, portion=portion, weights=arguments.weights, found=found),
+        evaluate=partial(ask, portion=portion, weights=weights, path=path),
     )
-    if found:
-        save_dimensionality(found, arguments.out / "dimensionality.nc")
     print(f"{arguments.out}: {len(names)} networks at steps {list(steps)}")
 
 
@@ -86,14 +87,19 @@ def ask(
     seed: int,
     portion: xr.Dataset,
     weights: Path,
-    found: Dimensionality,
+    path: Path,
 ) -> Evaluation:
-    """Return what a network shows at each rung, with the weights that were kept there."""
+    """Return what a network shows at each rung, with the weights that were kept there.
+
+    Over how many dimensions its responses are spread is added to the file `path` before, so that it
+    stands there of every network that the run folder holds, however often asking went on.
+    """
     names = [parse(name).to_json() for name in portion["network"].values.astype(str).tolist()]
     own = portion.isel(network=names.index(architecture.to_json()))
     number = int(own["seed"])
     size = Preprocessing(size=task.images.image_size)
     rungs = []
+    spread: Dimensionality = {}
     for step in task.training.measured_at:
         network = load_kept(architecture, weights / f"{number}_{step}.npz")
         layers = find_layers(network, task.layers)
@@ -112,7 +118,8 @@ def ask(
         )
         images = next(iter(task.teacher)).stimuli["image"].values
         for layer, value in measure_dimensionality(network, images, layers, size).items():
-            found[str(own["network"].item()), step, layer] = value
+            spread[str(own["network"].item()), step, layer] = value
+    add_dimensionality(spread, path)
     values = own["statistics"].values.tolist()
     statistics = dict(zip(own["statistic"].values.astype(str).tolist(), values, strict=True))
     losses = own["loss"].values
@@ -150,15 +157,24 @@ def measure_dimensionality(
     return found
 
 
-def save_dimensionality(found: Dimensionality, path: Path) -> None:
-    """Write participation ratios as an array."""
+def add_dimensionality(found: Dimensionality, path: Path) -> None:
+    """Write participation ratios as an array, beside those that the file holds already."""
+    found = {**read_dimensionality(path), **found}
     networks, rungs, layers = (list(dict.fromkeys(key[k] for key in found)) for k in range(3))
     values = np.full((len(networks), len(rungs), len(layers)), np.nan)
     for (network, rung, layer), value in found.items():
         values[networks.index(network), rungs.index(rung), layers.index(layer)] = value
     coords = {"network": networks, "rung": rungs, "layer": layers}
     made = xr.Dataset({"dimensionality": (tuple(coords), values)}, coords)
-    made.to_netcdf(path)
+    write_netcdf(made, path)
+
+
+def read_dimensionality(path: Path) -> Dimensionality:
+    """Return the participation ratios of a file; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    values = open_netcdf(path)["dimensionality"].to_series().dropna()
+    return {(str(n), int(r), str(x)): float(v) for (n, r, x), v in values.items()}
 
 
 if __name__ == "__main__":

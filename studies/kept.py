@@ -1,9 +1,10 @@
 r"""Networks of kept weights: those of one file, and for `brainguided correspond`.
 
-    KEPT=studies/data/weights/1013476761_100.npz brainguided correspond \
+    KEPT=studies/data/weights/b/1013476761_100.npz brainguided correspond \
         --teacher TEACHER.toml --model studies/kept.py:network --out RESULTS
 
-A file is named SEED_STEP.npz; which network the seed belongs to stands in the portions.
+A file is named PART/SEED_STEP.npz; which network the seed belongs to stands in the portions of that
+part.
 """
 
 from __future__ import annotations
@@ -27,16 +28,27 @@ SIZE = 32  # pixels
 def network() -> tuple[BlueprintNetwork, Preprocessing]:
     """Return the network of the file that the environment names as KEPT."""
     if "KEPT" not in os.environ:
-        raise ValueError("Name the file of weights: KEPT=studies/data/weights/SEED_STEP.npz.")
+        raise ValueError("Name the file of weights: KEPT=studies/data/weights/PART/SEED_STEP.npz.")
     path = Path(os.environ["KEPT"])
-    seed = int(path.stem.partition("_")[0])
-    for portion in sorted((HERE / "portions").glob("*.nc")):
+    name = find_network(path, HERE / "portions")
+    return load_kept(parse(name), path), Preprocessing(size=SIZE)
+
+
+def find_network(path: Path, portions: Path) -> str:
+    """Return the network whose weights a file holds, as the portions of its part name it.
+
+    Parts have portions of their own, for they have networks of the same seeds.
+    """
+    part, seed = path.resolve().parent.name, int(path.stem.partition("_")[0])
+    for portion in sorted(portions.glob(f"{part}_seed*.nc")):
         with xr.open_dataset(portion) as one:
             at = np.flatnonzero(one["seed"].values == seed)
             if len(at):
-                name = str(one["network"].values[at[0]])
-                return load_kept(parse(name), path), Preprocessing(size=SIZE)
-    raise ValueError(f"No portion holds the seed {seed} of {path.name}; export the run first.")
+                return str(one["network"].values[at[0]])
+    raise ValueError(
+        f"No portion of part {part!r} in {portions} holds the seed {seed} of {path.name}; export "
+        "the run first, and keep the file in the folder of its part."
+    )
 
 
 def parse(name: str) -> Architecture:

@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from run import find_file
 
 from brainguided import evaluate, load_run
 from brainguided.journal.measurement import Measurement
 from brainguided.replays.benchmark import PUBLISHED, find_space, load_benchmark, read_measurements
 from brainguided.search.verify import list_numbers
 
-HERE = Path(__file__).parent
-FILES = {"d": "a"}
 TOLERANCE = 1e-4
 SHOWN = 10
 
@@ -63,7 +61,7 @@ def draw_rows(benchmark: xr.Dataset, number: int, seed: int) -> list[tuple[int, 
 def train(one: xr.Dataset) -> Measurement:
     """Return what a row's network shows when it is trained again."""
     part = str(one["part"].item())
-    task = replace(load_run(HERE / f"{FILES.get(part, part)}.toml").task, weights=None)
+    task = replace(load_run(find_file(part)).task, weights=None)
     architecture = find_space(one).parse(str(one["network"].item()))
     return evaluate(architecture, task, seed=int(one["weight_seed"].item())).measurement
 

@@ -3,7 +3,7 @@
     python studies/replays.py                    # writes its section of the docs page
 
 A budget is a number of different networks. "shuffled" is P + TG with the conditions of every area
-permuted, 20 times, in the same searches each. Refused until all 132 networks are in the table;
+permuted, in one of 20 ways in each search. Refused until all 132 networks are in the table;
 `--partial` tries it before, prints, and leaves the page as it is.
 """
 
@@ -91,12 +91,12 @@ def find_regrets(
     found = {}
     for name, ones in tables.items():
         rows = []
-        for one in ones:
+        for k, one in enumerate(ones[:seeds]):  # every search once, whatever the number of shuffles
             replays = run_replays(
                 {name: one},
                 makers,
                 budget=max(BUDGETS),
-                seeds=max(1, seeds // len(ones)),
+                seeds=range(k, seeds, len(ones)),
                 nearest=True,
                 executor=executor,
             )
@@ -119,8 +119,8 @@ def write_section(
     lines = [
         f"Mean regret, per cent of accuracy, with 95 % intervals over searches ({arguments.seeds} "
         f"each, {seeds} weight seed{'s' * (seeds > 1)}; {benchmark.sizes['network']} networks; "
-        f"rewards at {arguments.step} steps; of 20 shuffled teachers a twentieth each, in the same "
-        f"searches).{state} Differences under .3 are noise: isomorphic "
+        f"rewards at {arguments.step} steps; {SHUFFLES} shuffled teachers, each in a twentieth of "
+        f"the same searches).{state} Differences under .3 are noise: isomorphic "
         f"cells differ as much. {taken:.0f} s on {arguments.workers} processes.",
         "",
         f"| search | {' | '.join(f'{b} networks' for b in BUDGETS)} |",

@@ -25,7 +25,6 @@ from brainguided.settings.presets import SPACES
 
 HERE = Path(__file__).parent
 NEXT = 10  # what is added to a search's seed for every portion before: no weights come twice
-FILES = {"d": "a"}  # parts whose run file is another's: other weight seeds of the same
 
 
 def main() -> None:
@@ -51,12 +50,17 @@ def main() -> None:
 def write_run_file(part: str, seed: int, out: Path) -> None:
     """Write the run file of those networks of a part that no portion holds."""
     portions = sorted((HERE / "portions").glob(f"{part}_seed{seed}*.nc"))
-    text = (HERE / f"{FILES.get(part, part)}.toml").read_text("utf-8")
+    text = find_file(part).read_text("utf-8")
     text = write_rest(text, portions)
     text = re.sub(r"(?m)^seed = \d+", f"seed = {seed + NEXT * len(portions)}", text)
     up = os.path.relpath(HERE / "data", out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "RUN.toml").write_text(text.replace('"data/', f'"{up}/'), encoding="utf-8")
+
+
+def find_file(part: str) -> Path:
+    """Return the run file of a part; part d is other weight seeds of part a."""
+    return HERE / f"{'a' if part == 'd' else part}.toml"
 
 
 def write_rest(text: str, portions: list[Path]) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
+from run import find_file
 
 import brainguided
 from brainguided.architectures.nasbench201 import OPERATIONS
@@ -32,7 +33,6 @@ from neural_data.storage.netcdf import write_netcdf
 HERE = Path(__file__).parent
 OUT = Path(brainguided.__file__).parent / "replays"
 POOLS = {"trained": "bfg", "untrained": "ad", "plain": "c", "tiny100": "e"}  # parts of each
-FILES = {"d": "a"}  # run files that are another part's
 SEEDS = {"a": (0,), "b": (0, 1, 2, 3), "c": (0,), "d": (1, 2), "e": (0,), "f": (0,), "g": (0,)}
 SHUFFLES = 100  # of each kind
 STEP = 2.0**-13
@@ -219,7 +219,7 @@ def count_networks(parts: str, ones: Sequence[xr.Dataset]) -> dict[str, tuple[in
     """Return for each part how many trainings there are, and how many are wanted."""
     counts = {}
     for part in parts:
-        file = HERE / f"{FILES.get(part, part)}.toml"
+        file = find_file(part)
         wanted = tomllib.loads(file.read_text("utf-8"))["candidates"] * len(SEEDS[part])
         found = sum(one.sizes["network"] for one in ones if one.attrs["part"] == part)
         if found or part == parts[0]:

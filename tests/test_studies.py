@@ -18,12 +18,17 @@ from brainguided.candidates.rungs import keep_weights
 from brainguided.replays.benchmark import load_benchmark, read_measurements
 from brainguided.replays.fitted_weights import FittedWeights
 from brainguided.replays.table import Table
-from brainguided.spaces import nasbench201_space
+from brainguided.spaces import nasbench201_space, small_space
 
 STUDIES = Path(__file__).parents[1] / "studies"
 
 
-def load(name: str):
+def load(name: str, *, beside: bool = False):
+    """Import a script; `beside` others that it imports."""
+    if beside:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(STUDIES))
+            return load(name)
     spec = importlib.util.spec_from_file_location(name, STUDIES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -113,7 +118,7 @@ def make_portion(path: Path, networks: list[str], *, part: str = "b", seed: int 
 
 
 def test_a_table_of_some_portions_says_that_it_is_partial(tmp_path: Path) -> None:
-    table = load("table")
+    table = load("table", beside=True)
     networks = ["003303", "333313"]
     make_portion(tmp_path / "b_seed0.nc", networks)
     make_portion(tmp_path / "b_seed1.nc", networks[1:], seed=1)
@@ -138,7 +143,7 @@ def test_a_table_of_some_portions_says_that_it_is_partial(tmp_path: Path) -> Non
 
 
 def test_what_a_network_matured_to_is_no_rung_of_its_table(tmp_path: Path) -> None:
-    table = load("table")
+    table = load("table", beside=True)
     make_portion(tmp_path / "c_seed0.nc", ["003303", "333313"], part="c")
     found = table.build_table("plain", [tmp_path / "c_seed0.nc"], tmp_path / "none.csv")
     assert found["rung"].values.tolist() == [0]
@@ -247,8 +252,62 @@ def test_kept_weights_make_the_network_again_and_no_other(tmp_path: Path) -> Non
         kept.load_kept(kept.parse("111111"), path)
 
 
+def test_weights_are_looked_up_among_networks_of_their_own_part(tmp_path: Path) -> None:
+    find = load("kept").find_network
+    for part, name in (("b", "003303"), ("e", "333313")):
+        portion = xr.Dataset({"seed": ("network", [7])}, {"network": [name]})
+        portion.to_netcdf(tmp_path / f"{part}_seed0.nc")
+    assert find(tmp_path / "b" / "7_100.npz", tmp_path) == "003303"
+    assert find(tmp_path / "e" / "7_100.npz", tmp_path) == "333313"
+    with pytest.raises(ValueError, match="No portion of part 'g'"):
+        find(tmp_path / "g" / "7_100.npz", tmp_path)
+
+
+def test_no_two_trainings_keep_their_weights_in_the_same_file() -> None:
+    run, table = load("run"), load("table", beside=True)
+    kept = {}
+    for part, seeds in table.SEEDS.items():
+        file = tomllib.loads(run.find_file(part).read_text("utf-8"))
+        if "weights" not in file["task"]:
+            continue
+        # Any number of portions up to 5 may have come before
+        for seed in {s + n * run.NEXT for s in seeds for n in range(6)}:
+            for candidate in range(file["candidates"]):
+                own = np.random.SeedSequence((seed, candidate)).generate_state(1)[
+                    0
+                ]  # see run_search
+                path = (file["task"]["weights"], int(own))
+                assert kept.setdefault(path, (part, seed, candidate)) == (part, seed, candidate)
+    assert {part for part, _, _ in kept.values()} == set("bcefg")
+
+
+def test_asking_that_goes_on_keeps_what_was_found_before(tmp_path: Path) -> None:
+    ask = load("ask", beside=True)
+    first = {("003303", 0, "stem"): 2.0, ("003303", 100, "cell1"): 3.0}
+    second = {("333313", 0, "stem"): 4.0}
+    for found in (first, second, {("003303", 0, "stem"): 2.5}):
+        ask.add_dimensionality(found, tmp_path / "dimensionality.nc")
+    kept = ask.read_dimensionality(tmp_path / "dimensionality.nc")
+    assert kept == {**first, **second, ("003303", 0, "stem"): 2.5}
+
+
+def test_every_search_with_a_shuffled_teacher_counts_once() -> None:
+    replays = load("replays", beside=True)
+    space = small_space(1)
+    actions = np.array([space.encode(space.sample(k)) for k in range(40)])
+    _, first = np.unique(actions, axis=0, return_index=True)
+    actions, number = actions[first], len(first)
+    values = np.random.default_rng(0).random((4, number))
+    ones = [Table(space, actions, row, np.ones(number), values[0]) for row in values[:3]]
+    tables = {"P": ones[:1], "shuffled": ones}
+    found = replays.find_regrets(tables, "random", 7, None)
+    assert {name: one.shape for name, one in found.items()} == {
+        "P": (7, len(replays.BUDGETS)), "shuffled": (7, len(replays.BUDGETS))
+    }  # fmt: skip
+
+
 def test_a_row_that_differs_from_the_table_is_named() -> None:
-    compare = load("rebuild").compare
+    compare = load("rebuild", beside=True).compare
     (one,) = (m for m in read_measurements(load_benchmark().isel(network=[0]))[0] if m)
     compared, lines = compare(one, one)
     assert compared > 1000

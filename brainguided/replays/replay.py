@@ -129,7 +129,7 @@ def run_replays(
     makers: Mapping[str, Make],
     *,
     budget: float,
-    seeds: int,
+    seeds: int | Sequence[int],
     nearest: bool = False,
     executor: Executor | None = None,
 ) -> xr.Dataset:
@@ -143,8 +143,8 @@ def run_replays(
         ``maker(space, seed=...)`` makes a controller; picklable where an executor is given.
     budget : float
         Of each search, in the units of ``table.cost``.
-    seeds : int
-        Searches of each controller on each table, with seeds 0, 1, ...
+    seeds : int or sequence of int
+        Searches of each controller on each table, with seeds 0, 1, ...; or their seeds.
     nearest : bool
         See `replay_search`.
     executor : concurrent.futures.Executor, optional
@@ -163,10 +163,10 @@ def run_replays(
     Raises
     ------
     ValueError
-        `seeds` or `budget` is not positive.
+        `seeds` or `budget` is not positive, or seeds repeat.
     """
-    if type(seeds) is not int or seeds < 1:
-        raise ValueError(f"seeds is {seeds!r}; expected a whole number, at least 1.")
+    chosen = _list_seeds(seeds)
+    number = len(chosen)
     if not budget > 0:
         raise ValueError(f"budget is {budget!r}; expected a positive number.")
     jobs = [
@@ -175,7 +175,8 @@ def run_replays(
         for table in tables
     ]
     workers = 1 if executor is None else getattr(executor, "workers", 8)
-    parts = [list(range(k, seeds, 4 * workers)) for k in range(min(seeds, 4 * workers))]
+    places = [list(range(k, number, 4 * workers)) for k in range(min(number, 4 * workers))]
+    parts = [[chosen[place] for place in part] for part in places]
     if executor is None:
         done = [[_replay_some(t, m, part, budget, nearest) for part in parts] for _, t, m in jobs]
     else:
@@ -185,17 +186,17 @@ def run_replays(
         ]
         done = [[future.result() for future in row] for row in waiting]
     grid = np.linspace(0, budget, _POINTS)
-    score = np.full((len(jobs), seeds), np.nan)
-    curve = np.full((len(jobs), seeds, _POINTS), np.nan)
-    counts = np.zeros((3, len(jobs), seeds), dtype=int)
+    score = np.full((len(jobs), number), np.nan)
+    curve = np.full((len(jobs), number, _POINTS), np.nan)
+    counts = np.zeros((3, len(jobs), number), dtype=int)
     for job, row in enumerate(done):
-        for part, replays in zip(parts, row, strict=True):
-            for seed, replay in zip(part, replays, strict=True):
-                counts[:, job, seed] = len(replay.spent), replay.asked, replay.nearest
+        for part, replays in zip(places, row, strict=True):
+            for n, replay in zip(part, replays, strict=True):
+                counts[:, job, n] = len(replay.spent), replay.asked, replay.nearest
                 if len(replay.spent):
-                    score[job, seed] = replay.incumbent[-1]
-                    place = np.searchsorted(replay.spent, grid, side="right") - 1
-                    curve[job, seed] = np.where(place < 0, np.nan, replay.incumbent[place])
+                    score[job, n] = replay.incumbent[-1]
+                    at = np.searchsorted(replay.spent, grid, side="right") - 1
+                    curve[job, n] = np.where(at < 0, np.nan, replay.incumbent[at])
     first = next(iter(tables.values()))
     return xr.Dataset(
         {
@@ -207,11 +208,20 @@ def run_replays(
         },
         coords={
             "search": [name for name, _, _ in jobs],
-            "seed": np.arange(seeds),
+            "seed": np.array(chosen, dtype=int),
             "cost": ("cost", grid, {"units": first.units}),
         },
         attrs={"source": "; ".join(dict.fromkeys(t.source for t in tables.values()))},
     )
+
+
+def _list_seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+    chosen = range(seeds) if type(seeds) is int else seeds
+    if not isinstance(chosen, Sequence) or isinstance(chosen, str) or not chosen:
+        raise ValueError(f"seeds is {seeds!r}; expected a whole number, at least 1, or several.")
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"seeds are {list(chosen)}; expected each once.")
+    return chosen
 
 
 def _replay_some(

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from brainguided.__main__ import main
 from brainguided.commands.replays import _say_trainings
@@ -175,6 +176,16 @@ def test_the_command_replays_a_journal_and_writes_all(run_folder, tmp_path, caps
     }  # fmt: skip
 
 
+def test_searches_of_chosen_seeds_are_those_among_more():
+    tables, makers = {"t": make_table()}, {"r": RandomSearch}
+    more = run_replays(tables, makers, budget=12.0, seeds=6)
+    few = run_replays(tables, makers, budget=12.0, seeds=[4, 1])
+    xr.testing.assert_identical(few, more.sel(seed=[4, 1]))
+    for wrong in ([], [1, 1], 0, "2"):
+        with pytest.raises(ValueError, match=r"seeds (is|are) "):
+            run_replays(tables, makers, budget=12.0, seeds=wrong)
+
+
 def test_trainings_are_counted_network_by_network():
     gaps = np.array([[0.1, np.nan], [0.2, 0.3], [0.3, np.nan]])
     assert _say_trainings(gaps) == " and 1 to 3 trainings of each network, not over"
@@ -191,6 +202,8 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
     assert "--architecture, --cost, --score" in capsys.readouterr().err
     assert main([*command, "--space", "nothing"]) == 1
     assert "expected one of small" in capsys.readouterr().err
+    assert main(command) == 1
+    assert "A CSV table also needs --space: expected one of small" in capsys.readouterr().err
     command[-1] = "genius"
     assert main([*command, "--space", "nasbench201"]) == 1
     assert "genius: expected out of reinforce" in capsys.readouterr().err
@@ -294,9 +307,11 @@ def test_finalists_judge_a_run(run_folder, tmp_path):
     space, results = space_of(copy)
     firsts = [r.candidate for r in results if r.outcome == "done" and r.duplicate_of is None]
     (copy / "finalists").mkdir()
-    finalists = [{"candidate": c, "performance": c / 100} for c in firsts[:3]]
-    finalists.append({"candidate": firsts[3], "performance": None})  # it failed
-    (copy / "finalists" / "finalists.json").write_text(json.dumps({"finalists": finalists}))
+    known = {"architecture": "", "seed": 0}
+    finalists = [{**known, "candidate": c, "performance": c / 100} for c in firsts[:3]]
+    finalists.append({**known, "candidate": firsts[3], "performance": None})  # it failed
+    record = {"finalists": finalists, "winner": firsts[2]}
+    (copy / "finalists" / "finalists.json").write_text(json.dumps(record))
     table = table_from_run(copy, space, reward="TG", score="finalists")
     np.testing.assert_array_equal(table.score, [c / 100 for c in firsts[:3]])
 
