@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fake_task import run_eight
+from rewritten_runs import rewrite_run
 
 from brainguided.architectures import Architecture
 from brainguided.journal.confirmed import find_winner
@@ -19,14 +20,13 @@ def save_run(folder):
     """Return the run folder, its winner, and the network that was saved."""
     run_eight(folder / "made")
     with Journal.read(folder / "made") as journal:
-        config, attempts = journal.config, journal.attempts()
         winner = find_winner(journal.results())
-    config["task"]["images"] = {"classes": 3, "image_size": 21}
-    out = folder / "first"
-    with Journal.open(out) as journal:
-        journal.begin(config)
-        for attempt in attempts:
-            journal.record_attempt(attempt)
+    said = {"images": {"classes": 3, "image_size": 21}}
+    out = rewrite_run(
+        folder / "made",
+        folder / "first",
+        config=lambda config: config["task"].update(said),
+    )
     network = build_network(Architecture.from_json(winner.architecture), n_classes=3, seed=1)
     save_noted_weights(network, out / "winner.pt", note_of(winner))
     return out, winner, network.eval()

@@ -84,12 +84,14 @@ def group_runs(
         for folder, (config, results) in zip(folders, found, strict=True)
         if (problem := _find_problem(config, results))
     ]
+    labels: list[str] = []
     if not problems:
-        problems = _find_unlike(folders, configs, different_tasks)
+        labels = label_groups(_list_settings(configs))
+        if not different_tasks:
+            problems += _find_other_tasks(folders, configs)
+        problems += _find_same_seeds(folders, labels, [int(config["seed"]) for config in configs])
     if problems:
         raise JournalError("These runs cannot be compared:" + "".join(problems))
-    labels = label_groups(_list_settings(configs))
-    _refuse_same_seeds(folders, labels, [int(config["seed"]) for config in configs])
     names = _tell_apart(folders)
     return [
         GroupedRun(name, int(config["seed"]), label, tuple(results), config)
@@ -177,22 +179,15 @@ def _find_problem(config: Mapping[str, Any], results: Sequence[Attempt]) -> str:
     return ""
 
 
-def _find_unlike(
-    folders: Sequence[Path], configs: Sequence[dict[str, Any]], different_tasks: bool
-) -> list[str]:
-    """Return what forbids to compare runs: other tasks, and a run that is given twice."""
-    problems = []
-    names = [str(folder) for folder in folders]
-    if not different_tasks and (lines := find_task_differences(configs, names)):
-        problems.append(
-            " their tasks differ, so that P and similarities are not of the same things. Compare "
-            f"runs of one task, or all the same with different_tasks=True:{lines}"
-        )
-    for k, folder in enumerate(folders):
-        for other, config in zip(folders[:k], configs[:k], strict=True):
-            if not find_differences(config, configs[k], ("", "")):
-                problems.append(f"\n{folder} is the same search as {other}, with the same seed")
-    return problems
+def _find_other_tasks(folders: Sequence[Path], configs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the tasks that differ, a problem each."""
+    lines = find_task_differences(configs, [str(folder) for folder in folders])
+    if not lines:
+        return []
+    return [
+        " their tasks differ, so that P and similarities are not of the same things. Compare "
+        f"runs of one task, or all the same with different_tasks=True:{lines}"
+    ]
 
 
 def find_task_differences(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
@@ -215,21 +210,23 @@ def find_task_differences(configs: Sequence[Mapping[str, Any]], names: Sequence[
     return "".join(dict.fromkeys(lines))
 
 
-def _refuse_same_seeds(
+def _find_same_seeds(
     folders: Sequence[Path], labels: Sequence[str], seeds: Sequence[int]
-) -> None:
-    """Refuse two runs of one seed in a group, of which a test over seeds could take only one."""
+) -> list[str]:
+    """Return runs of one seed in a group, of which a test over seeds could take only one.
+
+    A run that is given twice is one of them.
+    """
     known: dict[tuple[str, int], Path] = {}
     problems = []
     for folder, label, seed in zip(folders, labels, seeds, strict=True):
         other = known.setdefault((label, seed), folder)
-        if other != folder:
+        if other is not folder:
             problems.append(
                 f"\n{folder} and {other} are both of the group {label!r} and of seed {seed}; "
                 "give one of them"
             )
-    if problems:
-        raise JournalError("These runs cannot be compared:" + "".join(problems))
+    return problems
 
 
 def _list_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
+from reordered_rdms import reorder
 from rsatoolbox.rdm import RDMs
 
 from brainguided.__main__ import main
@@ -23,20 +24,6 @@ from neural_data.errors import AlignmentError
 @pytest.fixture(scope="module")
 def rdms():
     return compute_rdms(simulate_macaque(repetitions=2)[0], by="object_name")
-
-
-def reorder(rdms, order):
-    """The same RDMs with their conditions in another order."""
-    matrices = rdms.get_matrices()[:, order][:, :, order]
-    place = np.triu_indices(len(order), 1)
-    known = {k: [v[i] for i in order] for k, v in rdms.pattern_descriptors.items() if k != "index"}
-    return RDMs(
-        matrices[:, place[0], place[1]],
-        dissimilarity_measure=rdms.dissimilarity_measure,
-        descriptors=dict(rdms.descriptors),
-        rdm_descriptors={"area": list(rdms.rdm_descriptors["area"])},
-        pattern_descriptors=known,
-    )
 
 
 def test_conditions_in_another_order_are_the_same_and_units_are_found(rdms):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from reordered_rdms import reorder
 from rsatoolbox.rdm import RDMs, compare
 
 from brainguided.rdms.compare import align_rdms, compare_rdms, prepare_rdms
@@ -121,12 +122,6 @@ def test_scaling_and_permuting_all_conditions_changes_no_comparison(method) -> N
     if "cosine" not in method:
         shifted = RDMs(a.dissimilarities + 3, pattern_descriptors=a.pattern_descriptors)
         np.testing.assert_allclose(compare_rdms(shifted, b, method=method), expected, atol=1e-10)
-
-
-def reorder(rdms: RDMs, order: np.ndarray) -> RDMs:
-    matrices = rdms.get_matrices()[:, order][:, :, order]
-    labels = [rdms.pattern_descriptors["stimulus"][k] for k in order]
-    return RDMs(matrices, pattern_descriptors={"stimulus": labels})
 
 
 def test_shuffled_stimuli_with_true_labels_are_refused_and_aligned_to_1() -> None:

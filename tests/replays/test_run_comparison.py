@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_task import FakeTask, evaluate
+from rewritten_runs import rewrite_run
 from scipy import stats
 
 from brainguided.__main__ import main
@@ -33,19 +34,7 @@ def search(out, seed, kind=RandomSearch, candidates=8, depth=3):
 def change_task(folder, **changes):
     """Write a run beside it as a new journal, with other settings of its task."""
     out = folder.with_name(f"{folder.name}_{len(list(folder.parent.iterdir()))}")
-    return change(folder, out, lambda config: config["task"].update(changes))
-
-
-def change(folder, out, rewrite):
-    """Write a run as a new journal whose settings were rewritten."""
-    with Journal.read(folder) as journal:
-        config, attempts = journal.config, journal.attempts()
-    rewrite(config)
-    with Journal.open(out) as journal:
-        journal.begin(config)
-        for attempt in attempts:
-            journal.record_attempt(attempt)
-    return out
+    return rewrite_run(folder, out, config=lambda config: config["task"].update(changes))
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +142,14 @@ def test_a_run_without_a_number_is_not_left_out_of_a_test(runs, tmp_path):
     one = compare_groups({0: 1.0, 1: 2.0, 2: np.nan}, {0: 0.0, 1: 1.0, 2: 0.5})
     assert (one.test, np.isnan(one.mean)) == ("none", True)
     with Journal.read(runs[0]) as journal:
-        config, attempts = journal.config, journal.attempts()
-    with Journal.open(tmp_path / "late") as journal:
-        journal.begin(config | {"seed": 9})
-        last = max(attempt.candidate for attempt in attempts if attempt.outcome == "done")
-        for attempt in attempts:
-            failed = {} if attempt.candidate == last else {"outcome": "failed", "reward": None}
-            journal.record_attempt(replace(attempt, **failed))
+        last = max(one.candidate for one in journal.results() if one.outcome == "done")
+    failed = {"outcome": "failed", "reward": None}
+    rewrite_run(
+        runs[0],
+        tmp_path / "late",
+        config=lambda config: config.update(seed=9),
+        attempt=lambda one: one if one.candidate == last else replace(one, **failed),
+    )
     short = search(tmp_path / "short", 7, LocalSearch, candidates=last)
     found = compare_runs([*runs[:2], tmp_path / "late", short, *runs[3:]])
     assert set(found["test"].values.ravel()) == {"none"}
@@ -205,7 +195,9 @@ def test_what_is_held_out_groups_runs_only_where_they_say_other_things(runs):
 
 
 def test_two_runs_of_a_seed_in_one_group_are_refused(runs, tmp_path):
-    other = change(runs[0], tmp_path / "other", lambda c: c["controller"].update(seed=7))
+    other = rewrite_run(
+        runs[0], tmp_path / "other", config=lambda c: c["controller"].update(seed=7)
+    )
     with pytest.raises(JournalError, match=r"both of the group 'random' and of seed 0; give one"):
         compare_runs([*runs, other])
 
@@ -220,7 +212,7 @@ def test_columns_of_the_table_of_groups_are_apart(runs):
 
 def test_other_settings_that_differ_are_named(runs, tmp_path):
     clocks = ({"clock": {"in_n": 10}, "n": 10}, {"clock": {"in_n": 20}, "n": 20})
-    made = [change(run, tmp_path / str(k), lambda c, k=k: c.update(clocks[k]))
+    made = [rewrite_run(run, tmp_path / str(k), config=lambda c, k=k: c.update(clocks[k]))
             for k, run in enumerate(runs[:2])]  # fmt: skip
     found = compare_runs(made)
     assert found["group"].values.tolist() == ["n = 10", "n = 20"]
@@ -255,7 +247,7 @@ def test_other_rewards_are_not_compared_and_other_tasks_are_refused(runs, tmp_pa
 
 
 def test_what_is_no_run_of_its_own_is_refused_all_at_once(runs, tmp_path):
-    with pytest.raises(JournalError, match=r"same search as .* with the same seed"):
+    with pytest.raises(JournalError, match=r"both of the group .* and of seed 0; give one"):
         compare_runs([runs[0], runs[0]])
     with Journal.open(tmp_path / "begun") as journal:
         journal.begin({"merged": []})
@@ -272,13 +264,12 @@ def test_what_is_no_run_of_its_own_is_refused_all_at_once(runs, tmp_path):
 
 
 def test_a_gap_ends_what_is_compared(runs, tmp_path):
-    with Journal.read(runs[0]) as journal:
-        config, attempts = journal.config, journal.attempts()
-    with Journal.open(tmp_path / "gap") as journal:
-        journal.begin(config | {"seed": 9})
-        for attempt in attempts:
-            if attempt.candidate != 5:
-                journal.record_attempt(replace(attempt))
+    rewrite_run(
+        runs[0],
+        tmp_path / "gap",
+        config=lambda config: config.update(seed=9),
+        attempt=lambda one: None if one.candidate == 5 else one,
+    )
     assert compare_runs([runs[0], tmp_path / "gap"]).sizes["candidate"] == 5
 
 

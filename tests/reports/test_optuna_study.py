@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fake_task import run_eight
+from rewritten_runs import rewrite_run
 
 from brainguided.__main__ import main
 from brainguided.architectures import Architecture
@@ -34,15 +35,13 @@ def run(tmp_path_factory):
 def stop_one(run, out):
     """The same run with its first success stopped at a rung."""
     with Journal.read(run) as journal:
-        config, attempts = journal.config, journal.attempts()
-        timings = journal.timings_of_attempts()
-    done = next(a.candidate for a in attempts if a.outcome == "done" and a.duplicate_of is None)
-    with Journal.open(out) as journal:
-        journal.begin(config)
-        for attempt in attempts:
-            stopped = {"reason": "stopped"} if attempt.candidate == done else {}
-            timing = timings.get((attempt.candidate, attempt.attempt))
-            journal.record_attempt(replace(attempt, **stopped), timing)
+        results = journal.results()
+    done = next(a.candidate for a in results if a.outcome == "done" and a.duplicate_of is None)
+    rewrite_run(
+        run,
+        out,
+        attempt=lambda one: replace(one, reason="stopped") if one.candidate == done else one,
+    )
     return done
 
 
@@ -122,11 +121,7 @@ def test_the_command_refuses_to_replace_and_runs_without_a_space(run, tmp_path, 
     assert "--overwrite" in capsys.readouterr().err
     assert main(["export", "optuna", str(run), "--out", str(out), "--overwrite"]) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["study.db"]
-    with Journal.read(run) as journal:
-        config, attempts = journal.config, journal.attempts()
-    with Journal.open(tmp_path / "bare") as journal:
-        journal.begin({"task": config["task"]})
-        journal.record_attempt(attempts[0])
+    rewrite_run(run, tmp_path / "bare", config=lambda config: {"task": config["task"]})
     with pytest.raises(JournalError, match="no one search space"):
         write_optuna_study(tmp_path / "bare", tmp_path / "b.db")
     assert not (tmp_path / "b.db").exists()
