@@ -11,8 +11,8 @@ from typing import Any
 from brainguided.journal._chain import digest, read_note
 from brainguided.journal._journal_file import one_error
 from brainguided.journal._rows import COLUMNS, COLUMNS_EARLIER, read_attempt
-from brainguided.journal.attempts import AGAIN, STOPPED, Attempt, Timing
-from brainguided.journal.confirmed import SECOND_LOOK, Confirming
+from brainguided.journal.attempts import AGAIN, Attempt, Timing
+from brainguided.journal.confirmed import SECOND_LOOK, Confirming, find_place
 from brainguided.journal.earlier import read_earlier_config
 
 
@@ -178,12 +178,12 @@ class Records:
 
     def rank(self) -> list[int]:
         """Return the candidates that can be confirmed, those with the highest rewards first."""
-        own = [
-            (-reward, candidate)
+        placed = [
+            place
             for candidate, (_, outcome, reason, reward, owner) in self.summaries().items()
-            if outcome == "done" and reason != STOPPED and owner is None and reward is not None
+            if (place := find_place(candidate, outcome, reason, reward, owner)) is not None
         ]
-        return [candidate for _, candidate in sorted(own)]
+        return [-candidate for _, candidate in sorted(placed, reverse=True)]
 
     def _best(self) -> set[int] | None:
         noted = self.confirming()

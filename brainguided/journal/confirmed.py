@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from heapq import nlargest
-from math import inf
+from operator import itemgetter
 from statistics import fmean
 
 from brainguided.journal.attempts import STOPPED, Attempt
@@ -114,9 +114,17 @@ def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list
             made.setdefault(attempt.candidate, []).append(attempt)
     if not made:
         return []
-    own = (one for one in results if _is_whole(one) and one.duplicate_of is None)
+    placed = (
+        (place, one)
+        for one in results
+        if (
+            place := find_place(
+                one.candidate, one.outcome, one.reason, one.reward, one.duplicate_of
+            )
+        )
+    )
     found = []
-    for result in nlargest(len(made), own, key=_rank):
+    for _, result in nlargest(len(made), placed, key=itemgetter(0)):
         if result.candidate not in made:
             break
         looks = made[result.candidate]
@@ -162,6 +170,22 @@ def _is_whole(result: Attempt) -> bool:
     return result.outcome == "done" and result.reason != STOPPED
 
 
-def _rank(result: Attempt) -> tuple[float, int]:
-    """Return what is higher of the better candidate, and of equals of the earlier."""
-    return (-inf if result.reward is None else result.reward, -result.candidate)
+def find_place(
+    candidate: int, outcome: str, reason: str, reward: float | None, duplicate_of: int | None
+) -> tuple[float, int] | None:
+    """Return the place of a candidate among those that may win: what is higher is better.
+
+    Parameters
+    ----------
+    candidate, outcome, reason, reward, duplicate_of
+        Of its final attempt.
+
+    Returns
+    -------
+    tuple of float and int, or None
+        Its reward, and of equals the earlier. None of one that failed, was stopped early, repeats
+        another or has no reward: it does not compete.
+    """
+    if outcome != "done" or reason == STOPPED or reward is None or duplicate_of is not None:
+        return None
+    return reward, -candidate

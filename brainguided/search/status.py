@@ -6,9 +6,11 @@ import os
 import platform
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.chance import say_accuracy
 from brainguided.journal.confirmed import SECOND_LOOK
 from brainguided.journal.journal import Journal
@@ -45,21 +47,47 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     FileNotFoundError
         The folder has no journal.
     """
+    return "\n".join(_describe(_read(out), now))
+
+
+@dataclass(frozen=True)
+class _Status:
+    """What a journal holds of how far its search is, read at one time."""
+
+    summaries: dict[int, tuple[str, str, str, float | None, int | None]]
+    asked: int
+    timings: list[Timing]
+    session: tuple[float, str, str, int] | None
+    examples: int
+    noted: tuple[float, int, int, int, int | None] | None
+    config: dict[str, Any] | None
+    best: Attempt | None
+    driven: bool | None
+    of_seeds: list[str]
+
+
+def _read(out: str | os.PathLike[str]) -> _Status:
     with Journal.read(out, brief=True) as journal:
-        summaries = journal.summaries()
-        asked, times, session = journal.n_asked, journal.timings(), journal.last_session()
-        examples, noted, config = journal.n_examples, journal.progress(), journal.config
-        earned = [
-            (reward, -candidate)
-            for candidate, (_, outcome, _, reward, _) in summaries.items()
-            if outcome == "done" and reward is not None
-        ]
-        best = journal.result(-max(earned)[1]) if earned else None
+        summaries, session, ranked = journal.summaries(), journal.last_session(), journal.rank()
         driven = _is_driven(out, session)
-        of_seeds = _say_seeds(journal, driven)
-    # After reading, which takes a while where a search is running meanwhile
+        return _Status(
+            summaries,
+            max(journal.n_asked, len(summaries)),  # a merged run holds no asking
+            journal.timings(),
+            session,
+            journal.n_examples,
+            journal.progress(),
+            journal.config,
+            journal.result(ranked[0]) if ranked else None,
+            driven,
+            _say_seeds(journal, driven),
+        )
+
+
+def _describe(known: _Status, now: float | None) -> list[str]:
+    """Return the lines; the time is that after reading, which takes a while if a search runs."""
     now = time.time() if now is None else now
-    asked = max(asked, len(summaries))  # a merged run holds no asking
+    summaries, asked, noted, best = known.summaries, known.asked, known.noted, known.best
     outcomes = Counter(outcome for _, outcome, _, _, _ in summaries.values())
     reasons = Counter(
         reason for _, outcome, reason, _, _ in summaries.values() if outcome == "failed"
@@ -67,21 +95,21 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
     duplicates = sum(row[4] is not None for row in summaries.values())
     failed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
     lines = [
-        f"{_describe_open(asked, asked - len(summaries), noted, now, driven)}, "
+        f"{_describe_open(asked, asked - len(summaries), noted, now, known.driven)}, "
         f"done {outcomes['done']}, failed {outcomes['failed']}{f' ({failed})' if failed else ''}, "
         f"duplicates {duplicates}"
     ]
     if best is not None:
         lines.append(f"best reward {best.reward:.4f}, candidate {best.candidate}")
         if best.performance is not None:
-            lines[-1] += f", P {say_accuracy(best.performance, config)}"
-    lines += of_seeds
-    if session is not None:
-        started, workers, host, pid = session
+            lines[-1] += f", P {say_accuracy(best.performance, known.config)}"
+    lines += known.of_seeds
+    if known.session is not None:
+        started, workers, host, pid = known.session
         lines.append(
             f"last started {(now - started) / 60:.1f} min ago on {host} (process {pid}), {workers}"
         )
-        here = [t for t in times if t.started >= started]
+        here = [t for t in known.timings if t.started >= started]
         if here:
             end = max(t.finished for t in here)
             span = max(end - started, 1e-9)
@@ -101,10 +129,10 @@ def describe_status(out: str | os.PathLike[str], *, now: float | None = None) ->
                 busy = sum(t.seconds for t in here if t.host == name)
                 pids = len({t.pid for t in here if t.host == name})
                 lines.append(f"{name}: {pids} workers, busy {busy / (span * pids):.0%} of the time")
-    total = sum(t.seconds for t in times)
+    total, examples = sum(t.seconds for t in known.timings), known.examples
     if total and examples:
         lines.append(f"{examples} training images, {examples / total:.0f} a second and worker")
-    return "\n".join(lines)
+    return lines
 
 
 def gather_status(out: str | os.PathLike[str], *, now: float | None = None) -> dict[str, Any]:
@@ -130,34 +158,28 @@ def gather_status(out: str | os.PathLike[str], *, now: float | None = None) -> d
     FileNotFoundError
         The folder has no journal.
     """
-    with Journal.read(out, brief=True) as journal:
-        rows, session = journal.summaries(), journal.last_session()
-        noted = journal.progress() or (None,) * 5
-        ranked = journal.rank()
-        best = journal.result(ranked[0]) if ranked else None
-        found: dict[str, Any] = {
-            "candidates": noted[1],
-            "running": noted[2],
-            "waiting": noted[3],
-            "asked": max(journal.n_asked, len(rows)),
-            "examples": journal.n_examples,
-            "seconds": sum(timing.seconds for timing in journal.timings()),
-        }
+    known = _read(out)
+    rows, best, noted = known.summaries, known.best, known.noted or (None,) * 5
     outcomes = Counter(row[1] for row in rows.values())
     names = ("started", "workers", "host", "process")
     return {
-        **found,
+        "candidates": noted[1],
+        "running": noted[2],
+        "waiting": noted[3],
+        "asked": known.asked,
+        "examples": known.examples,
+        "seconds": sum(timing.seconds for timing in known.timings),
         "ended": len(rows),
         "done": outcomes["done"],
         "failed": outcomes["failed"],
         "duplicates": sum(row[4] is not None for row in rows.values()),
         "failures": dict(Counter(row[2] for row in rows.values() if row[1] == "failed")),
-        "searching": _is_driven(out, session),
+        "searching": known.driven,
         "best": None
         if best is None
         else {name: getattr(best, name) for name in ("candidate", "reward", "performance")},
-        **dict(zip(names, session or (None,) * 4, strict=True)),
-        "said": describe_status(out, now=now).splitlines(),
+        **dict(zip(names, known.session or (None,) * 4, strict=True)),
+        "said": _describe(known, now),
     }
 
 

@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fake_task import FakeTask, controller, evaluate
+from rewritten_runs import rewrite_run
 
 from brainguided.__main__ import main
+from brainguided.journal.attempts import STOPPED
+from brainguided.journal.confirmed import find_winner
+from brainguided.journal.journal import Journal
 from brainguided.journal.merge import merge_runs
 from brainguided.search.run import run_search
-from brainguided.search.status import describe_status
+from brainguided.search.status import describe_status, gather_status
 from brainguided.spaces import small_space
 
 
@@ -29,8 +34,12 @@ def run(tmp_path):
 
 def test_the_status_counts_what_the_journal_holds(run, capsys):
     said = describe_status(run, now=time.time() + 60)
-    assert "asked for 20 of 20, done" in said
-    assert "1 error: ValueError" in said or "error: ValueError" in said
+    with Journal.read(run) as journal:
+        results = journal.results()
+    done = [one.outcome for one in results].count("done")
+    assert f"asked for 20 of 20, done {done}, failed" in said
+    failed = [one.reason for one in results if one.outcome == "failed"]
+    assert f"failed {len(failed)} ({failed.count(failed[0])} error: ValueError" in said
     assert "best reward" in said
     assert "training images" in said
     assert "busy" in said
@@ -48,12 +57,29 @@ def test_the_status_says_p_of_the_best_candidate_beside_chance(tmp_path):
     performance = float(run["performance"][best, -1])
     said = describe_status(tmp_path)
     assert f"candidate {best}, P {performance:.4f} (chance 0.25" in said
-    assert "candidate 0" not in said or best == 0
+    assert said.count("best reward") == 1
+
+
+def test_the_journal_is_read_once_and_a_stopped_candidate_is_not_the_best(run, monkeypatch):
+    with Journal.read(run) as journal:
+        best = find_winner(journal.results())
+
+    def stop(attempt):
+        return replace(attempt, reason=STOPPED) if attempt.candidate == best.candidate else attempt
+
+    opened, read = [], Journal.read
+    rewrite_run(run, run / "stopped", attempt=stop)
+    for folder, wins in ((run, True), (run / "stopped", False)):
+        said = describe_status(folder).splitlines()
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "read", lambda *a, **k: opened.append(a) or read(*a, **k))
+            found = gather_status(folder)
+        assert (found["best"]["candidate"] == best.candidate) == wins
+        assert f"candidate {found['best']['candidate']}" in said[1]
+    assert len(opened) == 2
 
 
 def test_the_status_of_a_search_that_runs_does_not_disturb_it(run):
-    from brainguided.journal.journal import Journal
-
     with Journal.open(run):
         assert "asked for 20" in describe_status(run)
 
