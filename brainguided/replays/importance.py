@@ -130,15 +130,16 @@ def compute_importance(
     if isinstance(run, Table):
         reward = run.reward if run.reward.ndim == 1 else np.nanmean(run.reward, axis=0)
         measures = {"reward": reward, "score": run.score}
+        rows = np.sort(_draw_order(len(reward), most, seed)[:most])
         known = _Known(
-            run.space, run.actions, measures,
+            run.space, run.actions[rows], {name: one[rows] for name, one in measures.items()},
             {"kind": ["table"] * 2, "similarity": [""] * 2}, {"run": run.source, "simulated": 0},
         )  # fmt: skip
     else:
         with Journal.read(run) as journal:
             results, config = journal.results(), journal.config or {}
         known = _read_attempts(results, config, step, (most, seed))
-    return _explain(known, permutations=permutations, most=most, seed=seed)
+    return _explain(known, permutations=permutations, seed=seed)
 
 
 def importance_of_results(
@@ -146,7 +147,7 @@ def importance_of_results(
 ) -> xr.Dataset:
     """Return what `compute_importance` does, of results that were read from a journal."""
     known = _read_attempts(results, config, None, (most, 0))
-    return _explain(known, permutations=permutations, most=most)
+    return _explain(known, permutations=permutations)
 
 
 def describe_importance(found: xr.Dataset, *, level: float = 0.05) -> list[str]:
@@ -200,11 +201,8 @@ def _read_attempts(
         if result.outcome == "done" and result.duplicate_of is None
         if (result.reason != STOPPED if step is None else step in result.measurement.steps)
     ]
-    rows = list(range(len(there)))
-    if len(there) > drawn[0]:
-        rows = np.random.default_rng(drawn[1]).permutation(len(there)).tolist()
     met: dict[str, tuple[int, Architecture]] = {}
-    for row in rows:
+    for row in _draw_order(len(there), *drawn).tolist():
         architecture = Architecture.from_json(there[row].architecture)
         met.setdefault(architecture.canonical_key, (row, architecture))
         if len(met) == drawn[0]:
@@ -230,6 +228,11 @@ def _read_attempts(
     actions = np.array([space.encode(architecture) for _, architecture in looked_at])
     coords = {"kind": kinds, "similarity": similarity}
     return _Known(space, actions, values, coords, {"simulated": simulated})
+
+
+def _draw_order(n: int, most: int, seed: int) -> np.ndarray:
+    """Return rows in the order in which they are taken: a random one where not all of them are."""
+    return np.random.default_rng(seed).permutation(n) if n > most else np.arange(n)
 
 
 def _list_measures(
@@ -259,15 +262,12 @@ def _read(
     return nothing if found is None else found
 
 
-def _explain(known: _Known, *, permutations: int, most: int, seed: int = 0) -> xr.Dataset:
+def _explain(known: _Known, *, permutations: int, seed: int = 0) -> xr.Dataset:
     generator = np.random.default_rng(seed)
     actions, names = known.actions, [n for n, v in known.measures.items() if not is_flat(v)]
     if not names:
         raise ValueError("Nothing that was measured differs among the candidates.")
     values = np.column_stack([known.measures[name] for name in names])
-    if len(actions) > most:
-        rows = np.sort(generator.choice(len(actions), most, replace=False))
-        actions, values = actions[rows], values[rows]
     drawn = np.array([known.space.sample_actions(generator) for _ in range(_DRAWS)])
     tested = list(_code_choices(known.space, actions, drawn))
     n, effects = len(actions), sum(one.columns.shape[1] for one in tested if one.level == "kind")

@@ -50,6 +50,19 @@ def test_a_planted_effect_of_one_decision_is_found_and_no_other() -> None:
     assert share == pytest.approx(0.64 / 1.64, abs=0.12)
 
 
+def test_candidates_are_drawn_once_and_of_a_table_like_of_a_run() -> None:
+    table, most = make_table(120, 4), 60
+    found = compute_importance(table, permutations=5, most=most, seed=3)
+    rows = np.sort(np.random.default_rng(3).permutation(120)[:most])
+    part = Table(
+        SPACE, table.actions[rows], table.reward[rows], table.cost[rows], table.score[rows]
+    )
+    alone = compute_importance(part, permutations=5, seed=3)
+    assert found.attrs["candidates"] == most
+    np.testing.assert_array_equal(found["importance"], alone["importance"])
+    np.testing.assert_array_equal(found["p_value"], alone["p_value"])
+
+
 def test_a_kind_of_decisions_is_found_with_its_direction() -> None:
     generator, space = np.random.default_rng(1), small_space(6)
     actions = draw(space, 150, generator)
