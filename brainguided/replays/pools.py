@@ -17,6 +17,7 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement
 from brainguided.replays._out_of_fold import find_neighbours
+from brainguided.search.finalist_records import read_finalists, read_performance
 from brainguided.spaces import SearchSpace
 from neural_data.errors import raise_problems
 from neural_data.model.origin import is_simulated
@@ -175,12 +176,7 @@ def _read_finalists(out: Path, results: list[Attempt]) -> dict[int, float]:
             "its correlation says nothing, and all others' are distorted. Draw without choosing: "
             f"'brainguided finalists {out} --random 100 --steps N', with that folder moved away."
         )
-    content = read_json(folder / "finalists.json", "finalists")
-    return {
-        one["candidate"]: float(one["performance"])
-        for one in content["finalists"]
-        if one["performance"] is not None
-    }
+    return read_performance(read_finalists(folder))
 
 
 def _read_table(

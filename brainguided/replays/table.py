@@ -23,9 +23,10 @@ from brainguided.guidance.rewards import (
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.journal import Journal
 from brainguided.journal.measurement import Measurement
+from brainguided.search.finalist_records import read_finalists, read_performance
 from brainguided.spaces import SearchSpace
 from neural_data.errors import raise_problems
-from neural_data.storage.text_files import read_json, read_text_table
+from neural_data.storage.text_files import read_text_table
 
 _SHOWN = 3  # rows quoted in an error
 _FEWEST = 3  # candidates with a score, below which there is nothing to search
@@ -354,18 +355,7 @@ def read_scores(path: str | os.PathLike[str]) -> dict[int, float]:
 
 
 def _read_finalists(out: str | os.PathLike[str]) -> dict[int, float]:
-    path = Path(out) / "finalists" / "finalists.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist, so no candidate has a score 'finalists'; run 'brainguided "
-            f"finalists {out}' first."
-        )
-    finalists = read_json(path, "finalists")["finalists"]
-    return {
-        one["candidate"]: float(one["performance"])
-        for one in finalists
-        if one["performance"] is not None
-    }
+    return read_performance(read_finalists(Path(out) / "finalists"))
 
 
 def _choose_scored(

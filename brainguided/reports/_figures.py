@@ -176,16 +176,28 @@ def load_winner_rdms(
             "or was stopped), so they are not shown. Start the same search again to have them."
         )
     for area, layers in similarity.items():
+        noted = {
+            name: stored[area].attrs.get(name) for name in ("candidate", "seed", "architecture")
+        }
+        if noted["candidate"] is not None:
+            if any(getattr(winner, name) != value for name, value in noted.items()):
+                return {}, _say_other(area, winner)
+            continue
+        # Of an earlier version, which did not note whose they are
         if methods.get(area, "pearson") != "pearson":
             continue  # saved RDMs do not tell what its similarities are
         found = _compare_with_teacher(stored[area])
         known = {layer: r for layer, r in layers.items() if r is not None}
         if any(abs(found.get(layer, np.inf) - r) > _TOLERANCE for layer, r in known.items()):
-            return {}, (
-                f"The saved RDMs of {area} are not those of candidate {winner.candidate}, the "
-                "present winner, so they are not shown. Start the same search again to have them."
-            )
+            return {}, _say_other(area, winner)
     return {area: stored[area] for area in similarity}, ""
+
+
+def _say_other(area: str, winner: Attempt) -> str:
+    return (
+        f"The saved RDMs of {area} are not those of candidate {winner.candidate}, the present "
+        "winner, so they are not shown. Start the same search again to have them."
+    )
 
 
 def _compare_with_teacher(rdms: xr.Dataset) -> dict[str, float]:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from brainguided.networks.export import export_network
-from brainguided.search.saved_winner import WinnerNetwork, load_winner
+from brainguided.search.saved_winner import WinnerNetwork, load_winner_network
 from neural_data.storage.aside import write_whole
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -141,7 +141,7 @@ def write_brainscore_plugin(
             f"The identifier is {identifier!r}; expected letters, digits, '_', '-' and '.', e.g. "
             "'mylab-winner'."
         )
-    winner = load_winner(Path(run))
+    winner = load_winner_network(Path(run))
     texts = _write_texts(winner, identifier, visual_degrees)
     (folder / "region_layer_map").mkdir(parents=True, exist_ok=True)
     network = export_network(

@@ -19,9 +19,9 @@ from brainguided.journal.chance import find_chance, say_accuracy
 from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
 from brainguided.plot.correspondence import limit_colours
+from brainguided.search.finalist_records import find_finalist, read_finalists
 from neural_data.model.origin import is_simulated
 from neural_data.storage.netcdf import open_netcdf
-from neural_data.storage.text_files import read_json
 
 _LOWEST = 1.7  # height of maps of few layers, inches
 
@@ -44,18 +44,15 @@ def write_model_card(out: str | os.PathLike[str]) -> list[Path]:
     ------
     FileNotFoundError
         There are no finalists yet.
+    ValueError
+        Their record is damaged.
     """
     folder = Path(out) / "finalists"
-    record_path = folder / "finalists.json"
-    if not record_path.is_file():
-        raise FileNotFoundError(
-            f"{record_path} does not exist; run 'brainguided finalists {out}' first."
-        )
-    record = read_json(record_path, "finalists", "winner")
+    record = read_finalists(folder)
     with Journal.read(out) as journal:
         config = journal.config or {}
     task = config.get("task", {})
-    winner = next(f for f in record["finalists"] if f["candidate"] == record["winner"])
+    winner = find_finalist(record)
     architecture = Architecture.from_json(winner["architecture"])
     figure: Any = plot_architecture(architecture).figure
     figure.savefig(folder / "architecture.png", dpi=200)

@@ -16,8 +16,8 @@ from brainguided.candidates.training import on_device, single_thread
 from brainguided.guidance.heldout import HeldOut, score_heldout
 from brainguided.guidance.scoring import Scorer
 from brainguided.networks.preprocessing import Preprocessing
+from brainguided.search.finalist_records import read_finalists
 from neural_data.storage.aside import write_whole
-from neural_data.storage.text_files import read_json
 
 _log = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ def compare_heldout(
     folder = Path(out) / "finalists"
     if task.teacher is None:
         raise ValueError("The task has no teacher, of which something could be held out.")
-    record = read_json(folder / "finalists.json", "finalists")
+    record = read_finalists(folder)
     guiding, inputs = Scorer(task.teacher, splits=0), Preprocessing(size=task.images.image_size)
     found = {}
     for one in record["finalists"]:
-        number = int(one["candidate"])
+        number = one["candidate"]
         path = folder / f"finalist_{number}.pt"
         if one["performance"] is None or not path.exists():
             continue

@@ -17,7 +17,7 @@ from torch import nn
 
 from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.export import export_network
-from brainguided.search.saved_winner import WinnerNetwork, load_winner
+from brainguided.search.saved_winner import WinnerNetwork, load_winner_network
 from neural_data.storage.aside import write_whole
 
 FILES = (
@@ -69,7 +69,7 @@ def write_network_files(
         files are removed.
     """
     folder = Path(folder)
-    winner = load_winner(Path(run))
+    winner = load_winner_network(Path(run))
     folder.mkdir(parents=True, exist_ok=True)
     script, weights, tensors, program, agreement = (folder / name for name in FILES)
     network = BlueprintNetwork(winner.blueprint)

@@ -17,8 +17,8 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.noted_weights import read_note
+from brainguided.search.finalist_records import find_finalist, read_finalists
 from neural_data.storage.netcdf import open_netcdf
-from neural_data.storage.text_files import read_json
 
 _log = logging.getLogger(__name__)
 _SAVE = "To save the winner's, start the same search again: 'brainguided search', or save_winner."
@@ -56,7 +56,7 @@ class WinnerNetwork:
     about: str
 
 
-def load_winner(folder: Path) -> WinnerNetwork:
+def load_winner_network(folder: Path) -> WinnerNetwork:
     """Return the winner of the finalists of a run, or that of its search where there are none.
 
     Raises
@@ -65,6 +65,8 @@ def load_winner(folder: Path) -> WinnerNetwork:
         The folder has no journal, or no weights of a winner.
     JournalError
         No candidate succeeded, or what was saved is of another winner than the journal's.
+    ValueError
+        The record of the finalists is damaged.
     """
     with Journal.read(folder) as journal:
         config = journal.config or {}
@@ -141,9 +143,8 @@ def refuse_other_weights(
 def _load_finalist(
     folder: Path, images: Mapping[str, Any], results: Sequence[Attempt]
 ) -> WinnerNetwork:
-    record = read_json(folder / "finalists.json")
-    number = int(record["winner"])
-    known = next(one for one in record["finalists"] if int(one["candidate"]) == number)
+    known = find_finalist(read_finalists(folder))
+    number = known["candidate"]
     expected = ((one.seed, one.architecture) for one in results if one.candidate == number)
     if (known["seed"], known["architecture"]) not in expected:
         raise JournalError(

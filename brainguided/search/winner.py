@@ -57,7 +57,8 @@ def save_winner(
         weights_only=True))``, which say whose they are) and, for each area,
         ``winner_rdms_AREA.nc`` (a slash in its name as %2F): dissimilarities of the area, named
         "AREA (teacher)", and
-        of every layer that the search compared, over the area's own stimuli; and ``teacher.json``,
+        of every layer that the search compared, over the area's own stimuli, whose attributes say
+        whose they are; and ``teacher.json``,
         how many sites, animals and repetitions each area has, and its noise ceiling.
 
     Raises
@@ -77,10 +78,8 @@ def save_winner(
         raise RuntimeError(f"No candidate of {folder} succeeded; there is no winner to save.")
     refuse_other_task(config, task.describe(), folder)
     network = _train(winner, task, executor)
-    kept = ("candidate", "seed", "architecture")
-    weights = save_noted_weights(
-        network, folder / "winner.pt", {name: getattr(winner, name) for name in kept}
-    )
+    note = {name: getattr(winner, name) for name in ("candidate", "seed", "architecture")}
+    weights = save_noted_weights(network, folder / "winner.pt", note)
     targets = [] if task.teacher is None else list(task.teacher)
     written = [weights]
     if task.recorded_teacher is not None:
@@ -89,7 +88,7 @@ def save_winner(
     with on_device(network, find_device(task.training.device)):
         return written + [
             save_dissimilarities(
-                _stack_rdms(network, target, task),
+                _stack_rdms(network, target, task).assign_attrs(note),
                 folder / f"winner_rdms_{quote(target.area, safe=' ')}.nc",
             )
             for target in targets

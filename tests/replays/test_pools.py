@@ -73,8 +73,12 @@ def test_finalists_that_a_score_chose_are_refused(out: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"finalists .* --random 100"):
         load_pool(out, "finalists")
     folder.mkdir()
-    finalists = [{"candidate": k, "performance": 0.5 + k / 100} for k in range(10)]
-    (folder / "finalists.json").write_text(json.dumps({"finalists": finalists}))
+    finalists = [
+        {"candidate": k, "seed": k, "architecture": "", "performance": 0.5 + k / 100}
+        for k in range(10)
+    ]
+    record = {"finalists": finalists, "winner": 9}
+    (folder / "finalists.json").write_text(json.dumps(record))
     settings = {"steps": 5, "candidates": list(range(10))}
     (folder / "settings.json").write_text(json.dumps(settings))
     with pytest.raises(ValueError, match=r"highest rewards(.|\n)*Draw without choosing"):

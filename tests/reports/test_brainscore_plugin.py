@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rewritten_runs import rewrite_run
 from saved_winner import note_of, save_run
 
 from brainguided.__main__ import main
@@ -157,7 +158,8 @@ def test_the_winner_of_the_finalists_goes_before_that_of_the_search(run, tmp_pat
         longer / "finalists" / "winner_network.py", classes=["cat", "dog", "owl"], image_size=21,
     )  # fmt: skip
     record = {"winner": other.candidate, "finalists": [
-        {"candidate": other.candidate, "architecture": other.architecture, "seed": other.seed}
+        {"candidate": other.candidate, "architecture": other.architecture, "seed": other.seed,
+         "performance": 0.5}
     ]}  # fmt: skip
     (longer / "finalists" / "finalists.json").write_text(json.dumps(record))
     write_brainscore_plugin(longer, tmp_path / "plugin")
@@ -166,6 +168,17 @@ def test_the_winner_of_the_finalists_goes_before_that_of_the_search(run, tmp_pat
     saved = torch.load(tmp_path / "plugin" / "winner_network.pt", weights_only=True)
     for name, values in network.state_dict().items():
         assert torch.equal(saved[name], values)
+    whole = json.dumps(record)
+    for damaged in (
+        {**record, "winner": 99},
+        {"finalists": [{}], "winner": 0},
+        {"finalists": {}, "winner": 0},
+        {"winner": other.candidate},
+    ):
+        (longer / "finalists" / "finalists.json").write_text(json.dumps(damaged))
+        with pytest.raises(ValueError, match=r"finalists\.json( is damaged| lacks)"):
+            write_brainscore_plugin(longer, tmp_path / "other")
+    record = json.loads(whole)
     record["finalists"][0]["seed"] += 1
     (longer / "finalists" / "finalists.json").write_text(json.dumps(record))
     with pytest.raises(JournalError, match="finalists of another search"):
@@ -176,14 +189,17 @@ def test_weights_of_an_earlier_winner_are_not_those_of_the_present_one(run, tmp_
     out, winner, _ = run
     grown = tmp_path / "grown"
     with Journal.read(out) as journal:
-        config, attempts = journal.config, journal.attempts()
+        attempts = journal.attempts()
     found = [one for one in attempts if one.outcome == "done" and one.duplicate_of is None]
     other = next(one for one in found if one.candidate != winner.candidate)
-    with Journal.open(grown) as journal:  # a run that went on without its winner being saved
-        journal.begin(config)
-        for one in attempts:
-            better = {"reward": winner.reward + 1} if one is other else {}
-            journal.record_attempt(replace(one, **better))
+    rewrite_run(  # a run that went on without its winner being saved
+        out,
+        grown,
+        attempt=lambda one: (
+            replace(one, reward=winner.reward + 1) if one.candidate == other.candidate else one
+        ),
+    )
+    with Journal.open(grown) as journal:
         journal.export()
     (grown / "winner.pt").write_bytes((out / "winner.pt").read_bytes())
     assert json.loads((grown / "winner.json").read_text())["candidate"] == other.candidate

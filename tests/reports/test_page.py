@@ -15,6 +15,7 @@ from PIL import Image
 
 from brainguided.__main__ import main
 from brainguided.controllers.random_search import RandomSearch
+from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.reports.page import write_report
 from brainguided.reports.summary import describe_winner
@@ -81,7 +82,9 @@ def earn(architecture: Any, task: Task, *, seed: int) -> SimpleNamespace:
     )
 
 
-def save_winner_rdms(folder: Path, depth: int, *, shift: int = 0) -> None:
+def save_winner_rdms(
+    folder: Path, depth: int, *, shift: int = 0, note: dict[str, Any] | None = None
+) -> None:
     labels = [f"im{k:02d}" for k in range(24)]
     for number, area in enumerate(AREAS):
         names = [f"{area} (teacher)", *(f"layer{k + 1}" for k in range(depth))]
@@ -99,7 +102,7 @@ def save_winner_rdms(folder: Path, depth: int, *, shift: int = 0) -> None:
                 "other_stimulus": labels,
                 "category": ("stimulus", [f"kind {k % 4}" for k in range(24)]),
             },
-            attrs={"source": "a model", "simulated": 1},
+            attrs={"source": "a model", "simulated": 1, **(note or {})},
         )
         save_dissimilarities(data, folder / f"winner_rdms_{area}.nc")
 
@@ -290,6 +293,16 @@ def test_other_similarities_are_named_and_not_held_against_saved_rdms(run_folder
     written = {path.name: path for path in write_report(folder)}
     page = written["report.html"].read_text(encoding="utf-8")
     assert "not those of candidate" not in page
+    with Journal.read(folder) as journal:
+        winner = find_winner(journal.results())
+    note = {name: getattr(winner, name) for name in ("candidate", "seed", "architecture")}
+    other = {**note, "seed": note["seed"] + 1}
+    save_winner_rdms(folder, len(winner.similarity["V4"]), note=other)  # of an earlier winner
+    stale = {path.name: path for path in write_report(folder)}
+    assert "rdms.png" not in stale
+    assert "not those of candidate" in stale["report.html"].read_text(encoding="utf-8")
+    save_winner_rdms(folder, len(winner.similarity["V4"]), shift=1, note=note)
+    written = {path.name: path for path in write_report(folder)}
     assert "rdms.png" in written
     assert "linear CKA (debiased) of the winner" in page
     assert "Pearson" not in page

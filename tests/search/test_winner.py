@@ -31,6 +31,7 @@ from brainguided.spaces import small_space
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.simulation.objects import simulate_objects
 from neural_data.simulation.simulate import simulate_macaque
+from neural_data.storage.netcdf import open_netcdf
 
 
 def make_task(steps: int = 3) -> Task:
@@ -62,6 +63,12 @@ def test_saved_rdms_have_the_similarity_that_the_search_found(run) -> None:
     winner = json.loads((run / "winner.json").read_text())
     for area in ("V4", "IT"):
         rdms = rdms_from_dissimilarities(load_dissimilarities(run / f"winner_rdms_{area}.nc"))
+        with open_netcdf(run / f"winner_rdms_{area}.nc") as saved:
+            said = {name: saved.attrs[name] for name in ("candidate", "architecture")}
+        assert said == {
+            "candidate": winner["candidate"],
+            "architecture": Architecture.from_json(json.dumps(winner["architecture"])).to_json(),
+        }
         names = list(rdms.rdm_descriptors["area"])
         assert names == [f"{area} (teacher)", *winner["similarity"][area]]
         found = compare_rdms(rdms, rdms)[0, 1:]
