@@ -50,7 +50,8 @@ def _add_tensorboard(formats: Any) -> None:
         "tensorboard",
         export_tensorboard,
         example="brainguided export tensorboard runs/first --out events",
-        more="Shown by: tensorboard --logdir events",
+        more="Needs the extra: pip install 'brainguided[tensorboard]'. Shown by: tensorboard "
+        "--logdir events",
     )
     one.add_argument("run", metavar="RUN", type=Path, help="run folder; only read")
     one.add_argument("--out", type=Path, required=True, help="folder for the event file")

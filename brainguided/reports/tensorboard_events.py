@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from brainguided.journal.attempts import Attempt
 from brainguided.reports._rewarded import read_run
@@ -14,11 +15,11 @@ from neural_data.storage.aside import write_aside
 FILE_NAME = "events.out.tfevents.0.brainguided"
 """Name of the file, as TensorBoard looks for it."""
 
-_POLYNOMIAL = 0x82F63B78  # of CRC-32C (Castagnoli), bits reversed
-
 
 def write_tensorboard_events(run: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
     """Write a run as an event file, which TensorBoard shows as curves over candidates.
+
+    Needs the extra ``tensorboard``; TensorBoard itself is not needed.
 
     Parameters
     ----------
@@ -39,33 +40,34 @@ def write_tensorboard_events(run: str | os.PathLike[str], folder: str | os.PathL
     ------
     FileNotFoundError
         The folder has no journal.
-
-    Notes
-    -----
-    Records and messages are written as TensorFlow's documentation of TFRecord and the definition of
-    ``Event`` say; nothing of TensorBoard is needed.
+    ImportError
+        tensorboardX is not installed.
     """
+    writer, event, summary = _import_tensorboard()
     known = read_run(Path(run))
     path = Path(folder) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     best = None
-    with write_aside(path) as aside, aside.open("wb") as file:
+    with write_aside(path) as aside, closing(writer(str(aside))) as file:
         for number, result in enumerate(known.results):
             timing = known.timings.get((result.candidate, result.attempt))
             moment = 0.0 if timing is None else timing.finished
             if number == 0:
-                file.write(_frame(_double(1, moment) + _bytes(3, b"brain.Event:2")))
+                first = event(wall_time=moment, file_version="brain.Event:2")
+                file.write(first.SerializeToString())
             values = dict(_list_values(result, known.seconds.get(result.candidate)))
             if "reward" in values:
                 best = values["reward"] if best is None else max(best, values["reward"])
                 values["best reward so far"] = best
-            summary = b"".join(
-                _bytes(1, _bytes(1, name.encode()) + _float(2, value))
-                for name, value in values.items()
-            )
-            if summary:
-                event = _double(1, moment) + _varint(2, result.candidate) + _bytes(5, summary)
-                file.write(_frame(event))
+            if values:
+                shown = summary(
+                    value=[
+                        summary.Value(tag=name, simple_value=value)
+                        for name, value in values.items()
+                    ]
+                )
+                one = event(wall_time=moment, step=result.candidate, summary=shown)
+                file.write(one.SerializeToString())
     return path
 
 
@@ -86,60 +88,15 @@ def _list_values(result: Attempt, seconds: float | None) -> Iterator[tuple[str, 
             yield name, float(value)
 
 
-def _frame(event: bytes) -> bytes:
-    """Return a record: length, content, and a checksum of each."""
-    length = struct.pack("<Q", len(event))
-    return length + _mask(length) + event + _mask(event)
-
-
-def _mask(content: bytes) -> bytes:
-    crc = compute_crc32c(content)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _make_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (_POLYNOMIAL if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_TABLE = _make_table()
-
-
-def compute_crc32c(content: bytes) -> int:
-    """Return the CRC-32C of bytes."""
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
-
-
-def _key(field: int, kind: int) -> bytes:
-    return bytes([field << 3 | kind])
-
-
-def _varint(field: int, number: int) -> bytes:
-    return _key(field, 0) + _size(number)
-
-
-def _size(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*found, number])
-
-
-def _bytes(field: int, content: bytes) -> bytes:
-    return _key(field, 2) + _size(len(content)) + content
-
-
-def _double(field: int, value: float) -> bytes:
-    return _key(field, 1) + struct.pack("<d", value)
-
-
-def _float(field: int, value: float) -> bytes:
-    return _key(field, 5) + struct.pack("<f", value)
+def _import_tensorboard() -> tuple[Any, Any, Any]:
+    """Return what writes records, and the messages for an event and for its numbers."""
+    try:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.record_writer import RecordWriter
+    except ImportError as error:
+        raise ImportError(
+            "Events of TensorBoard are written by tensorboardX: pip install "
+            "'brainguided[tensorboard]'."
+        ) from error
+    return RecordWriter, Event, Summary

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+import sys
 
 import pytest
 from fake_task import run_eight
 
 from brainguided.__main__ import main
 from brainguided.journal.journal import Journal
-from brainguided.reports.tensorboard_events import compute_crc32c
+
+pytest.importorskip("tensorboardX")
 
 
 def read_records(content):
@@ -61,11 +63,6 @@ def read_fields(data):
         yield field, value
 
 
-def test_crc32c_is_that_of_the_standard():
-    assert compute_crc32c(b"123456789") == 0xE3069283  # RFC 3720, appendix B.4
-    assert compute_crc32c(bytes(32)) == 0x8A9136AA
-
-
 def test_every_candidate_is_an_event_with_its_numbers(tmp_path, capsys):
     run_eight(tmp_path / "run")
     words = ["export", "tensorboard", str(tmp_path / "run"), "--out", str(tmp_path / "tb")]
@@ -80,10 +77,11 @@ def test_every_candidate_is_an_event_with_its_numbers(tmp_path, capsys):
         timings = journal.timings_of_attempts()
     shown, best = {}, []
     for event in events:
+        candidate = event.get(2, 0)  # zero is not written
         values = [dict(read_fields(value)) for _, value in read_fields(event[5])]
-        shown[event[2]] = {value[1].decode(): value[2] for value in values}
-        timing = timings.get((event[2], 1))
-        assert timing is None or event[1] == timing.finished
+        shown[candidate] = {value[1].decode(): value.get(2, 0.0) for value in values}
+        assert event[1] == timings[candidate, 1].finished
+    assert len(shown) == 8
     for result in results:
         one = shown.get(result.candidate, {})
         if result.outcome != "done":
@@ -98,3 +96,12 @@ def test_every_candidate_is_an_event_with_its_numbers(tmp_path, capsys):
         assert one["parameters"] == result.n_parameters
     assert main(words) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_without_its_extra_the_command_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX.record_writer", None)
+    run_eight(tmp_path / "run")
+    words = ["export", "tensorboard", str(tmp_path / "run"), "--out", str(tmp_path / "tb")]
+    assert main(words) == 1
+    assert "pip install 'brainguided[tensorboard]'" in capsys.readouterr().err
+    assert not (tmp_path / "tb").exists()
