@@ -24,6 +24,7 @@ again.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -59,8 +60,11 @@ Reward = Callable[[Architecture], float]
 def recall(
     options: argparse.Namespace, key: list[str | int], measure: Callable[[], list[float]]
 ) -> list[float]:
-    """Return the row of numbers that --keep has, or else measure it and keep it."""
-    text = json.dumps([options.verb, *key])
+    """Return the row of numbers that --keep has, or else measure it and keep it.
+
+    Of a table its bytes are part of what was measured, wherever the file lies.
+    """
+    text = json.dumps([options.verb, *([options.table] if options.table else []), *key])
     if text not in options.kept:
         options.kept[text] = measure()
         if options.keep is not None:
@@ -68,6 +72,21 @@ def recall(
                 print(json.dumps([text, options.kept[text]]), file=file)
     row: list[float] = options.kept[text]
     return row
+
+
+def read_kept(path: Path) -> dict[str, list[float]]:
+    """Return what --keep has; a last line that was not written whole is removed from the file."""
+    whole, _, cut = path.read_text().rpartition("\n")
+    if cut:
+        path.write_text(f"{whole}\n" if whole else "")
+    kept = {}
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            text, row = json.loads(line)
+            kept[text] = [float(value) for value in row]
+        except (ValueError, TypeError) as cause:
+            raise SystemExit(f"{path}, line {number} is no row that was kept ({cause}).") from cause
+    return kept
 
 
 def run_rounds(controller: Controller, reward: Reward, candidates: int) -> np.ndarray:
@@ -342,9 +361,9 @@ def main() -> None:
         if run is not count_forgetful:
             verb.add_argument("--keep", type=Path, help="file of what was measured, to go on from")
     options = parser.parse_args()
-    options.kept = {}
-    if getattr(options, "keep", None) is not None and options.keep.exists():
-        options.kept = dict(json.loads(line) for line in options.keep.read_text().splitlines())
+    keep, path = getattr(options, "keep", None), getattr(options, "path", None)
+    options.kept = read_kept(keep) if keep is not None and keep.exists() else {}
+    options.table = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
     options.run(options)
 
 

@@ -94,6 +94,11 @@ class Count:
         self.kills = self.searches = self.different = self.unreadable = self.orphans = 0
         self.lost = self.given_up = self.empty = 0
 
+    @property
+    def most(self) -> int:
+        """Candidates that end at most between kills, so that kills are spread over searches."""
+        return max(8, round(2.5 * CANDIDATES * self.spread / self.wanted))
+
     def end_search(self, out: Path) -> None:
         self.searches += 1
         with Journal.read(out) as journal:
@@ -127,7 +132,7 @@ class Count:
         )
 
 
-def pause(out: Path, chance: random.Random, driver: subprocess.Popen[bytes], most: int = 8) -> None:
+def pause(out: Path, chance: random.Random, driver: subprocess.Popen[bytes], most: int) -> None:
     """Wait for a random instant: at the start, or when 1 to `most` more candidates have ended."""
     wanted = count(out) + (0 if chance.random() < 0.2 else chance.randrange(1, most + 1))
     until = time.monotonic() + 300
@@ -157,13 +162,12 @@ def end(role: str, out: Path) -> None:
 
 def kill_drivers(folder: Path, counted: Count, chance: random.Random, role: str = "drive") -> None:
     out = folder / "0"
-    most = max(8, round(2.5 * CANDIDATES * counted.spread / counted.wanted))
     while counted.kills < counted.wanted or 0 < count(out) < CANDIDATES:  # the last one ends too
         driver = start(role, out)
         if counted.kills >= counted.wanted:
             driver.wait()
         else:
-            pause(out, chance, driver, most)
+            pause(out, chance, driver, counted.most)
         if driver.poll() is None:
             kill(driver, counted)
             counted.look(out)
@@ -178,7 +182,7 @@ def kill_workers(folder: Path, counted: Count, chance: random.Random) -> None:
         out = folder / str(counted.searches)
         driver = start("drive", out)
         while driver.poll() is None and counted.kills < counted.wanted:
-            time.sleep(1 + 6 * chance.random())
+            pause(out, chance, driver, counted.most)
             workers = [pid for pid in list_family(driver.pid) if is_worker(pid)]
             if driver.poll() is None and workers:
                 os.kill(chance.choice(workers), signal.SIGKILL)
@@ -201,7 +205,7 @@ def kill_by_folder(folder: Path, counted: Count, chance: random.Random) -> None:
         out = folder / str(counted.searches)
         running = {role: start(role, out) for role in roles}
         while count(out) < CANDIDATES and counted.kills < counted.wanted:
-            pause(out, chance, running["drive-folder"])
+            pause(out, chance, running["drive-folder"], counted.most)
             role = chance.choice(roles)
             if running[role].poll() is None and count(out) < CANDIDATES:
                 kill(running[role], counted)
@@ -242,7 +246,7 @@ def kill_raylets(folder: Path, counted: Count, chance: random.Random) -> None:
             out = folder / str(counted.searches)
             driver = start("join-ray", out, "--address", cluster.address)
             while driver.poll() is None and counted.kills < counted.wanted:
-                pause(out, chance, driver)
+                pause(out, chance, driver, counted.most)
                 if driver.poll() is None:
                     node = nodes.pop(chance.randrange(len(nodes)))
                     os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)

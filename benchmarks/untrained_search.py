@@ -52,6 +52,7 @@ from neural_data import load_recording, load_stimuli, simulate_macaque, simulate
 SEEDS = 3
 FOLDS = 5
 DRAWS = 2000
+TRIES = 1000  # to draw one random network
 
 
 def divide(recording: xr.Dataset, share: float, seed: int) -> tuple[list[str], list[str]]:
@@ -110,11 +111,17 @@ def draw_random(
     """Return different random networks within the limits, none of them the winner."""
     generator = np.random.default_rng((seed, 2))
     found: dict[str, Architecture] = {}
-    while len(found) < number:
+    for _ in range(TRIES * number):
         one = space.sample(generator)
         if limits.admit(one) and one.key != without:
             found[one.key] = one
-    return list(found.values())
+        if len(found) == number:
+            return list(found.values())
+    raise ValueError(
+        f"Among {TRIES * number} random networks {len(found)} are different, within the limits and "
+        f"not the winner; expected {number}. Ask for fewer (--random), or allow more (--filters, "
+        "--max-depth, --max-multiply-adds)."
+    )
 
 
 def compare(winner: np.ndarray, others: np.ndarray, seed: int) -> dict[str, float]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.untrained_search import parse, run
+from benchmarks.untrained_search import draw_random, parse, run
+from brainguided import Limits
+from brainguided.spaces import PlainSpace
 from neural_data import simulate_macaque, simulate_objects
 
 SMALL = "--candidates 32 --random 20 --filters 8 16 32 --max-depth 5 --max-multiply-adds 4000000"
@@ -19,3 +21,12 @@ def test_the_winner_exceeds_random_networks_on_images_it_was_not_chosen_for() ->
     said = run(recording, stimuli, "V4", parse(SMALL.split()))
     assert said["share"] >= 0.95
     assert said["above_low"] > 0
+
+
+def test_a_space_with_too_few_networks_is_said_and_not_searched_for_ever() -> None:
+    space = PlainSpace("few", 1, (1,), (1,), (8, 16, 32))
+    limits = Limits(max_parameters=10**9)
+    (winner,) = draw_random(space, limits, 1, 0, "")
+    assert len(draw_random(space, limits, 2, 0, winner.key)) == 2
+    with pytest.raises(ValueError, match=r"3000 random networks 2 are different.*\n?.*expected 3"):
+        draw_random(space, limits, 3, 0, winner.key)
