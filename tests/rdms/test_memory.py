@@ -46,12 +46,12 @@ def test_an_rdm_is_made_and_drawn_with_less_than_two_matrices_of_memory(monkeypa
     rdms, peak = measure_peak(compute_rdms, make_responses(number))
     assert peak < 1.7 * matrix
     figure, peak = measure_peak(plot_rdms, rdms)
-    assert peak < 1.9 * matrix
+    assert peak < 0.9 * matrix  # of blocks, not of another matrix
     figure[0].figure.clear()
     data, peak = measure_peak(dissimilarities_from_rdms, rdms)
     assert peak < 1.1 * matrix
     _, peak = measure_peak(validate_dissimilarities, data)
-    assert peak < 1.5 * matrix  # of some rows, whatever the size
+    assert peak < 0.8 * matrix  # of some rows, whatever the size: no copy
 
 
 def test_one_row_is_that_of_the_matrix():
@@ -93,7 +93,11 @@ def test_an_rdm_without_room_is_refused_with_two_ways_out(monkeypatch):
 
 def test_what_is_free_is_known_where_the_system_says_it():
     free = memory.find_free_memory()
-    assert free is None or 2**20 < free < 2**50
+    if not Path("/proc/meminfo").is_file():
+        assert free is None
+    else:
+        assert free is not None
+        assert 2**20 < free < 2**50
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -116,9 +120,11 @@ def test_files_that_were_read_take_no_room_from_a_container(tmp_path, monkeypatc
     counts = f"file 999999\n{total}active_file 3000\n{total}inactive_file 40000\nanon 7\n"
     (group / "memory.stat").write_text(counts)
     monkeypatch.setattr(memory, "_GROUPS", tmp_path)
-    assert memory.find_free_memory() in (43_100, None)
+    if not Path("/proc/meminfo").is_file():
+        pytest.skip("this system does not say what is free")
+    assert memory.find_free_memory() == 43_100
     (group / f"memory.{most}").write_text("max\n")
-    assert memory.find_free_memory() != 43_100
+    assert memory.find_free_memory() > 2**20
 
 
 def test_large_rdms_are_announced(monkeypatch, tmp_path, capsys):
