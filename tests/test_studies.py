@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 
 from brainguided import build_network
-from brainguided.candidates.rungs import keep_weights
+from brainguided.candidates.kept_weights import keep_weights
 from brainguided.replays.benchmark import load_benchmark, read_measurements
 from brainguided.replays.fitted_weights import FittedWeights
 from brainguided.replays.table import Table

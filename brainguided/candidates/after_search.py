@@ -12,6 +12,7 @@ from brainguided.architectures import Architecture
 from brainguided.candidates.accuracy import compute_accuracy
 from brainguided.candidates.evaluation import Task, train_candidate
 from brainguided.candidates.images_on_disk import join_images
+from brainguided.candidates.kept_weights import load_start
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.rungs import settle_batch_norm
 from brainguided.candidates.training import (
@@ -30,7 +31,8 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     """Train a candidate again, in whatever process.
 
     A longer training takes the settings of the search but for the learning rate, which falls to 0
-    along a cosine. Batch normalisation has the statistics with which the search measured.
+    along a cosine, from new weights or, with ``job.start``, from those that the search kept.
+    Batch normalisation has the statistics with which the search measured.
 
     Parameters
     ----------
@@ -65,8 +67,11 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     training = replace(task.training, steps=job.steps, rungs=(), sgd=sgd)
     with single_thread():
         network = build_network(architecture, n_classes=len(images.classes), seed=job.seed)
+        start = None
+        if job.start is not None:
+            start = load_start(job.start, network, len(images.train_images))
         with on_device(network, training.device):
-            train_network(network, pictures, labels, training=training, seed=job.seed)
+            train_network(network, pictures, labels, training=training, seed=job.seed, start=start)
             settle_batch_norm(network, task)
             if not job.validation:
                 performance = compute_accuracy(

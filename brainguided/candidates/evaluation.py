@@ -16,11 +16,11 @@ import torch
 import xarray as xr
 
 from brainguided.architectures import Architecture
-from brainguided.candidates._facts import list_task_facts
+from brainguided.candidates._facts import describe_images, list_task_facts
 from brainguided.candidates._failures import is_memory, say_error
 from brainguided.candidates.expected import check_measured, expect_measurement
 from brainguided.candidates.images import ImageSet
-from brainguided.candidates.images_on_disk import ImagesOnDisk
+from brainguided.candidates.kept_weights import find_trained_by
 from brainguided.candidates.looks import (
     Look,
     add_looks,
@@ -35,7 +35,6 @@ from brainguided.candidates.training import DivergedError, Training, free_memory
 from brainguided.guidance.controls import Measured, describe_controls
 from brainguided.guidance.rewards import PaperReward, Reward, check_keep
 from brainguided.guidance.scoring import Scorer
-from brainguided.guidance.target import fingerprint
 from brainguided.guidance.teacher import Teacher
 from brainguided.journal.facts import Shown
 from brainguided.journal.measurement import Measurement, Values
@@ -82,6 +81,10 @@ class Task(Shown):
         Layers that are compared where a candidate has them; by default those that it observes.
     weights : path, optional
         Folder for the weights of every rung, see `keep_weights`; no part of what the task is.
+    exact_weights : bool
+        Whether those of the last rung that a candidate reached are kept as float32 too, with the
+        momentum of the optimizer: finalists that go on from them are trained as if their training
+        had never ended. Of float16 ones this is nearly so.
     """
 
     images: ImageSet
@@ -96,10 +99,13 @@ class Task(Shown):
     seeds: int = 1
     layers: Sequence[str] = ()
     weights: str | os.PathLike[str] | None = None
+    exact_weights: bool = False
 
     def __post_init__(self) -> None:
         if type(self.seeds) is not int or self.seeds < 1:
             raise ValueError(f"seeds is {self.seeds!r}; expected a whole number, at least 1.")
+        if self.exact_weights and self.weights is None:
+            raise ValueError("exact_weights is true, but there is no folder of weights: name one.")
         check_keep(self.keep, self.training.measured_at, self.reward)
         object.__setattr__(self, "rivals", check_rivals(self.rivals))
         if self.controls and self.teacher is None:
@@ -131,6 +137,15 @@ class Task(Shown):
         """What compares networks with areas and controls; made once in each process."""
         return None if self.teacher is None else Scorer(self.teacher, self.controls)
 
+    @cached_property
+    def trained_by(self) -> str:
+        """A few letters that stand for all on which the weights of a candidate depend."""
+        return find_trained_by(self.describe())
+
+    def without_weights(self) -> Task:
+        """Return the task that keeps no weights, so that those kept stay as they are."""
+        return self if self.weights is None else replace(self, weights=None, exact_weights=False)
+
     @property
     def recorded_teacher(self) -> Teacher | None:
         """The teacher with its recordings, for ceilings, in the process where they were given."""
@@ -143,27 +158,7 @@ class Task(Shown):
         if len(images.train_images) % self.training.batch_size:
             training["remainder"] = "kept"  # of each epoch; runs of before left it out
         return {
-            "images": {
-                "source": images.source,
-                "classes": len(images.classes),
-                "image_size": images.image_size,
-                "train": len(images.train_images),
-                "validation": len(images.validation_images),
-                "sha256": fingerprint(
-                    np.frombuffer(
-                        "".join(
-                            a.fingerprint if isinstance(a, ImagesOnDisk) else fingerprint(a)
-                            for a in (
-                                images.train_images,
-                                images.train_labels,
-                                images.validation_images,
-                                images.validation_labels,
-                            )
-                        ).encode(),
-                        dtype=np.uint8,
-                    )
-                ),
-            },
+            "images": describe_images(images),
             "teacher": None if self.teacher is None else self.teacher.describe(),
             "training": training,
             "batch_norm": self.batch_norm,
@@ -329,8 +324,7 @@ def train_candidate(architecture: Architecture, task: Task, *, seed: int) -> Blu
     RuntimeError
         If the candidate fails; the message holds the reason.
     """
-    task = task if task.weights is None else replace(task, weights=None)  # those kept stay so
-    evaluation, network = _evaluate(architecture, task, (seed,), {})
+    evaluation, network = _evaluate(architecture, task.without_weights(), (seed,), {})
     if network is None:
         raise RuntimeError(f"The candidate failed ({evaluation.reason}); there is no network.")
     return network

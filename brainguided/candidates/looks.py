@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brainguided.architectures import Architecture
+from brainguided.candidates.kept_weights import describe_kept, keep_state, keep_weights
 from brainguided.candidates.rivals import compute_statistics
-from brainguided.candidates.rungs import keep_losses, keep_weights, measure_rung
+from brainguided.candidates.rungs import keep_losses, measure_rung
 from brainguided.candidates.training import DivergedError, iterate_training, on_device
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.means import average, average_repeats
@@ -19,6 +20,8 @@ from brainguided.journal.measurement import Measurement, Repeat, Rung
 from brainguided.networks.build import BlueprintNetwork, build_network
 
 if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
     from brainguided.candidates.evaluation import Task
 
 
@@ -33,6 +36,8 @@ class Look:
     seed : int
     network : BlueprintNetwork
         Built with that seed.
+    key : str
+        Of its architecture.
     rungs : list of Rung
         Measured so far.
     losses : ndarray (step,)
@@ -41,6 +46,7 @@ class Look:
 
     seed: int
     network: BlueprintNetwork
+    key: str
     rungs: list[Rung] = field(default_factory=list)
     losses: np.ndarray = field(default_factory=lambda: np.empty(0))
 
@@ -66,7 +72,10 @@ def draw_seeds(seed: int, number: int) -> tuple[int, ...]:
 def build_looks(architecture: Architecture, task: Task, seeds: Sequence[int]) -> list[Look]:
     """Return the untrained networks of a candidate, one for each seed."""
     n_classes = len(task.images.classes)
-    return [Look(one, build_network(architecture, n_classes=n_classes, seed=one)) for one in seeds]
+    return [
+        Look(one, build_network(architecture, n_classes=n_classes, seed=one), architecture.key)
+        for one in seeds
+    ]
 
 
 def average_statistics(
@@ -115,10 +124,9 @@ def train_and_measure(
         for step in task.training.measured_at:
             for look, part in zip(looks, parts, strict=True):
                 try:
-                    _, look.losses = next(part)
+                    _, look.losses, optimizer = next(part)
                     look.rungs.append(measure_rung(look.network, task, step))
-                    if task.weights is not None:
-                        keep_weights(look.network, task.weights, f"{look.seed}_{step}")
+                    _keep(look, step, optimizer, task)
                 except DivergedError as error:
                     own = step if error.steps is None else error.steps
                     others = (len(other.losses) for other in looks if other is not look)
@@ -126,6 +134,16 @@ def train_and_measure(
                     raise
             if stop(looks):
                 break
+
+
+def _keep(look: Look, step: int, optimizer: Optimizer, task: Task) -> None:
+    """Write weights, where the task says so."""
+    if task.weights is None:
+        return
+    note = describe_kept(look.key, look.seed, step, task)
+    keep_weights(look.network, task.weights, f"{look.seed}_{step}", note=note)
+    if task.exact_weights:
+        keep_state(look.network, optimizer, task.weights, note=note)
 
 
 def add_looks(found: Measurement, looks: Sequence[Look]) -> Measurement:

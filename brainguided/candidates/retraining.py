@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class Retraining:
         SGD steps; None trains and scores the candidate once more as the search did.
     validation : bool
         Whether the validation images are trained on as well; then there is no accuracy.
+    start : bytes, optional
+        Content of the file of kept weights from which the training goes on; `steps` counts those
+        made before. None for new weights.
 
     Raises
     ------
@@ -33,6 +36,7 @@ class Retraining:
     seed: int
     steps: int | None = None
     validation: bool = False
+    start: bytes | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.steps is not None and (type(self.steps) is not int or self.steps < 1):

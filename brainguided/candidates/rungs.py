@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +11,6 @@ from brainguided.candidates.accuracy import compute_performance, recompute_batch
 from brainguided.journal.measurement import ROUNDED, Rung
 from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.preprocessing import Preprocessing
-from neural_data.storage.aside import write_aside
 
 if TYPE_CHECKING:
     from brainguided.candidates.evaluation import Task
@@ -99,37 +96,6 @@ def find_layers(network: BlueprintNetwork, names: Sequence[str]) -> list[str] | 
     if names and not found:
         raise ValueError(f"The network has no layer of {list(names)}; it has {list(known)[1:]}.")
     return found or None
-
-
-def keep_weights(network: BlueprintNetwork, folder: str | os.PathLike[str], name: str) -> Path:
-    """Write the weights of a network as float16, to be looked at later without training.
-
-    In a search they are written where a candidate is trained: with workers on other machines the
-    folder has to be one that all of them share.
-
-    Parameters
-    ----------
-    network : BlueprintNetwork
-    folder : path
-        Made if it is missing.
-    name : str
-        Of the file, in a search "SEED_STEP": the seed of the candidate, and steps of training.
-
-    Returns
-    -------
-    Path
-        ``NAME.npz``, an array for each entry of the state dict; running averages of batch
-        normalisation stay float32, and so do weights beyond the range of float16, 65,504.
-    """
-    path = Path(folder) / f"{name}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
-    for key, _ in network.named_parameters():
-        if not (np.abs(kept[key]) > np.finfo(np.float16).max).any():
-            kept[key] = kept[key].astype(np.float16)
-    with write_aside(path) as aside, aside.open("wb") as file:
-        np.savez(file, **kept)
-    return path
 
 
 def keep_losses(losses: np.ndarray) -> tuple[float, ...]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from brainguided.candidates._batches import Start, draw_shifts, iterate_batches, to_inputs
 from brainguided.candidates.images_on_disk import Images
 from neural_data.errors import raise_problems
 
@@ -148,6 +149,7 @@ def train_network(
     training: Training,
     seed: int,
     on_rung: Callable[[int, np.ndarray], bool | None] | None = None,
+    start: Start | None = None,
 ) -> np.ndarray:
     """Train a network in place for a fixed number of steps.
 
@@ -167,11 +169,15 @@ def train_network(
     on_rung : callable, optional
         Called at each of the rungs, the last step included, with the number of steps done and
         the losses so far. The training ends there if it returns False.
+    start : Start, optional
+        What a network was trained by before that goes on, with the same seed. The learning rate
+        of a cosine then begins at its highest and falls to 0 over the steps that are left [1]_.
 
     Returns
     -------
     ndarray (step,)
-        Cross-entropy of each batch before its step, in nats; of the steps made.
+        Cross-entropy of each batch before its step, in nats; of the steps made. NaN for those made
+        before `start`.
 
     Raises
     ------
@@ -181,11 +187,16 @@ def train_network(
         If torch does not see the device.
     ValueError
         If there are fewer images than one batch.
+
+    References
+    ----------
+    .. [1] Loshchilov & Hutter 2017, ICLR: a restart; after a constant learning rate there is no
+       jump.
     """
     losses = np.empty(0)
     with on_device(network, training.device):
-        parts = iterate_training(network, images, labels, training=training, seed=seed)
-        for step, losses in parts:
+        parts = iterate_training(network, images, labels, training=training, seed=seed, start=start)
+        for step, losses, _ in parts:
             if on_rung is not None and on_rung(step, losses) is False:
                 break
     return losses
@@ -198,12 +209,13 @@ def iterate_training(
     *,
     training: Training,
     seed: int,
-) -> Iterator[tuple[int, np.ndarray]]:
+    start: Start | None = None,
+) -> Iterator[tuple[int, np.ndarray, torch.optim.Optimizer]]:
     """Train a network in place, where it is, and pause at each of the rungs and at the end.
 
     Parameters
     ----------
-    network, images, labels, training, seed
+    network, images, labels, training, seed, start
         As of `train_network`.
 
     Yields
@@ -212,6 +224,8 @@ def iterate_training(
         Steps made.
     losses : ndarray (step,)
         Cross-entropy of each batch before its step, in nats.
+    optimizer : torch.optim.Optimizer
+        Not to be changed.
 
     Raises
     ------
@@ -232,19 +246,28 @@ def iterate_training(
         nesterov=True,
         weight_decay=training.sgd.weight_decay,
     )
-    losses = np.empty(training.steps)
+    first = 0 if start is None else start.step
+    before = (0, 0) if start is None else (start.step, start.n_images)
+    if start is not None:
+        for name, parameter in network.named_parameters():
+            if name in start.momentum:
+                buffer = start.momentum[name].to(parameter, copy=True)
+                optimizer.state[parameter]["momentum_buffer"] = buffer
+    losses = np.full(training.steps, np.nan)
     network.train()
-    for step, batch in enumerate(_batches(len(images), training, generator)):
+    batches = iterate_batches(
+        len(images), training.batch_size, training.steps, generator, before=before
+    )
+    for step, batch in enumerate(batches):
+        shifts = draw_shifts(len(batch), images.shape[1], generator) if training.augment else None
+        if step < first:  # drawn again, so that what is drawn from here on is what would have been
+            continue
         if step in training.rungs:
-            yield step, losses[:step]
+            yield step, losses[:step], optimizer
             network.train()
         for group in optimizer.param_groups:
-            group["lr"] = _find_rate(training, step)
-        inputs = _to_inputs(
-            images[batch],
-            generator if training.augment else None,
-            flip=training.augment != "shift",
-        )
+            group["lr"] = _find_rate(training, step, first)
+        inputs = to_inputs(images[batch], shifts, flip=training.augment != "shift")
         truth = torch.from_numpy(labels[batch]).to(device)
         with autocast(device, training.precision):
             logits = network(inputs.to(device))
@@ -257,14 +280,15 @@ def iterate_training(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-    yield training.steps, losses
+    yield training.steps, losses, optimizer
 
 
-def _find_rate(training: Training, step: int) -> float:
-    """Return the learning rate of a step."""
+def _find_rate(training: Training, step: int, first: int = 0) -> float:
+    """Return the learning rate of a step of a training that began, or goes on, at the first."""
     if training.sgd.schedule == "constant":
         return training.sgd.learning_rate * min(1.0, (step + 1) / _WARM_UP)
-    return training.sgd.learning_rate * (1 + math.cos(math.pi * step / training.steps)) / 2
+    angle = math.pi * (step - first) / (training.steps - first)
+    return training.sgd.learning_rate * (1 + math.cos(angle)) / 2
 
 
 @contextmanager
@@ -364,37 +388,3 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
-
-
-def _batches(n: int, training: Training, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield `steps` batches; every image is seen once before any is seen again."""
-    order = np.empty(0, dtype=np.int64)
-    for _ in range(training.steps):
-        if len(order) < training.batch_size:
-            order = np.concatenate([order, generator.permutation(n)])
-        yield order[: training.batch_size]
-        order = order[training.batch_size :]
-
-
-def _to_inputs(
-    images: np.ndarray, generator: np.random.Generator | None, *, flip: bool = True
-) -> Tensor:
-    from brainguided.networks.preprocessing import images_to_tensor
-
-    if generator is None:
-        return images_to_tensor(images)
-    n, height, width, _ = images.shape
-    pad = max(1, height // 8)
-    rows = (generator.integers(0, 2 * pad + 1, n) - pad).tolist()
-    columns = (generator.integers(0, 2 * pad + 1, n) - pad).tolist()
-    flipped = (generator.random(n) < 0.5) & flip
-    shown = np.zeros_like(images)
-    # Slices take a third of the time of indices for every pixel
-    for image, out, row, column in zip(images, shown, rows, columns, strict=True):
-        up, left = max(0, row), max(0, column)
-        down, right = max(0, -row), max(0, -column)
-        out[down : height - up, right : width - left] = image[
-            up : height - down, left : width - right
-        ]
-    shown[flipped] = shown[flipped, :, ::-1]
-    return images_to_tensor(shown)

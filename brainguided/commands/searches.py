@@ -77,6 +77,13 @@ def add_verbs(verbs: Any) -> None:
         help="in place of --top: drawn without choosing, for 'brainguided validity'",
     )
     one.add_argument("--steps", type=whole, required=True, help="SGD steps of the long training")
+    one.add_argument(
+        "--continue",
+        dest="continued",
+        action="store_true",
+        help="go on from the weights that the search kept ([task] weights), to --steps in all, in "
+        "place of new weights",
+    )
     one.add_argument("--run", type=Path, help="run file, if it is no longer where it was")
     _add_retry(one, "finalists")
     add_engine(one)
@@ -292,6 +299,7 @@ def finalists(arguments: argparse.Namespace) -> None:
     from brainguided.reports.evidence import describe_heldout
     from brainguided.reports.model_card import write_model_card
     from brainguided.search.choice import Drawn
+    from brainguided.search.continued import Continued
     from brainguided.search.finalists import run_finalists
     from brainguided.search.heldout import compare_heldout
 
@@ -305,7 +313,7 @@ def finalists(arguments: argparse.Namespace) -> None:
             arguments.out,
             run.task,
             run.load_test,
-            steps=arguments.steps,
+            steps=Continued(arguments.steps) if arguments.continued else arguments.steps,
             top=(arguments.top or 10) if arguments.random is None else Drawn(arguments.random),
             retry_failed=arguments.retry_failed,
             executor=executor,

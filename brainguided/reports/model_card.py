@@ -107,6 +107,7 @@ def _write_page(
         f"| test accuracy | {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {n:,} images, "
         "tested once) |",
         f"| validation accuracy after long training | {winner['performance']:.4f} |",
+        *_say_training(winner, record.get("steps")),
         f"| P and reward of the search | {performance}, {winner['reward']:.4f} |",
         f"| seed of weights and image order | {winner['seed']} |",
         "",
@@ -124,9 +125,7 @@ def _write_page(
         "",
         "## Finalists",
         "",
-        "| candidate | reward | P of the search | validation, long training | parameters |",
-        "|---|---|---|---|---|",
-        *map(_say_finalist, record["finalists"]),
+        *_list_finalists(record["finalists"]),
         *_compare_maps(maps),
         "",
         "## To use it",
@@ -178,12 +177,37 @@ def _list_sources(task: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _say_finalist(one: dict[str, Any]) -> str:
+def _say_training(winner: dict[str, Any], steps: int | None) -> list[str]:
+    """Say what weights the winner went on from; nothing where these were new."""
+    if winner.get("continued_from") is None:
+        return []
+    to = "" if steps is None else f"to {steps:,} steps, "
+    return [
+        f"| training of the winner | {to}continued from step {winner['continued_from']:,} of the "
+        f"search, {_say_weights(winner)}; without the validation images until there |"
+    ]
+
+
+def _say_weights(one: dict[str, Any]) -> str:
+    return "exact weights" if one["exact"] else "half precision weights without momentum"
+
+
+def _list_finalists(finalists: list[dict[str, Any]]) -> list[str]:
+    """Return the rows of the table of finalists."""
+    names = ["candidate", "reward", "P of the search", "validation, long training", "parameters"]
+    rows = [_say_finalist(one) for one in finalists]
+    if any(one.get("continued_from") is not None for one in finalists):
+        names.append("continued from")
+        for row, one in zip(rows, finalists, strict=True):
+            step = one.get("continued_from")
+            row.append("" if step is None else f"step {step:,}, {_say_weights(one)}")
+    return [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows)]
+
+
+def _say_finalist(one: dict[str, Any]) -> list[str]:
     long = _plain(one["reason"]) if one["performance"] is None else f"{one['performance']:.4f}"
-    return (
-        f"| {one['candidate']} | {one['reward']:.4f} | {_number(one['search_performance'])} | "
-        f"{long} | {one['n_parameters']:,} |"
-    )
+    reward, before = f"{one['reward']:.4f}", _number(one["search_performance"])
+    return [str(one["candidate"]), reward, before, long, f"{one['n_parameters']:,}"]
 
 
 def _compare_maps(maps: dict[str, xr.Dataset]) -> list[str]:

@@ -1,5 +1,6 @@
 from .check import Plan as Plan, check_search as check_search
 from .choice import Drawn as Drawn
+from .continued import Continued as Continued
 from .cost import Cost as Cost, estimate_cost as estimate_cost
 from .dispatch import SearchError as SearchError
 from .finalists import run_finalists as run_finalists

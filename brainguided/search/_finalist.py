@@ -1,14 +1,20 @@
-"""Results of finalists, each in a file of its own."""
+"""What finalists are trained by, and their results, each in a file of its own."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from brainguided.candidates.evaluation import Task
+from brainguided.candidates.kept_weights import KeptWeights
+from brainguided.candidates.retraining import Retraining
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import JournalError
+from brainguided.search.continued import Starts
 
 _TRIES = 3  # of a finalist that failed for a reason that may pass
 _PASSING = (
@@ -44,6 +50,10 @@ class Finalist:
         Trainable parameters; training images processed in the long training.
     tries : int
         Trainings that were begun.
+    continued_from : int or None
+        Steps of the search whose weights the training went on from; None for new weights.
+    exact : bool or None
+        Whether these were exact, with the momentum; False for half precision.
     """
 
     candidate: int
@@ -56,6 +66,65 @@ class Finalist:
     n_parameters: int
     examples: int
     tries: int = 1
+    continued_from: int | None = None
+    exact: bool | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """Settings that all trainings of finalists share.
+
+    Attributes
+    ----------
+    task : Task
+    steps : int
+        Of a long training, those of the search included where it goes on.
+    folder : Path
+        Of the finalists.
+    executor : Executor or None
+    starts : dict of int to KeptWeights or Exception, optional
+        For each candidate the weights from which its training goes on, or why it cannot. None
+        where all begin with new weights.
+    """
+
+    task: Task
+    steps: int
+    folder: Path
+    executor: Executor | None
+    starts: Starts | None = None
+
+    def make_job(self, one: Attempt | Finalist, *, validation: bool = False) -> Retraining:
+        """Return the long training of a candidate."""
+        start = self._find_start(one.candidate)
+        given = (one.candidate, one.architecture, one.seed, self.steps)
+        return Retraining(*given, validation, None if start is None else start.content)
+
+    def find_problem(self, one: Attempt | Finalist) -> Exception | None:
+        """Return why a training cannot go on; None where it can, or begins anew."""
+        start = None if self.starts is None else self.starts[one.candidate]
+        if isinstance(start, Exception):
+            return start
+        had = {"continued_from": None, "exact": None}
+        if isinstance(one, Finalist):  # the winner goes on from what it won with
+            had = {name: getattr(one, name) for name in had}
+            if had != {**dict.fromkeys(had), **self.say_start(one.candidate)}:
+                return ValueError(f"they are not those that it went on from as a finalist ({had}).")
+        return None
+
+    def say_start(self, candidate: int) -> dict[str, Any]:
+        """Return what a result says of the weights that its training went on from."""
+        start = self._find_start(candidate)
+        return {} if start is None else {"continued_from": start.step, "exact": start.exact}
+
+    def count_examples(self, candidate: int) -> int:
+        """Return how many images the long training of a candidate processes."""
+        start = self._find_start(candidate)
+        made = 0 if start is None else start.step
+        return (self.steps - made) * self.task.training.batch_size
+
+    def _find_start(self, candidate: int) -> KeptWeights | None:
+        start = None if self.starts is None else self.starts[candidate]
+        return start if isinstance(start, KeptWeights) else None
 
 
 def read_trained(

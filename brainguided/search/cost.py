@@ -154,7 +154,10 @@ def estimate_cost(
         memory=_find_memory(),
         journal=row * evaluations,
         weights=0 if task.weights is None
-        else 2 * one.n_parameters * rungs * task.seeds * evaluations,
+        else (2 * rungs + 8 * task.exact_weights)
+        * one.n_parameters
+        * task.seeds
+        * evaluations,
         n_parameters=one.n_parameters,
         images=task.images.held_bytes,
     )  # fmt: skip
@@ -194,7 +197,7 @@ class _Trial:
     def __init__(self, task: Task, architecture: Architecture) -> None:
         self._architecture = architecture
         # Of a reward that asks for other rungs nothing can be tried
-        self._task = replace(task, reward=PaperReward(), keep=None, weights=None)
+        self._task = replace(task.without_weights(), reward=PaperReward(), keep=None)
 
     def run(self, steps: int, rungs: Sequence[int] = ()) -> Evaluation:
         training = replace(

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +34,16 @@ from brainguided.networks.build import BlueprintNetwork, count_parameters
 from brainguided.networks.export import export_network
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.search._apart import train_apart
-from brainguided.search._finalist import Finalist, read_trained
+from brainguided.search._claimed import claim_folder, describe_settings
+from brainguided.search._finalist import Finalist, Work, read_trained
 from brainguided.search.choice import Drawn, choose_finalists
+from brainguided.search.continued import Continued, read_starts
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
 from neural_data.storage.text_files import read_json
 
 _log = logging.getLogger(__name__)
 _INFERENCE = Inference(draws=200, permutations=200)
-_LATER = {  # conventions that are not in settings of before, and what finalists had then
-    "batch_norm": "running averages for batch normalisation",
-    "schedule": "the schedule of the search for their learning rate",
-}
 _OF_WINNER = (
     "winner_network.py",
     "winner_network.pt",
@@ -58,7 +57,7 @@ def run_finalists(
     task: Task,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
     *,
-    steps: int,
+    steps: int | Continued,
     top: int | Drawn = 10,
     executor: Executor | None = None,
     retry_failed: bool = False,
@@ -80,9 +79,12 @@ def run_finalists(
     load_test : callable
         Returns test images (image, y, x, channel) of uint8 and their labels, indices into the
         task's classes; called once, last.
-    steps : int
+    steps : int or Continued
         SGD steps of the long training, with the other settings of the run; the learning rate falls
-        to 0 along a cosine, whatever the schedule of the search.
+        to 0 along a cosine, whatever the schedule of the search. ``Continued(5000)`` begins not
+        with new weights but goes on, to 5,000 steps in all, from those of the last rung that a
+        candidate reached, which the search kept (``[task] weights``); the winner too. A finalist
+        whose weights are missing, damaged or of another training fails, by name.
     top : int or Drawn
         Number of finalists; ``Drawn(100)`` draws as many without choosing by the reward, so that
         their accuracies can tell what predicts them.
@@ -98,7 +100,9 @@ def run_finalists(
     -------
     xarray.Dataset (finalist)
         ``candidate``, ``reward``, ``search_performance``, ``performance`` (NaN for one that
-        failed), ``n_parameters``, ``examples``; attrs ``winner`` (its candidate),
+        failed), ``n_parameters``, ``examples``, with `Continued` also ``continued_from`` (steps of
+        the search; NaN for one that was not) and ``exact`` (1 with exact weights, 0 with half
+        precision, NaN for one without); attrs ``winner`` (its candidate),
         ``test_accuracy``, ``test_images``, ``examples_search``, ``examples_finalists``,
         ``examples_winner`` and ``examples`` (their sum). The folder ``finalists`` in the run
         folder holds this as finalists.nc and finalists.json, a checkpoint of every finalist
@@ -114,15 +118,18 @@ def run_finalists(
         The run was made with another task, or its finalists with other settings; or another
         process is at them.
     RuntimeError
-        No candidate succeeded, or no finalist.
+        No candidate succeeded, or no finalist; or no weights can be gone on from, and nothing was
+        begun.
     ValueError
-        `steps` or `top` is less than 1, or the test images do not fit.
+        `steps` or `top` is less than 1, or the test images do not fit; or weights are to be gone
+        on from that no search kept, or that had as many steps.
 
     References
     ----------
     .. [1] Bashivan, Tensen & DiCarlo 2019, ICCV, section 4.3.
     """
-    for name, number in (("steps", steps), ("top", 1 if isinstance(top, Drawn) else top)):
+    length = steps.steps if isinstance(steps, Continued) else steps
+    for name, number in (("steps", length), ("top", 1 if isinstance(top, Drawn) else top)):
         if type(number) is not int or number < 1:
             raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
     with Journal.read(out) as journal:
@@ -133,37 +140,40 @@ def run_finalists(
     chosen = choose_finalists(results, top, confirming)
     if not chosen:
         raise RuntimeError(f"No candidate of {out} succeeded; there are no finalists.")
+    work = Work(task, length, folder, executor)
+    if isinstance(steps, Continued):
+        work = replace(work, starts=read_starts(chosen, task, length))
+        _refuse_all_missing(work)
     folder.mkdir(parents=True, exist_ok=True)
     with closing(take_lock(folder)):
-        _claim(folder, _describe(steps, chosen, top, task))
-        work = _Work(task, steps, folder, executor)
+        claim_folder(folder, describe_settings(steps, chosen, top, task))
         finalists = _train_all(chosen, work, retry_failed)
         winner, test = _find_and_test_winner(finalists, work, load_test)
     spent = {
         "examples_search": sum(one.examples or 0 for one in [*results, *again]),
         "examples_finalists": sum(finalist.examples for finalist in finalists),
-        "examples_winner": steps * task.training.batch_size,
+        "examples_winner": winner.examples,
     }
     record = _assemble(finalists, {**test, **spent, "examples": sum(spent.values())}, winner)
     write_netcdf(record, folder / "finalists.nc")
-    text = {"finalists": [asdict(finalist) for finalist in finalists], **record.attrs}
+    text = {"finalists": [asdict(one) for one in finalists], "steps": length, **record.attrs}
     write_whole(folder / "finalists.json", json.dumps(text, indent=1) + "\n")
     return record
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Settings that all trainings of finalists share."""
-
-    task: Task
-    steps: int
-    folder: Path
-    executor: Executor | None
+def _refuse_all_missing(work: Work) -> None:
+    """Refuse to begin where no finalist can go on."""
+    problems = [error for error in (work.starts or {}).values() if isinstance(error, Exception)]
+    if len(problems) == len(work.starts or {}) and not (work.folder / "settings.json").exists():
+        raise RuntimeError(
+            f"None of {len(problems)} finalists can go on from weights that the search kept. "
+            f"{problems[0]} Or begin anew (without --continue). Nothing was begun."
+        )
 
 
 def _find_and_test_winner(
     finalists: list[Finalist],
-    work: _Work,
+    work: Work,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
 ) -> tuple[Finalist, dict[str, Any]]:
     """Return the best on validation, trained on all but the test images, and its test."""
@@ -182,57 +192,17 @@ def _find_and_test_winner(
     return winner, test
 
 
-def _describe(steps: int, chosen: list[Attempt], top: int | Drawn, task: Task) -> dict[str, Any]:
-    settings: dict[str, Any] = {"steps": steps, "candidates": [one.candidate for one in chosen]}
-    if task.batch_norm == "recomputed":  # finalists of earlier versions had running averages
-        settings["batch_norm"] = task.batch_norm
-    if task.training.sgd.schedule != "cosine":  # and the schedule of the search
-        settings["schedule"] = "cosine"
-    return {**settings, "random": asdict(top)} if isinstance(top, Drawn) else settings
-
-
-def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Refuse to mix finalists of different settings."""
-    path = folder / "settings.json"
-    if path.exists():
-        before = read_json(path)
-        if older := [name for name in _LATER if name in settings and name not in before]:
-            raise JournalError(
-                f"{folder} was begun by an earlier version, whose finalists had "
-                f"{' and '.join(_LATER[name] for name in older)}: both cannot be compared. To go "
-                f"on, use that version; what is there is still reported. {_say_anew(folder)}"
-            )
-        if before != settings:
-            raise JournalError(
-                f"{folder} holds finalists of other settings ({before}, now {settings}). Use the "
-                f"same. {_say_anew(folder)}"
-            )
-    write_whole(path, json.dumps(settings) + "\n")
-
-
-def _say_anew(folder: Path) -> str:
-    """Return how to begin anew, and what that means."""
-    said = "To begin anew, move that folder away"
-    if (folder / "test.json").exists():
-        said += (
-            ": its winner was tested already, on the same test images, so say so with the second"
-        )
-    return f"{said}."
-
-
-def _train_all(chosen: list[Attempt], work: _Work, retry_failed: bool) -> list[Finalist]:
+def _train_all(chosen: list[Attempt], work: Work, retry_failed: bool) -> list[Finalist]:
     """Return the finalists in the order of their rewards, training those not yet trained."""
     folder, task = work.folder, work.task
     known, tries = read_trained(chosen, folder, retry_failed)
-    missing = {
-        Retraining(result.candidate, result.architecture, result.seed, work.steps): result
-        for result in chosen
-        if result.candidate not in known
-    }
+    missing = {work.make_job(one): one for one in chosen if one.candidate not in known}
     if missing:  # what a stopped call made of its winner: another one may win now
         for name in _OF_WINNER:
             (folder / name).unlink(missing_ok=True)
-    for job, trained in train_apart(list(missing), task, work.executor):
+    stuck = [(job, problem) for job, one in missing.items() if (problem := work.find_problem(one))]
+    going = [job for job, one in missing.items() if not work.find_problem(one)]
+    for job, trained in chain(stuck, train_apart(going, task, work.executor)):
         result, failed = missing[job], isinstance(trained, Exception)
         performance, weights = (None, {}) if isinstance(trained, Exception) else trained
         finalist = Finalist(
@@ -244,8 +214,9 @@ def _train_all(chosen: list[Attempt], work: _Work, retry_failed: bool) -> list[F
             performance,
             f"{type(trained).__name__}: {trained}" if failed else "",
             int(result.n_parameters or 0),
-            0 if failed else work.steps * task.training.batch_size,
+            0 if failed else work.count_examples(result.candidate),
             tries[result.candidate] + 1,
+            **work.say_start(result.candidate),
         )
         name = f"finalist_{result.candidate}"
         if weights:
@@ -259,7 +230,7 @@ def _train_all(chosen: list[Attempt], work: _Work, retry_failed: bool) -> list[F
     return [known[result.candidate] for result in chosen]
 
 
-def _train_once(job: Retraining, work: _Work) -> BlueprintNetwork:
+def _train_once(job: Retraining, work: Work) -> BlueprintNetwork:
     """Return one network, trained wherever finalists are."""
     ((_, trained),) = train_apart([job], work.task, work.executor)
     if isinstance(trained, Exception):
@@ -270,18 +241,21 @@ def _train_once(job: Retraining, work: _Work) -> BlueprintNetwork:
     return rebuild_network(job.architecture, work.task, trained[1])
 
 
-def _train_winner(winner: Finalist, work: _Work) -> BlueprintNetwork:
+def _train_winner(winner: Finalist, work: Work) -> BlueprintNetwork:
     """Return the winner trained on training and validation images, and export it."""
     path, images = work.folder / "winner_network.py", work.task.images
-    architecture, seed = winner.architecture, winner.seed
-    blueprint = Architecture.from_json(architecture).to_blueprint(len(images.classes))
+    blueprint = Architecture.from_json(winner.architecture).to_blueprint(len(images.classes))
     if path.exists() and path.with_suffix(".pt").exists():
         network = BlueprintNetwork(blueprint)
         network.load_state_dict(torch.load(path.with_suffix(".pt"), weights_only=True))
         return network
     _log.info("training the winner, candidate %d, on all images but the test's", winner.candidate)
-    job = Retraining(winner.candidate, architecture, seed, work.steps, validation=True)
-    network = _train_once(job, work)
+    if problem := work.find_problem(winner):
+        raise RuntimeError(
+            f"The winner, candidate {winner.candidate}, cannot go on from the weights of the "
+            f"search: {problem} The finalists are kept: the same command tries again."
+        )
+    network = _train_once(work.make_job(winner, validation=True), work)
     export_network(
         blueprint,
         network.state_dict(),
@@ -293,7 +267,7 @@ def _train_winner(winner: Finalist, work: _Work) -> BlueprintNetwork:
     return network
 
 
-def _compare(winner: Finalist, network: BlueprintNetwork, work: _Work) -> None:
+def _compare(winner: Finalist, network: BlueprintNetwork, work: Work) -> None:
     """Save the layer-area correspondence after the search and after the long training."""
     task, teacher = work.task, work.task.recorded_teacher
     assert teacher is not None
@@ -337,7 +311,7 @@ def _test(
     winner: Finalist,
     network: BlueprintNetwork,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
-    work: _Work,
+    work: Work,
 ) -> dict[str, Any]:
     """Return the test accuracy, computed once."""
     images, labels = load_test()
@@ -372,6 +346,9 @@ def _assemble(finalists: list[Finalist], attrs: dict[str, Any], winner: Finalist
         values = [getattr(finalist, name) for finalist in finalists]
         return "finalist", np.array([np.nan if v is None else v for v in values], dtype=kind)
 
+    continued = {}
+    if any(finalist.continued_from is not None for finalist in finalists):
+        continued = {name: column(name, float) for name in ("continued_from", "exact")}
     return xr.Dataset(
         {
             "candidate": column("candidate", int),
@@ -380,6 +357,7 @@ def _assemble(finalists: list[Finalist], attrs: dict[str, Any], winner: Finalist
             "performance": column("performance", float),
             "n_parameters": column("n_parameters", int),
             "examples": column("examples", int),
+            **continued,
         },
         coords={"finalist": np.arange(1, len(finalists) + 1)},
         attrs={"winner": winner.candidate, **attrs},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def verify_search(
         for payload in frozen:
             reward = reward.thaw(payload["terms"])
     verified = []
-    task = replace(task, weights=None)  # those that the search kept stay as they are
+    task = task.without_weights()  # those that the search kept stay as they are
     for number, k in enumerate(sorted(drawn.tolist()), 1):
         result = done[k]
         _log.info("training candidate %d again, %d of %d", result.candidate, number, len(drawn))

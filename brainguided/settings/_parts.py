@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from brainguided.candidates.images import ImageSet
@@ -231,3 +232,9 @@ def make_controller(
     except (ValueError, ImportError) as cause:
         problems += nest_problems(where, ValueError(str(cause)))
     return None
+
+
+def find_weights(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return where the [task] of a run file keeps weights, and whether exact ones."""
+    place = folder / table["weights"] if "weights" in table else None
+    return {"weights": place, "exact_weights": table.get("exact_weights", False)}

@@ -26,6 +26,7 @@ from brainguided.settings._controls import add_shuffles, check_controls, load_co
 from brainguided.settings._heldout import check_heldout, split_heldout
 from brainguided.settings._parts import (
     check_screen,
+    find_weights,
     make_controller,
     make_limits,
     make_schedule,
@@ -79,6 +80,7 @@ TASK = {
     "seeds": "whole",
     "layers": "texts",
     "weights": "text",
+    "exact_weights": "truth",
 }
 
 
@@ -185,6 +187,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             rivals = ["synflow"]                 # scores without a teacher, see `rivals`
             layers = ["stem", "cell1"]           # compared, where a candidate has them
             weights = "weights"                  # folder for the weights of every rung, float16
+            exact_weights = true                 # and whole ones, for `finalists --continue`
             device = "cuda"                      # where candidates are trained and scored; "cpu"
                                                  # if it is left out, "cuda:1", "mps"
             [reward]
@@ -277,7 +280,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         held_out=() if heldout is None else heldout.describe(),
         seeds=tables["task"].get("seeds", 1),
         layers=tuple(tables["task"].get("layers", ())),
-        weights=path.parent / tables["task"]["weights"] if "weights" in tables["task"] else None,
+        **find_weights(tables["task"], path.parent),
     )
     load_test, check_test = find_test(tables["task"], path.parent, images)
     if earlier is not None:

@@ -18,7 +18,7 @@ from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.candidates import looks
 from brainguided.candidates.evaluation import Evaluation, Task, evaluate, train_candidate
 from brainguided.candidates.images import images_from_stimuli
-from brainguided.candidates.rungs import keep_weights
+from brainguided.candidates.kept_weights import keep_weights
 from brainguided.candidates.training import SGD, DivergedError, Training
 from brainguided.guidance.rewards import PaperReward
 from brainguided.guidance.similarity import compute_similarity

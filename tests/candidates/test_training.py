@@ -9,6 +9,7 @@ from simulated_card import SimulatedCard, on_card
 from torch import nn
 
 from brainguided.architectures import ConvLayer, PlainArchitecture
+from brainguided.candidates._batches import draw_shifts, iterate_batches, to_inputs
 from brainguided.candidates.accuracy import (
     compute_accuracy,
     compute_performance,
@@ -18,10 +19,8 @@ from brainguided.candidates.training import (
     SGD,
     DivergedError,
     Training,
-    _batches,
     _exact_cudnn,
     _find_rate,
-    _to_inputs,
     on_device,
     single_thread,
     train_network,
@@ -268,8 +267,7 @@ def test_cudnn_is_exact_on_cuda_only_and_afterwards_as_it_was() -> None:
 
 def test_every_image_is_seen_once_before_any_is_seen_again() -> None:
     """Also where batches do not divide the images: the remainder begins the next batch."""
-    training = Training(steps=50, batch_size=8)
-    seen = np.concatenate(list(_batches(20, training, np.random.default_rng(0))))
+    seen = np.concatenate(list(iterate_batches(20, 8, 50, np.random.default_rng(0))))
     for epoch in seen.reshape(20, 20):
         assert sorted(epoch) == list(range(20))
 
@@ -277,7 +275,7 @@ def test_every_image_is_seen_once_before_any_is_seen_again() -> None:
 @pytest.mark.parametrize("flip", [True, False])
 def test_augmented_images_are_windows_of_padded_ones(flip: bool) -> None:
     images = np.random.default_rng(1).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
-    shown = _to_inputs(images, np.random.default_rng(0), flip=flip)
+    shown = to_inputs(images, draw_shifts(20, 16, np.random.default_rng(0)), flip=flip)
     generator = np.random.default_rng(0)
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
     rows, columns = (generator.integers(0, 5, 20) for _ in range(2))
@@ -286,16 +284,17 @@ def test_augmented_images_are_windows_of_padded_ones(flip: bool) -> None:
         image[row : row + 16, column : column + 16][:, :: -1 if turn else 1]
         for image, row, column, turn in zip(padded, rows, columns, turned, strict=True)
     ]
-    assert torch.equal(shown, _to_inputs(np.stack(expected), None))
+    assert torch.equal(shown, to_inputs(np.stack(expected), None))
 
 
 def test_images_can_be_shifted_without_being_flipped() -> None:
     images = np.zeros((64, 16, 16, 3), dtype=np.uint8)
     images[:, :, :6] = 255  # light on the left, however it is shifted
-    shown = _to_inputs(images, np.random.default_rng(0), flip=False).numpy()
+    shifts = draw_shifts(64, 16, np.random.default_rng(0))
+    shown = to_inputs(images, shifts, flip=False).numpy()
     light = shown[:, 0, 4:12]
     assert (light[..., :8].mean((1, 2)) > light[..., 8:].mean((1, 2))).all()
-    flipped = _to_inputs(images, np.random.default_rng(0)).numpy()[:, 0, 4:12]
+    flipped = to_inputs(images, shifts).numpy()[:, 0, 4:12]
     right = flipped[..., 8:].mean((1, 2)) > flipped[..., :8].mean((1, 2))
     assert 16 < right.sum() < 48
     a, b = (train(Training(steps=3, augment=how))[1] for how in (True, "shift"))

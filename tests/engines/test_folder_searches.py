@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 
 import fake_task
 import numpy as np
@@ -26,19 +27,24 @@ from brainguided.engines.attempt import MeasurementError
 from brainguided.engines.folder._weights import (
     NotThereYetError,
     describe_retraining,
+    goes_on,
     name_retraining,
     read_retraining,
+    read_start,
     read_trained,
+    write_start,
     write_trained,
 )
 from brainguided.engines.folder.executor import folder_executor
 from brainguided.engines.folder.jobs import (
+    leave_job,
     list_claims,
     list_jobs,
     make_folder,
     place_claim,
     read_json,
 )
+from brainguided.engines.folder.worker import _Served
 from brainguided.journal.journal import Journal
 from brainguided.search.orders import Index, Schedule
 from brainguided.search.run import run_search
@@ -205,7 +211,7 @@ def test_search_and_finalists_by_folder_from_the_command_line(tmp_path, monkeypa
     np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, **parts)
     (tmp_path / "run.toml").write_text(
         'candidates = 3\n[space]\nmax_depth = 2\n[task]\nimages = "images.npz"\n'
-        "steps = 3\nbatch_size = 8\n"
+        'steps = 3\nbatch_size = 8\nweights = "weights"\nexact_weights = true\n'
     )
     monkeypatch.chdir(tmp_path)
     codes = []
@@ -227,11 +233,35 @@ def test_search_and_finalists_by_folder_from_the_command_line(tmp_path, monkeypa
     assert "brainguided worker run" in said
     assert "4 evaluations ended here" in printed, "three candidates, and the winner again"
     assert (tmp_path / "run" / "report.html").exists()
-    printed, said = drive("finalists", "run", "--steps", "4", "--top", "2")
+    (tmp_path / "weights").rename(tmp_path / "brought")  # workers need not see them
+    text = (tmp_path / "run.toml").read_text().replace('"weights"', '"brought"')
+    (tmp_path / "run.toml").write_text(text)
+    printed, said = drive("finalists", "run", "--steps", "4", "--top", "2", "--continue")
     assert codes == [0] * 4, said
     assert "test accuracy" in printed
     assert "3 evaluations ended here" in printed, "two finalists, and the best of them again"
-    assert list((tmp_path / "run" / "jobs" / "weights").iterdir()) == []
+    found = json.loads((tmp_path / "run" / "finalists" / "finalists.json").read_text())
+    assert [(one["continued_from"], one["exact"]) for one in found["finalists"]] == [(3, True)] * 2
+    for part in ("weights", "starts"):
+        assert list((tmp_path / "run" / "jobs" / part).iterdir()) == []
+
+
+def test_weights_to_go_on_from_lie_beside_their_job(tmp_path):
+    make_folder(tmp_path)
+    job = replace(AGAIN, start=b"weights")
+    name, given = name_retraining(job, 1), {**JOB, **describe_retraining(job)}
+    assert goes_on(name)
+    assert not goes_on(name_retraining(AGAIN, 1)), "the results of both are not mistaken"
+    assert read_start(tmp_path, name, given["start"]) is None, "a copy may bring it later"
+    with pytest.raises(ValueError, match="are not there"):
+        read_retraining(given, tmp_path, name)
+    write_start(tmp_path, name, b"weig")
+    assert read_start(tmp_path, name, given["start"]) is None
+    leave_job(tmp_path, name, given, left_by="a")
+    _Served(tmp_path, "b", None, None, None, "x").claim(1)
+    assert list_jobs(tmp_path, "waiting") == [name], "what is not whole is not claimed"
+    write_start(tmp_path, name, b"weights")
+    assert read_retraining(given, tmp_path, name).start == b"weights"
 
 
 WEIGHTS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(3)}

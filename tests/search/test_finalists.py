@@ -38,7 +38,7 @@ from brainguided.journal.lock import take_lock
 from brainguided.networks.build import build_network
 from brainguided.networks.preprocessing import images_to_tensor
 from brainguided.reports.model_card import wilson_interval, write_model_card
-from brainguided.search import _apart, finalists
+from brainguided.search import _apart, _finalist, finalists
 from brainguided.search.choice import Drawn, choose_finalists
 from brainguided.search.finalists import run_finalists
 from brainguided.search.run import run_search
@@ -441,7 +441,7 @@ def test_finalists_that_failed_are_trained_again_where_that_may_help(tmp_path, m
             raise fails[job.architecture]
         return 0.5, {}
 
-    work = finalists._Work(make_task(), 2, tmp_path, None)
+    work = _finalist.Work(make_task(), 2, tmp_path, None)
 
     def train_all(retry):
         made.clear()

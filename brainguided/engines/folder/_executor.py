@@ -25,6 +25,7 @@ from brainguided.engines.folder._weights import (
     name_retraining,
     read_trained,
     remove_weights,
+    write_start,
 )
 from brainguided.engines.folder.jobs import (
     SEARCH,
@@ -96,7 +97,7 @@ class FolderExecutor(Executor):
         self._retrained[again] += 1
         name = name_retraining(again, self._retrained[again])
         job = {"architecture": again.architecture, "seed": again.seed, **describe_retraining(again)}
-        return self._open_job(name, job, task)
+        return self._open_job(name, job, task, again.start)
 
     def prepare(self, task: Any, evaluate: Callable[..., Any]) -> tuple[Any, Any]:
         """Say in the folder what workers have to have; return both as they are."""
@@ -132,7 +133,9 @@ class FolderExecutor(Executor):
             job["bars"] = [list(bar) for bar in attempt.bars]
         return self._open_job(name, job, task)
 
-    def _open_job(self, name: str, job: dict[str, Any], task: Any) -> Future[Any]:
+    def _open_job(
+        self, name: str, job: dict[str, Any], task: Any, start: bytes | None = None
+    ) -> Future[Any]:
         work = self._work or self._note_work(task)
         future: Future[Any] = Future()
         with self._lock:
@@ -140,7 +143,7 @@ class FolderExecutor(Executor):
                 raise RuntimeError("The executor is shut down and takes no more work.")
             if self._problem is not None:
                 raise BrokenExecutor(f"{self.folder}: {self._problem}") from self._problem
-            entry = OpenAttempt(name, future, {**job, "task": digest_work(work)})
+            entry = OpenAttempt(name, future, {**job, "task": digest_work(work)}, start)
             self._open[name] = self._entries[future] = entry
             self._done.discard(name)
             self._handed.pop(name, None)
@@ -180,6 +183,8 @@ class FolderExecutor(Executor):
     def _leave(self, entry: OpenAttempt) -> None:
         """Write a job, unless a worker has it or has ended it."""
         self._describe()
+        if entry.content is not None:  # first, since who sees the job looks for them
+            write_start(self.folder, entry.name, entry.content)
         leave_job(self.folder, entry.name, entry.job, left_by=self._name)
         entry.written = True
 

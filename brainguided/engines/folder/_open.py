@@ -17,6 +17,7 @@ class OpenAttempt:
     name: str
     future: Future[Outcome]
     job: dict[str, Any]
+    content: bytes | None = None  # weights from which it goes on
     written: bool = False
     worker: str | None = None
     since: float = 0.0  # the claim of that worker was first seen

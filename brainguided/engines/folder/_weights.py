@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from brainguided.candidates.retraining import Retraining
+from brainguided.candidates.weight_files import pack_arrays, unpack_arrays
 from brainguided.engines.attempt import MeasurementError
 from brainguided.engines.folder.jobs import is_other, read_bounded
 from brainguided.engines.output import clean
 from neural_data.storage.aside import write_whole
 
 _LARGEST = 8 * 2**30  # bytes of weights
+_ON = "on"  # in names of retrainings that go on from weights
 Weights = dict[str, np.ndarray]
 Trained = tuple[float | None, Weights]
 
@@ -28,17 +28,28 @@ class NotThereYetError(Exception):
 
 def describe_retraining(job: Retraining) -> dict[str, Any]:
     """Return what makes a job of a folder a retraining."""
-    return {"again": True, "steps": job.steps, "validation": job.validation}
+    described = {"again": True, "steps": job.steps, "validation": job.validation}
+    return described if job.start is None else {**described, "start": _digest(job.start)}
 
 
 def name_retraining(job: Retraining, number: int) -> str:
     """Return the name of a retraining, of which this is the attempt of that number."""
     what = "search" if job.steps is None else f"{job.steps}{'all' if job.validation else ''}"
-    return f"{job.candidate:07d}-{what}-{number}"
+    return f"{job.candidate:07d}-{what}{'' if job.start is None else _ON}-{number}"
 
 
-def read_retraining(given: Mapping[str, Any]) -> Retraining | None:
+def read_retraining(
+    given: Mapping[str, Any], folder: Path | None = None, name: str = ""
+) -> Retraining | None:
     """Return the retraining that a job asks for; None for a candidate, or what is none.
+
+    Parameters
+    ----------
+    given : mapping
+    folder : Path, optional
+        Where the weights lie that it goes on from.
+    name : str
+        Of the job.
 
     Raises
     ------
@@ -47,21 +58,54 @@ def read_retraining(given: Mapping[str, Any]) -> Retraining | None:
     """
     if given.get("again") is not True:
         return None
-    architecture, seed, steps = (given.get(name) for name in ("architecture", "seed", "steps"))
+    architecture, seed, steps = (given.get(key) for key in ("architecture", "seed", "steps"))
     good = isinstance(architecture, str) and type(seed) is int and type(given.get("validation"))
     if good is not bool:
         raise ValueError("it is no retraining")
-    return Retraining(0, architecture, seed, steps, given["validation"])  # type: ignore[arg-type]
+    start = None
+    if "start" in given:
+        start = None if folder is None else read_start(folder, name, given["start"])
+        if start is None:
+            raise ValueError("the weights that it goes on from are not there")
+    return Retraining(0, architecture, seed, steps, given["validation"], start)  # type: ignore[arg-type]
+
+
+def write_start(folder: Path, name: str, start: bytes) -> None:
+    """Write the weights from which a retraining goes on, for whoever claims it."""
+    write_whole(_place_start(folder, name), start)
+
+
+def read_start(folder: Path, name: str, digest: Any) -> bytes | None:
+    """Return the weights from which a retraining goes on; None where they are not (wholly) there.
+
+    A copy of the folder may bring them later than the job.
+    """
+    try:
+        content = read_bounded(_place_start(folder, name), _LARGEST)
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if _digest(content) == digest else None
+
+
+def goes_on(name: str) -> bool:
+    """Return whether a job is, by its name, a retraining that goes on from weights."""
+    return name.rpartition("-")[0].endswith(_ON)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _place_start(folder: Path, name: str) -> Path:
+    return folder / "starts" / f"{name}.npz"
 
 
 def write_trained(folder: Path, job: str, trained: Trained) -> dict[str, Any]:
     """Write weights, and return what the result says of them."""
     performance, weights = trained
-    stream = io.BytesIO()
-    np.savez(stream, **weights)  # type: ignore[arg-type]
-    content = stream.getvalue()
+    content = pack_arrays(weights)
     write_whole(_place(folder, job), content)
-    return {"performance": performance, "sha256": hashlib.sha256(content).hexdigest()}
+    return {"performance": performance, "sha256": _digest(content)}
 
 
 def read_trained(folder: Path, found: Mapping[str, Any], name: str, job: dict[str, Any]) -> Trained:
@@ -93,32 +137,21 @@ def read_trained(folder: Path, found: Mapping[str, Any], name: str, job: dict[st
         raise NotThereYetError(f"The weights of {name} are not there") from error
     except ValueError as error:
         raise MeasurementError(f"The weights of {name} are none: {error}") from error
-    if hashlib.sha256(content).hexdigest() != found["sha256"]:
+    if _digest(content) != found["sha256"]:
         raise NotThereYetError(f"The weights of {name} are not whole")
-    return performance, _read_arrays(content, name)
+    try:
+        return performance, unpack_arrays(content)[0]
+    except ValueError as error:
+        raise MeasurementError(
+            f"The weights of {name} cannot be read: {clean(str(error))}"
+        ) from error
 
 
 def remove_weights(folder: Path, name: str) -> None:
-    """Remove weights that were handed over."""
+    """Remove weights that were handed over, and those that training went on from."""
     _place(folder, name).unlink(missing_ok=True)
+    _place_start(folder, name).unlink(missing_ok=True)
 
 
 def _place(folder: Path, name: str) -> Path:
     return folder / "weights" / f"{name}.npz"
-
-
-def _read_arrays(content: bytes, name: str) -> Weights:
-    """Return the arrays of an archive that is not compressed, and so no larger than it looks."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > len(content):
-                raise ValueError("they unpack to more than they are")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            weights = {key: arrays[key] for key in arrays.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError, MemoryError) as error:
-        raise MeasurementError(
-            f"The weights of {name} cannot be read: {clean(str(error))}"
-        ) from error
-    if any(value.dtype.kind not in "fiub" for value in weights.values()):
-        raise MeasurementError(f"The weights of {name} are no numbers")
-    return weights

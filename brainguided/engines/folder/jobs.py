@@ -28,8 +28,8 @@ from brainguided.journal.attempts import Timing
 from neural_data.storage.aside import write_whole
 
 SEARCH = "search.json"  # of which task and versions jobs are, and whether the search has ended
-PARTS = ("waiting", "claimed", "results", "weights", "workers")
-JOB_KEYS = ("architecture", "seed", "bars", "again", "steps", "validation")
+PARTS = ("waiting", "claimed", "results", "weights", "starts", "workers")
+JOB_KEYS = ("architecture", "seed", "bars", "again", "steps", "validation", "start")
 LEFT_BY = "left_by"  # key of a job: the process of a search that left it, of no other meaning
 _LARGEST = 16 * 2**20  # bytes of a file
 _TIMING = {field.name for field in fields(Timing)}
@@ -48,8 +48,9 @@ def clear_folder(folder: Path) -> None:
     for part in ("waiting", "claimed", "results"):
         for name in list_jobs(folder, part):
             place(folder, part, name).unlink(missing_ok=True)
-    for path in (folder / "weights").glob("*.npz"):
-        path.unlink(missing_ok=True)
+    for part in ("weights", "starts"):
+        for path in (folder / part).glob("*.npz"):
+            path.unlink(missing_ok=True)
 
 
 def name_job(candidate: int, attempt: int) -> str:

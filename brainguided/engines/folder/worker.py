@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.engines.attempt import run_attempt
-from brainguided.engines.folder._weights import read_retraining, write_trained
+from brainguided.engines.folder._weights import goes_on, read_retraining, read_start, write_trained
 from brainguided.engines.folder.jobs import (
     JOB_KEYS,
     LEFT_BY,
@@ -181,8 +181,15 @@ class _Served:
                 return
             if job in self._had and not self._is_new(job, claimed=job in ours):
                 continue
+            if goes_on(job) and job not in ours and not self._has_start(job):
+                continue
             if job in ours or claim_job(self._folder, job, self._name):
                 self._begin(job)
+
+    def _has_start(self, job: str) -> bool:
+        """Return whether the weights are there that a job goes on from."""
+        given = read_json(place(self._folder, "waiting", job)) or {}
+        return read_start(self._folder, job, given.get("start")) is not None
 
     def _is_new(self, job: str, *, claimed: bool) -> bool:
         """Return whether a search has left a job since it was begun here."""
@@ -200,7 +207,7 @@ class _Served:
         given = {key: given[key] for key in JOB_KEYS if key in given} | {"task": self.digest}
         architecture, seed = given.get("architecture"), given.get("seed")
         try:
-            again = read_retraining(given)
+            again = read_retraining(given, self._folder, job)
         except ValueError:
             architecture = None
         bars = given.get("bars", [])
