@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -29,7 +30,14 @@ def write_aside(path: Path) -> Iterator[Path]:
     pathlib.Path
         In the same folder, hidden. What processes of this machine that are gone left there of
         their writing is removed.
+
+    Raises
+    ------
+    OSError
+        The name holds a zero byte, at which libraries of C would end it.
     """
+    if "\0" in path.name:
+        raise OSError(errno.EINVAL, "A name cannot hold a zero byte", str(path))
     folder = path.parent.absolute()
     if folder not in _cleaned:
         _cleaned.add(folder)

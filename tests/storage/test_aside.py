@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import xarray as xr
 
 from neural_data.storage import aside
 from neural_data.storage.aside import write_aside, write_whole
+from neural_data.storage.netcdf import write_netcdf
 
 KILLED = """
 import os, signal, sys
@@ -48,3 +50,10 @@ def test_a_block_that_fails_changes_nothing(tmp_path):
         write()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_with_a_zero_byte_leaves_nothing_under_the_part_before_it(tmp_path):
+    data = xr.Dataset({"x": ("y", [1.0])})
+    with pytest.raises(OSError, match="A name cannot hold a zero byte"):
+        write_netcdf(data, tmp_path / "a\0b.nc")
+    assert list(tmp_path.iterdir()) == []
