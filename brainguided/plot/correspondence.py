@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from brainguided.plot.style import (
     COLOURS,
@@ -27,6 +28,7 @@ from neural_data.model.origin import is_simulated
 CROWDED = 24
 """Layers beyond which cells hold no numbers."""
 _LOWEST = 0.95  # inches of a map of few layers: labels beside it have to have room
+_COMMITTED = 7  # size of the marker of the committed layer, points
 WIDE = 3
 """Areas and controls beyond which figures are wider than a column of text."""
 
@@ -179,7 +181,9 @@ def plot_depth(
         committed = str(one["committed_layer"].values) if "committed_layer" in one else ""
         if committed in layers:
             at = layers.index(committed)
-            axes.plot(at, values[at], color=colour, marker=marker, ms=7, mec="black", mew=0.7)
+            axes.plot(
+                at, values[at], color=colour, marker=marker, ms=_COMMITTED, mec="black", mew=0.7
+            )
         tops.append(np.nanmax(np.append(interval[:, 1], values)))
         if bool(one["ceiling_usable"]):
             ceiling = 1.0 if corrected else float(one["ceiling"])
@@ -195,18 +199,44 @@ def plot_depth(
     said = _say_method(attrs)
     axes.set_ylabel(f"{said}\n/ noise ceiling" if corrected else said, fontsize=LABEL)
     axes.set_xlabel("layer, from input to output", fontsize=LABEL)
+    _add_legend(axes, "simulated areas" if is_simulated(attrs) else None)
+    strip_axes(axes)
+    return axes
+
+
+def _add_legend(axes: Axes, title: str | None) -> None:
+    """Name the areas, and what bands, large markers and dashed lines are."""
+    handles, names = axes.get_legend_handles_labels()
+    for handle, name in _explain_marks(axes):
+        handles.append(handle)
+        names.append(name)
     axes.legend(
+        handles,
+        names,
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=min(4, len(shown)),
+        ncols=3,
+        handlelength=1.4,
+        handletextpad=0.5,
+        columnspacing=1.2,
         fontsize=TICK,
         frameon=False,
-        title="simulated areas" if is_simulated(attrs) else None,
+        title=title,
         title_fontsize=TICK,
         borderaxespad=0.2,
     )
-    strip_axes(axes)
-    return axes
+
+
+def _explain_marks(axes: Axes) -> list[tuple[Any, str]]:
+    """Return what the legend says of the bands, large markers and dashed lines that are there."""
+    grey = "#666666"
+    known: list[tuple[Any, str]] = [(Patch(facecolor=grey, alpha=0.3), "95 % interval")]
+    if any(line.get_markersize() == _COMMITTED for line in axes.lines):
+        style: dict[str, Any] = {"marker": "o", "ms": 5, "mec": "black", "mew": 0.7}
+        known.append((Line2D([], [], color=grey, ls="", **style), "committed layer"))
+    if any(line.get_linestyle() == "--" for line in axes.lines):
+        known.append((Line2D([], [], color=grey, lw=0.8, ls="--"), "noise ceiling"))
+    return known
 
 
 def _label_layers(axes: Axes, layers: list[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -15,7 +18,12 @@ _SAID = {"performance": "P (validation accuracy)", "TG": "TG (similarity)"}
 
 
 def plot_front(
-    run: xr.Dataset, *, x: str | None = None, y: str | None = None, axes: Axes | None = None
+    run: xr.Dataset,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    levels: Mapping[str, tuple[float | None, float | None]] | None = None,
+    axes: Axes | None = None,
 ) -> Axes:
     """Draw two objectives of every candidate, and those on the Pareto front.
 
@@ -29,6 +37,9 @@ def plot_front(
         ``objectives``, higher is better, NaN of candidates that do not compete, and ``front``.
     x, y : str, optional
         Objectives, as in ``run["objective"]``; default: the second and the first.
+    levels : mapping of str to (float or None, float or None), optional
+        Of objectives, such as "TG": what is reached by chance (a dotted line) and the ceiling
+        (dashed), where they are known. One beyond all candidates is named beside the axis alone.
     axes : Axes, optional
         Drawn into; by default a new figure.
 
@@ -76,7 +87,10 @@ def plot_front(
     ):
         if numbers.size and 0 < numbers.min() <= numbers.max() / _DECADE:
             axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-        axis.set_label_text(_label(name, simulated=is_simulated(run)), fontsize=LABEL)
+        label = _label(name, simulated=is_simulated(run))
+        if levels is not None and name in levels:
+            label += _draw_levels(axis, levels[name])
+        axis.set_label_text(label, fontsize=LABEL)
     strip_axes(axes)
     axes.legend(
         loc="lower left",
@@ -94,6 +108,21 @@ def _read(run: xr.Dataset, name: str) -> np.ndarray:
     """Return an objective as the number that it names: one of which less is better turned back."""
     values = run["objectives"].sel(objective=name).to_numpy().astype(float)
     return -values if name.startswith("-") else values
+
+
+def _draw_levels(axis: Any, levels: tuple[float | None, float | None]) -> str:
+    """Draw lines across an axis where they are within what it shows; return what they are."""
+    said = []
+    low, high = axis.get_view_interval()
+    for level, name, dash in zip(levels, ("by chance", "noise ceiling"), (":", "--"), strict=True):
+        if level is None:
+            continue
+        said.append(f"{name} {level:.3g}")
+        if low <= level <= high:
+            draw = axis.axes.axhline if axis.axis_name == "y" else axis.axes.axvline
+            draw(level, color=COLOURS[1], linewidth=0.8, linestyle=dash)
+            axis.set_view_interval(low, high, ignore=True)
+    return f"\n({', '.join(said)})" if said else ""
 
 
 def _label(name: str, *, simulated: bool) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import MaxNLocator
 
 from brainguided.plot.rdm_figure import bracket_categories
@@ -85,7 +86,7 @@ def plot_reliability(
             text += f" ({n_sites - drawn.size} undefined)"
         _draw_histogram(axes, drawn, bins, style, text)
     axes.set_xlabel("split-half reliability of a site", fontsize=LABEL)
-    axes.set_ylabel("sites", fontsize=LABEL)
+    _count(axes.yaxis, "sites")
     _finish(axes)
     return axes
 
@@ -286,11 +287,9 @@ def _plot_counts(recording: xr.Dataset, counts: np.ndarray, axes: Axes | None) -
         _draw_histogram(axes, mine.ravel(), edges, style, text, weights=weights)
     if edges[-1] - edges[0] < 5:
         axes.set_xlim(edges[0] - 2, edges[-1] + 2)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
     alike = (counts == counts[:, :1]).all()
-    axes.set_xlabel("repetitions of a stimulus", fontsize=LABEL)
-    axes.set_ylabel("stimuli" if alike else "stimuli (mean over sites)", fontsize=LABEL)
+    _count(axes.xaxis, "repetitions of a stimulus")
+    _count(axes.yaxis, "stimuli" if alike else "stimuli (mean over sites)")
     _finish(axes)
     return axes
 
@@ -305,7 +304,7 @@ def _plot_means(recording: xr.Dataset, axes: Axes) -> None:
         text = f"{name}: median {np.median(means[sites]):.3g}"
         _draw_histogram(axes, means[sites], edges, style, text)
     axes.set_xlabel(f"mean response of a site ({recording['response'].units})", fontsize=LABEL)
-    axes.set_ylabel("sites", fontsize=LABEL)
+    _count(axes.yaxis, "sites")
     _finish(axes)
 
 
@@ -336,6 +335,12 @@ def _draw_histogram(
     heights, _ = np.histogram(values, edges, weights=weights)
     axes.stairs(heights, edges, fill=True, color=style["color"], alpha=0.25, linewidth=0)
     axes.stairs(heights, edges, linewidth=1.2, label=text, **style)
+
+
+def _count(axis: Axis, label: str) -> None:
+    """Label an axis of what is counted, of which there are no fractions."""
+    axis.set_label_text(label, fontsize=LABEL)
+    axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _refuse_time_bins(data: xr.DataArray, remedy: str) -> None:

@@ -24,7 +24,13 @@ from neural_data.model.origin import is_simulated
 _MANY = 2000  # candidates beyond which vector files hold their marks as an image
 
 
-def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
+def plot_search(
+    run: xr.Dataset,
+    *,
+    chance: float | None = None,
+    ceiling: float | None = None,
+    axes: Axes | None = None,
+) -> Axes:
     """Draw reward, P and TG of every candidate, and the best reward so far.
 
     Parameters
@@ -35,6 +41,9 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         at the last rung of each candidate; failed candidates (``outcome``) are crosses along the
         bottom. Where the settings of the run say how many classes there are, a line marks the P
         of guessing.
+    chance, ceiling : float, optional
+        TG that is reached with shuffled areas, and that of a model as good as the recordings allow
+        (mean noise ceiling of the areas): drawn as lines. The report of a run finds both.
     axes : Axes, optional
         Drawn into; by default a new figure.
 
@@ -58,16 +67,9 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
         shown = np.isfinite(values) & ~failed
         if shown.any():
             axes.scatter(
-                candidate[shown],
-                values[shown],
-                s=size,
-                c=colour,
-                marker=marker,
-                linewidths=0,
-                alpha=0.8,
-                label=name,
-                rasterized=candidate.size > _MANY,
-            )
+                candidate[shown], values[shown], s=size, c=colour, marker=marker, linewidths=0,
+                alpha=0.8, label=name, rasterized=candidate.size > _MANY,
+            )  # fmt: skip
     best = run["best_so_far"].to_numpy().astype(float)
     if np.isfinite(best).any():
         axes.plot(
@@ -78,9 +80,7 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             linewidth=1.0,
             label="best reward so far",
         )
-    chance = find_chance(config)
-    if chance is not None:
-        axes.axhline(chance, color=COLOURS[0], linewidth=0.8, linestyle=":", label="P by chance")
+    _draw_levels(axes, find_chance(config), chance, ceiling)
     _mark_failures(axes, candidate[failed])
     axes.set_xlabel("candidate", fontsize=LABEL)
     axes.set_ylabel(
@@ -101,6 +101,21 @@ def plot_search(run: xr.Dataset, *, axes: Axes | None = None) -> Axes:
             markerscale=1.2,
         )
     return axes
+
+
+def _draw_levels(
+    axes: Axes, guessing: float | None, chance: float | None, ceiling: float | None
+) -> None:
+    """Draw lines beside which P and TG are to be read, where they are known."""
+    lines: tuple[tuple[float | None, str, Any, str], ...] = (
+        (guessing, COLOURS[0], ":", "P by chance"),
+        (chance, COLOURS[1], (0, (1, 2.5)), "TG by chance"),
+        (ceiling, COLOURS[1], "--", "TG: noise ceiling"),
+    )
+    for level, colour, dash, said in lines:
+        if level is not None:
+            label = f"{said} {level:.3g}"
+            axes.axhline(level, color=colour, linewidth=0.8, linestyle=dash, label=label)
 
 
 def _label_guidance(config: dict[str, Any] | None) -> str:

@@ -81,12 +81,14 @@ def find_chance_levels(
     return {name: level for name, level in levels.items() if np.isfinite(level)}, said
 
 
-def average_ceiling(winner: Attempt, teacher: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """Return the ceiling of TG, the mean of those of all areas; None where one is unknown."""
-    known = [find_ceiling(teacher.get(area)) for area in winner.measurement.areas]
-    if not known or any(value is None for value in known):
-        return None
-    return float(np.mean([value for value in known if value is not None]))
+def find_ceilings(winner: Attempt, teacher: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the ceilings of areas where they are known, and of TG, their mean, where all are."""
+    areas = winner.measurement.areas
+    known = {area: find_ceiling(teacher.get(area)) for area in areas}
+    found = {area: value for area, value in known.items() if value is not None}
+    if areas and len(found) == len(areas):
+        found["TG"] = float(np.mean(list(found.values())))
+    return found
 
 
 def find_ceiling(area: Mapping[str, Any] | None) -> float | None:

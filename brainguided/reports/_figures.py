@@ -25,6 +25,7 @@ from brainguided.plot import (
 from brainguided.plot.rdm_figure import draw_bar, say_conditions, spread_panels
 from brainguided.plot.style import COLUMN, LABEL, PAGE
 from brainguided.rdms.compute import rdms_from_dissimilarities, upper_triangle
+from brainguided.reports._beside import find_ceilings, find_chance_levels, read_teacher
 from brainguided.reports._similarity import find_methods, label_similarity
 from neural_data.model.dissimilarities import load_dissimilarities
 from neural_data.model.origin import is_simulated
@@ -65,25 +66,28 @@ def draw_figures(
 ) -> Drawn:
     """Draw all figures of a run; one that fails costs itself alone."""
     drawn = Drawn()
-    draw: dict[str, Callable[[], Figure]] = {"search": lambda: _draw_search(run)}
+    chance = ceiling = None
+    if winner is not None and winner.similarity:
+        try:
+            drawn.stored, problem = load_winner_rdms(folder, winner, find_methods(config))
+        except (ValueError, OSError) as error:
+            problem = f"The winner's RDMs are not shown: {error}"
+        if problem:
+            drawn.remarks.append(problem)
+        chance = find_chance_levels(winner, drawn.stored, find_methods(config))[0].get("TG")
+        ceiling = find_ceilings(winner, read_teacher(folder)).get("TG")
+    draw: dict[str, Callable[[], Figure]] = {"search": lambda: _draw_search(run, chance, ceiling)}
     if run.sizes.get("objective", 0) > 1:
-        draw["front"] = lambda: _draw_front(run)
+        draw["front"] = lambda: _draw_front(run, chance, ceiling)
     if winner is not None:
         draw["architecture"] = lambda: _draw_architecture(winner)
     if winner is not None and winner.similarity:
         draw["correspondence"] = lambda: _draw_correspondence(
             winner, bool(run.attrs["simulated"]), label_similarity(config)
         )
-        try:
-            stored, problem = load_winner_rdms(folder, winner, find_methods(config))
-        except (ValueError, OSError) as error:
-            stored, problem = {}, f"The winner's RDMs are not shown: {error}"
-        if problem:
-            drawn.remarks.append(problem)
-        else:
-            teacher = (config.get("task") or {}).get("teacher") or []
-            drawn.stored = stored
-            draw["rdms"] = lambda: _draw_rdms(stored, winner, teacher)
+    if winner is not None and drawn.stored:
+        teacher = (config.get("task") or {}).get("teacher") or []
+        draw["rdms"] = lambda: _draw_rdms(drawn.stored, winner, teacher)
     for name, make in draw.items():
         try:
             figure = make()
@@ -121,15 +125,15 @@ def save_figure(figure: Figure, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def _draw_search(run: xr.Dataset) -> Figure:
+def _draw_search(run: xr.Dataset, chance: float | None, ceiling: float | None) -> Figure:
     figure = Figure(figsize=(COLUMN * 1.3, 2.9), layout="constrained")
-    plot_search(run, axes=figure.add_subplot())
+    plot_search(run, chance=chance, ceiling=ceiling, axes=figure.add_subplot())
     return figure
 
 
-def _draw_front(run: xr.Dataset) -> Figure:
+def _draw_front(run: xr.Dataset, chance: float | None, ceiling: float | None) -> Figure:
     figure = Figure(figsize=(COLUMN * 1.3, 2.9), layout="constrained")
-    plot_front(run, axes=figure.add_subplot())
+    plot_front(run, levels={"TG": (chance, ceiling)}, axes=figure.add_subplot())
     return figure
 
 

@@ -16,7 +16,7 @@ from brainguided.journal.attempts import AGAIN, Attempt, Timing
 from brainguided.journal.chance import find_chance, say_accuracy
 from brainguided.journal.journal import FILE_NAME
 from brainguided.journal.means import average_best
-from brainguided.reports._beside import MEASURED, average_ceiling, find_ceiling, say_ceiling
+from brainguided.reports._beside import MEASURED, find_ceiling, find_ceilings, say_ceiling
 from brainguided.reports._candidates import name_outcome
 from brainguided.reports._markup import plain, table
 from brainguided.reports._similarity import label_similarity
@@ -82,7 +82,7 @@ def describe_winner(winner: Attempt, config: dict[str, Any], teacher: Facts, lev
         ],
     ]
     if winner.guidance is not None:
-        ceiling = average_ceiling(winner, teacher)
+        ceiling = find_ceilings(winner, teacher).get("TG")
         earned.append(
             [
                 f"TG, mean over areas of {label_similarity(config)}",

@@ -83,7 +83,7 @@ const draw = (() => {
   }
 
   // Steps from one best candidate to the next, and a dot for the reward of each candidate
-  function course(host, {incumbents, rewards, numbers, series, shown, levels}) {
+  function course(host, {incumbents, rewards, numbers, series, shown, levels, ceilings}) {
     const last = numbers.length ? numbers[numbers.length - 1] : 1;
     const wanted = series.filter((name) => shown.has(name));
     const values = incumbents.flatMap((one) => wanted.map((name) => one.values[name] ?? null));
@@ -107,11 +107,11 @@ const draw = (() => {
       }
       if (!d) continue;
       svg.append(make("path", {d: `${d}H${right}`, class: "curve", ...style(series.indexOf(name))}));
-      const level = levels[name];
-      if (level !== undefined && level > y[0] && level < y[1]) {
+      for (const [level, said, kind] of [[levels[name], "by chance", "level"], [ceilings[name], "noise ceiling", "ceiling"]]) {
+        if (level === undefined || level <= y[0] || level >= y[1]) continue;
         svg.append(make("line", {
-          x1: toX(0), x2: right, y1: toY(level), y2: toY(level), class: "level", stroke: style(series.indexOf(name)).stroke,
-        }, make("title", {}, `${name} by chance`)));
+          x1: toX(0), x2: right, y1: toY(level), y2: toY(level), class: kind, stroke: style(series.indexOf(name)).stroke,
+        }, make("title", {}, `${name}: ${said}`)));
       }
     }
     host.replaceChildren(svg);
@@ -137,12 +137,17 @@ const draw = (() => {
   }
 
   // Accuracy against similarity, darker the more parameters; the front is ringed and joined
-  function pareto(host, {points, xLabel, yLabel, log}) {
+  function pareto(host, {points, xLabel, yLabel, log, levels}) {
     const turn = (v) => (log ? Math.log10(v) : v);
-    const {svg, toX, toY} = frame(host, {
+    const y = bounds(points.map((p) => p.y));
+    const {svg, toX, toY, right} = frame(host, {
       title: `${yLabel} against ${xLabel} of ${points.length} candidates; those that none exceeds are ringed.`,
-      xLabel, yLabel, x: bounds(points.map((p) => turn(p.x))), y: bounds(points.map((p) => p.y)),
+      xLabel, yLabel, x: bounds(points.map((p) => turn(p.x))), y,
     });
+    for (const [level, said, kind] of levels) {
+      if (level <= y[0] || level >= y[1]) continue;
+      svg.append(make("line", {x1: 58, x2: right, y1: toY(level), y2: toY(level), class: kind, stroke: COLOURS[2]}, make("title", {}, said)));
+    }
     const sizes = points.map((p) => Math.log10(p.size));
     const low = sizes.reduce((a, b) => Math.min(a, b), Infinity);
     const span = sizes.reduce((a, b) => Math.max(a, b), -Infinity) - low || 1;

@@ -242,6 +242,14 @@
 
   const SHOWN_FIRST = ["reward", "P", "TG"];
 
+  const byChance = () => ({...data.levels, ...(data.guessing === null ? {} : {P: data.guessing})});
+
+  // What a number is read beside: of most charts the ceiling is far above what they show
+  function beside(name) {
+    const known = [["by chance", byChance()[name]], ["ceiling", data.ceilings[name]]].filter((one) => one[1] !== undefined);
+    return known.length ? ` (${known.map(([said, value]) => `${said} ${say(value, 2)}`).join(", ")})` : "";
+  }
+
   function chart() {
     const series = [...new Set([...SHOWN_FIRST, ...data.areas, ...data.incumbents.flatMap((one) => Object.keys(one.values))])]
       .filter((name) => data.incumbents.some((one) => name in one.values));
@@ -249,7 +257,7 @@
     if ($("course")) {
       const plot = () => draw.course($("course"), {
         incumbents: data.incumbents, rewards: column("reward").values, numbers: column("candidate").values,
-        series, shown: state.shown, levels: data.levels,
+        series, shown: state.shown, levels: byChance(), ceilings: data.ceilings,
       });
       const boxes = series.map((name, place) => {
         const box = node("input", {type: "checkbox", "data-key": `series ${name}`, onchange: (event) => {
@@ -257,7 +265,7 @@
           plot();
         }});
         box.checked = state.shown.has(name);
-        return node("label", {}, box, draw.swatch(place), name);
+        return node("label", {}, box, draw.swatch(place), name + beside(name));
       });
       const focused = document.activeElement?.dataset?.key;
       $("series").replaceChildren(node("legend", {}, "Curves"), ...boxes);
@@ -294,7 +302,8 @@
     }
     if (!points.length) { $("pareto").textContent = "No candidate has all of these numbers yet."; return; }
     draw.pareto($("pareto"), {
-      points, log: !tg, xLabel: tg ? "P, validation accuracy" : "parameters (decimal logarithm)", yLabel: tg ? "TG, similarity" : "P, validation accuracy",
+      points, log: !tg, xLabel: tg ? "P, validation accuracy" : "parameters (decimal logarithm)", yLabel: tg ? `TG, similarity${beside("TG")}` : `P, validation accuracy${beside("P")}`,
+      levels: [[byChance()[tg ? "TG" : "P"], "by chance", "level"], [data.ceilings[tg ? "TG" : "P"], "noise ceiling", "ceiling"]].filter((one) => one[0] !== undefined),
     });
   }
 

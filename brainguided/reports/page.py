@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.guidance.rewards import Reward
+from brainguided.journal.chance import find_chance
 from brainguided.journal.journal import JournalError
 from brainguided.journal.objectives import describe_unlike_objectives, find_objectives
-from brainguided.reports._beside import MEASURED, find_chance_levels, read_teacher
+from brainguided.reports._beside import MEASURED, find_ceilings, find_chance_levels, read_teacher
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller
 from brainguided.reports._details import describe_details
@@ -42,7 +43,8 @@ _CAPTIONS = {
     "correspondence": "{similarity} of the winner's layers to each area. The "
     "best of many layers is biased upward: compare layers, not the maximum with zero.",
     "search": "P (validation accuracy), TG (mean over areas of the best layer's "
-    "similarity) and reward of every candidate; dotted the P of guessing.",
+    "similarity) and reward of every candidate; dotted what is reached by chance, dashed the "
+    "noise ceiling of TG, where these are known.",
 }
 
 
@@ -139,9 +141,11 @@ def collect_data(
     """
     winner = run.winner
     levels: dict[str, float] = {}
+    ceilings: dict[str, float] = {}
     said = ""
     if winner is not None and winner.similarity:
         levels, said = find_chance_levels(winner, drawn.stored, find_methods(run.config))
+        ceilings = find_ceilings(winner, read_teacher(folder))
     if details is None:
         details = describe_details(
             run.results, run.timings, folder / "logs", objectives=find_objectives(run.config)
@@ -155,6 +159,8 @@ def collect_data(
         "areas": [] if winner is None else list(winner.measurement.areas),
         "levels": {name: round(value, 5) for name, value in levels.items()},
         "levels_are": said,
+        "guessing": find_chance(run.config),
+        "ceilings": {name: round(value, 5) for name, value in ceilings.items()},
         "controller": describe_controller(run.config, run.events),
     }
 
@@ -240,7 +246,8 @@ def _show_course(drawn: Drawn, config: dict[str, Any], levels_are: str) -> str:
     how = ", by the best layer with each seed (see Winner)" if several else ""
     return (
         "<p>What the best candidate so far had, each time a better one was found; grey dots are "
-        f"the rewards of all. Lines of dots are what shuffled areas reach by chance{how}.</p>"
+        "the rewards of all. Lines of dots are what is reached by guessing, and with shuffled "
+        f"areas{how}; dashed ones the noise ceiling, where it is within what is shown.</p>"
         '<fieldset id="series"></fieldset><div id="course"></div>' + _show(drawn, config, "search")
     )
 

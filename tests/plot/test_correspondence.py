@@ -113,13 +113,21 @@ def test_depth_shows_a_line_and_a_band_an_area_and_the_ceilings_that_are_known()
     assert [line.get_ydata()[0] for line in ceilings] == [0.9]
     assert len(axes.collections) == 2
     assert axes.get_ylim()[1] > 0.9
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["V4", "IT"]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+        *("V4", "IT"), "95 % interval", "committed layer", "noise ceiling"
+    ]  # fmt: skip
+    none = make_correspondence()
+    none["ceiling_usable"][:] = False
+    none["committed_layer"][:] = ""
+    said = [t.get_text() for t in plot_depth(none).get_legend().get_texts()]
+    assert said == ["V4", "IT", "95 % interval"]
 
 
 def test_corrected_similarities_leave_out_areas_without_a_ceiling() -> None:
     one = make_correspondence()
     axes = plot_depth(one, corrected=True)
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["V4"]
+    assert next(t.get_text() for t in axes.get_legend().get_texts()) == "V4"
+    assert "IT" not in [t.get_text() for t in axes.get_legend().get_texts()]
     assert "noise ceiling" in axes.get_ylabel()
     one["corrected_similarity"][:] = np.nan
     with pytest.raises(ValueError, match="need recordings with repetitions"):

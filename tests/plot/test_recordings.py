@@ -76,6 +76,18 @@ def test_the_histogram_holds_every_site_and_the_interval_of_the_median() -> None
         plot_reliability(reliability, draws=draws[:, :4])
 
 
+def test_what_is_counted_has_no_fractions_on_its_axis() -> None:
+    recording = make_recording(n_repetitions=2)
+    figure = plot_recording_summary(recording)
+    figure.canvas.draw()
+    counted = {"sites", "stimuli", "repetitions of a stimulus"}
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)
+            if axis.get_label_text() in counted]  # fmt: skip
+    assert len(axes) == 4
+    for axis in axes:
+        assert [tick for tick in axis.get_majorticklocs() if tick != round(tick)] == []
+
+
 def test_reliability_over_time_is_the_median_of_each_bin() -> None:
     reliability = compute_site_reliability(make_recording(n_bins=4))
     axes = plot_reliability_over_time(reliability)

@@ -276,10 +276,42 @@ def test_a_search_without_teacher_shows_no_guidance() -> None:
 
 def test_a_search_shows_the_accuracy_of_guessing() -> None:
     run = make_run()
-    assert not [line for line in plot_search(run).lines if line.get_label() == "P by chance"]
+    assert not find_levels(plot_search(run))
     run.attrs["config"] = '{"task": {"images": {"classes": 8}}}'
-    (line,) = [line for line in plot_search(run).lines if line.get_label() == "P by chance"]
-    assert set(line.get_ydata()) == {0.125}
+    assert find_levels(plot_search(run)) == {"P by chance 0.125": 0.125}
+
+
+def find_levels(axes: pyplot.Axes) -> dict[str, float]:
+    """What dotted and dashed lines across a figure are, and where."""
+    return {
+        str(line.get_label()): next(iter(set(line.get_ydata())))
+        for line in axes.lines
+        if line.get_linestyle() != "-"
+    }
+
+
+def test_chance_and_ceiling_stand_beside_tg() -> None:
+    axes = plot_search(make_run(), chance=0.12, ceiling=0.81)
+    assert find_levels(axes) == {"TG by chance 0.12": 0.12, "TG: noise ceiling 0.81": 0.81}
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named[-3:] == ["TG by chance 0.12", "TG: noise ceiling 0.81", "failed (1)"]
+    assert axes.get_ylim()[1] > 0.81
+    assert not overlaps(axes.figure)
+    run = make_run()
+    run["objectives"] = (
+        ("candidate", "objective"),
+        [[0.1, 0.2], [0.2, 0.4], [0.3, 0.1], [np.nan] * 2, [0.2, 0.3], [0.1, 0.1]],
+    )
+    run = run.assign_coords(objective=["performance", "TG"])
+    run["front"] = ("candidate", [False, True, True, False, False, False])
+    axes = plot_front(run, levels={"TG": (0.2, 0.9)})
+    assert axes.get_xlabel().endswith("recordings\n(by chance 0.2, noise ceiling 0.9)")
+    assert [line.get_xdata() for line in axes.lines if line.get_linestyle() == ":"] == [[0.2, 0.2]]
+    assert axes.get_xlim()[1] < 0.5  # the ceiling is far off
+    assert not [line for line in axes.lines if line.get_linestyle() == "--"]
+    axes = plot_front(run, y="TG", x="performance", levels={"TG": (None, 0.3)})
+    assert axes.get_ylabel().endswith("\n(noise ceiling 0.3)")
+    assert [line.get_ydata() for line in axes.lines if line.get_linestyle() == "--"] == [[0.3, 0.3]]
 
 
 def test_a_search_of_failures_only_is_drawn() -> None:

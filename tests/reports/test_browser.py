@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,29 @@ def test_the_front_is_shown_in_the_table(browser, page) -> None:
     browser.run("document.getElementById('front').click()")
     rings = browser.run("document.querySelectorAll('circle.ring').length")
     assert browser.run(COUNT).startswith(f"{rings} of 120 candidates")
+
+
+def test_chance_and_ceiling_stand_beside_the_curves(browser, tmp_path) -> None:
+    areas = [
+        {"area": area, "sites": 9, "ceiling": 0.8, "ceiling_usable": True} for area in ("V4", "IT")
+    ]
+    (tmp_path / "teacher.json").write_text(json.dumps({"areas": areas}))
+    browser.open(make_page(tmp_path, 120).as_uri())
+    said = browser.run("[...document.querySelectorAll('#series label')].map((l) => l.textContent)")
+    assert {"P (by chance 0.13)", "TG (ceiling 0.80)", "IT (ceiling 0.80)", "reward"} <= {*said}
+    assert browser.run("document.querySelectorAll('#course line.level').length") == 1
+    pareto = "[...document.querySelectorAll('#pareto text')].map((one) => one.textContent)"
+    assert "TG, similarity (ceiling 0.80)" in browser.run(pareto)
+    values = [0.1, 1.2]
+    drawn = (
+        "(() => {const host = document.getElementById('course'); draw.course(host, {incumbents: "
+        f"[{{candidate: 0, values: {{TG: {values[0]}}}}}, {{candidate: 9, values: {{TG: {values[1]}"
+        "}}], rewards: [], numbers: [0, 9], series: ['TG'], shown: new Set(['TG']), levels: {TG: "
+        "0.3}, ceilings: {TG: 0.8}}); return [...host.querySelectorAll('line.level, line.ceiling')]"
+        ".map((line) => line.textContent)})()"
+    )
+    assert browser.run(drawn) == ["TG: by chance", "TG: noise ceiling"]
+    assert browser.complaints == []
 
 
 def test_it_prints(browser, page, tmp_path) -> None:

@@ -19,7 +19,7 @@ from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.measurement import Measurement, Rung
 from brainguided.journal.objectives import find_front
 from brainguided.plot.rdm_figure import spread_panels
-from brainguided.reports._beside import find_chance_levels, say_ceiling
+from brainguided.reports._beside import find_ceilings, find_chance_levels, say_ceiling
 from brainguided.reports._candidates import tabulate_candidates, trace_incumbents
 from brainguided.reports._controller import describe_controller, trace_baseline
 from brainguided.reports._details import choose_details, describe_details
@@ -209,6 +209,14 @@ def test_chance_levels_of_shuffles_stand_beside_areas_and_tg() -> None:
     levels, said = find_chance_levels(winner, {}, {})
     assert levels == pytest.approx(dict.fromkeys(("V4", "IT", "TG"), 0.9405))
     assert "measured in the search" in said
+
+
+def test_tg_has_a_ceiling_where_every_area_has_one() -> None:
+    winner = make_run(2).results[0]
+    one = {"sites": 3, "ceiling": 0.8, "ceiling_usable": True}
+    known = {"V4": one, "IT": {**one, "ceiling": 0.6}}
+    assert find_ceilings(winner, known) == pytest.approx({"V4": 0.8, "IT": 0.6, "TG": 0.7})
+    assert find_ceilings(winner, {"V4": one, "IT": {**one, "ceiling_usable": False}}) == {"V4": 0.8}
 
 
 def test_ceilings_are_said_with_the_reason_where_there_is_none() -> None:
