@@ -10,9 +10,15 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import nbformat
+
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(DOCS), str(ROOT)]
+
+import executed  # noqa: E402
+import gallery  # noqa: E402
+import journal_tables  # noqa: E402
 
 project = "brainguided"
 author = "The brainguided developers"
@@ -29,7 +35,8 @@ html_copy_source = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # the tests execute the notebooks
+nb_execution_mode = "off"  # they come executed, see executed.py
+nb_output_stderr = "remove"  # bars of progress
 autodoc_typehints = "none"  # numpydoc says more: dims, shapes and units
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -137,12 +144,21 @@ def write_run_file(path: Path) -> None:
     path.write_text("\n".join(page), encoding="utf-8")
 
 
-def copy_notebooks(folder: Path) -> None:
-    """Copy the notebooks beside the page that lists them."""
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        shutil.copy(notebook, folder / notebook.name)
+def write_notebooks(folder: Path) -> None:
+    """Write the notebooks, executed, beside the page that lists them."""
+    for old in folder.glob("*.ipynb"):
+        old.unlink()
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = executed.execute(path)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":  # links that lead from the folder of the notebooks
+                cell.source = cell.source.replace("](../docs/", "](../")
+                cell.source = cell.source.replace("](../CONTRIBUTING.md)", "](../contributing.md)")
+        nbformat.write(notebook, folder / path.name)
 
 
 write_reference(DOCS / "reference")
 write_run_file(DOCS / "reference" / "run_file.md")
-copy_notebooks(DOCS / "tutorials")
+journal_tables.write_journal(DOCS / "reference" / "journal.md")
+write_notebooks(DOCS / "tutorials")
+gallery.write_gallery(DOCS / "gallery.md", DOCS / "gallery")

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from made_runs import make_run
 from PIL import Image
 
@@ -147,3 +148,32 @@ def test_own_arrays_on_the_command_line(own_data, monkeypatch) -> None:
     assert (own_data / "it_rdm.png").is_file()
     write_run_file(own_data)
     assert load_run("RUN.toml").task.teacher.areas == ("IT",)
+    (command,) = re.findall(r"```\nbrainguided (correspond .*)\n```", README)
+    (own_data / "my_models.py").write_text(
+        "from torch import nn\n\ndef network(): return nn.Sequential(nn.Conv2d(3, 4, 3))\n"
+    )
+    assert main([*shlex.split(command), "--splits", "5", "--draws", "20"]) == 0
+    assert (own_data / "map" / "correspondence.png").is_file()
+
+
+def test_sites_in_two_areas_and_a_network_of_ones_own_on_the_command_line(
+    own_data, monkeypatch
+) -> None:
+    monkeypatch.chdir(own_data)
+    (own_data / "areas.txt").write_text("V4\n" * 8 + "IT\n" * 12)
+    (block,) = re.findall(r"```\n(brainguided import.*?)```", README, re.DOTALL)
+    for command in (
+        block.replace("\\\n", " ").replace("--area IT", "--area areas.txt").splitlines()[:2]
+    ):
+        assert main(shlex.split(command)[1:]) == 0
+    page = (ROOT / "docs" / "howto" / "layers_and_areas.md").read_text(encoding="utf-8")
+    (teacher,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (model,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    (own_data / "TEACHER.toml").write_text(teacher)
+    (own_data / "my_models.py").write_text(model)
+    command = next(
+        c for c in re.findall(r"^brainguided (correspond .*)$", page, re.M) if "vgg" in c
+    )
+    assert main([*shlex.split(command), "--splits", "5", "--draws", "20"]) == 0
+    with xr.open_dataset(own_data / "vgg" / "correspondence.nc") as found:
+        assert found["area"].values.tolist() == ["V4", "IT"]

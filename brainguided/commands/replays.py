@@ -32,7 +32,7 @@ def add_verbs(verbs: Any) -> None:
         example="brainguided replay nasbench201.csv --space nasbench201 --architecture ops \\\n"
         "    --reward val_12 --cost seconds_12 --score test_200 --budget 12000 \\\n"
         "    --controller random evolution reinforce --seeds 100 --out replays\n"
-        "  brainguided replay benchmark --reward P P+TG robust --controller random evolution \\\n"
+        "  brainguided replay benchmark --reward P P+TG robust --controller random local \\\n"
         "    --budget 20 --seeds 500",
     )
     one.add_argument(

@@ -132,6 +132,11 @@ def probe_layers(
             else "not called in the forward pass"
         )
     _leave_out_repeated(seen, network)
+    if not seen.shapes and set(seen.left_out) == {""}:
+        raise ValueError(
+            f"The network is a single {type(network).__name__}, and no layer of it has a name; "
+            "wrap it: torch.nn.Sequential(network)."
+        )
     if not seen.shapes:
         raise ValueError(f"No layer is left: {seen.left_out}. Name those that are meant.")
     return ProbedLayers(observation, seen.shapes, seen.left_out, max(seen.widest, inputs.numel()))

@@ -208,7 +208,7 @@ def scale_distances(distances: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray
 
 
 def _finish(axes: Axes, places: np.ndarray) -> None:
-    half = 1.15 * np.abs(places).max() or 1.0
+    half = 1.3 * np.abs(places).max() or 1.0
     axes.set(xlim=(-half, half), ylim=(-half, half), aspect="equal")
     axes.set_xticks([])
     axes.set_yticks([])

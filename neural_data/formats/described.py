@@ -46,7 +46,8 @@ def read_arrays(
     source : str
         Where the data come from: lab, paper, file.
     area : str, optional
-        The area of all sites; otherwise the sites' table has a column ``area``.
+        The area of all sites, such as "IT", or a text file (.txt) with one area a line, in the
+        order of the sites; otherwise the sites' table has a column ``area``.
     variable : str, optional
         Which array, where the file of responses holds several.
 
@@ -77,18 +78,19 @@ def read_arrays(
     rows, columns = read_names(Path(stimuli), "stimulus"), read_names(Path(sites), "site")
     if area is None and "area" not in columns:
         raise RecordingError(
-            f"The area of the sites is not known: name it, e.g. 'IT', or give {sites} as a .csv "
-            "with the columns site and area."
+            "The area of the sites is not known: name it, e.g. 'IT', give a .txt with one area a "
+            f"line, or give {sites} as a .csv with the columns site and area."
         )
     if area is not None and "area" in columns:
         raise RecordingError(
             f"The area is given as {area!r} and {sites} has a column 'area' as well; give one."
         )
+    area_of_sites = columns.pop("area").astype(str).tolist() if area is None else _read_area(area)
     recording = recording_from_arrays(
         values,
         stimulus=rows.pop("stimulus").tolist(),
         site=columns.pop("site").tolist(),
-        area=columns.pop("area").astype(str).tolist() if area is None else area,
+        area=area_of_sites,
         units=units,
         source=source,
     )
@@ -105,6 +107,18 @@ def read_arrays(
         f"read_arrays({path.name}): {values.dtype} of shape {values.shape}",
     )
     return validate_recording(recording, name=path.name)
+
+
+def _read_area(area: str) -> str | list[str]:
+    """Return the area of all sites, or the lines of a file; another file is no name of an area."""
+    if Path(area).suffix.lower() == ".txt":
+        return list(read_names(Path(area), "site")["site"].tolist())
+    if Path(area).suffix.lower() == ".csv" or Path(area).is_file():
+        raise RecordingError(
+            f"The area is given as the file {area}. Give a .txt with one area a line, in the order "
+            "of the sites, or a .csv of the sites with the columns site and area."
+        )
+    return area
 
 
 def read_described(path: str | os.PathLike[str]) -> xr.Dataset:

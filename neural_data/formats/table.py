@@ -224,7 +224,10 @@ FORMATS = (
         options={
             "--stimuli": {"type": Path, "required": True, "help": _NAMES.format("stimulus")},
             "--sites": {"type": Path, "required": True, "help": _NAMES.format("site")},
-            "--area": {"help": "of all sites; or a column 'area' in the table of sites"},
+            "--area": {
+                "help": "of all sites, or a .txt with one a line; or a column 'area' in the table "
+                "of sites"
+            },
             "--units": {"required": True, "help": "e.g. spikes/s"},
             "--variable": _VARIABLE,
             "--source": _SOURCE,

@@ -75,6 +75,23 @@ def test_an_area_given_twice_or_never_is_refused(
         )
 
 
+def test_areas_are_read_from_a_list_with_one_a_line(folder: Path) -> None:
+    what = {"stimuli": folder / "stimuli.txt", "sites": folder / "sites.txt", **WHAT}
+    (folder / "areas.txt").write_text("V4\nIT\n", encoding="utf-8")
+    recording = read_arrays(folder / "r.npy", area=str(folder / "areas.txt"), **what)
+    assert recording["area"].values.tolist() == ["V4", "IT"]
+    (folder / "areas.txt").write_text("V4\n", encoding="utf-8")
+    with pytest.raises(RecordingError, match="1 labels for 'area'"):
+        read_arrays(folder / "r.npy", area=str(folder / "areas.txt"), **what)
+
+
+@pytest.mark.parametrize("area", ["areas.csv", "sites.csv", "r.npy"])
+def test_a_file_of_another_kind_is_not_taken_for_the_name_of_an_area(folder: Path, area) -> None:
+    what = {"stimuli": folder / "stimuli.txt", "sites": folder / "sites.txt", **WHAT}
+    with pytest.raises(RecordingError, match=r"given as the file .*a \.txt with one area a line"):
+        read_arrays(folder / "r.npy", area=str(folder / area), **what)
+
+
 def test_names_that_do_not_fit_the_array_are_refused(folder: Path) -> None:
     with pytest.raises(RecordingError, match="2 labels for 'stimulus'"):
         read_arrays(

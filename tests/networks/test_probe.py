@@ -266,6 +266,13 @@ def test_attention_is_a_layer_by_default_and_stands_for_its_own_output_map() -> 
         describe_layers(network, stimuli, layers="blocks.0.attn.out_proj")
 
 
+def test_a_network_of_one_layer_alone_is_to_be_wrapped() -> None:
+    stimuli = make_stimuli(8)
+    with pytest.raises(ValueError, match=r"is a single Conv2d, .*Sequential\(network\)"):
+        describe_layers(nn.Conv2d(3, 4, 3), stimuli)
+    assert describe_layers(nn.Sequential(nn.Conv2d(3, 4, 3)), stimuli)["layer"].values == ["0"]
+
+
 def test_weights_of_attention_are_never_taken_for_its_output() -> None:
     network, stimuli = seeded(OwnViT(batch_first=False)), make_stimuli(16)  # 16 tokens too
     table = describe_layers(network, stimuli)
