@@ -21,16 +21,16 @@ from brainguided.candidates._failures import is_memory, say_error
 from brainguided.candidates.expected import check_measured, expect_measurement
 from brainguided.candidates.images import ImageSet
 from brainguided.candidates.kept_weights import find_trained_by
-from brainguided.candidates.looks import (
-    Look,
-    add_looks,
+from brainguided.candidates.rivals import check_rivals
+from brainguided.candidates.seeds import (
+    SeededNetwork,
+    add_seeds,
     average_statistics,
-    build_looks,
+    build_networks,
     draw_seeds,
     is_below,
     train_and_measure,
 )
-from brainguided.candidates.rivals import check_rivals
 from brainguided.candidates.training import DivergedError, Training, free_memory, single_thread
 from brainguided.guidance.controls import Measured, describe_controls
 from brainguided.guidance.rewards import PaperReward, Reward, check_keep
@@ -334,20 +334,20 @@ def _evaluate(
     architecture: Architecture, task: Task, seeds: Sequence[int], bars: Mapping[int, float]
 ) -> tuple[Evaluation, BlueprintNetwork | None]:
     started = time.perf_counter()
-    looks: list[Look] = []
+    networks: list[SeededNetwork] = []
     found = Measurement(() if task.teacher is None else task.teacher.areas)
     earned: dict[str, Any] = {}
     reason = "build"
     try:
         with single_thread():
-            looks = build_looks(architecture, task, seeds)
-            earned["n_parameters"] = count_parameters(looks[0].network)
+            networks = build_networks(architecture, task, seeds)
+            earned["n_parameters"] = count_parameters(networks[0].network)
             reason = ""
-            found = replace(found, statistics=average_statistics(looks, architecture, task))
-            train_and_measure(looks, task, partial(is_below, task.reward, found, bars))
-        found = add_looks(found, looks)
+            found = replace(found, statistics=average_statistics(networks, architecture, task))
+            train_and_measure(networks, task, partial(is_below, task.reward, found, bars))
+        found = add_seeds(found, networks)
         earned |= _summarize(found)
-        whole = len(looks[0].losses) == task.training.steps
+        whole = len(networks[0].losses) == task.training.steps
         if whole and not getattr(task.reward, "phase", 0):  # else other candidates are needed
             earned["reward"] = task.reward(found)
             if not np.isfinite(earned["reward"]):
@@ -362,9 +362,9 @@ def _evaluate(
     except Exception as error:  # a candidate must never end a search
         reason = reason or say_error(error)
         _log.debug("the candidate failed", exc_info=True)
-    measured = found if found.rungs else replace(add_looks(found, looks), losses=())
+    measured = found if found.rungs else replace(add_seeds(found, networks), losses=())
     if reason == "memory":  # only now that the error is gone nothing holds its tensors
-        looks.clear()
+        networks.clear()
         gc.collect()
         free_memory(task.training.device)
     if reason:
@@ -378,7 +378,7 @@ def _evaluate(
         seconds=time.perf_counter() - started,
         **earned,
     )
-    return evaluation, None if reason else looks[0].network
+    return evaluation, None if reason else networks[0].network
 
 
 def _summarize(measurement: Measurement) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Agreement:
         )
 
 
-def measure_agreement(looks: Sequence[Sequence[Measurement]]) -> list[Agreement]:
+def measure_agreement(shown: Sequence[Sequence[Measurement]]) -> list[Agreement]:
     """Return how far seeds agree in P and in the similarity to every target, at the last rung.
 
     Intervals are by Fisher's z with the variance of Bonett & Wright [1]_; of more than two seeds,
@@ -69,7 +69,7 @@ def measure_agreement(looks: Sequence[Sequence[Measurement]]) -> list[Agreement]
 
     Parameters
     ----------
-    looks : sequence of sequence of Measurement
+    shown : sequence of sequence of Measurement
         Of each candidate, what it showed with each seed: with two seeds or more, and of all
         candidates equally many.
 
@@ -82,12 +82,12 @@ def measure_agreement(looks: Sequence[Sequence[Measurement]]) -> list[Agreement]
     ----------
     .. [1] Bonett & Wright (2000), Psychometrika 65:23, equation 8.
     """
-    if not looks:
+    if not shown:
         return []
-    targets = looks[0][0].targets
+    targets = shown[0][0].targets
     found = []
     for name in ("performance", *targets):
-        values = [[one.value(name) for one in same] for same in looks]
+        values = [[one.value(name) for one in same] for same in shown]
         known = np.array([row for row in values if None not in row], dtype=float)
         if len(known) > 1:
             found.append(_compare("P" if name == "performance" else name, known))

@@ -12,7 +12,7 @@ from brainguided.journal._chain import digest, read_note
 from brainguided.journal._journal_file import one_error
 from brainguided.journal._rows import COLUMNS, COLUMNS_EARLIER, read_attempt
 from brainguided.journal.attempts import AGAIN, Attempt, Timing
-from brainguided.journal.confirmed import SECOND_LOOK, Confirming, find_place
+from brainguided.journal.confirmed import SECOND_SEED, Confirming, find_place
 from brainguided.journal.earlier import read_earlier_config
 
 
@@ -166,7 +166,7 @@ class Records:
             attempt
             for attempt in self.attempts_again()
             if attempt.outcome != "lost"
-            and (best is None or attempt.again <= SECOND_LOOK or attempt.candidate in best)
+            and (best is None or attempt.again <= SECOND_SEED or attempt.candidate in best)
         ]
         return list({(attempt.candidate, attempt.again): attempt for attempt in made}.values())
 

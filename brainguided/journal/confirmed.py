@@ -11,7 +11,7 @@ from statistics import fmean
 
 from brainguided.journal.attempts import STOPPED, Attempt
 
-SECOND_LOOK = 1
+SECOND_SEED = 1
 """``Attempt.again`` of the evaluation that says how far two seeds agree; later ones confirm.
 
 Neither is a seed of `Measurement.repeats`: those all belong to one evaluation and its reward.
@@ -79,7 +79,7 @@ class Confirmed:
         return fmean(self.rewards) if len(self.rewards) == self.wanted else None
 
 
-def count_looks(seeds: int) -> int:
+def count_evaluations(seeds: int) -> int:
     """Return how many evaluations with other seeds confirm a candidate.
 
     Parameters
@@ -110,7 +110,7 @@ def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list
     """
     made: dict[int, list[Attempt]] = {}
     for attempt in again:
-        if attempt.again > SECOND_LOOK:
+        if attempt.again > SECOND_SEED:
             made.setdefault(attempt.candidate, []).append(attempt)
     if not made:
         return []
@@ -127,10 +127,11 @@ def find_confirmed(results: Iterable[Attempt], again: Sequence[Attempt]) -> list
     for _, result in nlargest(len(made), placed, key=itemgetter(0)):
         if result.candidate not in made:
             break
-        looks = made[result.candidate]
-        rewards = [one.reward for one in looks if one.outcome == "done" and one.reward is not None]
-        wanted = count_looks(len(result.measurement.of_seeds()))
-        found.append(Confirmed(result, tuple(rewards), len(looks) - len(rewards), wanted))
+        evaluations = made[result.candidate]
+        done = (one.reward for one in evaluations if one.outcome == "done")
+        rewards = [reward for reward in done if reward is not None]
+        wanted = count_evaluations(len(result.measurement.of_seeds()))
+        found.append(Confirmed(result, tuple(rewards), len(evaluations) - len(rewards), wanted))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from brainguided.journal.confirmed import SECOND_LOOK, Confirming
+from brainguided.journal.confirmed import SECOND_SEED, Confirming
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal, JournalError
 
@@ -159,7 +159,7 @@ def _note_confirming(folders: Sequence[Path], journal: Journal) -> None:
         with Journal.read(folder) as source:
             noted, made = source.confirming(), source.again()
         if noted is None:  # of a version that noted nothing, or nothing was to be confirmed
-            noted = Confirming(len({a.candidate for a in made if a.again > SECOND_LOOK}), len(made))
+            noted = Confirming(len({a.candidate for a in made if a.again > SECOND_SEED}), len(made))
         missing += max(0, noted.evaluations - len(made))
         hindered = f"{noted.hindered} in {folder}" if noted.hindered else ""
         notes.append(replace(noted, hindered=hindered))

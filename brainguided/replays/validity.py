@@ -105,8 +105,8 @@ def compute_validity(
         )
     scores = read_scores(pool)
     weights = draw_weights(len(pool.candidates), draws, seed)
-    looks = pool.of_seeds
-    seen = [scores] if len(looks) == 1 else [read_scores(look) for look in looks]
+    seeds = pool.of_seeds
+    seen = [scores] if len(seeds) == 1 else [read_scores(one) for one in seeds]
     left = {rung: _Left(pool, seen, row) for row, rung in enumerate(pool.rungs)}
     found = xr.Dataset(
         coords={
@@ -337,7 +337,7 @@ def _rank_among_shuffles(
     NaN for scores without shuffles.
     """
     shuffles = {n: x for n, x in read_shuffles(pool, within).items() if n in scores}
-    alone_seen = [read_shuffles(look, within) for look in pool.of_seeds]
+    alone_seen = [read_shuffles(one, within) for one in pool.of_seeds]
     number = min((len(one) for one in shuffles.values()), default=0)
     shape = (len(scores), len(pool.rungs), len(_TESTED))
     null = np.full((*shape, number), np.nan)

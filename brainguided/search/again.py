@@ -12,7 +12,7 @@ import numpy as np
 
 from brainguided.guidance.rewards import PaperReward
 from brainguided.journal.attempts import AGAIN, Attempt
-from brainguided.journal.confirmed import SECOND_LOOK, Confirming, count_looks
+from brainguided.journal.confirmed import SECOND_SEED, Confirming, count_evaluations
 from brainguided.journal.journal import Journal
 from brainguided.search._limits import Limits
 from brainguided.search._state import SearchState
@@ -124,9 +124,9 @@ def _list_wanted(journal: Journal, numbers: tuple[int, int], seeds: int) -> list
     confirm, repeat = numbers
     ranked = journal.rank()
     first = sorted(ranked)[: repeat if seeds == 1 else 0]
-    wanted = [(candidate, SECOND_LOOK) for candidate in first]
-    looks = range(SECOND_LOOK + 1, SECOND_LOOK + 1 + count_looks(seeds))
-    return wanted + [(candidate, look) for candidate in ranked[:confirm] for look in looks]
+    wanted = [(candidate, SECOND_SEED) for candidate in first]
+    places = range(SECOND_SEED + 1, SECOND_SEED + 1 + count_evaluations(seeds))
+    return wanted + [(candidate, place) for candidate in ranked[:confirm] for place in places]
 
 
 def _make_job(result: Attempt, again: int, attempt: int) -> Attempt:

@@ -7,7 +7,7 @@ from typing import Any
 
 from brainguided.guidance.agreement import Agreement, measure_agreement
 from brainguided.journal.attempts import Attempt
-from brainguided.journal.confirmed import SECOND_LOOK
+from brainguided.journal.confirmed import SECOND_SEED
 from brainguided.journal.measurement import Measurement
 from brainguided.search._halving import Halving
 
@@ -30,10 +30,10 @@ def find_agreement(
     config : mapping
         Settings of the search.
     """
-    second = {one.candidate: one for one in again if one.again == SECOND_LOOK}
+    second = {one.candidate: one for one in again if one.again == SECOND_SEED}
     task = config.get("task") or {}
     chooses = task.get("keep") is not None and "merged" not in config
-    looks: list[Sequence[Measurement]] = []
+    shown: list[Sequence[Measurement]] = []
     for result in results:
         if result.outcome != "done" or result.duplicate_of is not None:
             continue
@@ -43,6 +43,6 @@ def find_agreement(
         if result.candidate in second and second[result.candidate].outcome == "done":
             seeds = (*seeds, second[result.candidate].measurement)
         if len(seeds) > 1 and seeds[0].rungs:
-            looks.append(seeds)
-    last = max((seeds[0].steps[-1] for seeds in looks), default=0)
-    return measure_agreement([seeds for seeds in looks if seeds[0].steps[-1] == last])
+            shown.append(seeds)
+    last = max((seeds[0].steps[-1] for seeds in shown), default=0)
+    return measure_agreement([seeds for seeds in shown if seeds[0].steps[-1] == last])

@@ -13,7 +13,7 @@ from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import Evaluation, Task, evaluate
 from brainguided.controllers.contract import Controller
 from brainguided.guidance.rewards import PaperReward
-from brainguided.journal.confirmed import count_looks
+from brainguided.journal.confirmed import count_evaluations
 from brainguided.search.again import find_numbers
 from brainguided.search.orders import Batch, Schedule
 from brainguided.search.progress import say_time
@@ -176,7 +176,7 @@ def _time_step(tried: _Trial, one: Evaluation, steps: int) -> float:
 def _count_evaluations(task: Task, schedule: Schedule, candidates: int) -> int:
     """Return how many there are, with those of some candidates with other seeds."""
     confirm, repeat = find_numbers(schedule, task)
-    again = min(confirm, candidates) * count_looks(task.seeds)
+    again = min(confirm, candidates) * count_evaluations(task.seeds)
     return candidates + again + (min(repeat, candidates) if task.seeds == 1 else 0)
 
 

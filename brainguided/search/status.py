@@ -12,7 +12,7 @@ from typing import Any
 
 from brainguided.journal.attempts import Attempt, Timing
 from brainguided.journal.chance import say_accuracy
-from brainguided.journal.confirmed import SECOND_LOOK
+from brainguided.journal.confirmed import SECOND_SEED
 from brainguided.journal.journal import Journal
 from brainguided.journal.lock import is_locked
 from brainguided.search.agreement import find_agreement
@@ -186,7 +186,7 @@ def gather_status(out: str | os.PathLike[str], *, now: float | None = None) -> d
 def _say_seeds(journal: Journal, driven: bool | None) -> list[str]:
     """Say how many evaluations had other seeds, and how far two seeds agree in P."""
     config, again = journal.config or {}, journal.again()
-    compared = [journal.result(one.candidate) for one in again if one.again == SECOND_LOOK]
+    compared = [journal.result(one.candidate) for one in again if one.again == SECOND_SEED]
     if (config.get("task") or {}).get("seeds", 1) > 1:
         compared = [one for one in journal.attempts(0, _COMPARED) if one.outcome == "done"]
     noted, made = journal.confirming(), len(again)

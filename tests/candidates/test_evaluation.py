@@ -15,7 +15,7 @@ import torch
 from simulated_card import SimulatedCard, on_card
 
 from brainguided.architectures import ConvLayer, PlainArchitecture
-from brainguided.candidates import looks
+from brainguided.candidates import seeds
 from brainguided.candidates.evaluation import Evaluation, Task, evaluate, train_candidate
 from brainguided.candidates.images import images_from_stimuli
 from brainguided.candidates.kept_weights import keep_weights
@@ -148,7 +148,7 @@ def test_what_diverges_at_a_rung_has_made_the_images_until_there(task, monkeypat
             raise DivergedError("outputs of the trained network are not finite")
         return Rung(step, 0.5)
 
-    monkeypatch.setattr(looks, "measure_rung", measure)
+    monkeypatch.setattr(seeds, "measure_rung", measure)
     measured = replace(task, training=Training(steps=6, batch_size=64, rungs=(0, 2)), seeds=2)
     failed = evaluate(ARCHITECTURE, measured, seed=1)
     assert (failed.reason, failed.examples) == ("nan", 2 * 64)  # the second seed made none
@@ -188,7 +188,7 @@ def test_a_candidate_too_large_for_memory_fails_with_its_reason(task, monkeypatc
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9e15")
 
     freed = []
-    monkeypatch.setattr("brainguided.candidates.looks.iterate_training", exhaust)
+    monkeypatch.setattr("brainguided.candidates.seeds.iterate_training", exhaust)
     monkeypatch.setattr("brainguided.candidates.evaluation.free_memory", freed.append)
     assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
     assert freed == ["cpu"]
@@ -204,7 +204,7 @@ def test_a_candidate_out_of_memory_leaves_nothing_behind(task, monkeypatch) -> N
     def count(_device) -> None:
         held.append(held[0]())
 
-    monkeypatch.setattr("brainguided.candidates.looks.iterate_training", exhaust)
+    monkeypatch.setattr("brainguided.candidates.seeds.iterate_training", exhaust)
     monkeypatch.setattr("brainguided.candidates.evaluation.free_memory", count)
     assert evaluate(ARCHITECTURE, task, seed=1).reason == "memory"
     assert held[1] is None
@@ -259,7 +259,7 @@ def test_a_candidate_that_cannot_be_built_fails_with_its_reason(task, monkeypatc
     def refuse(*_args, **_kwargs):
         raise ValueError("no such layer")
 
-    monkeypatch.setattr("brainguided.candidates.looks.build_network", refuse)
+    monkeypatch.setattr("brainguided.candidates.seeds.build_network", refuse)
     evaluation = evaluate(ARCHITECTURE, task, seed=1)
     assert evaluation.outcome == "failed"
     assert evaluation.reason == "build"

@@ -12,7 +12,7 @@ from brainguided import load_run
 from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.candidates.evaluation import Task, evaluate, train_candidate
 from brainguided.candidates.images import images_from_stimuli
-from brainguided.candidates.looks import draw_seeds
+from brainguided.candidates.seeds import draw_seeds
 from brainguided.candidates.training import SGD, Training
 from brainguided.guidance.controls import make_controls
 from brainguided.guidance.teacher import Teacher

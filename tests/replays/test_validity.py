@@ -118,7 +118,7 @@ def _repeat(pool: Pool, seeds: int) -> Pool:
     """Return a pool of several seeds: each has its own noise in P, which IT copies, and in V4."""
     rng = np.random.default_rng(9)
 
-    def look(measurement: Measurement, seed: int) -> Repeat:
+    def one_seed(measurement: Measurement, seed: int) -> Repeat:
         rungs = []
         for rung in measurement.rungs:
             p = float(rung.performance + 0.1 * rng.normal())
@@ -129,7 +129,7 @@ def _repeat(pool: Pool, seeds: int) -> Pool:
         return Repeat(seed, tuple(rungs), measurement.losses)
 
     repeated = (
-        average_repeats(replace(one, repeats=tuple(look(one, k) for k in range(seeds))))
+        average_repeats(replace(one, repeats=tuple(one_seed(one, k) for k in range(seeds))))
         for one in pool.measurements
     )
     return replace(pool, measurements=tuple(repeated))
@@ -139,14 +139,14 @@ def _repeat(pool: Pool, seeds: int) -> Pool:
 def test_of_several_seeds_p_of_the_others_is_given_by_hand(pool: Pool, seeds: int) -> None:
     several = _repeat(pool, seeds)
     found = compute_validity(several, draws=2)["value"].sel(rung=50, statistic="partial")
-    looks = several.of_seeds
-    assert len(looks) == seeds
-    performance = [_value(look, "performance", 50) for look in looks]
+    seeds_apart = several.of_seeds
+    assert len(seeds_apart) == seeds
+    performance = [_value(one_seed, "performance", 50) for one_seed in seeds_apart]
     rests: dict[str, list[np.ndarray]] = {"P": [], "V4": [], "mature": []}
-    for k, look in enumerate(looks):
+    for k, one_seed in enumerate(seeds_apart):
         others = np.mean([p for j, p in enumerate(performance) if j != k], axis=0)
         given = [pool.statistics["parameters"], pool.statistics["multiply_adds"], others]
-        values = {"P": performance[k], "V4": _value(look, "V4", 50), "mature": pool.mature}
+        values = {"P": performance[k], "V4": _value(one_seed, "V4", 50), "mature": pool.mature}
         for name, kept in rests.items():
             kept.append(_residual(several, values[name], given))
     left = {name: np.mean(kept, axis=0) for name, kept in rests.items()}

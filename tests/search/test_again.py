@@ -265,7 +265,7 @@ def test_a_limit_that_is_reached_while_confirming_ends_it(tmp_path):
         spent = journal.n_examples
     search(tmp_path / "run", examples=spent + 128 * 6)
     again = read(tmp_path / "run")[2]
-    assert len(again) == 6  # four second looks, and two of three that would confirm the first
+    assert len(again) == 6  # four with a second seed, and two of three that would confirm the first
     said = f"limit reached, {spent + 128 * 6} training images were processed"
     assert said in describe_status(tmp_path / "run")
     with Journal.read(tmp_path / "run") as journal:
@@ -288,10 +288,10 @@ def test_two_evaluations_of_two_seeds_each_are_the_three_that_are_wanted():
         return Attempt(candidate, 1000 * again + 1, "", str(candidate), again, "done",
                        reward=reward, measurement=measured)  # fmt: skip
 
-    own, looks = show(0, 0, 0.9), [show(0, 2, 0.5), show(0, 3, 0.7)]
-    (whole,) = find_confirmed([own], looks)
+    own, evaluations = show(0, 0, 0.9), [show(0, 2, 0.5), show(0, 3, 0.7)]
+    (whole,) = find_confirmed([own], evaluations)
     assert (whole.wanted, whole.reward) == (2, pytest.approx(0.6))
-    assert find_confirmed([own], looks[:1])[0].reward is None
+    assert find_confirmed([own], evaluations[:1])[0].reward is None
 
 
 def test_a_candidate_that_was_stopped_competes_nowhere(tmp_path):

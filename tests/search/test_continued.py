@@ -17,9 +17,9 @@ from brainguided.candidates import Task, Training, evaluate, training
 from brainguided.candidates.accuracy import compute_accuracy
 from brainguided.candidates.after_search import train_again
 from brainguided.candidates.images import ImageSet
-from brainguided.candidates.looks import draw_seeds
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.rungs import settle_batch_norm
+from brainguided.candidates.seeds import draw_seeds
 from brainguided.candidates.training import SGD, single_thread, train_network
 from brainguided.candidates.weight_files import pack_arrays, unpack_arrays
 from brainguided.controllers import RandomSearch

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Look:
-    """What a candidate shows with one seed of its weights, within one evaluation.
+class SeededNetwork:
+    """A network of a candidate with one seed of its weights, and what it shows, in one evaluation.
 
-    Not the ``SECOND_LOOK`` of `journal.confirmed`, which is an evaluation again.
+    Not the ``SECOND_SEED`` of `journal.confirmed`, which is an evaluation again.
 
     Attributes
     ----------
@@ -69,28 +69,32 @@ def draw_seeds(seed: int, number: int) -> tuple[int, ...]:
     return (seed, *(int(one.generate_state(1)[0]) for one in others))
 
 
-def build_looks(architecture: Architecture, task: Task, seeds: Sequence[int]) -> list[Look]:
+def build_networks(
+    architecture: Architecture, task: Task, seeds: Sequence[int]
+) -> list[SeededNetwork]:
     """Return the untrained networks of a candidate, one for each seed."""
     n_classes = len(task.images.classes)
     return [
-        Look(one, build_network(architecture, n_classes=n_classes, seed=one), architecture.key)
+        SeededNetwork(
+            one, build_network(architecture, n_classes=n_classes, seed=one), architecture.key
+        )
         for one in seeds
     ]
 
 
 def average_statistics(
-    looks: Sequence[Look], architecture: Architecture, task: Task
+    networks: Sequence[SeededNetwork], architecture: Architecture, task: Task
 ) -> dict[str, float | None]:
     """Return statistics of a candidate's untrained networks; of several seeds the mean."""
     found = [
-        compute_statistics(look.network, architecture, task.images, names=task.rivals)
-        for look in looks
+        compute_statistics(one.network, architecture, task.images, names=task.rivals)
+        for one in networks
     ]
     return {name: average([one[name] for one in found]) for name in found[0]}
 
 
 def train_and_measure(
-    looks: Sequence[Look], task: Task, stop: Callable[[Sequence[Look]], bool]
+    networks: Sequence[SeededNetwork], task: Task, stop: Callable[[Sequence[SeededNetwork]], bool]
 ) -> None:
     """Train a candidate with each of its seeds and measure it at each rung.
 
@@ -98,11 +102,11 @@ def train_and_measure(
 
     Parameters
     ----------
-    looks : sequence of Look
-        From `build_looks`; what they show is added, and so is there whatever comes after.
+    networks : sequence of SeededNetwork
+        From `build_networks`; what they show is added, and so is there whatever comes after.
     task : Task
     stop : callable
-        Of the looks so far: whether training ends at this rung.
+        Of the networks so far: whether training ends at this rung.
 
     Raises
     ------
@@ -115,62 +119,63 @@ def train_and_measure(
     """
     images, labels = task.images.train_images, task.images.train_labels
     with ExitStack() as stack:
-        for look in looks:
-            stack.enter_context(on_device(look.network, task.training.device))
+        for one in networks:
+            stack.enter_context(on_device(one.network, task.training.device))
         parts = [
-            iterate_training(look.network, images, labels, training=task.training, seed=look.seed)
-            for look in looks
+            iterate_training(one.network, images, labels, training=task.training, seed=one.seed)
+            for one in networks
         ]
         for step in task.training.measured_at:
-            for look, part in zip(looks, parts, strict=True):
+            for one, part in zip(networks, parts, strict=True):
                 try:
-                    _, look.losses, optimizer = next(part)
-                    look.rungs.append(measure_rung(look.network, task, step))
-                    _keep(look, step, optimizer, task)
+                    _, one.losses, optimizer = next(part)
+                    one.rungs.append(measure_rung(one.network, task, step))
+                    _keep(one, step, optimizer, task)
                 except DivergedError as error:
                     own = step if error.steps is None else error.steps
-                    others = (len(other.losses) for other in looks if other is not look)
+                    others = (len(other.losses) for other in networks if other is not one)
                     error.steps = own + sum(others)
                     raise
-            if stop(looks):
+            if stop(networks):
                 break
 
 
-def _keep(look: Look, step: int, optimizer: Optimizer, task: Task) -> None:
+def _keep(one: SeededNetwork, step: int, optimizer: Optimizer, task: Task) -> None:
     """Write weights, where the task says so."""
     if task.weights is None:
         return
-    note = describe_kept(look.key, look.seed, step, task)
-    keep_weights(look.network, task.weights, f"{look.seed}_{step}", note=note)
+    note = describe_kept(one.key, one.seed, step, task)
+    keep_weights(one.network, task.weights, f"{one.seed}_{step}", note=note)
     if task.exact_weights:
-        keep_state(look.network, optimizer, task.weights, note=note)
+        keep_state(one.network, optimizer, task.weights, note=note)
 
 
-def add_looks(found: Measurement, looks: Sequence[Look]) -> Measurement:
+def add_seeds(found: Measurement, networks: Sequence[SeededNetwork]) -> Measurement:
     """Return a measurement with what a candidate showed: of several seeds the mean, and each.
 
     Parameters
     ----------
     found : Measurement
         What is known beside the rungs.
-    looks : sequence of Look
+    networks : sequence of SeededNetwork
         Of several, only rungs that all have reached are taken.
 
     Returns
     -------
     Measurement
     """
-    if len(looks) == 1:
-        return replace(found, rungs=tuple(looks[0].rungs), losses=keep_losses(looks[0].losses))
-    common = min((len(look.rungs) for look in looks), default=0)
+    if len(networks) == 1:
+        (own,) = networks
+        return replace(found, rungs=tuple(own.rungs), losses=keep_losses(own.losses))
+    common = min((len(one.rungs) for one in networks), default=0)
     repeats = tuple(
-        Repeat(look.seed, tuple(look.rungs[:common]), keep_losses(look.losses)) for look in looks
+        Repeat(one.seed, tuple(one.rungs[:common]), keep_losses(one.losses)) for one in networks
     )
     return average_repeats(replace(found, repeats=repeats))
 
 
 def is_below(
-    reward: Reward, found: Measurement, bars: Mapping[int, float], looks: Sequence[Look]
+    reward: Reward, found: Measurement, bars: Mapping[int, float], networks: Sequence[SeededNetwork]
 ) -> bool:
     """Return whether a candidate is not above the bar of the rung that it was measured at last.
 
@@ -181,12 +186,12 @@ def is_below(
         What is known of the candidate beside its rungs.
     bars : mapping of int to float
         By step; a rung without one stops nobody.
-    looks : sequence of Look
+    networks : sequence of SeededNetwork
         The means over seeds decide.
 
     Returns
     -------
     bool
     """
-    bar = bars.get(looks[0].rungs[-1].step)
-    return bar is not None and not reward(add_looks(found, looks)) > bar
+    bar = bars.get(networks[0].rungs[-1].step)
+    return bar is not None and not reward(add_seeds(found, networks)) > bar
