@@ -53,7 +53,8 @@ class Chain:
     later : set of str
         Those whose row was written again behind the damage: it is of then.
     problem : str
-        What is wrong with the first bad row; empty where nothing is.
+        What is wrong with the first bad row, and with the note that stands apart; empty where
+        nothing is.
     """
 
     places: dict[str, str] = field(default_factory=dict)
@@ -119,11 +120,10 @@ def follow(connection: sqlite3.Connection) -> Chain:
     chain.later = {place for place in chain.places if rows.get(place) != chain.places[place]}
     if not chain.problem and (more := sorted(rows.keys() - last.keys())):
         chain.problem = f"{say_place(more[0])}, which nothing recorded"
-    if not chain.problem:
-        try:
-            read_note(connection)
-        except (sqlite3.Error, UnicodeError):
-            chain.problem = NOTE
+    try:
+        read_note(connection)
+    except (sqlite3.Error, UnicodeError):
+        chain.problem = f"{chain.problem}, and beside it {NOTE}," if chain.problem else NOTE
     return chain
 
 

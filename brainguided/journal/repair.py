@@ -48,7 +48,8 @@ def repair_journal(out: str | os.PathLike[str]) -> tuple[int, str]:
     number : int
         Candidates that were recovered.
     problem : str
-        The first bad row; empty where nothing is wrong, and then nothing was done.
+        The first bad row, and the note on evaluations with other seeds if it is bad too, which is
+        not recovered; empty where nothing is wrong, and then nothing was done.
 
     Raises
     ------

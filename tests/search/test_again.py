@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import time
@@ -335,6 +336,20 @@ def test_what_is_noted_of_confirming_survives_a_repair_and_is_named_where_damage
             assert journal.confirming() is None
         search(out, order=Batch(4))
         assert describe_status(out).count("13 evaluations with other seeds") == 1
+
+
+def test_a_damaged_note_is_named_beside_a_damaged_row(tmp_path):
+    search(tmp_path / "run", examples=128 * 10, order=Batch(4))
+    with closing(sqlite3.connect(tmp_path / "run" / "journal.db")) as file, file:
+        file.execute("UPDATE evaluation SET seed = 1 WHERE candidate = 3")
+        file.execute("UPDATE confirming SET number = 5")
+    both = r"candidate 3.*, and beside it the note on evaluations with other seeds"
+    with pytest.raises(JournalError, match=both):
+        Journal.read(tmp_path / "run")
+    _, problem = repair_journal(tmp_path / "run")
+    assert re.search(both, problem)
+    with Journal.read(tmp_path / "run") as journal:
+        assert journal.confirming() is None
 
 
 def test_status_says_how_far_confirming_is(tmp_path):
