@@ -10,6 +10,7 @@ from brainguided.plot.style import COLUMN, LABEL, TICK, colour_map, new_figure, 
 from neural_data.model.origin import is_simulated
 
 _MOST = 30  # choices that have room
+_UPRIGHT = 4  # characters of a measure that have room in its column
 _LONGEST = 28  # characters of a name
 
 
@@ -43,7 +44,12 @@ def plot_importance(found: xr.Dataset, *, axes: Axes | None = None, level: float
     axes.scatter(columns, rows, s=9, c="white", edgecolors="black", linewidths=0.6)
     choices = [_shorten(str(name)) for name in found["choice"].values[shown]]
     axes.set_yticks(np.arange(len(shown)), choices)
-    axes.set_xticks(np.arange(len(measures)), measures, rotation=45, ha="right")
+    turned = max(map(len, measures), default=0) > _UPRIGHT
+    axes.set_xticks(np.arange(len(measures)), measures)
+    if turned:
+        axes.tick_params(axis="x", rotation=45)
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("right")
     axes.tick_params(labelsize=TICK, width=0.6, length=2)
     origin = ", simulated recordings" if is_simulated(found) else ""
     said = f"measure (dots: p ≤ {level:g}, corrected{origin})"

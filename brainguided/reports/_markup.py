@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import struct
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -12,6 +13,7 @@ from typing import Any
 
 from brainguided.engines.output import escape_controls
 
+_SCALE = 0.62  # of the pixels of an image, which has 200 an inch: 7 points are 12 pixels of a page
 _HARMLESS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028",
              "\u2029": "\\u2029"}  # fmt: skip
 
@@ -51,7 +53,8 @@ def table(
         name = breakable(str(first)) if names else plain(first)
         cells = (f"<td>{plain(cell)}</td>" for cell in rest)
         lines.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
-    kind = ' class="names"' if names else ""
+    kinds = ["names"] * names + ["pairs"] * (len(heads) == 2)
+    kind = f' class="{" ".join(kinds)}"' if kinds else ""
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{plain(label)}">'
         f"<table{kind}>{head}<tbody>{''.join(lines)}</tbody></table></div>"
@@ -59,10 +62,15 @@ def table(
 
 
 def figure(png: bytes, caption: str) -> str:
-    """Return an image with its caption, which is read in its place as well."""
+    """Return an image with its caption, which is read in its place as well.
+
+    It is shown at a size at which its text is no larger than that of the page.
+    """
     data = base64.b64encode(png).decode("ascii")
+    width, height = (round(_SCALE * side) for side in struct.unpack(">II", png[16:24]))
     return (
-        f'<figure><img alt="{plain(caption)}" src="data:image/png;base64,{data}">'
+        f'<figure><img alt="{plain(caption)}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{data}">'
         f"<figcaption>{plain(caption)}</figcaption></figure>"
     )
 

@@ -178,7 +178,7 @@ def describe_data(config: dict[str, Any], teacher: Facts) -> str:
         rows.append([
             entry.get("area", ""), _some(facts.get("sites")), said or "not noted",
             _some(entry.get("stimuli")), _some(entry.get("conditions")),
-            "not noted" if not shown else f"{shown[0]} to {shown[1]}",
+            "not noted" if not shown else " to ".join(map(str, dict.fromkeys(shown))),
             say_ceiling(teacher.get(str(entry.get("area")))), entry.get("source", ""),
         ])  # fmt: skip
     heads = ["area", "sites", "animals (sites)", "stimuli", "conditions", "repetitions",

@@ -33,6 +33,12 @@ const draw = (() => {
     return found;
   }
 
+  // All with as many decimals as the one that needs most
+  function label(values) {
+    const digits = Math.max(0, ...values.map((v) => (String(v).split(".")[1] ?? "").length));
+    return (v) => v.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits}).replace("-", "\u2212");
+  }
+
   function bounds(values) {
     let low = Infinity, high = -Infinity;
     for (const value of values) {
@@ -56,15 +62,16 @@ const draw = (() => {
       viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": title, class: "chart",
     });
     const put = (name, attributes, text) => svg.append(make(name, attributes, ...(text === undefined ? [] : [text])));
-    for (const value of ticks(x[0], x[1], width / 110)) {
-      if (whole && !Number.isInteger(value)) continue;
+    const across = ticks(x[0], x[1], width / 110).filter((value) => !whole || Number.isInteger(value));
+    const up = ticks(y[0], y[1], height / 60);
+    const sayX = label(across), sayY = label(up);
+    for (const value of across) {
       put("line", {x1: toX(value), x2: toX(value), y1: top, y2: height - bottom, class: "grid"});
-      put("text", {x: toX(value), y: height - bottom + 17, "text-anchor": "middle"}, value.toLocaleString("en"));
+      put("text", {x: toX(value), y: height - bottom + 17, "text-anchor": "middle"}, sayX(value));
     }
-    for (const value of ticks(y[0], y[1], height / 60)) {
+    for (const value of up) {
       put("line", {x1: left, x2: width - right, y1: toY(value), y2: toY(value), class: "grid"});
-      const text = value.toLocaleString("en", {maximumFractionDigits: 6}).replace("-", "\u2212");
-      put("text", {x: left - 6, y: toY(value) + 4, "text-anchor": "end"}, text);
+      put("text", {x: left - 6, y: toY(value) + 4, "text-anchor": "end"}, sayY(value));
     }
     put("text", {x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle"}, xLabel);
     put("text", {
@@ -95,7 +102,7 @@ const draw = (() => {
     });
     if (dots.length) {
       const d = dots.map((v, k) => (v === null ? "" : `M${toX(numbers[k]).toFixed(1)} ${toY(v).toFixed(1)}h0`)).join("");
-      svg.append(make("path", {d, class: "dots"}));
+      svg.append(make("path", {d, class: "dots", "stroke-width": dots.length < 300 ? 5 : 3}));
     }
     for (const name of wanted) {
       let d = "";
@@ -127,7 +134,7 @@ const draw = (() => {
       svg.append(make("path", {d, class: "curve", ...style(place * 2)}));
     });
     const legend = document.createElement("p");
-    rows.forEach((row, place) => {
+    if (rows.length > 1) rows.forEach((row, place) => {
       const item = document.createElement("span");
       item.className = "legend";
       item.append(swatch(place * 2), row.name);
@@ -137,7 +144,7 @@ const draw = (() => {
   }
 
   // Accuracy against similarity, darker the more parameters; the front is ringed and joined
-  function pareto(host, {points, xLabel, yLabel, log, levels}) {
+  function pareto(host, {points, xLabel, yLabel, log, levels, beside}) {
     const turn = (v) => (log ? Math.log10(v) : v);
     const y = bounds(points.map((p) => p.y));
     const {svg, toX, toY, right} = frame(host, {
@@ -172,7 +179,7 @@ const draw = (() => {
         make("circle", {cx: 6, cy: 6, r: 5, fill: colour, stroke: "#333"})), `from ${number(Number(from.toPrecision(2)), 0)}`);
       legend.append(item);
     });
-    legend.append("parameters");
+    legend.append(beside ? `parameters; ${beside}` : "parameters");
     host.replaceChildren(svg, legend);
   }
 

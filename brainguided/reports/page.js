@@ -247,7 +247,7 @@
   // What a number is read beside: of most charts the ceiling is far above what they show
   function beside(name) {
     const known = [["by chance", byChance()[name]], ["ceiling", data.ceilings[name]]].filter((one) => one[1] !== undefined);
-    return known.length ? ` (${known.map(([said, value]) => `${said} ${say(value, 2)}`).join(", ")})` : "";
+    return known.length ? ` (${known.map(([said, value]) => `${said} ${say(value)}`).join(", ")})` : "";
   }
 
   function chart() {
@@ -302,7 +302,8 @@
     }
     if (!points.length) { $("pareto").textContent = "No candidate has all of these numbers yet."; return; }
     draw.pareto($("pareto"), {
-      points, log: !tg, xLabel: tg ? "P, validation accuracy" : "parameters (decimal logarithm)", yLabel: tg ? `TG, similarity${beside("TG")}` : `P, validation accuracy${beside("P")}`,
+      points, log: !tg, xLabel: tg ? "P, validation accuracy" : "parameters (decimal logarithm)", yLabel: tg ? "TG, similarity" : "P, validation accuracy",
+      beside: beside(tg ? "TG" : "P") && `${tg ? "TG" : "P"}${beside(tg ? "TG" : "P")}`,
       levels: [[byChance()[tg ? "TG" : "P"], "by chance", "level"], [data.ceilings[tg ? "TG" : "P"], "noise ceiling", "ceiling"]].filter((one) => one[0] !== undefined),
     });
   }

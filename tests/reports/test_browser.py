@@ -38,6 +38,25 @@ def test_it_opens_without_complaint_or_request_and_fits(browser, page, width) ->
     assert browser.requests == [page]
 
 
+def test_the_number_of_a_candidate_stays_where_the_table_is_moved_aside(browser, page) -> None:
+    browser.open(page, width=360)
+    table = "document.querySelector('div.candidates')"
+    assert browser.run(f"{table}.scrollWidth > {table}.clientWidth")
+    browser.run(f"{table}.scrollLeft = 200")
+    places = "['th', 'td'].map((kind) => document.querySelector(`#rows tbody ${kind}`)"
+    number, outcome = browser.run(f"{places}.getBoundingClientRect().left)")
+    assert number >= 0
+    assert outcome < 0
+
+
+def test_numbers_along_an_axis_have_the_same_decimals(browser, page) -> None:
+    browser.open(page)
+    chart = "document.querySelectorAll('#course text[text-anchor=end]')"
+    shown = browser.run(f"[...{chart}].map((one) => one.textContent)")
+    assert len(shown) > 2
+    assert len({len(one.partition(".")[2]) for one in shown}) == 1
+
+
 def test_hostile_names_run_nothing(browser, page) -> None:
     title = Path(page).parent.name
     browser.open(f"{page}#candidate-19")
@@ -112,10 +131,10 @@ def test_chance_and_ceiling_stand_beside_the_curves(browser, tmp_path) -> None:
     (tmp_path / "teacher.json").write_text(json.dumps({"areas": areas}))
     browser.open(make_page(tmp_path, 120).as_uri())
     said = browser.run("[...document.querySelectorAll('#series label')].map((l) => l.textContent)")
-    assert {"P (by chance 0.13)", "TG (ceiling 0.80)", "IT (ceiling 0.80)", "reward"} <= {*said}
+    assert {"P (by chance 0.125)", "TG (ceiling 0.800)", "IT (ceiling 0.800)", "reward"} <= {*said}
     assert browser.run("document.querySelectorAll('#course line.level').length") == 1
-    pareto = "[...document.querySelectorAll('#pareto text')].map((one) => one.textContent)"
-    assert "TG, similarity (ceiling 0.80)" in browser.run(pareto)
+    legend = browser.run("document.querySelector('#pareto p').textContent")
+    assert legend.endswith("parameters; TG (ceiling 0.800)")
     values = [0.1, 1.2]
     drawn = (
         "(() => {const host = document.getElementById('course'); draw.course(host, {incumbents: "
