@@ -72,6 +72,11 @@ def _add_network(formats: Any) -> None:
         required=True,
         help="folder: Python file and weights, safetensors, a program of torch.export",
     )
+    one.add_argument(
+        "--onnx",
+        action="store_true",
+        help="an ONNX file, too (needs the extra: pip install 'brainguided[onnx]')",
+    )
     add_overwrite(one)
 
 
@@ -127,11 +132,12 @@ def export_tensorboard(arguments: argparse.Namespace) -> None:
 
 def export_network(arguments: argparse.Namespace) -> None:
     """Write the winner of a run as files that others load, and check that outputs agree."""
-    from brainguided.search.network_files import FILES, TOLERANCE, write_network_files
+    from brainguided.search.network_files import FILES, ONNX, TOLERANCE, write_network_files
 
-    refuse_existing(arguments, *(arguments.out / name for name in FILES))
-    found = write_network_files(arguments.run, arguments.out)
-    print(*(arguments.out / name for name in FILES), sep="\n")
+    names = [*FILES, ONNX] if arguments.onnx else FILES
+    refuse_existing(arguments, *(arguments.out / name for name in names))
+    found = write_network_files(arguments.run, arguments.out, onnx=arguments.onnx)
+    print(*(arguments.out / name for name in names), sep="\n")
     largest = max(found.values())
     print(f"Outputs agree: they differ by {largest:.2g} at most (allowed: {TOLERANCE:g}).")
 

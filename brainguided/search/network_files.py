@@ -7,6 +7,8 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch import nn
 
 from brainguided.networks.build import BlueprintNetwork
 from brainguided.networks.export import export_network
+from brainguided.networks.onnx_files import export_onnx, run_onnx
 from brainguided.search.saved_winner import WinnerNetwork, load_winner_network
 from neural_data.storage.aside import write_whole
 
@@ -29,6 +32,9 @@ FILES = (
 )
 """Names of the files that are written."""
 
+ONNX = "winner_network.onnx"
+"""Name of the file that is written if asked for."""
+
 TOLERANCE = 1e-5
 """Largest difference of outputs, as a part of the largest output or of 1."""
 
@@ -36,7 +42,7 @@ _IMAGES = 4
 
 
 def write_network_files(
-    run: str | os.PathLike[str], folder: str | os.PathLike[str]
+    run: str | os.PathLike[str], folder: str | os.PathLike[str], *, onnx: bool = False
 ) -> dict[str, float]:
     """Write the winner of a run in the forms in which networks are exchanged, and check them.
 
@@ -50,6 +56,9 @@ def write_network_files(
         Made if it is missing. Written are ``winner_network.py`` with its weights ``.pt`` (needs
         torch alone), the same weights as ``.safetensors``, ``.pt2``, a program of `torch.export`
         that needs no code (`torch.export.load`; any number of images), and ``agreement.json``.
+    onnx : bool, optional
+        Write ``winner_network.onnx``, too; needs the extra ``onnx``. Its outputs are those of
+        onnxruntime.
 
     Returns
     -------
@@ -64,17 +73,21 @@ def write_network_files(
         The folder has no journal, or no weights of a winner.
     JournalError
         No candidate succeeded.
+    ImportError
+        ONNX is asked for and the extra is not installed.
     RuntimeError
+        The network cannot be written as ONNX; or
         A file gives other outputs (by more than 1e-5), or the weights cannot be read back; the
         files are removed.
     """
     folder = Path(folder)
     winner = load_winner_network(Path(run))
-    folder.mkdir(parents=True, exist_ok=True)
-    script, weights, tensors, program, agreement = (folder / name for name in FILES)
     network = BlueprintNetwork(winner.blueprint)
     network.load_state_dict(winner.weights)
     network.eval()
+    graph = export_onnx(network, winner.image_size) if onnx else None
+    folder.mkdir(parents=True, exist_ok=True)
+    script, weights, tensors, program, agreement = (folder / name for name in FILES)
     export_network(
         winner.blueprint,
         winner.weights,
@@ -86,10 +99,13 @@ def write_network_files(
     state = {name: one.contiguous() for name, one in network.state_dict().items()}
     write_whole(tensors, save(state, metadata={"about": winner.about}))
     _write_program(network, program, winner.image_size)
+    compared = [script, tensors, program]
+    if graph is not None:
+        compared.append(write_whole(folder / ONNX, graph))
     try:
-        found = _compare(network, winner, (script, tensors, program))
+        found = _compare(network, winner, compared)
     except RuntimeError:
-        for path in (script, weights, tensors, program):
+        for path in (weights, *compared):
             path.unlink(missing_ok=True)
         raise
     record = {
@@ -113,11 +129,9 @@ def _write_program(network: nn.Module, path: Path, size: int) -> None:
     write_whole(path, content.getvalue())
 
 
-def _compare(
-    network: nn.Module, winner: WinnerNetwork, paths: tuple[Path, Path, Path]
-) -> dict[str, float]:
+def _compare(network: nn.Module, winner: WinnerNetwork, paths: Sequence[Path]) -> dict[str, float]:
     """Return by how much the outputs of what was written differ, or refuse what differs."""
-    script, tensors, program = paths
+    script, tensors, program = paths[:3]
     size = winner.image_size
     pixels = torch.randint(
         0, 256, (_IMAGES, size, size, 3), generator=torch.Generator().manual_seed(0)
@@ -126,11 +140,13 @@ def _compare(
     inputs = module.to_input(pixels.to(torch.uint8))
     again = BlueprintNetwork(winner.blueprint)
     again.load_state_dict(_read_weights(tensors))
-    made = {
+    made: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         script.name: module.load(),
         tensors.name: again.eval(),
         program.name: torch.export.load(program).module(),
     }
+    for path in paths[3:]:
+        made[path.name] = partial(run_onnx, path)
     with torch.no_grad():
         expected = network(inputs)
         scale = max(float(expected.abs().max()), 1.0)
