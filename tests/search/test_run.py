@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from fake_task import FakeTask, controller, few
-from halving_task import HalvingTask
+from halving_task import RUNGS, HalvingTask, measure
 
 from brainguided.controllers import (
     PPO,
@@ -42,7 +42,6 @@ from brainguided.controllers import (
 from brainguided.engines.local import local_pool
 from brainguided.journal._rows import COLUMNS
 from brainguided.journal.journal import Journal, JournalError
-from brainguided.journal.measurement import Measurement, Rung
 from brainguided.search._state import SearchState
 from brainguided.search.orders import Again, Batch, Completion, Schedule
 from brainguided.search.run import SearchError, run_search
@@ -606,10 +605,11 @@ def count_kept(thing, met):
 
 
 @pytest.mark.parametrize("keep", [None, 0.4])
-def test_the_driver_keeps_two_entries_for_each_candidate(tmp_path, keep):
+def test_the_driver_keeps_few_entries_for_each_candidate(tmp_path, keep):
     """Its key, with the number of the candidate, and the key that is not to be proposed again.
 
-    Bytes would tell nothing: tables double now and then. With early stopping, finishers are kept.
+    Bytes would tell nothing: tables double now and then. With early stopping, each that finished
+    is kept too, with its reward at every rung, and the bars of its round; no more of closed ones.
     """
     with Journal.open(tmp_path) as journal:
         task = None if keep is None else HalvingTask(keep)
@@ -618,7 +618,7 @@ def test_the_driver_keeps_two_entries_for_each_candidate(tmp_path, keep):
         def play(rounds):
             for _ in range(rounds):
                 for job in inner.propose(8):
-                    measured = Measurement((), (Rung(2, 0.5),))  # no finisher, so no bars
+                    measured = measure(job.candidate, 1.0)  # whole: all of them finish
                     done = inner.appraise(replace(job, outcome="done", measurement=measured))
                     journal.record_attempt(done)
                     inner.arrive(done)
@@ -627,7 +627,13 @@ def test_the_driver_keeps_two_entries_for_each_candidate(tmp_path, keep):
         play(20)  # what is remembered of the latest only is full then
         before = count_kept(inner, set())
         play(20)
-        assert (count_kept(inner, set()) - before) / 160 == 2
+        grown = (count_kept(inner, set()) - before) / 160
+        if keep is None:
+            assert grown == 2
+        else:
+            assert any(payload.get("bars") for kind, payload in journal.events() if kind == "ask")
+            of_bars = 3 * (len(RUNGS) - 1) / 8  # step and bar at each rung but the last
+            assert 2 + 1 + len(RUNGS) < grown <= 2 + 1 + len(RUNGS) + of_bars
 
 
 def test_a_space_that_is_used_up_ends_the_search_and_says_so(tmp_path, caplog):
