@@ -68,13 +68,18 @@ class ListSearch(Controller):
             self._list = [self._list[k] for k in order.tolist()]
         self._next = 0
 
+    def _find(self, n: int) -> list[Proposal]:
+        """Return the next that may be proposed, however many before them may not."""
+        found: list[Proposal] = []
+        while len(found) < n and (proposals := self._propose(1)):
+            if self._admit(proposals[0].architecture):
+                found += proposals
+        return found
+
     def _propose(self, n: int) -> list[Proposal]:
         chosen = self._list[self._next : self._next + n]
         self._next += len(chosen)
         return [Proposal(architecture) for architecture in chosen]
-
-    def _draw_admitted(self) -> Proposal | None:
-        return None
 
     def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
         pass

@@ -59,6 +59,14 @@ def test_limits_leave_out_what_is_larger():
     assert found == [a for a in whole if limits.admit(a)]
 
 
+def test_a_list_goes_on_however_many_in_a_row_are_too_large():
+    space = nasbench201_space(n_cells=1, filters=4, operations=("none", "nor_conv_3x3"))
+    large, small = space.parse("333333"), space.parse("300000")
+    limits = Limits(max_parameters=small.count_parameters(10))
+    named = [large] * 60 + [small]
+    assert ListSearch(space, architectures=named, limits=limits).ask(1) == [small]
+
+
 def test_every_architecture_that_is_not_of_the_space_is_named():
     space = nasbench201_space(operations=FEW)
     with pytest.raises(ValueError, match=r"(?s)architecture 0: .*architecture 2: .*nor_conv_1x1"):
