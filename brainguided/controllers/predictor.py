@@ -18,6 +18,7 @@ from scipy.stats import norm, rankdata
 
 from brainguided.architectures import Architecture
 from brainguided.architectures.graph_counts import GRAPH_COUNTS, count_graph
+from brainguided.controllers._told import Objectives
 from brainguided.controllers.contract import Controller, Proposal
 from brainguided.controllers.limits import Limits
 from brainguided.spaces import SearchSpace
@@ -132,7 +133,7 @@ class PredictorSearch(Controller):
         for _ in range(min(n, len(considered))):
             mean, deviation = model.expect()
             gain = np.where(left, _expect_improvement(mean, deviation, best), -np.inf)
-            chosen = int(np.argmax(gain))
+            chosen = _choose_largest(gain)
             left[chosen] = False
             proposals.append(Proposal(considered[chosen]))
             model.extend(rows[[chosen]], mean[[chosen]])
@@ -185,6 +186,19 @@ class PredictorSearch(Controller):
 
     def _learn(self, results: Sequence[tuple[Proposal, float]]) -> None:
         self._results += [(proposal.architecture, reward) for proposal, reward in results]
+
+    def correct(
+        self,
+        architectures: Sequence[Architecture],
+        rewards: Sequence[float],
+        objectives: Objectives = None,
+    ) -> None:
+        """Learn the rewards of architectures whose failure was told before, in its place."""
+        for architecture in architectures:
+            told = [k for k, (one, _) in enumerate(self._results) if one == architecture]
+            if told:  # what failed counted as the lowest
+                del self._results[min(told, key=lambda k: self._results[k][1])]
+        super().correct(architectures, rewards, objectives)
 
     def _recall(self, architectures: list[Architecture], rewards: list[float]) -> None:
         super()._recall(architectures, rewards)
@@ -289,6 +303,15 @@ def _factor(
     root = cholesky(np.exp(-far / length) + noise * np.eye(len(far)), lower=True)
     weights = cho_solve((root, True), rewards)
     return float(-rewards @ weights / 2 - np.log(np.diag(root)).sum()), root
+
+
+def _choose_largest(gains: np.ndarray) -> int:
+    """Return the place of the largest gain; of those that rounding alone tells apart the first.
+
+    Options that nothing is known of yet gain the same, and which the processor makes the larger
+    depends on its number of threads.
+    """
+    return int(np.argmax(gains >= gains.max() - 1e-9 * abs(gains.max())))
 
 
 def _expect_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:

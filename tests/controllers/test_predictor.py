@@ -10,7 +10,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import PairwiseKernel, WhiteKernel
 
 from brainguided.controllers import PredictorSearch, RandomSearch
-from brainguided.controllers.predictor import _LENGTHS, _NOISES, _Process
+from brainguided.controllers.predictor import _LENGTHS, _NOISES, _choose_largest, _Process
 from brainguided.journal.differing_settings import find_differences
 from brainguided.spaces import nasbench201_space, small_space
 
@@ -100,6 +100,29 @@ def test_a_saved_state_goes_on_with_the_same_proposals() -> None:
         controller.tell(proposals, [planted(a) for a in proposals])
     again.restore_state(controller.save_state())
     assert again.ask(3) == controller.ask(3)
+
+
+def test_what_is_corrected_replaces_its_failure() -> None:
+    """One that failed at first is known as one that was told its reward at once."""
+    controllers = [PredictorSearch(SPACE, seed=3) for _ in range(2)]
+    for number, controller in enumerate(controllers):
+        first = controller.ask(10)
+        rewards = [planted(one) for one in first]
+        best = int(np.argmax(rewards))
+        order = [k for k in range(10) if k != best] + [best]  # that of the results, in both
+        told = [None if number and k == best else rewards[k] for k in order]
+        controller.tell([first[k] for k in order], told)
+        if number:
+            controller.correct([first[best]], [rewards[best]])
+    assert controllers[0]._results == controllers[1]._results
+    assert controllers[0].ask(5) == controllers[1].ask(5)
+
+
+def test_rounding_alone_does_not_decide_what_is_proposed() -> None:
+    """Sums differ in their last digits with threads and processors; of equals it is the first."""
+    assert _choose_largest(np.array([1.0, 2.0 - 1e-12, 2.0, 2.0 - 1e-6])) == 1
+    assert _choose_largest(np.array([-np.inf, 0.0, -np.inf, 0.0])) == 1
+    assert _choose_largest(np.array([-np.inf, 3e-30, 4e-30])) == 2  # small is not equal
 
 
 @pytest.mark.parametrize("setting", [{"initial": 1}, {"parents": 0}, {"drawn": 1.5}])
