@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
 _STEPS = 200  # from what may not be proposed, each another decision
+_MUTATIONS = 2.0  # of a child of NSGA-II, in the mean
 
 
 class OptunaSearch(Controller):
@@ -27,9 +28,9 @@ class OptunaSearch(Controller):
 
     Each decision is a categorical parameter; where only some options are legal, one named for
     those. Decisions with one legal option are not asked for. What was proposed before, or is too
-    large, is changed at random until it may be proposed. NSGA-II and NSGA-III, which cross what all
-    candidates share, are asked again; for them a decision is one parameter of all options, counted
-    modulo the legal ones. What they did not propose joins a generation. Needs the extra ``optuna``.
+    large, is changed at random until it may be proposed. For NSGA-II and NSGA-III, which cross what
+    all candidates share, a decision is one parameter of all options, counted modulo the legal ones,
+    and what they did not propose joins a generation. Needs the extra ``optuna``.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class OptunaSearch(Controller):
     def _propose_new(self, made: set[str]) -> Proposal | None:
         """Return what the sampler proposes, or where that was made before, what is near it."""
         proposal = self._suggest()
-        if self._is_genetic or self._admit_to(made, architecture := proposal.architecture):
+        if self._admit_to(made, architecture := proposal.architecture):
             return proposal
         self._reject(proposal)
         for _ in range(_STEPS):
@@ -152,6 +153,7 @@ class OptunaSearch(Controller):
     def _add(self, architecture: Architecture, values: list[float]) -> None:
         """Tell the study of an architecture that it did not propose."""
         given, distributions = {}, {}
+        make = self._optuna.trial.create_trial
         actions = self.space.encode(architecture)
         for place, action in enumerate(actions):
             name, choices, options = self._offer(actions[:place])
@@ -159,20 +161,19 @@ class OptunaSearch(Controller):
                 given[name] = choices[options.index(action)]
                 distributions[name] = self._optuna.distributions.CategoricalDistribution(choices)
         if self._is_genetic:  # breeds only from what it was asked for, which has a generation
-            self._study.enqueue_trial(given)
-            trial = self._study.ask(distributions)
+            running = self._optuna.trial.TrialState.RUNNING
+            self._study.add_trial(make(params=given, distributions=distributions, state=running))
+            trial = self._study.get_trials(deepcopy=False)[-1]
             genetic: Any = self.sampler
-            genetic.get_trial_generation(self._study, self._study.trials[trial.number])
-            self._study.tell(trial, values)
+            genetic.get_trial_generation(self._study, trial)
+            self._study.tell(trial.number, values)
         else:
-            made = self._optuna.trial.create_trial
-            self._study.add_trial(made(params=given, distributions=distributions, values=values))
+            self._study.add_trial(make(params=given, distributions=distributions, values=values))
 
     def _settings(self) -> dict[str, Any]:
-        told: dict[str, Any] = {} if self._is_genetic else {"repeats": "changed"}
-        if self.objectives:
-            told["objectives"] = list(self.objectives)
-        return {"name": "optuna", "sampler": self._name, **told, **self._told_settings}
+        own = {"name": "optuna", "sampler": self._name, "repeats": "changed"}
+        several = {"objectives": list(self.objectives)} if self.objectives else {}
+        return {**own, **several, **self._told_settings}
 
 
 def tpe(
@@ -302,11 +303,8 @@ def _make_tpe(
     controller = OptunaSearch(
         space, sampler, seed=seed, unique=unique, limits=limits, objectives=objectives
     )
-    controller._told_settings = {
-        "startup": startup,
-        "candidates": candidates,
-        "multivariate": multivariate,
-    }
+    told = {"startup": startup, "candidates": candidates, "multivariate": multivariate}
+    controller._told_settings = told
     return controller
 
 
@@ -315,16 +313,16 @@ def nsga2(
     *,
     objectives: tuple[str, ...] = OBJECTIVES,
     seed: int = 0,
-    population: int = 50,
-    crossover: float = 0.9,
+    population: int = 20,
+    crossover: float = 0.5,
     unique: bool = True,
     limits: Limits | None = None,
 ) -> OptunaSearch:
     """Return NSGA-II [1]_: evolution towards the Pareto front of several objectives.
 
     Parents are the best of a generation and the one before it, by fronts and, within one, by how
-    far others are; children are crossed decision by decision, and each decision is drawn anew with
-    probability 1 / number of decisions.
+    far others are; children are crossed decision by decision, and two decisions drawn anew, in the
+    mean. [1]_ has 100 parents, crosses nine in ten and redraws one decision, for more candidates.
 
     Parameters
     ----------
@@ -370,12 +368,14 @@ def nsga2(
     raise_problems("NSGA-II cannot begin", problems, ValueError)
     optuna = _import_optuna()
     sampler = optuna.samplers.NSGAIISampler(
-        population_size=population, crossover_prob=crossover, seed=seed % 2**32
-    )
+        population_size=population, crossover_prob=crossover, seed=seed % 2**32,
+        mutation_prob=min(1.0, _MUTATIONS / len(space.decisions)),
+    )  # fmt: skip
     controller = OptunaSearch(
         space, sampler, seed=seed, unique=unique, limits=limits, objectives=objectives
     )
-    controller._told_settings = {"population": population, "crossover": float(crossover)}
+    told = {"population": population, "crossover": float(crossover), "mutations": _MUTATIONS}
+    controller._told_settings = told
     return controller
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.pareto_front import MAKERS, Planted, search
-from brainguided.controllers import OptunaSearch, RandomSearch, motpe, nsga2
+from brainguided.controllers import OptunaSearch, RandomSearch, motpe, nsga2, optuna_search
 from brainguided.spaces import PlainSpace, nasbench201_space, small_space
 
 optuna = pytest.importorskip("optuna")
@@ -30,6 +30,21 @@ def test_the_front_of_a_planted_problem_is_found() -> None:
     assert planted.measure(planted.numbers.reshape(-1, 2)) == pytest.approx(planted.true)
     assert search(MAKERS["nsga2"](space, 0), planted, [500])[0] >= 0.98
     assert search(MAKERS["random"](space, 0), planted, [500])[0] < 0.98
+
+
+def test_repeats_are_changed_and_not_asked_for_again(monkeypatch) -> None:
+    """Objectives that agree leave one parent: most children were seen, and give way to others."""
+    monkeypatch.setattr(optuna_search, "_MUTATIONS", 0.5)
+    controller = nsga2(nasbench201_space(), seed=0, objectives=("worth", "-cost"), population=4)
+    worth = {"nor_conv_3x3": 1.0, "nor_conv_1x1": 0.5}
+
+    def judged(one):
+        return (sum(worth.get(name, 0.0) for name in one.operations),) * 2
+
+    found = play(controller, judged, 20)
+    assert len({one.canonical_key for one in found}) == len(found) == 200
+    assert len(controller._study.trials) <= 3 * len(found)  # asked, refused, told in its place
+    assert np.mean([judged(one) for one in found[100:]]) > 3  # of 6; of uniform draws 1.8
 
 
 @every
