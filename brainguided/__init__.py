@@ -45,7 +45,7 @@ __all__ = [
     # Controllers
     "Limits",
     "LocalSearch",
-    "PPO",
+    "PredictorSearch",
     "RandomSearch",
     "RegularizedEvolution",
     "Reinforce",

@@ -26,6 +26,7 @@ from .controllers import (
     Limits as Limits,
     LocalSearch as LocalSearch,
     OptunaSearch as OptunaSearch,
+    PredictorSearch as PredictorSearch,
     RandomSearch as RandomSearch,
     RegularizedEvolution as RegularizedEvolution,
     Reinforce as Reinforce,

@@ -48,7 +48,9 @@ SPACES: dict[str, Callable[..., SearchSpace]] = {
     "recurrent": recurrent_space,
     "kuhn2025": kuhn2025_space,
 }
+# The first is that of run files which name none: see "Which controller" in docs/howto/searches.md
 CONTROLLERS: dict[str, Callable[..., Controller]] = {
+    "predictor": PredictorSearch,
     "reinforce": Reinforce,
     "random": RandomSearch,
     "zoph2017": zoph2017_reinforce,
@@ -59,6 +61,5 @@ CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "nsga2": nsga2,
     "evolution": RegularizedEvolution,
     "local": LocalSearch,
-    "predictor": PredictorSearch,
     "list": ListSearch,
 }

@@ -149,12 +149,12 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
                                                  # kuhn2025; with the settings of their
                                                  # functions
             [controller]
-            name = "reinforce"                   # ppo, tpe, evolution, local, predictor, random,
+            name = "predictor"                   # evolution, local, reinforce, ppo, tpe, random,
                                                  # nsga2, motpe (for several objectives), list
                                                  # (goes through a space or list, learns
                                                  # nothing), and the papers' settings: zoph2017,
                                                  # nasnet
-            learning_rate = 0.01                 # or another of its settings
+            initial = 10                         # or another of its settings
             unique = false                       # allows what was proposed before
             warm_start = "runs/first"            # folder of an earlier run of the same space;
             warm_start_anyway = true             # of another task too
@@ -318,7 +318,7 @@ def write_demo(
         "# A search guided by a simulated macaque; nothing here is a recording of a brain.\n"
         f"seed = {seed}\ncandidates = {candidates}\norder = {{batch = 8}}\n\n"
         '[space]\npreset = "small"\nmax_depth = 10\n\n'
-        '[controller]\nname = "reinforce"\n\n'
+        '[controller]\nname = "predictor"\n\n'
         '[task]\nimages = "objects"\nvariation = [0]\nn_train = 6400\nn_validation = 640\n'
         f"steps = {steps}\nbatch_size = 32\n\n"
         '[reward]\npreset = "paper"\nalpha = 1.0\n\n'

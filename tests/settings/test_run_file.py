@@ -11,7 +11,7 @@ import xarray as xr
 from fake_task import succeed
 
 from brainguided import JournalError, Measurement, PaperReward, WeightedReward, evaluate
-from brainguided.controllers import Limits, RandomSearch, Reinforce
+from brainguided.controllers import Limits, PredictorSearch, RandomSearch
 from brainguided.guidance.rewards import RobustReward
 from brainguided.journal import Rung
 from brainguided.search.orders import Batch, Completion, Index, Schedule
@@ -71,9 +71,9 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_defaults_are_the_small_space_and_reinforce_without_a_teacher(tmp_path: Path) -> None:
+def test_defaults_are_the_small_space_and_a_predictor_without_a_teacher(tmp_path: Path) -> None:
     run = load_run(write(tmp_path, SMALL))
-    assert isinstance(run.controller, Reinforce)
+    assert isinstance(run.controller, PredictorSearch)
     assert run.controller.space.name == "small-10"
     assert (run.controller.seed, run.candidates, run.schedule) == (0, 4, Schedule(Batch(8)))
     assert run.task.teacher is None
@@ -331,6 +331,7 @@ round_size = 0
 [space]
 preset = "smal"
 [controller]
+name = "reinforce"
 learnin_rate = 3
 [task]
 stpes = 4
@@ -443,6 +444,7 @@ def test_the_demonstration_is_a_run_file_of_its_own(tmp_path: Path) -> None:
     assert (run.candidates, run.task.training.steps, run.controller.seed) == (5, 7, 2)
     assert run.task.teacher is not None
     assert run.task.teacher.areas == ("V4", "IT")
+    assert isinstance(run.controller, PredictorSearch)  # the default, written out
     assert write_demo(path, candidates=5, steps=7, seed=2) == path
     with pytest.raises(RunFileError, match="in another folder"):
         write_demo(path, candidates=5, steps=8, seed=2)
