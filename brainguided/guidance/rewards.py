@@ -283,7 +283,7 @@ def reward_anew(results: Sequence[Attempt], reward: Reward) -> list[Attempt]:
     Raises
     ------
     ValueError
-        A candidate was not measured as the reward asks for.
+        A candidate was not measured as the reward asks for, or earns no finite number.
     """
     reward, lowest = settle_reward(reward, results), None
     found = []
@@ -292,8 +292,14 @@ def reward_anew(results: Sequence[Attempt], reward: Reward) -> list[Attempt]:
         if result.outcome == "done" and result.reason != STOPPED:
             try:
                 value = reward(result.measurement)
-            except ValueError as error:
-                raise ValueError(f"Candidate {result.candidate}: {error}") from error
+            except Exception as error:  # of whatever kind, in a function of one's own
+                said = str(error) if isinstance(error, ValueError) else repr(error)
+                raise ValueError(f"Candidate {result.candidate}: {said}") from error
+            if not np.isfinite(value):
+                raise ValueError(
+                    f"Candidate {result.candidate}: the reward is {value}; expected a finite "
+                    "number of every candidate that succeeded. Correct the reward."
+                )
             lowest = value if lowest is None else min(lowest, value)
         found.append(replace(result, reward=value))
     return found

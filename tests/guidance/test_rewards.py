@@ -9,7 +9,9 @@ from brainguided.guidance.rewards import (
     PaperReward,
     WeightedReward,
     parse_reward,
+    reward_anew,
 )
+from brainguided.journal.attempts import Attempt
 from brainguided.journal.measurement import Measurement, Rung
 
 FIRST = Rung(0, performance=0.1, similarity={"V4": {"a": 0.5, "b": 0.2}, "IT": {"a": None}})
@@ -83,3 +85,17 @@ def test_a_function_of_ones_own_is_given_the_measurement():
     wrong = FunctionReward("mine.py", "score", "def score(m):\n    return 'a'\n")
     with pytest.raises(TypeError, match=r"score of mine\.py returned str; expected a number"):
         wrong(MEASURED)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def score(m):\n    return 1 / (m.value('performance') - 0.5)\n", "ZeroDivisionError"),
+        ("def score(m):\n    return float('nan')\n", "the reward is nan; expected a finite"),
+    ],
+)
+def test_a_journal_is_not_rewarded_by_what_is_no_number(text: str, said: str) -> None:
+    measured = Measurement((), (Rung(2, 0.5),))
+    result = Attempt(7, 1, "{}", "k", 0, "done", measurement=measured)
+    with pytest.raises(ValueError, match=f"Candidate 7: .*{said}"):
+        reward_anew([result], FunctionReward("mine.py", "score", text))
