@@ -127,7 +127,8 @@ def load_pool(out: str | os.PathLike[str], mature: str, *, architecture: str | N
     space = SearchSpace.from_description(config.get("space", {}))
     results = _keep_distinct(results)
     if mature == "finalists":
-        known, source = _read_finalists(Path(out), results), f"finalists of {out}"
+        known, went_on = _read_finalists(Path(out), results)
+        source = f"finalists of {out}{', which went on from its weights' if went_on else ''}"
     else:
         known, source = _read_table(mature, architecture, space, results), mature
     kept = [result for result in results if result.candidate in known]
@@ -162,7 +163,8 @@ def _keep_distinct(results: list[Attempt]) -> list[Attempt]:
     return kept
 
 
-def _read_finalists(out: Path, results: list[Attempt]) -> dict[int, float]:
+def _read_finalists(out: Path, results: list[Attempt]) -> tuple[dict[int, float], bool]:
+    """Return accuracies, and whether their training went on from the search's."""
     folder = out / "finalists"
     if not (folder / "finalists.json").is_file():
         raise FileNotFoundError(
@@ -176,7 +178,7 @@ def _read_finalists(out: Path, results: list[Attempt]) -> dict[int, float]:
             "its correlation says nothing, and all others' are distorted. Draw without choosing: "
             f"'brainguided finalists {out} --random 100 --steps N', with that folder moved away."
         )
-    return read_performance(read_finalists(folder))
+    return read_performance(read_finalists(folder)), bool(settings.get("continued"))
 
 
 def _read_table(

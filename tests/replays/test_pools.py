@@ -89,7 +89,12 @@ def test_finalists_that_a_score_chose_are_refused(out: Path) -> None:
     # Where all were trained, none was chosen
     everybody = {"steps": 5, "candidates": list(range(16))}
     (folder / "settings.json").write_text(json.dumps(everybody))
-    assert len(load_pool(out, "finalists").candidates) == 10
+    pool = load_pool(out, "finalists")
+    assert len(pool.candidates) == 10
+    assert pool.source == f"finalists of {out}"
+    settings = json.loads((folder / "settings.json").read_text()) | {"continued": True}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    assert load_pool(out, "finalists").source.endswith("which went on from its weights")
 
 
 @pytest.mark.parametrize(
