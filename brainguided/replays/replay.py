@@ -74,8 +74,13 @@ def replay_search(
     Raises
     ------
     ValueError
-        An architecture is not in the table.
+        An architecture is not in the table, or the controller learns from several objectives.
     """
+    if aims := getattr(controller, "objectives", ()):
+        raise ValueError(
+            f"The controller learns from {', '.join(aims)}, and a table has one reward to tell; "
+            "replay one that learns from the reward."
+        )
     rows, rewards = table.row_of, table.draw_rewards(controller.seed)
     draw = np.random.default_rng((controller.seed, 1))
     seen: set[int] = set()

@@ -13,7 +13,7 @@ import xarray as xr
 
 from brainguided.__main__ import main
 from brainguided.commands.replays import _say_trainings
-from brainguided.controllers import LocalSearch, RandomSearch, RegularizedEvolution
+from brainguided.controllers import LocalSearch, RandomSearch, RegularizedEvolution, nsga2
 from brainguided.guidance.rewards import PaperReward
 from brainguided.plot import plot_anytime
 from brainguided.replays.replay import replay_search, run_replays, summarize_replays
@@ -184,6 +184,14 @@ def test_searches_of_chosen_seeds_are_those_among_more():
     for wrong in ([], [1, 1], 0, "2"):
         with pytest.raises(ValueError, match=r"seeds (is|are) "):
             run_replays(tables, makers, budget=12.0, seeds=wrong)
+
+
+def test_a_controller_of_several_objectives_is_refused_before_it_is_asked():
+    pytest.importorskip("optuna")
+    controller = nsga2(FEW, objectives=("performance", "-parameters"))
+    with pytest.raises(ValueError, match="learns from performance, -parameters, and a table has"):
+        replay_search(controller, make_table(), budget=8.0)
+    assert len(controller.ask(1)) == 1  # none is open
 
 
 def test_trainings_are_counted_network_by_network():
