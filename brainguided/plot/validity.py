@@ -193,9 +193,11 @@ def _draw_lines(axes: Axes, found: xr.Dataset, area: str, statistic: str) -> Non
     left_out = "P + TG" if area != "TG" else ""
     series = [x for x in series if x[0] in names and x[1] and x[0] != left_out]
     styles = [(0, (1, 1)), (0, (3, 1)), (0, (5, 1, 1, 1)), "-."]
-    for k, name in enumerate(own):
-        style = {"color": "#666666", "linestyle": styles[k % len(styles)], "linewidth": 0.7}
-        series.append((name, name.partition(":")[2] or name, style))
+    kinds = list(dict.fromkeys(name.partition(":")[2] or name for name in controls))
+    for name in own:  # one line a kind, whichever an area has: they share a legend
+        kind = name.partition(":")[2] or name
+        dashes = styles[kinds.index(kind) % len(styles)]
+        series.append((name, kind, {"color": "#666666", "linestyle": dashes, "linewidth": 0.7}))
     place = np.arange(found.sizes["rung"])
     for k, (name, label, style) in enumerate(series):
         one = found.sel(score=name, statistic=statistic)

@@ -45,6 +45,18 @@ def test_every_area_stands_beside_its_own_shuffles_and_controls(found: xr.Datase
     assert {"P", "best layer", "committed layer", "95 % of shuffles", "P + TG"} <= set(legend)
 
 
+def test_a_control_has_the_same_line_beside_every_area(monkeypatch) -> None:
+    monkeypatch.setattr("made_pools.CONTROLS", ("V4:categories", "V4:pixels", "IT:pixels"))
+    axes = plot_validity(compute_validity(make_pool(16, shuffles=5), draws=10))
+
+    def dashes(one: Axes, name: str) -> object:
+        (found,) = [c.lines[0] for c in one.containers if c.get_label() == name]
+        return found._unscaled_dash_pattern  # Matplotlib calls all of them "--"
+
+    assert dashes(axes[0, 0], "pixels") == dashes(axes[0, 1], "pixels")
+    assert dashes(axes[0, 0], "pixels") != dashes(axes[0, 0], "categories")
+
+
 def test_the_gain_of_every_rung_is_drawn_over_alpha(found: xr.Dataset) -> None:
     axes = plot_alpha(found)
     lines = _lines(axes)
