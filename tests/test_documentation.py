@@ -98,3 +98,34 @@ def test_the_paper_beside_this_package_does_not_claim_what_is_not_reproduced() -
     for table in (2, 3, 4):
         (said,) = re.findall(rf"^.*\(table {table}\b[\s\S]*?(?:\n\n|\Z)", text, re.MULTILINE)
         assert "not reproduced" in said, f"table {table}"
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += [
+    page
+    for page in sorted(DOCS.rglob("*.md"))
+    if not {"_build", "reference"} & set(page.relative_to(DOCS).parts) and page.name != "gallery.md"
+]
+GENERATED = re.compile(r"docs/(reference/(run_file|journal|brainguided|neural_data)|gallery)\.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_names_of_pages_lead_somewhere(page: Path) -> None:
+    """Sphinx is silent on links to files of the checkout and on roles that find nothing."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)(#[^)]*)?\)", text):
+        target = (page.parent / link).resolve() if link else page
+        if target.parent == DOCS / "tutorials":  # where the notebooks are written, executed
+            target = ROOT / "notebooks" / target.name if target.suffix == ".ipynb" else target
+        where = target.relative_to(ROOT).as_posix()
+        assert target.exists() or GENERATED.fullmatch(where), f"{page.name}: {link}"
+        if anchor and target.suffix == ".md" and target.exists():
+            heads = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+            assert anchor[1:] in slugs, f"{page.name}: {link}{anchor}"
+    for name in re.findall(
+        r"\{(?:py:)?\w+\}`(?:[^`<]*<)?((?:brainguided|neural_data)[\w.]*)>?`", text
+    ):
+        module, _, last = name.rpartition(".")
+        found = importlib.import_module(module) if module else importlib.import_module(name)
+        assert not module or hasattr(found, last), f"{page.name}: {name}"
