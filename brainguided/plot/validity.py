@@ -118,7 +118,15 @@ def plot_alpha(found: xr.Dataset, *, axes: Axes | None = None) -> Axes:
     axes.set_xlabel(_say_origin("alpha, weight of TG", found), fontsize=LABEL)
     axes.set_ylabel("gain in correlation over P", fontsize=LABEL)
     strip_axes(axes)
-    axes.legend(fontsize=TICK, frameon=False, loc="best", handlelength=1.4)
+    axes.legend(  # above: a place inside would be chosen without regard for the intervals
+        loc="lower left",
+        bbox_to_anchor=(0, 1.01),
+        ncols=3,
+        fontsize=TICK,
+        frameon=False,
+        borderaxespad=0.2,
+        handlelength=1.4,
+    )
     return axes
 
 

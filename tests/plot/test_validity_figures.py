@@ -61,6 +61,8 @@ def test_the_gain_of_every_rung_is_drawn_over_alpha(found: xr.Dataset) -> None:
     axes = plot_alpha(found)
     lines = _lines(axes)
     assert list(lines) == [f"{rung} steps" for rung in RUNGS]
+    axes.figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1  # covers nothing
     np.testing.assert_allclose(lines["50 steps"], found["gain"].sel(rung=50))
     assert [text.get_text() for text in axes.get_xticklabels()][:3] == ["0", "0.1", "0.5"]
     with pytest.raises(ValueError, match="no teacher"):
