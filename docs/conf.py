@@ -30,7 +30,16 @@ exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_title = "brainguided"
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"index": [], "installation": [], "changelog": [], "contributing": []}
+html_static_path = ["_static"]
+html_css_files = ["page.css"]  # wider, for code and tables
+html_sidebars = {
+    "index": [],
+    "installation": [],
+    "gallery": [],
+    "inference": [],
+    "changelog": [],
+    "contributing": [],
+}
 html_copy_source = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]

@@ -291,7 +291,7 @@ def write_gallery(page: Path, images: Path, *, examples: Any = EXAMPLES) -> None
         "used below. All of it is from a **simulated** macaque and short searches, but for the last section,",
         "which is from the table of networks that comes with the package. Each function returns axes of",
         'matplotlib: `axes.figure.savefig("figure.pdf")` saves one.\n',
-        f"```py\n{SETUP.strip()}\n```\n",
+        f"```python\n{SETUP.strip()}\n```\n",
     ]
     for title, group in examples:
         text.append(f"## {title}\n")
@@ -299,7 +299,7 @@ def write_gallery(page: Path, images: Path, *, examples: Any = EXAMPLES) -> None
             target = f"brainguided.plot.{example.plot}"
             said = (inspect.getdoc(getattr(plots, example.plot)) or "").partition("\n\n")[0]
             text += [f"### {example.plot}\n", f"{{py:obj}}`{example.plot} <{target}>`: {said}\n"]
-            text.append(f"```py\n{example.code.strip()}\n```\n")
+            text.append(f"```python\n{example.code.strip()}\n```\n")
             if example.plot in left_out:
                 text.append(f"Not drawn here: `{example.needs}` was not installed.\n")
             else:
