@@ -9,6 +9,10 @@ from .images import (
     images_from_stimuli as images_from_stimuli,
     load_images as load_images,
 )
+from .own_task import (
+    OwnTask as OwnTask,
+    load_own_task as load_own_task,
+)
 from .rivals import (
     RIVALS as RIVALS,
     compute_statistics as compute_statistics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from brainguided.candidates.goal import CLASSIFICATION, Goal, as_labels
 from brainguided.candidates.images_on_disk import Images
 from brainguided.candidates.training import DivergedError, autocast, find_device
 from brainguided.networks.preprocessing import images_to_tensor
@@ -43,14 +45,23 @@ def compute_accuracy(
 
 
 def compute_performance(
-    network: nn.Module, images: Images, labels: np.ndarray, *, precision: str = "float32"
+    network: nn.Module,
+    images: Images,
+    labels: np.ndarray,
+    *,
+    precision: str = "float32",
+    goal: Goal = CLASSIFICATION,
 ) -> tuple[float, float]:
     """Return the fraction of images classified correctly and the cross-entropy, in nats.
+
+    Of another goal, its performance and its loss.
 
     Parameters
     ----------
     network, images, labels, precision
         As of `compute_accuracy`.
+    goal : Goal, optional
+        Of a task of one's own.
 
     Returns
     -------
@@ -61,21 +72,25 @@ def compute_performance(
     DivergedError
         If an output is NaN or infinite.
     """
-    correct, loss = 0, 0.0
+    total, loss = None, 0.0
     was_training = network.training
     network.eval()
     device = find_device(network)
     with torch.no_grad(), autocast(device, precision):
         for start in range(0, len(images), _BATCH):
             part = images_to_tensor(images[start : start + _BATCH])
-            logits = network(part.to(device)).float()
-            if not torch.isfinite(logits).all():
+            outputs = network(part.to(device)).float()
+            if not torch.isfinite(outputs).all():
                 raise DivergedError("outputs of the trained network are not finite")
-            truth = torch.from_numpy(labels[start : start + _BATCH]).to(device)
-            correct += int((logits.argmax(1) == truth).sum())
-            loss += nn.functional.cross_entropy(logits.double(), truth, reduction="sum").item()
+            truth = as_labels(labels[start : start + _BATCH], device)
+            counted = goal.tally(outputs, truth)
+            total = counted if total is None else total + counted
+            loss += goal.sum_loss(outputs, truth)
     network.train(was_training)
-    return correct / len(images), loss / len(images)
+    performance = float(goal.performance(total))
+    if not math.isfinite(performance):
+        raise DivergedError(f"the performance is {performance}")
+    return performance, loss / len(images)
 
 
 def recompute_batch_norm(

@@ -9,19 +9,20 @@ import numpy as np
 import torch
 
 from brainguided.architectures import Architecture
-from brainguided.candidates.accuracy import compute_accuracy
+from brainguided.candidates.accuracy import compute_performance
 from brainguided.candidates.evaluation import Task, train_candidate
 from brainguided.candidates.images_on_disk import join_images
 from brainguided.candidates.kept_weights import load_start
+from brainguided.candidates.own_task import build_candidate
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.rungs import settle_batch_norm
 from brainguided.candidates.training import (
     find_device_problem,
+    iterate_training,
     on_device,
     single_thread,
-    train_network,
 )
-from brainguided.networks.build import BlueprintNetwork, build_network
+from brainguided.networks.build import BlueprintNetwork
 
 _log = logging.getLogger(__name__)
 Weights = dict[str, np.ndarray]
@@ -43,8 +44,8 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     Returns
     -------
     performance : float or None
-        Validation accuracy; None where validation images were trained on, or the training was that
-        of the search.
+        P on the validation images; None where these were trained on, or the training was that of
+        the search.
     weights : dict of str to ndarray
         State dict of the network.
 
@@ -66,19 +67,29 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
     sgd = replace(task.training.sgd, schedule="cosine")
     training = replace(task.training, steps=job.steps, rungs=(), sgd=sgd)
     with single_thread():
-        network = build_network(architecture, n_classes=len(images.classes), seed=job.seed)
+        network = build_candidate(architecture, task, seed=job.seed)
         start = None
         if job.start is not None:
             start = load_start(job.start, network, len(images.train_images))
         with on_device(network, training.device):
-            train_network(network, pictures, labels, training=training, seed=job.seed, start=start)
+            for _ in iterate_training(
+                network,
+                pictures,
+                labels,
+                training=training,
+                seed=job.seed,
+                start=start,
+                goal=task.goal,
+            ):
+                pass  # there are no rungs
             settle_batch_norm(network, task)
             if not job.validation:
-                performance = compute_accuracy(
+                performance, _ = compute_performance(
                     network,
                     images.validation_images,
                     images.validation_labels,
                     precision=training.precision,
+                    goal=task.goal,
                 )
     return performance, {name: value.numpy() for name, value in network.state_dict().items()}
 
@@ -91,8 +102,7 @@ def rebuild_network(architecture: str, task: Task, weights: Weights) -> Blueprin
     RuntimeError
         The weights are not those of the architecture.
     """
-    n_classes = len(task.images.classes)
-    network = build_network(Architecture.from_json(architecture), n_classes=n_classes, seed=0)
+    network = build_candidate(Architecture.from_json(architecture), task, seed=0)
     # Copied, since what an engine hands over may be read-only
     network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     return network

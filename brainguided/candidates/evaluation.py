@@ -19,8 +19,10 @@ from brainguided.architectures import Architecture
 from brainguided.candidates._facts import describe_images, list_task_facts
 from brainguided.candidates._failures import is_memory, say_error
 from brainguided.candidates.expected import check_measured, expect_measurement
+from brainguided.candidates.goal import CLASSIFICATION, Goal
 from brainguided.candidates.images import ImageSet
 from brainguided.candidates.kept_weights import find_trained_by
+from brainguided.candidates.own_task import OwnTask, check_own_task
 from brainguided.candidates.rivals import check_rivals
 from brainguided.candidates.seeds import (
     SeededNetwork,
@@ -85,6 +87,8 @@ class Task(Shown):
         Whether those of the last rung that a candidate reached are kept as float32 too, with the
         momentum of the optimizer: finalists that go on from them are trained as if their training
         had never ended. Of float16 ones this is nearly so.
+    own : OwnTask, optional
+        Loss and performance of a task that is not classification, from a file of the user's own.
     """
 
     images: ImageSet
@@ -100,6 +104,7 @@ class Task(Shown):
     layers: Sequence[str] = ()
     weights: str | os.PathLike[str] | None = None
     exact_weights: bool = False
+    own: OwnTask | None = None
 
     def __post_init__(self) -> None:
         if type(self.seeds) is not int or self.seeds < 1:
@@ -108,6 +113,7 @@ class Task(Shown):
             raise ValueError("exact_weights is true, but there is no folder of weights: name one.")
         check_keep(self.keep, self.training.measured_at, self.reward)
         object.__setattr__(self, "rivals", check_rivals(self.rivals))
+        check_own_task(self)
         if self.controls and self.teacher is None:
             raise ValueError("Controls belong to areas; give a teacher, or leave them out.")
         if self.batch_norm not in BATCH_NORMS:
@@ -147,6 +153,11 @@ class Task(Shown):
         return self if self.weights is None else replace(self, weights=None, exact_weights=False)
 
     @property
+    def goal(self) -> Goal:
+        """What networks learn and are judged by."""
+        return CLASSIFICATION if self.own is None else self.own.goal
+
+    @property
     def recorded_teacher(self) -> Teacher | None:
         """The teacher with its recordings, for ceilings, in the process where they were given."""
         recorded: Teacher | None = vars(self)["_recorded"]
@@ -159,6 +170,7 @@ class Task(Shown):
             training["remainder"] = "kept"  # of each epoch; runs of before left it out
         return {
             "images": describe_images(images),
+            **({} if self.own is None else {"own": self.own.describe()}),
             "teacher": None if self.teacher is None else self.teacher.describe(),
             "training": training,
             "batch_norm": self.batch_norm,
@@ -346,7 +358,8 @@ def _evaluate(
             found = replace(found, statistics=average_statistics(networks, architecture, task))
             train_and_measure(networks, task, partial(is_below, task.reward, found, bars))
         found = add_seeds(found, networks)
-        earned |= _summarize(found)
+        earned |= {"performance": found.rung().performance, "guidance": found.guidance()}
+        earned["examples"] = found.rung().examples
         whole = len(networks[0].losses) == task.training.steps
         if whole and not getattr(task.reward, "phase", 0):  # else other candidates are needed
             earned["reward"] = task.reward(found)
@@ -379,13 +392,3 @@ def _evaluate(
         **earned,
     )
     return evaluation, None if reason else networks[0].network
-
-
-def _summarize(measurement: Measurement) -> dict[str, Any]:
-    """Return what is said of a candidate in one number each."""
-    last = measurement.rung()
-    return {
-        "performance": last.performance,
-        "guidance": measurement.guidance(),
-        "examples": last.examples,
-    }

@@ -38,9 +38,10 @@ class ImageSet:
     train_images, validation_images : ndarray (image, y, x, channel) of uint8, or `ImagesOnDisk`
         RGB images of one square size.
     train_labels, validation_labels : ndarray (image,) of int64
-        Index into `classes`.
+        Index into `classes`. A task of one's own (`OwnTask`) may have others, for instance a class
+        for every pixel.
     classes : tuple of str
-        Names of the classes.
+        Names of the classes: of the outputs of networks.
     source : str
         Where the images come from.
     """
@@ -63,8 +64,10 @@ class ImageSet:
                 )
             elif images.shape[1] != images.shape[2]:
                 problems.append(f"{part} images are {images.shape[1:3]} pixels; expected squares")
-            if len(images) == 0 or labels.shape != (len(images),):
+            if len(images) == 0 or labels.shape[:1] != (len(images),):
                 problems.append(f"{len(images)} {part} images have labels of shape {labels.shape}")
+            elif labels.ndim > 1 or labels.dtype.kind not in "iu":
+                continue  # of a task of one's own, which knows what they are
             elif labels.min() < 0 or labels.max() >= len(self.classes):
                 problems.append(
                     f"{part} labels run from {labels.min()} to {labels.max()} but there are "

@@ -143,6 +143,7 @@ def describe_kept(key: str, seed: int, step: int, task: Task) -> dict[str, Any]:
 def find_trained_by(described: Mapping[str, Any]) -> str:
     """Return a few letters that stand for all of a task on which its weights depend."""
     parts = [described["images"]["sha256"], described["training"], described["batch_norm"]]
+    parts += [described["own"]] if "own" in described else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -36,7 +36,7 @@ def settle_batch_norm(network: BlueprintNetwork, task: Task) -> None:
 
 
 def measure_rung(network: BlueprintNetwork, task: Task, step: int) -> Rung:
-    """Return accuracy, loss and the similarity of every layer to every target.
+    """Return performance, loss and the similarity of every layer to every target.
 
     Parameters
     ----------
@@ -63,6 +63,7 @@ def measure_rung(network: BlueprintNetwork, task: Task, step: int) -> Rung:
         images.validation_images,
         images.validation_labels,
         precision=training.precision,
+        goal=task.goal,
     )
     rung = Rung(step, performance, cross_entropy, examples=step * training.batch_size)
     if task.scorer is None:

@@ -11,13 +11,14 @@ import numpy as np
 
 from brainguided.architectures import Architecture
 from brainguided.candidates.kept_weights import describe_kept, keep_state, keep_weights
+from brainguided.candidates.own_task import build_candidate
 from brainguided.candidates.rivals import compute_statistics
 from brainguided.candidates.rungs import keep_losses, measure_rung
 from brainguided.candidates.training import DivergedError, iterate_training, on_device
 from brainguided.guidance.rewards import Reward
 from brainguided.journal.means import average, average_repeats
 from brainguided.journal.measurement import Measurement, Repeat, Rung
-from brainguided.networks.build import BlueprintNetwork, build_network
+from brainguided.networks.build import BlueprintNetwork
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -73,11 +74,8 @@ def build_networks(
     architecture: Architecture, task: Task, seeds: Sequence[int]
 ) -> list[SeededNetwork]:
     """Return the untrained networks of a candidate, one for each seed."""
-    n_classes = len(task.images.classes)
     return [
-        SeededNetwork(
-            one, build_network(architecture, n_classes=n_classes, seed=one), architecture.key
-        )
+        SeededNetwork(one, build_candidate(architecture, task, seed=one), architecture.key)
         for one in seeds
     ]
 
@@ -122,7 +120,14 @@ def train_and_measure(
         for one in networks:
             stack.enter_context(on_device(one.network, task.training.device))
         parts = [
-            iterate_training(one.network, images, labels, training=task.training, seed=one.seed)
+            iterate_training(
+                one.network,
+                images,
+                labels,
+                training=task.training,
+                seed=one.seed,
+                goal=task.goal,
+            )
             for one in networks
         ]
         for step in task.training.measured_at:

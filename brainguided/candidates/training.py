@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from brainguided.candidates._batches import Start, draw_shifts, iterate_batches, to_inputs
+from brainguided.candidates.goal import CLASSIFICATION, Goal, as_labels
 from brainguided.candidates.images_on_disk import Images
 from neural_data.errors import raise_problems
 
@@ -210,6 +211,7 @@ def iterate_training(
     training: Training,
     seed: int,
     start: Start | None = None,
+    goal: Goal = CLASSIFICATION,
 ) -> Iterator[tuple[int, np.ndarray, torch.optim.Optimizer]]:
     """Train a network in place, where it is, and pause at each of the rungs and at the end.
 
@@ -217,13 +219,15 @@ def iterate_training(
     ----------
     network, images, labels, training, seed, start
         As of `train_network`.
+    goal : Goal, optional
+        The loss, by default cross-entropy; its labels may be of any shape.
 
     Yields
     ------
     step : int
         Steps made.
     losses : ndarray (step,)
-        Cross-entropy of each batch before its step, in nats.
+        Loss of each batch before its step, cross-entropy in nats by default.
     optimizer : torch.optim.Optimizer
         Not to be changed.
 
@@ -239,27 +243,21 @@ def iterate_training(
         )
     generator = np.random.default_rng(seed)
     device = find_device(network)
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=training.sgd.learning_rate,
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=training.sgd.weight_decay,
-    )
+    optimizer = _make_optimizer(network, training.sgd, start)
     first = 0 if start is None else start.step
     before = (0, 0) if start is None else (start.step, start.n_images)
-    if start is not None:
-        for name, parameter in network.named_parameters():
-            if name in start.momentum:
-                buffer = start.momentum[name].to(parameter, copy=True)
-                optimizer.state[parameter]["momentum_buffer"] = buffer
     losses = np.full(training.steps, np.nan)
     network.train()
     batches = iterate_batches(
         len(images), training.batch_size, training.steps, generator, before=before
     )
+    augment = goal.augment if training.augment else None
     for step, batch in enumerate(batches):
-        shifts = draw_shifts(len(batch), images.shape[1], generator) if training.augment else None
+        shifts, shown = None, None
+        if augment is not None:
+            shown = augment(images[batch], labels[batch], generator)
+        elif training.augment:
+            shifts = draw_shifts(len(batch), images.shape[1], generator)
         if step < first:  # drawn again, so that what is drawn from here on is what would have been
             continue
         if step in training.rungs:
@@ -267,11 +265,11 @@ def iterate_training(
             network.train()
         for group in optimizer.param_groups:
             group["lr"] = _find_rate(training, step, first)
-        inputs = to_inputs(images[batch], shifts, flip=training.augment != "shift")
-        truth = torch.from_numpy(labels[batch]).to(device)
+        pictures, known = (images[batch], labels[batch]) if shown is None else shown
+        inputs = to_inputs(pictures, shifts, flip=training.augment != "shift")
         with autocast(device, training.precision):
-            logits = network(inputs.to(device))
-        loss = nn.functional.cross_entropy(logits.float(), truth)
+            outputs = network(inputs.to(device))
+        loss = goal.loss(outputs.float(), as_labels(known, device))
         losses[step] = loss.item()
         if not math.isfinite(losses[step]):
             error = DivergedError(f"the loss is {losses[step]} at step {step}")
@@ -281,6 +279,18 @@ def iterate_training(
         loss.backward()
         optimizer.step()
     yield training.steps, losses, optimizer
+
+
+def _make_optimizer(network: nn.Module, sgd: SGD, start: Start | None) -> torch.optim.SGD:
+    """Return an optimizer, with the momentum of a training that goes on."""
+    settings: Any = {"lr": sgd.learning_rate, "weight_decay": sgd.weight_decay}
+    optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, **settings)
+    momentum = {} if start is None else start.momentum
+    for name, parameter in network.named_parameters():
+        if name in momentum:
+            had = {"momentum_buffer": momentum[name].to(parameter, copy=True)}
+            optimizer.state[parameter].update(had)
+    return optimizer
 
 
 def _find_rate(training: Training, step: int, first: int = 0) -> float:

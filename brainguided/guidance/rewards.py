@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from brainguided.guidance.own_code import digest_source, run_source
 from brainguided.guidance.robust import RobustReward
 from brainguided.journal.attempts import STOPPED, Attempt
 from brainguided.journal.measurement import Measurement
@@ -164,7 +165,7 @@ class FunctionReward:
         self._load()
 
     def _load(self) -> Any:
-        found = _run_source(self.file, self.source).get(self.name)
+        found = run_source(self.file, self.source).get(self.name)
         if not callable(found):
             raise ValueError(f"{self.file} has no function {self.name!r}; define it there.")
         return found
@@ -180,21 +181,7 @@ class FunctionReward:
 
     def describe(self) -> dict[str, Any]:
         """Return the file, the function and the SHA-256 of the file."""
-        import hashlib
-
-        digest = hashlib.sha256(self.source.encode()).hexdigest()
-        return {"function": f"{self.file}:{self.name}", "sha256": digest}
-
-
-_LOADED: dict[tuple[str, str], dict[str, Any]] = {}  # what files define, once a process
-
-
-def _run_source(file: str, source: str) -> dict[str, Any]:
-    if (file, source) not in _LOADED:
-        names: dict[str, Any] = {"__name__": "brainguided_reward", "__file__": file}
-        exec(compile(source, file, "exec"), names)
-        _LOADED[file, source] = names
-    return _LOADED[file, source]
+        return {"function": f"{self.file}:{self.name}", "sha256": digest_source(self.source)}
 
 
 def parse_reward(text: str) -> Reward:

@@ -11,6 +11,8 @@ _SURE = 0.05  # of guessing being as good, below which an accuracy is above chan
 def find_chance(config: Mapping[str, Any] | None) -> float | None:
     """Return the accuracy of guessing in the task of a run: one over the number of classes.
 
+    Of a task of the user's own, what its file says.
+
     Parameters
     ----------
     config : mapping or None
@@ -21,8 +23,10 @@ def find_chance(config: Mapping[str, Any] | None) -> float | None:
     float or None
         0 to 1; None where the settings do not say how many classes there are.
     """
-    images = _find_images(config)
-    classes = images.get("classes")
+    chance = _find_part(config, "own").get("chance")
+    if isinstance(chance, float):
+        return chance
+    classes = _find_part(config, "images").get("classes")
     return 1 / classes if type(classes) is int and classes > 0 else None
 
 
@@ -49,12 +53,32 @@ def say_accuracy(accuracy: float | None, config: Mapping[str, Any] | None) -> st
         return f"{accuracy:.4f}"
     from scipy.stats import binom  # of which the command line's help has no need
 
-    n = _find_images(config).get("validation")
-    poor = type(n) is int and binom.sf(round(accuracy * n) - 1, n, chance) > _SURE
+    n = _find_part(config, "images").get("validation")
+    counted = "chance" not in _find_part(config, "own")  # images, so that it is binomial
+    poor = counted and type(n) is int and binom.sf(round(accuracy * n) - 1, n, chance) > _SURE
     return f"{accuracy:.4f} (chance {chance:.3g}{': no better than guessing' if poor else ''})"
 
 
-def _find_images(config: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def name_performance(config: Mapping[str, Any] | None) -> str:
+    """Return what P is in the task of a run: "accuracy", or what a file of the user's calls it."""
+    return str(_find_part(config, "own").get("performance", "accuracy"))
+
+
+def say_own_task(task: Mapping[str, Any] | None) -> str:
+    """Return a sentence on the file that holds a task; "" where it is plain classification.
+
+    Parameters
+    ----------
+    task : mapping or None
+        What the task says of itself, as the journal holds it.
+    """
+    file = _find_part({"task": task}, "own").get("file")
+    if file is None:
+        return ""
+    return f" It was trained for the task in {file}, whose changes to its outputs are not in here."
+
+
+def _find_part(config: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
     task = (config or {}).get("task")
-    images = task.get("images") if isinstance(task, Mapping) else None
-    return images if isinstance(images, Mapping) else {}
+    part = task.get(name) if isinstance(task, Mapping) else None
+    return part if isinstance(part, Mapping) else {}

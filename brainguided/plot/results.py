@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from brainguided.journal.chance import find_chance
+from brainguided.journal.chance import find_chance, name_performance
 from brainguided.plot.style import (
     COLOURS,
     COLUMN,
@@ -58,7 +58,7 @@ def plot_search(
     size = float(np.clip(900 / max(candidate.size, 1), 3, 16))
     config = json.loads(run.attrs.get("config", "null"))
     series = (
-        ("performance", "P (validation accuracy)", COLOURS[0], "s"),
+        ("performance", f"P (validation {name_performance(config)})", COLOURS[0], "s"),
         ("guidance", _label_guidance(config), COLOURS[1], "^"),
         ("reward", "reward", "black", "o"),
     )

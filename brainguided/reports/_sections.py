@@ -13,7 +13,7 @@ from typing import Any
 
 from brainguided import __version__
 from brainguided.journal.attempts import AGAIN, Attempt, Timing
-from brainguided.journal.chance import find_chance, say_accuracy
+from brainguided.journal.chance import find_chance, name_performance, say_accuracy
 from brainguided.journal.journal import FILE_NAME
 from brainguided.journal.means import average_best
 from brainguided.reports._beside import MEASURED, find_ceiling, find_ceilings, say_ceiling
@@ -75,7 +75,7 @@ def describe_winner(winner: Attempt, config: dict[str, Any], teacher: Facts, lev
     earned: list[list[Any]] = [
         ["reward", number(winner.reward), "", ""],
         [
-            "P, validation accuracy",
+            f"P, validation {name_performance(config)}",
             say_accuracy(winner.performance, config),
             "" if known is None else f"{known:.3g}",
             "1",

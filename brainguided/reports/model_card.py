@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from brainguided import __version__
 from brainguided.architectures import Architecture
 from brainguided.engines.output import clean
-from brainguided.journal.chance import find_chance, say_accuracy
+from brainguided.journal.chance import find_chance, name_performance, say_accuracy
 from brainguided.journal.journal import Journal
 from brainguided.plot import plot_architecture, plot_correspondence
 from brainguided.plot.correspondence import limit_colours
@@ -95,7 +95,10 @@ def _write_page(
     maps: dict[str, xr.Dataset],
 ) -> str:
     accuracy, n = record["test_accuracy"], record["test_images"]
-    low, high = wilson_interval(accuracy, n)
+    said, name = f"{n:,} images, tested once", name_performance({"task": task})
+    if name == "accuracy":  # a share of images
+        low, high = wilson_interval(accuracy, n)
+        said = f"95 % interval {low:.4f} to {high:.4f}, {said}"
     performance = say_accuracy(winner["search_performance"], {"task": task})
     lines = [
         f"# Winner: candidate {record['winner']}",
@@ -103,10 +106,9 @@ def _write_page(
         "| | |",
         "|---|---|",
         *_describe_network(architecture, task.get("images", {})),
-        f"| accuracy of guessing | {_number(find_chance({'task': task}))} |",
-        f"| test accuracy | {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {n:,} images, "
-        "tested once) |",
-        f"| validation accuracy after long training | {winner['performance']:.4f} |",
+        f"| {name} of guessing | {_number(find_chance({'task': task}))} |",
+        f"| test {name} | {accuracy:.4f} ({said}) |",
+        f"| validation {name} after long training | {winner['performance']:.4f} |",
         *_say_training(winner, record.get("steps")),
         f"| P and reward of the search | {performance}, {winner['reward']:.4f} |",
         f"| seed of weights and image order | {winner['seed']} |",

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from brainguided.guidance.rewards import Reward
-from brainguided.journal.chance import say_accuracy
+from brainguided.journal.chance import name_performance, say_accuracy
 from brainguided.journal.confirmed import find_confirmed
 from brainguided.journal.objectives import (
     describe_unlike_objectives,
@@ -57,7 +57,9 @@ def summarize_run(run: Run, folder: Path) -> str:
     confirmed = {one.result.candidate: one.reward for one in find_confirmed(results, run.again)}
     if (mean := confirmed.get(winner.candidate)) is not None:
         lines[-1] += f", confirmed {mean:.4f} (mean with other seeds)"
-    lines.append(f"  P (validation accuracy) {say_accuracy(winner.performance, config)}")
+    lines.append(
+        f"  P (validation {name_performance(config)}) {say_accuracy(winner.performance, config)}"
+    )
     if winner.guidance is not None:
         simulated = is_simulated(*((config.get("task") or {}).get("teacher") or []))
         kind = " of simulated areas" if simulated else ""

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from brainguided.architectures import Architecture
+from brainguided.candidates.accuracy import compute_performance
 from brainguided.candidates.evaluation import Task
+from brainguided.candidates.own_task import build_candidate
 from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import find_device_problem
 from brainguided.controllers.contract import Controller
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal
-from brainguided.networks.build import build_network
 from brainguided.search._objectives import find_objective_problems
 from brainguided.search.orders import Order, describe_search
 from neural_data.errors import raise_problems
@@ -93,8 +94,8 @@ def check_search(
             f"{len(images.train_images)} training images are fewer than one batch of "
             f"{training.batch_size}; lower batch_size or give more images."
         )
-    counts = np.bincount(images.train_labels, minlength=len(images.classes))
-    if empty := [images.classes[k] for k in np.flatnonzero(counts == 0)]:
+    found = np.unique(images.train_labels) if task.own is None else range(len(images.classes))
+    if empty := [name for k, name in enumerate(images.classes) if k not in found]:
         problems.append(
             f"{len(empty)} of {len(images.classes)} classes have no training images, e.g. "
             f"{', '.join(empty[:3])}; give more images, or leave these classes out."
@@ -160,12 +161,22 @@ def _check_space(controller: Controller, task: Task) -> list[str]:
 
 
 def _check_layers(architecture: Architecture, task: Task) -> list[str]:
-    """Return why the layers that a task names are none of an architecture's network."""
+    """Return why the layers that a task names are none of an architecture's network.
+
+    A task of one's own is tried on a few images.
+    """
     try:
-        network = build_network(architecture, n_classes=len(task.images.classes), seed=0)
+        network = build_candidate(architecture, task, seed=0)
         find_layers(network, task.layers)
     except ValueError as error:
         return [f"[task] layers: {error}"]
+    if task.own is not None:
+        few = slice(0, task.training.batch_size)
+        pictures, labels = task.images.validation_images[few], task.images.validation_labels[few]
+        try:
+            compute_performance(network, pictures, labels, goal=task.goal)
+        except Exception as error:  # whatever the user's file raises
+            return [f"{task.own.file}: {type(error).__name__}: {error}"]
     return []
 
 

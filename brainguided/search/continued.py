@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from brainguided.architectures import Architecture
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.kept_weights import KeptWeights, describe_kept, read_kept
+from brainguided.candidates.own_task import build_candidate
 from brainguided.journal.attempts import Attempt
-from brainguided.networks.build import build_network
 
 _SHOWN = 3  # candidates that are named
 Starts = dict[int, KeptWeights | Exception]  # by candidate
@@ -90,7 +90,7 @@ def _find_step(attempt: Attempt) -> int:
 
 def _read(attempt: Attempt, task: Task, step: int) -> KeptWeights | Exception:
     architecture = Architecture.from_json(attempt.architecture)
-    network = build_network(architecture, n_classes=len(task.images.classes), seed=attempt.seed)
+    network = build_candidate(architecture, task, seed=attempt.seed)
     try:
         return read_kept(network, task, describe_kept(architecture.key, attempt.seed, step, task))
     except (OSError, ValueError) as error:

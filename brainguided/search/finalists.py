@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 
 from brainguided.architectures import Architecture
-from brainguided.candidates.accuracy import compute_accuracy
+from brainguided.candidates.accuracy import compute_performance
 from brainguided.candidates.after_search import Weights, find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.retraining import Retraining
@@ -27,6 +27,7 @@ from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import on_device, single_thread
 from brainguided.correspondence.compute import Inference, compute_correspondence
 from brainguided.journal.attempts import Attempt
+from brainguided.journal.chance import say_own_task
 from brainguided.journal.differing_settings import refuse_other_task
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.lock import take_lock
@@ -223,7 +224,7 @@ def _train_all(chosen: list[Attempt], work: Work, retry_failed: bool) -> list[Fi
             _save_weights(weights, folder / f"{name}.pt")
         write_whole(folder / f"{name}.json", json.dumps(asdict(finalist)) + "\n")
         known[result.candidate] = finalist
-        said = finalist.reason if failed else f"validation accuracy {performance:.4f}"
+        said = finalist.reason if failed else f"P {performance:.4f}"
         _log.info(
             "finalist %d of %d: candidate %d, %s", len(known), len(chosen), result.candidate, said
         )
@@ -246,9 +247,9 @@ def _train_winner(winner: Finalist, work: Work) -> BlueprintNetwork:
     path, images = work.folder / "winner_network.py", work.task.images
     blueprint = Architecture.from_json(winner.architecture).to_blueprint(len(images.classes))
     if path.exists() and path.with_suffix(".pt").exists():
-        network = BlueprintNetwork(blueprint)
-        network.load_state_dict(torch.load(path.with_suffix(".pt"), weights_only=True))
-        return network
+        weights = torch.load(path.with_suffix(".pt"), weights_only=True)
+        known = {name: value.numpy() for name, value in weights.items()}
+        return rebuild_network(winner.architecture, work.task, known)
     _log.info("training the winner, candidate %d, on all images but the test's", winner.candidate)
     if problem := work.find_problem(winner):
         raise RuntimeError(
@@ -262,7 +263,8 @@ def _train_winner(winner: Finalist, work: Work) -> BlueprintNetwork:
         path,
         classes=images.classes,
         image_size=images.image_size,
-        about=f"Candidate {winner.candidate} of an architecture search, trained long.",
+        about=f"Candidate {winner.candidate} of an architecture search, trained long."
+        f"{say_own_task(work.task.describe())}",
     )
     return network
 
@@ -315,20 +317,23 @@ def _test(
 ) -> dict[str, Any]:
     """Return the test accuracy, computed once."""
     images, labels = load_test()
-    if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != (len(images),):
+    own = work.task.own is not None
+    shape = labels.shape[:1] if own else labels.shape
+    if images.dtype != np.uint8 or images.ndim != 4 or shape != (len(images),):
         raise ValueError(
             f"Test images are {images.dtype} {images.shape} with labels {labels.shape}; expected "
             "uint8 (n, y, x, 3) and (n,)."
         )
     classes = len(work.task.images.classes)
-    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < classes)).all():
+    known = own or (labels.dtype.kind in "iu" and ((labels >= 0) & (labels < classes)).all())
+    if not known:
         raise ValueError(
             f"Labels of the test images are {labels.dtype} from {labels.min()} to {labels.max()}; "
             f"expected integers from 0 to {classes - 1}, which of the task's classes each image "
             "shows. The test was not made."
         )
     with single_thread(), on_device(network, find_device(work.task.training.device)):
-        accuracy = compute_accuracy(network, images, labels)
+        accuracy, _ = compute_performance(network, images, labels, goal=work.task.goal)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     test = {
         "test_accuracy": accuracy,

@@ -14,6 +14,7 @@ import torch
 from brainguided.architectures import Architecture
 from brainguided.architectures.blueprint import Blueprint
 from brainguided.journal.attempts import Attempt
+from brainguided.journal.chance import say_own_task
 from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.noted_weights import read_note
@@ -100,7 +101,8 @@ def load_winner_network(folder: Path) -> WinnerNetwork:
         int(images["image_size"]),
         dict(winner.best_layers),
         "the most similar at the end of the short training",
-        f"Candidate {winner.candidate} of an architecture search, as it was trained in the search.",
+        f"Candidate {winner.candidate} of an architecture search, as it was trained in the search."
+        f"{say_own_task(config.get('task'))}",
     )
 
 

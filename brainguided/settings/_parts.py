@@ -182,11 +182,13 @@ def make_limits(table: dict[str, Any], problems: list[str]) -> Limits | None:
     return None
 
 
-def check_screen(table: dict[str, Any], problems: list[str]) -> None:
-    """Note what is wrong with a [screen] table."""
+def check_screen(table: dict[str, Any], problems: list[str], *, own: bool) -> None:
+    """Note what is wrong with a [screen] table, of a task of the user's own if so."""
     before = check_keys("[screen] ", table, SCREEN)
     problems += before
     statistic = table.get("statistic", COUNTS)
+    if own and statistic == "gradient_norm":
+        problems.append("[screen] statistic 'gradient_norm' is of classification; take another")
     try:
         if not before:  # images are not loaded yet
             Screen(COUNTS if statistic in RIVALS else statistic, of=table.get("of", 10))

@@ -1,4 +1,4 @@
-"""The images that the [task] of a run file names: built-in objects, or files."""
+"""The images that the [task] of a run file names: built-in objects, files, or a file of code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from brainguided.candidates.evaluation import Task
 from brainguided.candidates.images import (
     ImageSet,
     check_test_part,
@@ -16,6 +17,7 @@ from brainguided.candidates.images import (
     load_images,
     load_test_images,
 )
+from brainguided.candidates.own_task import OwnTask, load_own_task
 from neural_data.simulation.objects import simulate_objects
 
 IMAGES = {
@@ -25,7 +27,9 @@ IMAGES = {
     "image_size": "whole",
     "variation": "wholes",
     "decoded": "text",
+    "file": "text",
 }
+_GIVEN = ("n_train", "n_validation", "image_size")  # to a file of the user's own
 _OBJECTS = 64  # in the built-in images
 _MOST = 640_000
 _LEVELS = (0, 3, 6)  # of their variation
@@ -37,6 +41,8 @@ def check_images(where: str, table: dict[str, Any], folder: Path) -> list[str]:
     """Return what is wrong with the keys that name the images."""
     images = table.get("images", "objects")
     levels = table.get("variation", [0])
+    if "file" in table:
+        return _check_file(where, table, folder)
     if images != "objects":
         problems = []
         named = isinstance(images, str) and len(images) < 4096  # else that is said of its type
@@ -66,8 +72,28 @@ def check_images(where: str, table: dict[str, Any], folder: Path) -> list[str]:
     return problems
 
 
-def load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:
-    """Return the training and validation images that a [task] names."""
+def _check_file(where: str, table: dict[str, Any], folder: Path) -> list[str]:
+    """Return what is wrong with the keys of a task of the user's own."""
+    problems = [
+        f"{where}file and {key} do not go together: images are those that the file loads"
+        for key in ("images", "variation", "decoded")
+        if key in table
+    ]
+    name = table["file"]
+    if isinstance(name, str) and len(name) < 4096 and not (folder / name).is_file():
+        problems.append(f"{where}file: {folder / name} does not exist")
+    return problems
+
+
+def load_task_images(table: dict[str, Any], folder: Path) -> tuple[OwnTask | None, ImageSet]:
+    """Return the images that a [task] names, and the task where it is of the user's own."""
+    if "file" in table:
+        settings = {key: table[key] for key in _GIVEN if key in table}
+        return load_own_task(folder / table["file"], settings=settings, name=table["file"])
+    return None, _load_images(table, folder)
+
+
+def _load_images(table: dict[str, Any], folder: Path) -> ImageSet:
     given: dict[str, Any] = {k: v for k, v in table.items() if k in IMAGES and k != "images"}
     images = table.get("images", "objects")
     if images != "objects":
@@ -85,10 +111,13 @@ def load_task_images(table: dict[str, Any], folder: Path) -> ImageSet:
 
 
 def find_test(
-    table: dict[str, Any], folder: Path, images: ImageSet
+    table: dict[str, Any], folder: Path, task: Task
 ) -> tuple[Callable[[], tuple[np.ndarray, np.ndarray]], Callable[[], None]]:
     """Return what reads the test images and what checks that there are some."""
-    given = table.get("images", "objects")
+    given, images = table.get("images", "objects"), task.images
+    if task.own is not None:
+        settings = {key: table[key] for key in _GIVEN if key in table}
+        return partial(task.own.load_test_images, settings), task.own.check_test_images
     if given != "objects":
         path, size = folder / given, images.image_size
         read = partial(load_test_images, path, classes=images.classes, image_size=size)

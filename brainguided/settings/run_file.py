@@ -34,6 +34,7 @@ from brainguided.settings._parts import (
     make_space,
 )
 from brainguided.settings._reward import make_reward, note_keep
+from brainguided.settings._tables import split_tables
 from brainguided.settings._task_images import IMAGES, check_images, find_test, load_task_images
 from brainguided.settings._warm_start import find_earlier, start_warm
 from brainguided.settings.noted import find_run_file
@@ -44,7 +45,6 @@ from brainguided.settings.toml import (
     nest_problems,
     read_toml,
     refuse_file,
-    say_unknown,
     show,
 )
 
@@ -56,7 +56,6 @@ TOP = {
     "lag": "whole",
     "timeout": "number",
 }
-_LISTS = ("teacher", "control")
 _MOST_OF = 100_000  # cores or cards of one evaluation
 RAY = {"cpus": "number", "gpus": "number", "resources": "table", "labels": "table"}
 _TRAINING = {
@@ -173,6 +172,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             labels = {gpu = "a100"}
             [task]
             images = "objects"                   # built-in, or a path: .npz, folder of classes
+            # file = "my_task.py"                # images, loss and P of a task of one's own, see
+                                                 # `OwnTask`
             decoded = "images.npy"               # file to which images are decoded, and read from;
                                                  # else all processes hold them
             n_train = 6400
@@ -234,22 +235,17 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     path = find_run_file(path) if path.is_dir() else path
     content = read_toml(path, "run file")
     problems: list[str] = []
-    tables = _split_tables(content, problems)
+    tables = split_tables(content, TOP, problems)
     problems += check_keys("", tables["top"], TOP)
     if "candidates" not in tables["top"]:
         problems.append("candidates is missing: how many architectures to evaluate, e.g. 60")
-    for key, lowest in (("candidates", 1), ("seed", 0)):
-        if type(value := tables["top"].get(key, lowest)) is int and value < lowest:
-            problems.append(f"{key} is {value}, expected {lowest} or more")
-    for key in ("cpus", "gpus"):
-        if type(value := tables["ray"].get(key, 0)) in (int, float) and not 0 <= value <= _MOST_OF:
-            problems.append(f"[ray] {key} is {show(value)}, expected 0 to {_MOST_OF:,}")
+    _check_numbers(tables["top"], tables["ray"], problems)
     schedule = make_schedule(tables["top"], tables["limits"], tables["winner"], problems)
     space = make_space(tables["space"], problems)
     seed = tables["top"].get("seed", 0) if seed is None else seed
     limits = make_limits(tables["limits"], problems)
     problems += check_keys("[ray] ", tables["ray"], RAY)
-    check_screen(tables["screen"], problems)
+    check_screen(tables["screen"], problems, own="file" in tables["task"])
     controller = make_controller(tables["controller"], space, seed, limits, problems)
     earlier = find_earlier(tables["controller"], path.parent, problems)
     training = _make_training(tables["task"], path.parent, problems)
@@ -265,7 +261,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
     assert controller is not None
     teacher = join_teachers(tables["teacher"], path.parent) if tables["teacher"] else None
     teacher, heldout = split_heldout(tables["heldout"], teacher)
-    images = load_task_images(tables["task"], path.parent)
+    own, images = load_task_images(tables["task"], path.parent)
     if limits is not None:
         size, n_classes = images.image_size, len(images.classes)
         controller.limits = replace(limits, n_classes=n_classes, image_size=size)
@@ -280,15 +276,26 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         held_out=() if heldout is None else heldout.describe(),
         seeds=tables["task"].get("seeds", 1),
         layers=tuple(tables["task"].get("layers", ())),
+        own=own,
         **find_weights(tables["task"], path.parent),
     )
-    load_test, check_test = find_test(tables["task"], path.parent, images)
+    load_test, check_test = find_test(tables["task"], path.parent, task)
     if earlier is not None:
         anyway = tables["controller"].get("warm_start_anyway", False)
         start_warm(controller, earlier, None if anyway else task)
     candidates = tables["top"]["candidates"]
     ray = tables["ray"]
     return Run(controller, task, candidates, schedule, ray, load_test, check_test, heldout)
+
+
+def _check_numbers(top: dict[str, Any], ray: dict[str, Any], problems: list[str]) -> None:
+    """Note which numbers are out of range."""
+    for key, lowest in (("candidates", 1), ("seed", 0)):
+        if type(value := top.get(key, lowest)) is int and value < lowest:
+            problems.append(f"{key} is {value}, expected {lowest} or more")
+    for key in ("cpus", "gpus"):
+        if type(value := ray.get(key, 0)) in (int, float) and not 0 <= value <= _MOST_OF:
+            problems.append(f"[ray] {key} is {show(value)}, expected 0 to {_MOST_OF:,}")
 
 
 def _make_task(path: Path, given: tuple[Any, ...], **settings: Any) -> Task:
@@ -332,41 +339,6 @@ def write_demo(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
     return path
-
-
-def _split_tables(content: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """Return the tables of a file, those absent or of a wrong kind as empty ones."""
-    tables: dict[str, Any] = {
-        "space": {},
-        "controller": {},
-        "limits": {},
-        "screen": {},
-        "ray": {},
-        "task": {},
-        "reward": None,
-        "heldout": {},
-        "winner": {},
-        "teacher": [],
-        "control": [],
-    }
-    top = dict(content)
-    for name in tables:
-        if name not in top:
-            continue
-        given = top.pop(name)
-        if name in _LISTS:
-            if not isinstance(given, list) or not all(isinstance(t, dict) for t in given):
-                problems.append(f"{name}: expected tables, each begun by a line [[{name}]]")
-                continue
-        elif not isinstance(given, dict):
-            problems.append(f"{name}: expected a table, begun by a line [{name}]")
-            continue
-        tables[name] = given
-    for name in [n for n, v in top.items() if isinstance(v, dict | list) and n not in TOP]:
-        known = [*TOP, *(f"[[{t}]]" if t in _LISTS else f"[{t}]" for t in tables)]
-        problems.append(say_unknown("", name, known))
-        del top[name]
-    return {**tables, "top": top}
 
 
 def _make_training(table: dict[str, Any], folder: Path, problems: list[str]) -> Training:

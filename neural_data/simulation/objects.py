@@ -18,7 +18,7 @@ from neural_data.simulation._object_shapes import (
     compute_rotation,
 )
 
-__all__ = ["CATEGORIES", "simulate_objects"]
+__all__ = ["CATEGORIES", "compute_object_cover", "simulate_objects"]
 
 _STREAM = 6021  # keeps these random streams apart from others started with the same seed
 _BLOCK = 32  # images in memory at once: speed only, never the pictures
@@ -50,6 +50,8 @@ _METADATA = {
     "pitch": {"units": "degrees", "long_name": "turn of the top towards the viewer"},
     "roll": {"units": "degrees", "long_name": "anticlockwise turn in the image"},
 }
+
+_SEEN = ("shift_x", "shift_y", "scale", "yaw", "pitch", "roll")
 
 
 def simulate_objects(
@@ -132,6 +134,62 @@ def simulate_objects(
         },
     )
     return validate_stimuli(dataset, name="simulated objects")
+
+
+def compute_object_cover(stimuli: xr.Dataset) -> xr.DataArray:
+    """Compute how much of each pixel the object covers, in pictures of `simulate_objects`.
+
+    Parameters
+    ----------
+    stimuli : xarray.Dataset
+        Such pictures, or some of them: the object and its view are read from the coordinates.
+
+    Returns
+    -------
+    xarray.DataArray
+        `cover` (stimulus, y, x) float32: 0 where there is background alone, 1 where all four rays
+        through a pixel meet the object.
+
+    Raises
+    ------
+    ValueError
+        The set has no object or no view, or an object that is none of the 64.
+
+    Examples
+    --------
+    >>> stimuli = simulate_objects(1, seed=1)
+    >>> dict(compute_object_cover(stimuli).sizes)
+    {'stimulus': 64, 'y': 32, 'x': 32}
+    """
+    if missing := [name for name in ("image", *_METADATA) if name not in stimuli.variables]:
+        raise ValueError(
+            f"The stimuli have no {', '.join(missing)}; expected pictures of simulate_objects."
+        )
+    names, size = stimuli["object_name"].values.astype(str), stimuli.sizes["y"]
+    known = {f"{c}_{k}": (c, k) for c in CATEGORIES for k in range(OBJECTS_PER_CATEGORY)}
+    if unknown := sorted(set(names.tolist()) - known.keys()):
+        raise ValueError(
+            f"Objects {unknown[:3]} are none of simulate_objects, e.g. 'animals_0'; give pictures "
+            "of it."
+        )
+    cover = np.zeros((len(names), size, size), dtype=np.float32)
+    categories = np.array([known[name][0] for name in names.tolist()])
+    for category in CATEGORIES:
+        objects = [build_object(category, k) for k in range(OBJECTS_PER_CATEGORY)]
+        rows = np.flatnonzero(categories == category)
+        for start in range(0, len(rows), _BLOCK):
+            some = rows[start : start + _BLOCK]
+            view = {name: stimuli[name].values[some] for name in _METADATA if name in _SEEN}
+            view["number"] = np.array([known[name][1] for name in names[some].tolist()])
+            view["u"] = np.zeros((len(some), _LATENTS), dtype=np.float32)  # light covers nothing
+            cover[some] = _draw_object(category, objects, view, size)[1]
+    return xr.DataArray(
+        cover,
+        dims=("stimulus", "y", "x"),
+        coords={"stimulus": stimuli["stimulus"]},
+        name="cover",
+        attrs={"long_name": "share of a pixel that the object covers", "units": "1"},
+    )
 
 
 def _check(n_per_object: int, size: int, variation: Sequence[int], seed: int) -> list[int]:

@@ -259,7 +259,7 @@ def test_a_candidate_that_cannot_be_built_fails_with_its_reason(task, monkeypatc
     def refuse(*_args, **_kwargs):
         raise ValueError("no such layer")
 
-    monkeypatch.setattr("brainguided.candidates.seeds.build_network", refuse)
+    monkeypatch.setattr("brainguided.candidates.own_task.build_network", refuse)
     evaluation = evaluate(ARCHITECTURE, task, seed=1)
     assert evaluation.outcome == "failed"
     assert evaluation.reason == "build"

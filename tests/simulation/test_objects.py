@@ -11,7 +11,7 @@ from neural_data.model.stimuli import validate_stimuli
 from neural_data.simulation import objects
 from neural_data.simulation._object_rays import trace_parts
 from neural_data.simulation._object_shapes import CATEGORIES, build_object, compute_rotation
-from neural_data.simulation.objects import simulate_objects
+from neural_data.simulation.objects import compute_object_cover, simulate_objects
 
 
 def _labels(stimuli):
@@ -208,3 +208,26 @@ def test_a_small_network_learns_the_categories_in_200_steps_and_well_in_1000():
             network.train()
     assert accuracy[200] > 0.2
     assert accuracy[1000] > 0.6
+
+
+def test_the_cover_of_objects_is_that_with_which_they_were_drawn(monkeypatch) -> None:
+    drawn = []
+    compose = objects._compose
+    monkeypatch.setattr(
+        objects, "_compose", lambda *given: (drawn.append(given[3]), compose(*given))[1]
+    )
+    stimuli = simulate_objects(3, seed=4)
+    cover = compute_object_cover(stimuli)
+    np.testing.assert_array_equal(cover.values, np.concatenate(drawn))
+    some = np.random.default_rng(0).permutation(192)[:20]
+    few = compute_object_cover(stimuli.isel(stimulus=some))
+    np.testing.assert_array_equal(few.values, cover.values[some])
+
+
+def test_the_cover_of_what_is_no_simulated_object_is_refused() -> None:
+    stimuli = simulate_objects(1)
+    with pytest.raises(ValueError, match="have no yaw"):
+        compute_object_cover(stimuli.drop_vars("yaw"))
+    other = stimuli.assign_coords(object_name=("stimulus", ["zebra"] * 64))
+    with pytest.raises(ValueError, match=r"\['zebra'\] are none of"):
+        compute_object_cover(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def write_trained(folder: Path, job: str, trained: Trained) -> dict[str, Any]:
 
 
 def read_trained(folder: Path, found: Mapping[str, Any], name: str, job: dict[str, Any]) -> Trained:
-    """Return validation accuracy and weights of a result.
+    """Return P on the validation images and weights of a result.
 
     Raises
     ------
@@ -128,9 +129,9 @@ def read_trained(folder: Path, found: Mapping[str, Any], name: str, job: dict[st
         kinds = {"MemoryError": MemoryError, "ArithmeticError": ArithmeticError}
         raise kinds.get(str(found.get("kind")), RuntimeError)(clean(found["failed"]))
     performance = found.get("performance")
-    share = isinstance(performance, int | float) and 0 <= performance <= 1
-    if not (performance is None or share) or not isinstance(found.get("sha256"), str):
-        raise MeasurementError(f"The result {name} is none: it has no accuracy, or no weights")
+    number = isinstance(performance, int | float) and math.isfinite(performance)
+    if not (performance is None or number) or not isinstance(found.get("sha256"), str):
+        raise MeasurementError(f"The result {name} is none: it has no performance, or no weights")
     try:
         content = read_bounded(_place(folder, name), _LARGEST)
     except FileNotFoundError as error:
