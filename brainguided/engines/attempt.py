@@ -94,8 +94,8 @@ def run_attempt(
 
     So does what is no measurement: an array for the reward, say. With `capture` what is printed
     goes into the log of the attempt. `evaluate` is given `bars` where there are any, see
-    `evaluation.evaluate`. `BrokenExecutor` alone is passed on: raised by `evaluate`, it
-    says that a machine further on was lost.
+    `evaluation.evaluate`. Passed on are Ctrl-C and `BrokenExecutor`: raised by `evaluate`, it says
+    that a machine further on was lost.
     """
     started, clock = time.time(), time.perf_counter()
     with capture_output(capture) as output:
@@ -103,9 +103,9 @@ def run_attempt(
             early = {"bars": tuple((step, bar) for step, bar in bars)} if bars else {}
             evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed, **early)
             values = validate_measurement(_read_fields(evaluation))
-        except BrokenExecutor:
+        except (BrokenExecutor, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # also SystemExit, and what asyncio cancels
             values = {"outcome": "failed", "reason": _say_reason(error)}
             traceback.print_exc(file=output)
     seconds = time.perf_counter() - clock

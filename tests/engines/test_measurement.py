@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
@@ -158,6 +159,10 @@ def raise_unspeakable():
     raise Unspeakable
 
 
+def cancel():
+    raise asyncio.CancelledError("of a task")
+
+
 def raise_at_length():
     raise ValueError("x" * 50_000_000)
 
@@ -168,6 +173,7 @@ def raise_at_length():
         (raise_surrogates, r"error: ValueError: \udc80 \x1b[31m red \x00"),
         (raise_unspeakable, "error: Unspeakable: (without a message)"),
         (raise_at_length, "error: ValueError: xxx"),
+        (cancel, "error: CancelledError: of a task"),
     ],
 )
 def test_errors_that_no_file_can_hold_are_made_plain(fault, reason):
