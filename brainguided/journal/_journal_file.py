@@ -159,7 +159,7 @@ def begin_writing(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as error:  # SQLite itself has waited for 5 s
-            if "locked" not in str(error):
+            if not is_held(error):
                 raise
             if until is None:
                 until = time.monotonic() + _PATIENCE
@@ -236,12 +236,22 @@ _LATER = _make_schema(CONFIRMING)
 _EXPECTED = {number: _make_schema(text) for number, text in _SCHEMAS.items()}
 
 
+def is_held(error: Exception) -> bool:
+    """Return whether an error says that another program has locked the file."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
 @contextmanager
 def one_error(path: Path) -> Iterator[None]:
     """Turn errors of SQLite into one of ours, with the file."""
     try:
         yield
     except (sqlite3.Error, UnicodeError) as error:
+        if is_held(error):
+            raise JournalError(
+                f"{path} is held by another program, which lets nobody else read it: perhaps a "
+                "database browser with an edit that is not saved. Close it there, then try again."
+            ) from error
         raise JournalError(
             f"{path} cannot be opened as a journal ({error}). Restore it from a copy, recover what "
             f"can be read (brainguided repair {path.parent}), or start the search again in "

@@ -31,6 +31,7 @@ from brainguided.journal._journal_file import (
     connect_to_read,
     connect_to_write,
     is_chained,
+    is_held,
     one_error,
     pragma,
 )
@@ -130,10 +131,10 @@ class Journal(Records, Shown):
             address = f"{path.resolve().as_uri()}?mode=ro"
             try:
                 return cls(connect_to_read(address, path, brief=brief), path, None)
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
                 # A folder that cannot be written holds no shared-memory file. Without a log
                 # beside it the file itself is complete.
-                if path.with_name(f"{FILE_NAME}-wal").exists():
+                if is_held(error) or path.with_name(f"{FILE_NAME}-wal").exists():
                     raise
                 address += "&immutable=1"
                 return cls(connect_to_read(address, path, brief=brief), path, None)

@@ -51,3 +51,38 @@ def read_note(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """
     note = getattr(weights, "_metadata", {}).get(_NOTE, {})
     return dict(note) if isinstance(note, Mapping) else {}
+
+
+def load_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """Load the weights of a network that a search or finalists saved, onto the CPU.
+
+    Parameters
+    ----------
+    path : path
+        A state dict, as ``torch.save`` writes one. Nothing in it is run.
+
+    Returns
+    -------
+    dict of str to Tensor
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is damaged, or no state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    try:
+        weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        if not all(isinstance(value, torch.Tensor) for value in weights.values()):
+            raise TypeError("not all of its values are tensors")
+    except Exception as cause:  # whatever a damaged or foreign file leads to
+        raise ValueError(
+            f"{path} cannot be read as the weights of a network ({type(cause).__name__}): it is "
+            "damaged, or no search wrote it. Restore it from a copy, or move it away and start "
+            "the command that wrote it again."
+        ) from cause
+    return weights

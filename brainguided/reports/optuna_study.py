@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,10 @@ def write_optuna_study(
     try:
         with write_aside(path) as aside, warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            storage = optuna.storages.RDBStorage(f"sqlite:///{aside.absolute()}")
+            storage = optuna.storages.RDBStorage(
+                "sqlite:///",  # no path: Optuna fills in what stands in braces, "?" ends one
+                engine_kwargs={"creator": partial(sqlite3.connect, aside)},
+            )
             try:
                 study = optuna.create_study(
                     study_name=name or folder.resolve().name,

@@ -33,6 +33,7 @@ from brainguided.journal.journal import Journal, JournalError
 from brainguided.journal.lock import take_lock
 from brainguided.networks.build import BlueprintNetwork, count_parameters
 from brainguided.networks.export import export_network
+from brainguided.networks.noted_weights import load_weights
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.search._apart import train_apart
 from brainguided.search._claimed import claim_folder, describe_settings
@@ -247,7 +248,7 @@ def _train_winner(winner: Finalist, work: Work) -> BlueprintNetwork:
     path, images = work.folder / "winner_network.py", work.task.images
     blueprint = Architecture.from_json(winner.architecture).to_blueprint(len(images.classes))
     if path.exists() and path.with_suffix(".pt").exists():
-        weights = torch.load(path.with_suffix(".pt"), weights_only=True)
+        weights = load_weights(path.with_suffix(".pt"))
         known = {name: value.numpy() for name, value in weights.items()}
         return rebuild_network(winner.architecture, work.task, known)
     _log.info("training the winner, candidate %d, on all images but the test's", winner.candidate)

@@ -7,14 +7,13 @@ import logging
 import os
 from pathlib import Path
 
-import torch
-
 from brainguided.candidates.after_search import find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import on_device, single_thread
 from brainguided.guidance.heldout import HeldOut, score_heldout
 from brainguided.guidance.scoring import Scorer
+from brainguided.networks.noted_weights import load_weights
 from brainguided.networks.preprocessing import Preprocessing
 from brainguided.search.finalist_records import read_finalists
 from neural_data.storage.aside import write_whole
@@ -62,7 +61,7 @@ def compare_heldout(
         path = folder / f"finalist_{number}.pt"
         if one["performance"] is None or not path.exists():
             continue
-        stored = torch.load(path, weights_only=True, map_location="cpu")
+        stored = load_weights(path)
         weights = {name: value.numpy() for name, value in stored.items()}
         network = rebuild_network(one["architecture"], task, weights).eval()
         with single_thread(), on_device(network, find_device(task.training.device)):

@@ -17,7 +17,7 @@ from brainguided.journal.attempts import Attempt
 from brainguided.journal.chance import say_own_task
 from brainguided.journal.confirmed import find_winner
 from brainguided.journal.journal import Journal, JournalError
-from brainguided.networks.noted_weights import read_note
+from brainguided.networks.noted_weights import load_weights, read_note
 from brainguided.search.finalist_records import find_finalist, read_finalists
 from neural_data.storage.netcdf import open_netcdf
 
@@ -86,7 +86,7 @@ def load_winner_network(folder: Path) -> WinnerNetwork:
             "'brainguided search', which goes on with the same command, and of its finalists by "
             "'brainguided finalists'."
         )
-    weights = _load_weights(path)
+    weights = load_weights(path)
     refuse_other_weights(
         weights,
         path,
@@ -164,7 +164,7 @@ def _load_finalist(
     return WinnerNetwork(
         number,
         Architecture.from_json(known["architecture"]).to_blueprint(len(classes)),
-        _load_weights(folder / "winner_network.pt"),
+        load_weights(folder / "winner_network.pt"),
         classes,
         int(named.get("IMAGE_SIZE") or images["image_size"]),
         {area: layer for area, layer in layers.items() if layer},
@@ -173,16 +173,17 @@ def _load_finalist(
     )
 
 
-def _load_weights(path: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return weights
-
-
 def _read_names(path: Path) -> dict[str, Any]:
     """Return the constants of a Python file that `export_network` wrote, without running it."""
     if not path.is_file():
         return {}
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as cause:
+        raise ValueError(
+            f"{path} is no Python file as 'brainguided finalists' writes it ({cause}). Restore it "
+            "from a copy, or move it away."
+        ) from cause
     found = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

@@ -114,13 +114,16 @@ def _turn(image: Any, name: str, said: dict[str, list[str]]) -> Any:
     """Return the image in RGB as EXIF says it is to be seen, noting this and its colours."""
     from PIL import ImageOps
 
-    if image.getexif().get(ORIENTATION, 1) != 1:
+    if image.getexif().get(ORIENTATION) in range(2, 9):  # 1 is upright, others mean nothing
         said.setdefault("turned as EXIF says", []).append(name)
         image = ImageOps.exif_transpose(image)
     profile = _name_profile(image)
     if profile is not None and "srgb" not in profile.lower():
         text = f"colour profile {profile!r} not applied, values as stored"
         said.setdefault(text, []).append(name)
+    gamma = image.info.get("gamma")  # of a PNG, which sRGB and profiles overrule
+    if gamma and profile is None and "srgb" not in image.info and abs(gamma - 1 / 2.2) > 0.01:
+        said.setdefault(f"gamma {gamma:g} not applied, values as stored", []).append(name)
     if image.mode in ("CMYK", "LAB", "HSV"):
         said.setdefault(f"{image.mode} converted to RGB without a profile", []).append(name)
     return image.convert("RGB")

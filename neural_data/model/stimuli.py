@@ -223,7 +223,7 @@ def read_stimuli(
     -------
     xarray.Dataset
         A stimulus set, see `validate_stimuli`. Images are turned as EXIF says; this, which were
-        squashed, and colour profiles other than sRGB, which are not applied, are told in
+        squashed, and colour profiles and gammas other than sRGB's, not applied, are told in
         ``attrs["history"]``.
 
     Raises

@@ -7,7 +7,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -387,3 +389,17 @@ def test_tables_of_another_program_are_refused_with_the_remedy(tmp_path):
     file.close()
     with pytest.raises(JournalError, match=r"1 tables of another program: studies\..*DROP TABLE"):
         Journal.read(tmp_path)
+
+
+def test_a_journal_that_another_program_locks_is_not_called_damaged(tmp_path, monkeypatch):
+    with Journal.open(tmp_path) as journal:
+        journal.begin({})
+    connect = sqlite3.connect
+    with closing(connect(tmp_path / "journal.db", isolation_level=None)) as browser:
+        browser.execute("PRAGMA locking_mode = EXCLUSIVE")
+        browser.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(sqlite3, "connect", partial(connect, timeout=0.05))
+        with pytest.raises(JournalError, match=r"journal\.db is held by another program"):
+            Journal.read(tmp_path)
+    with Journal.read(tmp_path) as journal:
+        assert journal.config == {}

@@ -376,6 +376,26 @@ def test_colour_profiles_other_than_srgb_are_told(tmp_path: Path) -> None:
         assert ("not applied, values as stored: 1 of 1 images" in history) is (kind == "LAB")
 
 
+def test_gammas_other_than_that_of_srgb_are_told(tmp_path: Path) -> None:
+    from PIL import PngImagePlugin
+
+    for gamma in (100_000, 45_455):  # linear, and that of sRGB, in hundred-thousandths
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add(b"gAMA", gamma.to_bytes(4, "big"))
+        Image.new("RGB", (8, 8), (9, 8, 7)).save(tmp_path / "a.png", pnginfo=chunks)
+        history = read_stimuli(tmp_path, source="x").attrs.get("history", "")
+        assert ("gamma 1 not applied, values as stored" in history) is (gamma == 100_000)
+
+
+def test_an_orientation_that_exif_does_not_know_turns_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    Image.new("RGB", (16, 8)).save(tmp_path / "a.png", exif=exif)
+    stimuli = read_stimuli(tmp_path, source="x")
+    assert stimuli["image"].shape == (1, 8, 16, 3)
+    assert "EXIF" not in stimuli.attrs.get("history", "")
+
+
 def test_a_zip_with_two_members_of_one_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:

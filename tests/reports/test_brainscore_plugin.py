@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from types import ModuleType, SimpleNamespace
@@ -215,6 +216,36 @@ def test_weights_of_an_earlier_winner_are_not_those_of_the_present_one(run, tmp_
     save_noted_weights(network, grown / "winner.pt", note_of(other))
     write_brainscore_plugin(grown, tmp_path / "x")
     load_winner(grown / "winner.json")
+
+
+def test_damaged_files_of_finalists_are_named(run, tmp_path):
+    out, winner, _ = run
+    longer = tmp_path / "longer"
+    shutil.copytree(out, longer)
+    (longer / "finalists").mkdir()
+    blueprint = Architecture.from_json(winner.architecture).to_blueprint(3)
+    weights = torch.load(out / "winner.pt", weights_only=True)
+    module = longer / "finalists" / "winner_network.py"
+    export_network(blueprint, weights, module, classes=["ant", "bee", "owl"], image_size=8)
+    record = {"winner": winner.candidate, "finalists": [
+        {"candidate": winner.candidate, "architecture": winner.architecture, "seed": winner.seed,
+         "performance": 0.5}
+    ]}  # fmt: skip
+    (longer / "finalists" / "finalists.json").write_text(json.dumps(record))
+    module.write_bytes(b"\xff\x00 = (")
+    with pytest.raises(ValueError, match=r"winner_network\.py is no Python file"):
+        write_brainscore_plugin(longer, tmp_path / "x")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1b[31m", b"<html>", b"PK\x03\x04", b"\x80\x02N."])
+def test_damaged_weights_are_named(run, tmp_path, content):
+    out, _, _ = run
+    damaged = tmp_path / "damaged"
+    shutil.copytree(out, damaged)
+    (damaged / "winner.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"winner\.pt cannot be read as the weights of a network"):
+        write_brainscore_plugin(damaged, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 def test_what_cannot_be_exported_is_refused(run, tmp_path, caplog):

@@ -127,6 +127,12 @@ def test_the_command_refuses_to_replace_and_runs_without_a_space(run, tmp_path, 
     assert not (tmp_path / "b.db").exists()
 
 
+def test_a_name_may_hold_what_addresses_of_databases_give_a_meaning(run, tmp_path):
+    for name in ("{x}.db", "{SCHEMA_VERSION}.db", "a?b#c%20d.db"):
+        assert write_optuna_study(run, tmp_path / name).read_bytes().startswith(b"SQLite format 3")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_every_architecture_of_another_space_has_parameters_too(tmp_path):
     from brainguided.reports.optuna_study import _read_params
 
