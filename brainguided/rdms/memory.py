@@ -72,14 +72,25 @@ def say_room(number: int, conditions: int, *, save: bool = False) -> str:
         RDMs, and conditions of each.
     save : bool
         Whether they are also turned into whole matrices.
+
+    Raises
+    ------
+    RecordingError
+        They can be made, but there is no room to save them.
     """
     matrix = _NUMBER * conditions**2
-    most = (number / 2 + _MAKING - 0.5) * matrix
-    if save:
-        most = max(most, (number * 1.5 + _SAVING) * matrix)
+    making, saving = number / 2 + _MAKING - 0.5, number * 1.5 + _SAVING
+    most = max(making, saving if save else 0) * matrix
     if most < _SMALL:
         return ""
     free = find_free_memory()
+    if save and free is not None and making * matrix <= free < most:
+        raise RecordingError(
+            f"{number} RDM{'s' * (number > 1)} of {conditions:,} conditions: to save them takes "
+            f"{_say(most)}, and {_say(free)} are free. Draw them without --save, or take blocks of "
+            f"at most {math.isqrt(int(free / saving / _NUMBER)):,} stimuli, "
+            "select_recording(recording, stimulus=...)."
+        )
     known = "" if free is None else f" of {_say(free)} that are free"
     return (
         f"{number} RDM{'s' * (number > 1)} of {conditions:,} conditions: "

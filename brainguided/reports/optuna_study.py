@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +57,8 @@ def write_optuna_study(
         Optuna is not installed.
     """
     optuna = _import_optuna()
+    import sqlalchemy  # which comes with it
+
     folder, path = Path(run), Path(path)
     known = read_run(folder)
     if "space" not in known.config:
@@ -72,10 +72,10 @@ def write_optuna_study(
     try:
         with write_aside(path) as aside, warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            storage = optuna.storages.RDBStorage(
-                "sqlite:///",  # no path: Optuna fills in what stands in braces, "?" ends one
-                engine_kwargs={"creator": partial(sqlite3.connect, aside)},
-            )
+            # Escaped: Optuna fills in what stands in braces, and "?" ends a path
+            file = aside.absolute().as_uri()
+            address = sqlalchemy.URL.create("sqlite", database=file, query={"uri": "true"})
+            storage = optuna.storages.RDBStorage(address.render_as_string())
             try:
                 study = optuna.create_study(
                     study_name=name or folder.resolve().name,

@@ -130,10 +130,15 @@ def test_files_that_were_read_take_no_room_from_a_container(tmp_path, monkeypatc
 def test_large_rdms_are_announced(monkeypatch, tmp_path, capsys):
     from neural_data import save_recording
 
+    monkeypatch.setattr(memory, "find_free_memory", lambda: 2**36)
     assert memory.say_room(1, 1000) == ""
     said = memory.say_room(2, 20_000)
     assert "2 RDMs of 20,000 conditions: 3.0 GiB of memory, 6.3 GiB while" in said
     assert "10.4 GiB while" in memory.say_room(2, 20_000, save=True)
+    monkeypatch.setattr(memory, "find_free_memory", lambda: 9 * 2**30)
+    with pytest.raises(RecordingError, match=r"to save them takes 10\.4 GiB, .* most 18,577 stim"):
+        memory.say_room(2, 20_000, save=True)
+    assert memory.say_room(2, 18_577, save=True)
     recording, _ = simulate_macaque(seed=1)
     save_recording(recording, tmp_path / "r.nc")
     monkeypatch.setattr(memory, "_SMALL", 1)
