@@ -14,6 +14,7 @@ from torch import nn
 
 from brainguided.networks.preprocessing import Preprocessing
 from neural_data.errors import raise_problems
+from neural_data.labels import name_variables
 from neural_data.model.stimuli import validate_stimuli
 
 MEMORY = 512
@@ -256,7 +257,7 @@ def describe_layers(
     units = np.array(list(found.units.values()))
     modules = dict(network.named_modules())
     kinds = [type(modules[name.partition(":")[0]]).__name__ for name in found.shapes]
-    return xr.Dataset(
+    table = xr.Dataset(
         {
             "units": ("layer", units),
             "bytes": ("layer", units * 4 * stimuli.sizes["stimulus"]),
@@ -266,6 +267,17 @@ def describe_layers(
         coords={"layer": list(found.shapes)},
         attrs={"stimuli": stimuli.sizes["stimulus"], **found.describe()},
     )
+    named: xr.Dataset = name_variables(table, _NAMES)
+    return named
+
+
+_NAMES = {
+    "layer": ("layer", ""),
+    "units": ("units of the layer", "1"),
+    "bytes": ("memory for all stimuli", "bytes"),
+    "shape": ("shape of the output for one stimulus", ""),
+    "kind": ("kind of module", ""),
+}
 
 
 def _passes_on(module: nn.Module) -> bool:

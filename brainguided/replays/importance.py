@@ -18,6 +18,7 @@ from brainguided.journal.journal import Journal
 from brainguided.replays._effects import Choice, code, fit, permute, spread
 from brainguided.replays.table import Table
 from brainguided.spaces import SearchSpace
+from neural_data.labels import name_variables
 from neural_data.model.origin import is_simulated
 from neural_data.rounding import is_flat
 
@@ -308,7 +309,17 @@ def _explain(known: _Known, *, permutations: int, seed: int = 0) -> xr.Dataset:
     ):
         found[name] = ("measure", "choice"), array.T, {"long_name": said, "units": "1"}
     _add_effects(found, tested, real.weights, values.std(axis=0))
-    return found
+    named: xr.Dataset = name_variables(found, _NAMES)
+    return named
+
+
+_NAMES = {
+    "measure": ("measure", ""),
+    "choice": ("choice", ""),
+    "level": ("whether all decisions of a kind, or a single one", ""),
+    "option": ("option", ""),
+    "of": ("choice of the option", ""),
+}
 
 
 def _add_effects(

@@ -13,6 +13,7 @@ from scipy.stats import t as students_t
 from brainguided.controllers.contract import Controller
 from brainguided.replays.table import Table, nearest_rows
 from brainguided.spaces import SearchSpace
+from neural_data.labels import name_variables
 
 _STUCK = 300  # repetitions in a row after which nothing new is expected
 _POINTS = 121  # of the anytime curve
@@ -203,7 +204,7 @@ def run_replays(
                     at = np.searchsorted(replay.spent, grid, side="right") - 1
                     curve[job, n] = np.where(at < 0, np.nan, replay.incumbent[at])
     first = next(iter(tables.values()))
-    return xr.Dataset(
+    found = xr.Dataset(
         {
             "score": (("search", "seed"), score),
             "evaluations": (("search", "seed"), counts[0]),
@@ -218,6 +219,27 @@ def run_replays(
         },
         attrs={"source": "; ".join(dict.fromkeys(t.source for t in tables.values()))},
     )
+    named: xr.Dataset = name_variables(found, _NAMES)
+    return named
+
+
+_NAMES = {
+    "search": ("search", ""),
+    "seed": ("seed of the search", ""),
+    "cost": ("cost", ""),
+    "score": ("score of the incumbent at the end", ""),
+    "curve": ("score of the incumbent", ""),
+    "evaluations": ("evaluations paid for", "1"),
+    "asked": ("proposals asked for", "1"),
+    "nearest": ("proposals replaced by the nearest in the table", "1"),
+    "mean": ("mean score at the end", ""),
+    "sd": ("standard deviation over seeds", ""),
+    "lower": ("lower end of the 95 % interval of the mean", ""),
+    "upper": ("upper end of the 95 % interval of the mean", ""),
+    "curve_mean": ("mean score of the incumbent", ""),
+    "curve_lower": ("lower end of the 95 % interval of the mean", ""),
+    "curve_upper": ("upper end of the 95 % interval of the mean", ""),
+}
 
 
 def _list_seeds(seeds: int | Sequence[int]) -> Sequence[int]:
@@ -268,7 +290,7 @@ def summarize_replays(replays: xr.Dataset) -> xr.Dataset:
 
     mean, sd, half = describe(replays["score"])
     curve, _, curve_half = describe(replays["curve"])
-    return xr.Dataset(
+    summary = xr.Dataset(
         {
             "mean": mean,
             "sd": sd,
@@ -279,3 +301,7 @@ def summarize_replays(replays: xr.Dataset) -> xr.Dataset:
             "curve_upper": curve + curve_half,
         }
     )
+    for values in summary.data_vars.values():
+        values.attrs.clear()  # of the scores that were averaged
+    named: xr.Dataset = name_variables(summary, _NAMES)
+    return named

@@ -21,6 +21,7 @@ from brainguided.replays.run_groups import (
     find_unlabelled,
     group_runs,
 )
+from neural_data.labels import name_variables
 
 _ROUNDING = 1e-9  # of the largest number: standard errors below are those of sums of decimals
 
@@ -128,7 +129,39 @@ def compare_runs(
         },
         attrs={"source": "brainguided searches", "said": "\n".join(said)},
     )
-    return found.merge(_summarise(found)).merge(_test_pairs(found))
+    found = found.merge(_summarise(found)).merge(_test_pairs(found))
+    named: xr.Dataset = name_variables(found, _NAMES)
+    return named
+
+
+_NAMES = {
+    "quantity": ("quantity", ""),
+    "run": ("run folder", ""),
+    "group": ("group of runs", ""),
+    "group_of_run": ("group of the run", ""),
+    "runs": ("runs of the group", "1"),
+    "seed": ("seed of the search", ""),
+    "candidate": ("candidates", ""),
+    "curve": ("best so far", "1"),
+    "final": ("best at the end", "1"),
+    "mean": ("mean of the best at the end", "1"),
+    "sd": ("standard deviation over runs", "1"),
+    "lower": ("lower end of the 95 % interval of the mean", "1"),
+    "upper": ("upper end of the 95 % interval of the mean", "1"),
+    "curve_mean": ("mean of the best so far", "1"),
+    "curve_lower": ("lower end of the 95 % interval of the mean", "1"),
+    "curve_upper": ("upper end of the 95 % interval of the mean", "1"),
+    "first": ("first group", ""),
+    "second": ("second group", ""),
+    "difference": ("mean of the first group less that of the second", "1"),
+    "difference_lower": ("lower end of the 95 % interval of the difference", "1"),
+    "difference_upper": ("upper end of the 95 % interval of the difference", "1"),
+    "p_value": ("p", "1"),
+    "corrected_p_value": ("p, corrected for multiple tests", "1"),
+    "n_first": ("runs of the first group", "1"),
+    "n_second": ("runs of the second group", "1"),
+    "test": ("test of the difference", ""),
+}
 
 
 def compare_groups(

@@ -40,6 +40,7 @@ from brainguided.search._claimed import claim_folder, describe_settings
 from brainguided.search._finalist import Finalist, Work, read_trained
 from brainguided.search.choice import Drawn, choose_finalists
 from brainguided.search.continued import Continued, read_starts
+from neural_data.labels import name_variables
 from neural_data.storage.aside import write_aside, write_whole
 from neural_data.storage.netcdf import write_netcdf
 from neural_data.storage.text_files import read_json
@@ -355,7 +356,7 @@ def _assemble(finalists: list[Finalist], attrs: dict[str, Any], winner: Finalist
     continued = {}
     if any(finalist.continued_from is not None for finalist in finalists):
         continued = {name: column(name, float) for name in ("continued_from", "exact")}
-    return xr.Dataset(
+    found = xr.Dataset(
         {
             "candidate": column("candidate", int),
             "reward": column("reward", float),
@@ -368,6 +369,21 @@ def _assemble(finalists: list[Finalist], attrs: dict[str, Any], winner: Finalist
         coords={"finalist": np.arange(1, len(finalists) + 1)},
         attrs={"winner": winner.candidate, **attrs},
     )
+    named: xr.Dataset = name_variables(found, _NAMES)
+    return named
+
+
+_NAMES = {
+    "finalist": ("finalist", ""),
+    "candidate": ("candidate of the search", ""),
+    "reward": ("reward in the search", "1"),
+    "search_performance": ("P in the search", "1"),
+    "performance": ("validation accuracy after long training", "1"),
+    "n_parameters": ("trainable parameters", "1"),
+    "examples": ("training images processed", "1"),
+    "continued_from": ("training steps gone on from", "1"),
+    "exact": ("whether it went on exactly as without a stop", ""),
+}
 
 
 def _save_weights(weights: Weights, path: Path) -> None:

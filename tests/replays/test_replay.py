@@ -65,6 +65,17 @@ def test_the_curve_says_what_was_known_at_each_cost():
             assert np.isnan(got) if not len(known) else got == known[-1]
 
 
+def test_replays_and_their_summary_say_what_they_hold():
+    replays = run_replays({"t": make_table()}, {"r": RandomSearch}, budget=12.0, seeds=4)
+    summary = summarize_replays(replays)
+    for found in (replays, summary):
+        assert [name for name in found.variables if "long_name" not in found[name].attrs] == []
+    assert summary["sd"].attrs["long_name"] == "standard deviation over seeds"
+    assert replays["cost"].attrs == {"units": "s", "long_name": "cost"}
+    frame = summary[["mean", "lower", "upper"]].to_dataframe()
+    assert frame.index.tolist() == replays["search"].values.tolist()
+
+
 def test_an_executor_and_its_workers_change_nothing():
     from concurrent.futures import ThreadPoolExecutor
 

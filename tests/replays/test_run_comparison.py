@@ -49,6 +49,7 @@ def runs(tmp_path_factory):
 def test_runs_are_grouped_by_what_differs_but_the_seed_and_their_best_is_followed(runs):
     found = compare_runs(runs)
     assert found["group"].values.tolist() == ["random", "local"]
+    assert [name for name in found.variables if "long_name" not in found[name].attrs] == []
     assert found["runs"].values.tolist() == [3, 4]
     assert found["seed"].values.tolist() == [0, 1, 2, 0, 1, 2, 3]
     assert found["quantity"].values.tolist() == ["reward", "P", "V4", "IT"]

@@ -82,6 +82,7 @@ def record(run):
 
 
 def test_the_best_are_trained_longer_and_the_best_of_them_on_validation_wins(run, record):
+    assert [name for name in record.variables if "long_name" not in record[name].attrs] == []
     with Journal.read(run) as journal:
         results = journal.results()
     best = sorted(results, key=lambda r: -r.reward)[:2]
