@@ -49,6 +49,8 @@ def propose_description(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}. Check the path.")
+    if not (path.is_file() or path.is_dir()):  # to read a named pipe may have no end
+        raise RecordingError(f"{path.name} is neither a file nor a folder.")
     several = path.is_dir()
     first, name = _find_first(path) if several else (path, path.name)
     head = [
@@ -62,7 +64,8 @@ def propose_description(path: str | os.PathLike[str]) -> str:
 
 def _find_first(folder: Path) -> tuple[Path, str]:
     """Find the first of the files of a folder that are of one ending, and a pattern for them."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS)
+    named = (file for file in folder.iterdir() if file.suffix.lower() in ENDINGS)
+    files = sorted(file for file in named if file.is_file())
     if not files:
         raise RecordingError(f"{folder.name} is a folder without arrays or tables.")
     endings = [file.suffix for file in files]

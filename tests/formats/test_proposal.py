@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from itertools import product
 from pathlib import Path
@@ -194,3 +195,12 @@ def test_the_command_line_prints_a_proposal_alone(
     assert capsys.readouterr().out == propose_description(path)
     assert main(["inspect", str(path)]) == 1
     assert f"brainguided inspect {path.name} --toml" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "rates.mat")
+    with pytest.raises(RecordingError, match=r"rates\.mat is neither a file nor a folder"):
+        propose_description(tmp_path / "rates.mat")
+    with pytest.raises(RecordingError, match="a folder without arrays or tables"):
+        propose_description(tmp_path)
