@@ -4,7 +4,8 @@
 
 The space is that of NAS-Bench-201, 15,625 cells of 6 decisions with 5 options. Two objectives are
 planted with each seed: a worth, the sum of what options and pairs of options are worth, and a cost,
-the sum of what options cost, of which less is better. The true front is that of all cells. What is
+the sum of what options cost, of which less is better. Cells that are the same network have the same
+numbers, for controllers propose one of them. The true front is that of all cells. What is
 printed is the hypervolume of what was found, as a share of the true one; the box reaches from the
 worst to the best of each objective over all cells.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -29,10 +31,22 @@ MAKERS = {
 }
 
 
+@cache
+def find_twins() -> np.ndarray:
+    """Return the first cell (cell,) that is the same network, for all cells in order."""
+    space = nasbench201_space()
+    first: dict[str, int] = {}
+    cells = enumerate(np.ndindex((5,) * 6))
+    return np.array(
+        [first.setdefault(space.decode(actions).canonical_key, cell) for cell, actions in cells]
+    )
+
+
 class Planted:
     """Two objectives of every cell, worth and less cost, higher is better."""
 
-    def __init__(self, seed: int, decisions: int = 6, options: int = 5) -> None:
+    def __init__(self, seed: int) -> None:
+        decisions, options = 6, 5
         generator = np.random.default_rng(seed)
         shape = (options,) * decisions
         worth = np.zeros(shape)
@@ -46,8 +60,8 @@ class Planted:
                 pair = [1] * decisions
                 pair[first] = pair[second] = options
                 worth = worth + generator.normal(size=(options, options)).reshape(pair) / 2
-        self.numbers = np.stack([worth, -cost], axis=-1)
-        flat = self.numbers.reshape(-1, 2)
+        flat = np.stack([worth, -cost], axis=-1).reshape(-1, 2)[find_twins()]
+        self.numbers = flat.reshape(*shape, 2)
         self.low, self.high = flat.min(0), flat.max(0)
         self.true = self.measure(flat[select_front(flat)])
 
