@@ -15,6 +15,7 @@ from neural_data.errors import raise_problems
 
 _INTERPOLATIONS = ("bilinear", "bicubic")
 _UNITS = ("0..255", "0..1")
+_NESTED = ("pretrained_cfg", "image_processor")  # in files with more than the preprocessing
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def read_preprocessing(config: Mapping[str, Any]) -> Preprocessing:
         Of timm: ``input_size``, ``crop_pct``, ``interpolation``, ``mean``, ``std``. Of torchvision:
         ``resize_size``, ``crop_size``, ``interpolation``, ``mean``, ``std``. Of Hugging Face:
         ``size``, ``crop_size``, ``resample``, ``image_mean``, ``image_std`` and the switches
-        ``do_resize``, ``do_center_crop``, ``do_rescale``, ``do_normalize``.
+        ``do_resize``, ``do_center_crop``, ``do_rescale``, ``do_normalize``. Files that hold it as
+        ``pretrained_cfg`` (timm's config.json) or ``image_processor`` are understood, too.
 
     Returns
     -------
@@ -142,6 +144,9 @@ def read_preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     >>> how.size, how.crop, how.unit
     (256, 224, '0..1')
     """
+    for name in _NESTED:
+        if isinstance(config.get(name), Mapping):
+            config = config[name]
     known = {key: value for key, value in config.items() if value is not None}
     if "image_mean" in known or "do_rescale" in known or "do_normalize" in known:
         return _read_hugging_face(known)
@@ -190,6 +195,11 @@ def _read_hugging_face(config: Mapping[str, Any]) -> Preprocessing:
 
 def _read_side(name: str, value: Any) -> int:
     """Return the pixels of a square side, or of the shorter one, from the ways they are written."""
+    if isinstance(value, Mapping) and set(value) == {"longest_edge"}:
+        raise ValueError(
+            f"{name} is {dict(value)}; Preprocessing sets the shorter side: state it as "
+            "{'shortest_edge': ...}, which is the same for square images."
+        )
     sides = list(value.values()) if isinstance(value, Mapping) else value
     sides = list(sides) if isinstance(sides, (list, tuple)) else [sides]
     if len(set(sides)) != 1 or not isinstance(sides[0], int):

@@ -156,3 +156,15 @@ def test_model_files_return_a_configuration_or_are_told_their_unit(tmp_path) -> 
         load_model(f"{tmp_path}/models.py:odd")
     with pytest.raises(ModelError, match=r"failed at line 10 (?s:.*)say unit='0\.\.1'"):
         load_model(f"{tmp_path}/models.py:typed")
+
+
+def test_a_configuration_inside_a_file_is_found_and_a_longest_side_is_refused() -> None:
+    timm = {"input_size": [3, 224, 224], "crop_pct": 0.875, "interpolation": "bicubic",
+            "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # fmt: skip
+    held = {"architecture": "resnet50", "num_classes": 1000, "pretrained_cfg": timm}
+    assert read_preprocessing(held) == read_preprocessing(timm)
+    face = {"size": {"shortest_edge": 224}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    held = {"processor_class": "ViTProcessor", "image_processor": face}
+    assert read_preprocessing(held) == read_preprocessing(face)
+    with pytest.raises(ValueError, match=r"size is \{'longest_edge': 224\}; .*the shorter side"):
+        read_preprocessing({**face, "size": {"longest_edge": 224}})
