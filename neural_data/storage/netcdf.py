@@ -148,6 +148,8 @@ def _find_file(path: str | os.PathLike[str]) -> Path:
         beside = sorted(p.name for p in path.parent.glob("*.nc")) if path.parent.is_dir() else []
         hint = f"The folder has {format_names(beside)}." if beside else "Check the path."
         raise FileNotFoundError(f"There is no file {path}. {hint}")
+    if not path.is_file():  # to read a named pipe or a device may have no end
+        raise RecordingError(f"{path} is no regular file; expected a netCDF file.")
     return path
 
 

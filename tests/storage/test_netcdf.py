@@ -10,7 +10,7 @@ import xarray as xr
 
 from neural_data.errors import RecordingError
 from neural_data.model.recording import load_recording
-from neural_data.storage.netcdf import open_netcdf, write_netcdf
+from neural_data.storage.netcdf import open_netcdf, open_netcdf_lazily, write_netcdf
 
 
 @pytest.fixture
@@ -139,3 +139,11 @@ def test_attributes_that_netcdf_cannot_hold_are_refused_and_nothing_is_left(data
     with pytest.raises(RecordingError, match=r"netCDF cannot hold .*settings"):
         write_netcdf(dataset.assign_attrs(settings={"a": 1}), tmp_path / "a.nc")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.nc")
+    for read in (open_netcdf, open_netcdf_lazily):
+        with pytest.raises(RecordingError, match=r"a\.nc is no regular file"):
+            read(tmp_path / "a.nc")
