@@ -181,6 +181,8 @@ def test_a_live_page_follows_its_search(browser, tmp_path, monkeypatch) -> None:
         browser.wait(f"{COUNT}.startsWith('9 candidates')")
         assert browser.run("document.querySelectorAll('.detail svg.architecture').length") == 1
         assert "done 9" in browser.run("document.getElementById('status').textContent")
+        lines = browser.run("document.getElementById('status').innerText.split('\\n').length")
+        assert lines == len(server.watched.status.splitlines()) > 1
         assert browser.complaints == []
         place = server.url.partition("?")[0]
         assert all(one.startswith(place) and server.token in one for one in browser.requests)
