@@ -13,6 +13,10 @@ from .own_task import (
     OwnTask as OwnTask,
     load_own_task as load_own_task,
 )
+from .recipe import (
+    LongTraining as LongTraining,
+    Recipe as Recipe,
+)
 from .rivals import (
     RIVALS as RIVALS,
     compute_statistics as compute_statistics,

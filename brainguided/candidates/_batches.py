@@ -116,3 +116,14 @@ def to_inputs(images: np.ndarray, shifts: Shifts | None, *, flip: bool = True) -
     flipped = flipped & flip
     shown[flipped] = shown[flipped, :, ::-1]
     return images_to_tensor(shown)
+
+
+def cut_out(inputs: Tensor, side: int, generator: np.random.Generator) -> None:
+    """Make a square around a random place of each image grey, in place; with side 0 nothing."""
+    if not side:
+        return
+    n, _, height, width = inputs.shape
+    middles = generator.integers(0, [[height], [width]], (2, n))
+    starts = (middles - side // 2).T.tolist()
+    for image, (row, column) in zip(inputs, starts, strict=True):
+        image[:, max(0, row) : max(0, row + side), max(0, column) : max(0, column + side)] = 0.0

@@ -64,7 +64,7 @@ def train_again(job: Retraining, task: Task) -> tuple[float | None, Weights]:
         pictures = join_images(pictures, images.validation_images)
         labels = np.concatenate([labels, images.validation_labels])
     # A constant learning rate makes rungs comparable, of which a long training has none
-    sgd = replace(task.training.sgd, schedule="cosine")
+    sgd = replace(task.training.sgd, schedule="cosine", recipe=job.recipe)
     training = replace(task.training, steps=job.steps, rungs=(), sgd=sgd)
     with single_thread():
         network = build_candidate(architecture, task, seed=job.seed)

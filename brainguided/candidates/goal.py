@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,12 @@ class Goal:
     performance: Callable[[Any], float]
     augment: Augment | None = None
 
+    def smooth(self, smoothing: float) -> Goal:
+        """Return the goal with smoothed labels, where the loss is that of classification."""
+        if not smoothing or self.loss is not nn.functional.cross_entropy:
+            return self
+        return replace(self, loss=partial(nn.functional.cross_entropy, label_smoothing=smoothing))
+
     def sum_loss(self, outputs: Tensor, labels: Tensor) -> float:
         """Return the loss of a batch, summed over its images, in double precision."""
         if self.loss is nn.functional.cross_entropy:
@@ -52,6 +59,16 @@ def _divide(counts: np.ndarray) -> float:
 
 CLASSIFICATION = Goal(nn.functional.cross_entropy, _count_correct, _divide)
 """One class for each image: cross-entropy in nats, and the fraction that is correct."""
+
+
+def count_among_best(number: int) -> Goal:
+    """Return the goal whose performance is how often the class is among the best so many."""
+
+    def count(outputs: Tensor, labels: Tensor) -> np.ndarray:
+        best = outputs.topk(number, dim=1).indices
+        return np.array([int((best == labels[:, None]).sum()), len(labels)])
+
+    return replace(CLASSIFICATION, tally=count)
 
 
 def as_labels(labels: np.ndarray, device: torch.device) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from brainguided.candidates.recipe import NOTHING, Recipe
+
 
 @dataclass(frozen=True)
 class Retraining:
@@ -24,6 +26,8 @@ class Retraining:
     start : bytes, optional
         Content of the file of kept weights from which the training goes on; `steps` counts those
         made before. None for new weights.
+    recipe : Recipe
+        What is added to the settings of the search.
 
     Raises
     ------
@@ -37,6 +41,7 @@ class Retraining:
     steps: int | None = None
     validation: bool = False
     start: bytes | None = field(default=None, compare=False, repr=False)
+    recipe: Recipe = NOTHING
 
     def __post_init__(self) -> None:
         if self.steps is not None and (type(self.steps) is not int or self.steps < 1):

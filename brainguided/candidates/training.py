@@ -14,35 +14,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from brainguided.candidates._batches import Start, draw_shifts, iterate_batches, to_inputs
+from brainguided.candidates._averaging import MovingAverage
+from brainguided.candidates._batches import Start, cut_out, draw_shifts, iterate_batches, to_inputs
 from brainguided.candidates.goal import CLASSIFICATION, Goal, as_labels
 from brainguided.candidates.images_on_disk import Images
+from brainguided.candidates.sgd import PLAIN, SCHEDULES, SGD as SGD
 from neural_data.errors import raise_problems
 
+_WARM_UP = 10  # steps of a constant rate
 PRECISIONS = ("float32", "bfloat16")
-SCHEDULES = ("cosine", "constant")
-_WARM_UP = 10  # steps
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
-
-
-@dataclass(frozen=True)
-class SGD:
-    """Settings of stochastic gradient descent with Nesterov momentum 0.9.
-
-    Attributes
-    ----------
-    learning_rate : float
-        Highest learning rate.
-    weight_decay : float
-        L2 penalty.
-    schedule : {"cosine", "constant"}
-        Of the learning rate: from the highest to 0 along a cosine, or constant after 10 steps of
-        warm-up, with which rung 50 of 200 is what a search of 50 steps would measure.
-    """
-
-    learning_rate: float = 0.05
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ class Training:
     steps: int = 200
     rungs: tuple[int, ...] = ()
     batch_size: int = 128
-    sgd: SGD = SGD()
+    sgd: SGD = PLAIN
     augment: bool | str = True
     precision: str = "float32"
     device: str = "cpu"
@@ -126,6 +107,8 @@ class Training:
         """
         described = {**asdict(self), "rungs": list(self.measured_at)}
         described |= described.pop("sgd")
+        del described["recipe"]
+        described |= self.sgd.recipe.describe()
         kind = described.pop("device").partition(":")[0]
         return described if kind == "cpu" else {**described, "device": kind}
 
@@ -251,7 +234,8 @@ def iterate_training(
     batches = iterate_batches(
         len(images), training.batch_size, training.steps, generator, before=before
     )
-    augment = goal.augment if training.augment else None
+    augment, recipe = goal.augment if training.augment else None, training.sgd.recipe
+    goal, average = goal.smooth(recipe.label_smoothing), MovingAverage(network, recipe.average)
     for step, batch in enumerate(batches):
         shifts, shown = None, None
         if augment is not None:
@@ -267,6 +251,7 @@ def iterate_training(
             group["lr"] = _find_rate(training, step, first)
         pictures, known = (images[batch], labels[batch]) if shown is None else shown
         inputs = to_inputs(pictures, shifts, flip=training.augment != "shift")
+        cut_out(inputs, recipe.cutout, generator)
         with autocast(device, training.precision):
             outputs = network(inputs.to(device))
         loss = goal.loss(outputs.float(), as_labels(known, device))
@@ -278,6 +263,8 @@ def iterate_training(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        average.follow()
+    average.put()
     yield training.steps, losses, optimizer
 
 
@@ -297,8 +284,9 @@ def _find_rate(training: Training, step: int, first: int = 0) -> float:
     """Return the learning rate of a step of a training that began, or goes on, at the first."""
     if training.sgd.schedule == "constant":
         return training.sgd.learning_rate * min(1.0, (step + 1) / _WARM_UP)
+    rise = min(1.0, (step + 1) / (training.sgd.recipe.warm_up or 1))
     angle = math.pi * (step - first) / (training.steps - first)
-    return training.sgd.learning_rate * (1 + math.cos(angle)) / 2
+    return rise * training.sgd.learning_rate * (1 + math.cos(angle)) / 2
 
 
 @contextmanager

@@ -62,6 +62,16 @@ def add_verbs(verbs: Any) -> None:
     )
 
     _add_reports(verbs)
+    _add_finalists(verbs)
+    one = add_verb(verbs, "demo", demo, example="brainguided demo --out demo")
+    one.add_argument("--out", type=Path, default=Path("demo"), help="run folder (%(default)s)")
+    one.add_argument("--candidates", type=whole, default=24, help="architectures (%(default)s)")
+    one.add_argument("--steps", type=whole, default=400, help="SGD steps of each (%(default)s)")
+    one.add_argument("--seed", type=natural, default=0, help="seed of the search (%(default)s)")
+    add_workers(one)
+
+
+def _add_finalists(verbs: Any) -> None:
     one = add_verb(
         verbs,
         "finalists",
@@ -78,6 +88,9 @@ def add_verbs(verbs: Any) -> None:
     )
     one.add_argument("--steps", type=whole, required=True, help="SGD steps of the long training")
     one.add_argument(
+        "--final-steps", type=whole, help="of the winner on all but the test images (as --steps)"
+    )
+    one.add_argument(
         "--continue",
         dest="continued",
         action="store_true",
@@ -87,13 +100,6 @@ def add_verbs(verbs: Any) -> None:
     one.add_argument("--run", type=Path, help="run file, if it is no longer where it was")
     _add_retry(one, "finalists")
     add_engine(one)
-
-    one = add_verb(verbs, "demo", demo, example="brainguided demo --out demo")
-    one.add_argument("--out", type=Path, default=Path("demo"), help="run folder (%(default)s)")
-    one.add_argument("--candidates", type=whole, default=24, help="architectures (%(default)s)")
-    one.add_argument("--steps", type=whole, default=400, help="SGD steps of each (%(default)s)")
-    one.add_argument("--seed", type=natural, default=0, help="seed of the search (%(default)s)")
-    add_workers(one)
 
 
 def _add_reports(verbs: Any) -> None:
@@ -296,6 +302,7 @@ def watch(arguments: argparse.Namespace) -> None:
 
 def finalists(arguments: argparse.Namespace) -> None:
     """Train the best candidates longer, choose on validation, test the winner once."""
+    from brainguided.candidates.recipe import LongTraining
     from brainguided.reports.evidence import describe_heldout
     from brainguided.reports.model_card import write_model_card
     from brainguided.search.choice import Drawn
@@ -309,11 +316,18 @@ def finalists(arguments: argparse.Namespace) -> None:
     run_file = arguments.run or find_run_file(arguments.out)
     with open_engine(arguments, run_file, "Training finalists") as (run, executor):
         run.check_test()
+        steps: Any = LongTraining(arguments.steps, arguments.final_steps, run.recipe)
+        if arguments.continued and steps.describe() != {"steps": arguments.steps}:
+            raise ValueError(
+                "A training that goes on (--continue) is that of the search: leave --final-steps "
+                "and the table [finalists] of the run file out."
+            )
+        steps = Continued(arguments.steps) if arguments.continued else steps
         record = run_finalists(
             arguments.out,
             run.task,
             run.load_test,
-            steps=Continued(arguments.steps) if arguments.continued else arguments.steps,
+            steps=steps,
             top=(arguments.top or 10) if arguments.random is None else Drawn(arguments.random),
             retry_failed=arguments.retry_failed,
             executor=executor,

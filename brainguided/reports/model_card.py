@@ -87,6 +87,12 @@ def _close(figure: Any) -> None:
     pyplot.close(figure)
 
 
+def _say_top(record: dict[str, Any]) -> list[str]:
+    """Return the row of the error among five classes, where there are more."""
+    error = record.get("test_top5_error")
+    return [] if error is None else [f"| test top-5 error | {error:.4f} |"]
+
+
 def _write_page(
     record: dict[str, Any],
     winner: dict[str, Any],
@@ -108,6 +114,7 @@ def _write_page(
         *_describe_network(architecture, task.get("images", {})),
         f"| {name} of guessing | {_number(find_chance({'task': task}))} |",
         f"| test {name} | {accuracy:.4f} ({said}) |",
+        *_say_top(record),
         f"| validation {name} after long training | {winner['performance']:.4f} |",
         *_say_training(winner, record.get("steps")),
         f"| P and reward of the search | {performance}, {winner['reward']:.4f} |",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.candidates.evaluation import Task
+from brainguided.candidates.recipe import LongTraining
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import JournalError
 from brainguided.search.choice import Drawn
@@ -22,11 +23,12 @@ _LATER = {  # conventions that are not in settings of before, and what finalists
 
 
 def describe_settings(
-    steps: int | Continued, chosen: list[Attempt], top: int | Drawn, task: Task
+    steps: int | Continued | LongTraining, chosen: list[Attempt], top: int | Drawn, task: Task
 ) -> dict[str, Any]:
     """Return what has to be the same for all finalists of a folder, ready for JSON."""
-    length = steps.steps if isinstance(steps, Continued) else steps
-    settings: dict[str, Any] = {"steps": length, "candidates": [one.candidate for one in chosen]}
+    length = steps if isinstance(steps, int) else steps.steps
+    long = steps.describe() if isinstance(steps, LongTraining) else {"steps": length}
+    settings: dict[str, Any] = {**long, "candidates": [one.candidate for one in chosen]}
     if isinstance(steps, Continued):
         settings["continued"] = True
     if task.batch_norm == "recomputed":  # finalists of earlier versions had running averages

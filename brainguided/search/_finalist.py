@@ -11,6 +11,7 @@ from typing import Any
 
 from brainguided.candidates.evaluation import Task
 from brainguided.candidates.kept_weights import KeptWeights
+from brainguided.candidates.recipe import NOTHING, LongTraining
 from brainguided.candidates.retraining import Retraining
 from brainguided.journal.attempts import Attempt
 from brainguided.journal.journal import JournalError
@@ -85,6 +86,8 @@ class Work:
     starts : dict of int to KeptWeights or Exception, optional
         For each candidate the weights from which its training goes on, or why it cannot. None
         where all begin with new weights.
+    long : LongTraining, optional
+        What is added to the settings of the search, and steps of the winner.
     """
 
     task: Task
@@ -92,12 +95,15 @@ class Work:
     folder: Path
     executor: Executor | None
     starts: Starts | None = None
+    long: LongTraining | None = None
 
     def make_job(self, one: Attempt | Finalist, *, validation: bool = False) -> Retraining:
         """Return the long training of a candidate."""
         start = self._find_start(one.candidate)
-        given = (one.candidate, one.architecture, one.seed, self.steps)
-        return Retraining(*given, validation, None if start is None else start.content)
+        recipe = NOTHING if self.long is None else self.long.recipe
+        given = (one.candidate, one.architecture, one.seed, self._count_steps(validation))
+        content = None if start is None else start.content
+        return Retraining(*given, validation, content, recipe)
 
     def find_problem(self, one: Attempt | Finalist) -> Exception | None:
         """Return why a training cannot go on; None where it can, or begins anew."""
@@ -116,11 +122,14 @@ class Work:
         start = self._find_start(candidate)
         return {} if start is None else {"continued_from": start.step, "exact": start.exact}
 
-    def count_examples(self, candidate: int) -> int:
+    def _count_steps(self, validation: bool) -> int:
+        return self.long.last_steps if validation and self.long is not None else self.steps
+
+    def count_examples(self, candidate: int, *, validation: bool = False) -> int:
         """Return how many images the long training of a candidate processes."""
         start = self._find_start(candidate)
         made = 0 if start is None else start.step
-        return (self.steps - made) * self.task.training.batch_size
+        return (self._count_steps(validation) - made) * self.task.training.batch_size
 
     def _find_start(self, candidate: int) -> KeptWeights | None:
         start = None if self.starts is None else self.starts[candidate]

@@ -22,6 +22,8 @@ from brainguided.architectures import Architecture
 from brainguided.candidates.accuracy import compute_performance
 from brainguided.candidates.after_search import Weights, find_device, rebuild_network
 from brainguided.candidates.evaluation import Task
+from brainguided.candidates.goal import count_among_best
+from brainguided.candidates.recipe import LongTraining
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import on_device, single_thread
@@ -46,6 +48,7 @@ from neural_data.storage.netcdf import write_netcdf
 from neural_data.storage.text_files import read_json
 
 _log = logging.getLogger(__name__)
+_TOP = 5  # classes, of which the right one may be any
 _INFERENCE = Inference(draws=200, permutations=200)
 _OF_WINNER = (
     "winner_network.py",
@@ -60,7 +63,7 @@ def run_finalists(
     task: Task,
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]],
     *,
-    steps: int | Continued,
+    steps: int | Continued | LongTraining,
     top: int | Drawn = 10,
     executor: Executor | None = None,
     retry_failed: bool = False,
@@ -131,7 +134,7 @@ def run_finalists(
     ----------
     .. [1] Bashivan, Tensen & DiCarlo 2019, ICCV, section 4.3.
     """
-    length = steps.steps if isinstance(steps, Continued) else steps
+    length = steps.steps if isinstance(steps, Continued | LongTraining) else steps
     for name, number in (("steps", length), ("top", 1 if isinstance(top, Drawn) else top)):
         if type(number) is not int or number < 1:
             raise ValueError(f"{name} is {number!r}; expected a whole number, at least 1.")
@@ -143,7 +146,8 @@ def run_finalists(
     chosen = choose_finalists(results, top, confirming)
     if not chosen:
         raise RuntimeError(f"No candidate of {out} succeeded; there are no finalists.")
-    work = Work(task, length, folder, executor)
+    long = steps if isinstance(steps, LongTraining) else None
+    work = Work(task, length, folder, executor, long=long)
     if isinstance(steps, Continued):
         work = replace(work, starts=read_starts(chosen, task, length))
         _refuse_all_missing(work)
@@ -155,7 +159,7 @@ def run_finalists(
     spent = {
         "examples_search": sum(one.examples or 0 for one in [*results, *again]),
         "examples_finalists": sum(finalist.examples for finalist in finalists),
-        "examples_winner": winner.examples,
+        "examples_winner": work.count_examples(winner.candidate, validation=True),
     }
     record = _assemble(finalists, {**test, **spent, "examples": sum(spent.values())}, winner)
     write_netcdf(record, folder / "finalists.nc")
@@ -336,9 +340,14 @@ def _test(
         )
     with single_thread(), on_device(network, find_device(work.task.training.device)):
         accuracy, _ = compute_performance(network, images, labels, goal=work.task.goal)
+        top = {}
+        if not own and classes > _TOP:
+            among, _ = compute_performance(network, images, labels, goal=count_among_best(_TOP))
+            top = {f"test_top{_TOP}_error": 1 - among}
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     test = {
         "test_accuracy": accuracy,
+        **top,
         "test_images": len(images),
         "test_sha256": digest,
         "n_parameters": count_parameters(network),

@@ -25,6 +25,7 @@ def split_tables(
         "ray": {},
         "task": {},
         "reward": None,
+        "finalists": {},
         "heldout": {},
         "winner": {},
         "teacher": [],

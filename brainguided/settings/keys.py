@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from brainguided.guidance.controls import CONTROLS
-from brainguided.settings import _controls, _heldout, _parts, _reward, run_file, teacher_file
+from brainguided.settings import (
+    _controls,
+    _finalists,
+    _heldout,
+    _parts,
+    _reward,
+    run_file,
+    teacher_file,
+)
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import KINDS
 
@@ -42,6 +50,7 @@ def list_keys() -> dict[str, dict[str, str]]:
             for name, (_, settings) in _reward.PRESETS.items()
         },
         "[reward], without a preset": {"function": "text"},
+        "[finalists]": _finalists.KEYS,
         "[heldout]": _heldout.KEYS,
         "[[teacher]]": teacher_file.KEYS,
         **{

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from brainguided.candidates.evaluation import BATCH_NORMS, Task
+from brainguided.candidates.recipe import NOTHING, Recipe
 from brainguided.candidates.rivals import check_rivals
 from brainguided.candidates.training import SGD, Training
 from brainguided.controllers.contract import Controller
@@ -23,6 +24,7 @@ from brainguided.journal.facts import Shown
 from brainguided.journal.journal import FILE_NAME
 from brainguided.search.orders import Schedule
 from brainguided.settings._controls import add_shuffles, check_controls, load_controls
+from brainguided.settings._finalists import make_recipe
 from brainguided.settings._heldout import check_heldout, split_heldout
 from brainguided.settings._parts import (
     check_screen,
@@ -103,6 +105,8 @@ class Run(Shown):
         Raises ValueError where there are none, without reading any.
     heldout : HeldOut or None
         What no reward uses: for `compare_heldout`.
+    recipe : Recipe
+        What long trainings add: for `run_finalists`.
     """
 
     controller: Controller
@@ -113,6 +117,7 @@ class Run(Shown):
     load_test: Callable[[], tuple[np.ndarray, np.ndarray]]
     check_test: Callable[[], None]
     heldout: HeldOut | None = None
+    recipe: Recipe = NOTHING
 
     def _list_facts(self) -> dict[str, Any]:
         made = self.controller
@@ -203,6 +208,8 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
             confirm = 3                          # evaluated again with other seeds; 0 for paper
             repeat = 8                           # candidates evaluated once more, which says how
                                                  # far seeds agree; 0 for paper
+            [finalists]                          # what their long training adds, see `Recipe`
+            label_smoothing = 0.1                # also warm_up, cutout, average
             [heldout]                            # what no reward uses, for the finalists; or
             stimuli = 0.25                       # animals, areas, similarity: see `hold_out`
             [[teacher]]                          # one for each source of recordings
@@ -256,6 +263,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         add_shuffles(tables["control"])
     note_keep(tables["task"], training.measured_at, reward, problems)
     check_controls(tables["control"], path.parent, problems, guided=bool(tables["teacher"]))
+    recipe = make_recipe(tables["finalists"], problems)
     check_heldout(tables["heldout"], problems, guided=bool(tables["teacher"]))
     refuse_file(path, problems)
     assert controller is not None
@@ -285,7 +293,7 @@ def load_run(path: str | os.PathLike[str], *, seed: int | None = None) -> Run:
         start_warm(controller, earlier, None if anyway else task)
     candidates = tables["top"]["candidates"]
     ray = tables["ray"]
-    return Run(controller, task, candidates, schedule, ray, load_test, check_test, heldout)
+    return Run(controller, task, candidates, schedule, ray, load_test, check_test, heldout, recipe)
 
 
 def _check_numbers(top: dict[str, Any], ray: dict[str, Any], problems: list[str]) -> None:

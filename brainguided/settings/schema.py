@@ -7,11 +7,20 @@ from typing import Any
 
 from brainguided.candidates.evaluation import BATCH_NORMS
 from brainguided.candidates.rivals import RIVALS
-from brainguided.candidates.training import PRECISIONS, SCHEDULES
+from brainguided.candidates.sgd import SCHEDULES
+from brainguided.candidates.training import PRECISIONS
 from brainguided.guidance.controls import CONTROLS
 from brainguided.guidance.similarities import SIMILARITIES
 from brainguided.rdms.measures import MEASURES
-from brainguided.settings import _controls, _heldout, _parts, _reward, run_file, teacher_file
+from brainguided.settings import (
+    _controls,
+    _finalists,
+    _heldout,
+    _parts,
+    _reward,
+    run_file,
+    teacher_file,
+)
 from brainguided.settings.presets import CONTROLLERS, SPACES
 from brainguided.settings.toml import KINDS
 from neural_data.model.pooling import KEPT
@@ -88,6 +97,7 @@ def build_schema() -> dict[str, Any]:
             run_file.TASK,
             batch_norm=BATCH_NORMS, precision=PRECISIONS, schedule=SCHEDULES, rivals=RIVALS,
         ),
+        "finalists": _table(_finalists.KEYS),
         "heldout": _table(_heldout.KEYS, similarity=SIMILARITIES),
         "reward": _choose(
             "preset",

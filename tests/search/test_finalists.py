@@ -28,6 +28,7 @@ from brainguided.candidates.images import (
     load_images,
     load_test_images,
 )
+from brainguided.candidates.recipe import LongTraining, Recipe
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import SGD, Training, train_network
 from brainguided.controllers import RandomSearch
@@ -489,3 +490,23 @@ def test_finalists_drawn_at_random_do_not_depend_on_their_rewards() -> None:
     assert len(others) > 1
     with pytest.raises(ValueError, match="number is 0"):
         Drawn(0)
+
+
+def test_finalists_share_a_recipe_and_the_winner_may_be_trained_for_longer(tmp_path):
+    task = make_task(teacher=False)
+    run_search(RandomSearch(SPACE, seed=1), task, candidates=2, out=tmp_path)
+    long = LongTraining(2, 3, Recipe(label_smoothing=0.1))
+    record = run_finalists(tmp_path, task, read_test, steps=long, top=2)
+    assert record.attrs["examples_winner"] == 3 * 32
+    assert record["examples"].values.tolist() == [2 * 32] * 2
+    assert 0 <= record.attrs["test_top5_error"] <= 1 - record.attrs["test_accuracy"]
+    assert "| test top-5 error |" in write_model_card(tmp_path)[0].read_text()
+    winner = int(record.attrs["winner"])
+    with Journal.read(tmp_path) as journal:
+        known = journal.result(winner)
+    job = Retraining(winner, known.architecture, known.seed, 3, True, recipe=long.recipe)
+    _, weights = train_again(job, task)
+    saved = torch.load(tmp_path / "finalists" / "winner_network.pt", weights_only=True)
+    assert all(np.array_equal(saved[name], value) for name, value in weights.items())
+    with pytest.raises(JournalError, match="finalists of other settings"):
+        run_finalists(tmp_path, task, read_test, steps=LongTraining(2, 3), top=2)

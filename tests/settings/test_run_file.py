@@ -278,6 +278,12 @@ def test_images_are_decoded_into_a_file_beside_the_run_file(tmp_path: Path) -> N
     assert read.describe() == held.describe()
 
 
+def test_what_long_trainings_add_is_no_part_of_the_task(tmp_path: Path) -> None:
+    run = load_run(write(tmp_path, SMALL + "[finalists]\nlabel_smoothing = 0.1\nwarm_up = 5\n"))
+    assert run.recipe.describe() == {"label_smoothing": 0.1, "warm_up": 5}
+    assert run.task.describe() == load_run(write(tmp_path, SMALL)).task.describe()
+
+
 def test_random_search_can_be_chosen(tmp_path: Path) -> None:
     run = load_run(write(tmp_path, SMALL + '[controller]\nname = "random"\n'))
     assert isinstance(run.controller, RandomSearch)
@@ -403,6 +409,8 @@ simulated = false
         (SMALL + '[controller]\nname = "random"\nhidden = 3\n', "'hidden' is unknown"),
         (SMALL + 'images = "nope.npz"\n', "nope.npz does not exist"),
         (SMALL + 'images = "."\ndecoded = "a"\n', "decoded is 'a', expected the name of a file"),
+        (SMALL + "[finalists]\naverage = 1\n", r"\[finalists\] average is 1; expected a share"),
+        (SMALL + "[finalists]\nsmoothing = 1\n", "'smoothing' is unknown"),
         (SMALL + 'decoded = "a.npy"\n', "decoded is for images from files, not for the built-in"),
         (SMALL + "[teacher]\nsimulated = true\n", r"each begun by a line \[\[teacher\]\]"),
         (SMALL + "[[teacher]]\nareas = ['V4']\n", "has no source; expected one of"),

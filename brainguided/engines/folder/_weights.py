@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from brainguided.candidates.recipe import Recipe
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.weight_files import pack_arrays, unpack_arrays
 from brainguided.engines.attempt import MeasurementError
@@ -17,6 +19,7 @@ from brainguided.engines.folder.jobs import is_other, read_bounded
 from brainguided.engines.output import clean
 from neural_data.storage.aside import write_whole
 
+_RECIPE = {one.name for one in fields(Recipe)}
 _LARGEST = 8 * 2**30  # bytes of weights
 _ON = "on"  # in names of retrainings that go on from weights
 Weights = dict[str, np.ndarray]
@@ -29,7 +32,9 @@ class NotThereYetError(Exception):
 
 def describe_retraining(job: Retraining) -> dict[str, Any]:
     """Return what makes a job of a folder a retraining."""
-    described = {"again": True, "steps": job.steps, "validation": job.validation}
+    described: dict[str, Any] = {"again": True}
+    described |= {"steps": job.steps, "validation": job.validation}
+    described |= {"recipe": known} if (known := job.recipe.describe()) else {}
     return described if job.start is None else {**described, "start": _digest(job.start)}
 
 
@@ -61,14 +66,16 @@ def read_retraining(
         return None
     architecture, seed, steps = (given.get(key) for key in ("architecture", "seed", "steps"))
     good = isinstance(architecture, str) and type(seed) is int and type(given.get("validation"))
-    if good is not bool:
+    recipe = given.get("recipe", {})
+    if good is not bool or not isinstance(recipe, dict) or not recipe.keys() <= _RECIPE:
         raise ValueError("it is no retraining")
     start = None
     if "start" in given:
         start = None if folder is None else read_start(folder, name, given["start"])
         if start is None:
             raise ValueError("the weights that it goes on from are not there")
-    return Retraining(0, architecture, seed, steps, given["validation"], start)  # type: ignore[arg-type]
+    known: Any = {"architecture": architecture, "seed": seed, "steps": steps, "start": start}
+    return Retraining(0, validation=given["validation"], recipe=Recipe(**recipe), **known)
 
 
 def write_start(folder: Path, name: str, start: bytes) -> None:

@@ -29,7 +29,7 @@ from neural_data.storage.aside import write_whole
 
 SEARCH = "search.json"  # of which task and versions jobs are, and whether the search has ended
 PARTS = ("waiting", "claimed", "results", "weights", "starts", "workers")
-JOB_KEYS = ("architecture", "seed", "bars", "again", "steps", "validation", "start")
+JOB_KEYS = ("architecture", "seed", "bars", "again", "steps", "validation", "start", "recipe")
 LEFT_BY = "left_by"  # key of a job: the process of a search that left it, of no other meaning
 _LARGEST = 16 * 2**20  # bytes of a file
 _TIMING = {field.name for field in fields(Timing)}
