@@ -243,8 +243,10 @@ def remember(
     """Return the scores of networks (network, site), those that a file holds not made again."""
     known = {}
     if path is not None and path.is_file():
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # the last may be half a line
-        known = {made["key"]: made["scores"] for made in map(json.loads, lines)}
+        whole, end, cut = path.read_text(encoding="utf-8").rpartition("\n")
+        if cut:  # half a line of a process that was killed, which nothing may be written behind
+            path.write_text(whole + end, encoding="utf-8")
+        known = {made["key"]: made["scores"] for made in map(json.loads, whole.splitlines())}
     for number, one in enumerate(architectures):
         if one.key not in known:
             known[one.key] = score(number).tolist()

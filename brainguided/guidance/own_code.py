@@ -25,11 +25,13 @@ def run_source(file: str, source: str) -> dict[str, Any]:
     dict of str to object
     """
     if (file, source) not in _LOADED:
-        module = ModuleType(f"brainguided_own_{digest_source(source)[:16]}")
+        own = digest_source(f"{file}\0{source}")[:16]
+        module = ModuleType(f"brainguided_own_{own}")
         module.__file__ = file
         sys.modules[module.__name__] = module  # dataclasses look there for what they are of
         try:
-            exec(compile(source, file, "exec"), module.__dict__)
+            code = compile(source, file, "exec", dont_inherit=True)  # nothing of __future__ here
+            exec(code, module.__dict__)
         except BaseException:
             del sys.modules[module.__name__]
             raise

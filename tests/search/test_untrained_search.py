@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from benchmarks.untrained_search import draw_random, parse, run
+from benchmarks.untrained_search import draw_random, parse, remember, run
 from brainguided import Limits
 from brainguided.spaces import PlainSpace
 from neural_data import simulate_macaque, simulate_objects
@@ -30,3 +33,21 @@ def test_a_space_with_too_few_networks_is_said_and_not_searched_for_ever() -> No
     assert len(draw_random(space, limits, 2, 0, winner.canonical_key)) == 2
     with pytest.raises(ValueError, match=r"3000 random networks 2 are different.*\n?.*expected 3"):
         draw_random(space, limits, 3, 0, winner.canonical_key)
+
+
+def test_scores_after_a_line_that_was_cut_are_kept_and_read_again(tmp_path: Path) -> None:
+    space, path = PlainSpace("few", 1, (1,), (1,), (8, 16, 32)), tmp_path / "scores.jsonl"
+    networks = draw_random(space, Limits(max_parameters=10**9), 3, 0, "")
+    made: list[int] = []
+
+    def score(number: int) -> np.ndarray:
+        made.append(number)
+        return np.array([number + 0.5, 0.25])
+
+    first = remember(path, networks, score)
+    whole = path.read_text()
+    path.write_text(whole[:-9])  # killed while it was written
+    for _ in range(2):
+        assert np.array_equal(remember(path, networks, score), first)
+    assert path.read_text() == whole
+    assert made == [0, 1, 2, 2]
