@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,10 +48,10 @@ def unpack_arrays(content: bytes) -> tuple[Arrays, dict[str, Any]]:
             arrays = {key: file[key] for key in file.files}
         note = json.loads(comment or b"{}")
     except (
-        ValueError, OSError, zipfile.BadZipFile, EOFError, MemoryError, NotImplementedError,
-        KeyError, RecursionError, SyntaxError, OverflowError,
+        ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError, MemoryError, RuntimeError,
+        KeyError, SyntaxError, OverflowError,
     ) as error:  # fmt: skip
         raise ValueError(str(error) or type(error).__name__) from error
-    if any(value.dtype.kind not in "fiub" for value in arrays.values()):
+    if any(getattr(value, "dtype", np.dtype("O")).kind not in "fiub" for value in arrays.values()):
         raise ValueError("some are no numbers")
     return arrays, note if isinstance(note, dict) else {}
