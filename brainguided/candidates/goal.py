@@ -43,10 +43,14 @@ class Goal:
         return replace(self, loss=partial(nn.functional.cross_entropy, label_smoothing=smoothing))
 
     def sum_loss(self, outputs: Tensor, labels: Tensor) -> float:
-        """Return the loss of a batch, summed over its images, in double precision."""
-        if self.loss is nn.functional.cross_entropy:
+        """Return the loss of a batch, summed over its images.
+
+        Cross-entropy of one class for each image is in double precision. Another loss is given
+        float32, as in training: its labels and weights of classes may fit no other type.
+        """
+        if self.loss is nn.functional.cross_entropy and labels.ndim == 1:
             return nn.functional.cross_entropy(outputs.double(), labels, reduction="sum").item()
-        return float(self.loss(outputs.double(), labels)) * len(labels)
+        return float(self.loss(outputs, labels)) * len(labels)
 
 
 def _count_correct(outputs: Tensor, labels: Tensor) -> np.ndarray:
@@ -72,5 +76,8 @@ def count_among_best(number: int) -> Goal:
 
 
 def as_labels(labels: np.ndarray, device: torch.device) -> Tensor:
-    """Return labels as a tensor on a device."""
-    return torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+    """Return labels as a tensor on a device; whole numbers as int64, which losses expect."""
+    labels = np.ascontiguousarray(labels)
+    if labels.dtype.kind in "iu":
+        labels = labels.astype(np.int64, copy=False)
+    return torch.from_numpy(labels).to(device)

@@ -78,8 +78,11 @@ class ImageSet:
                 f"training images have shape {self.train_images.shape[1:]}, validation images "
                 f"{self.validation_images.shape[1:]}"
             )
-        if len(self.classes) < 2:
-            problems.append(f"{len(self.classes)} class; a classification task needs two")
+        classified = self.train_labels.ndim == 1 and self.train_labels.dtype.kind in "iu"
+        if len(self.classes) < 1 + classified:
+            problems.append(
+                f"{len(self.classes)} classes; a classification task needs two, another one output"
+            )
         raise_problems(f"Not an image set ({self.source})", problems, ValueError)
 
     @property

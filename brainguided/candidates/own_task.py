@@ -51,7 +51,7 @@ class OwnTask:
     source : str
         Its text: it runs in every process that needs it.
     folder : str
-        Where relative names of files are looked for by the file itself (its ``__file__``).
+        That it lies in: of its ``__file__``, by which it finds files beside it.
     chance : float or None
         P of guessing; None where P is accuracy.
     """
@@ -64,7 +64,7 @@ class OwnTask:
     @property
     def names(self) -> dict[str, Any]:
         """What the file defines."""
-        return run_source(os.path.join(self.folder, self.file), self.source)
+        return run_source(os.path.join(self.folder, os.path.basename(self.file)), self.source)
 
     @property
     def goal(self) -> Goal:
@@ -161,7 +161,7 @@ def load_own_task(
     path = Path(path)
     name = name or path.name
     source = path.read_text(encoding="utf-8")
-    folder = str(path.absolute()).removesuffix(name).rstrip(os.sep)
+    folder = str(path.absolute().parent)
     own = OwnTask(name, source, folder)
     known = _try(f"{path} cannot be run", lambda: own.names)
     problems = [

@@ -14,12 +14,12 @@ import numpy as np
 from brainguided.architectures import Architecture
 from brainguided.candidates.accuracy import compute_performance
 from brainguided.candidates.evaluation import Task
-from brainguided.candidates.own_task import build_candidate
 from brainguided.candidates.rungs import find_layers
 from brainguided.candidates.training import find_device_problem
 from brainguided.controllers.contract import Controller
 from brainguided.journal.differing_settings import find_differences
 from brainguided.journal.journal import FILE_NAME, Journal
+from brainguided.networks.build import build_network
 from brainguided.search._objectives import find_objective_problems
 from brainguided.search.orders import Order, describe_search
 from neural_data.errors import raise_problems
@@ -165,18 +165,19 @@ def _check_layers(architecture: Architecture, task: Task) -> list[str]:
 
     A task of one's own is tried on a few images.
     """
-    try:
-        network = build_candidate(architecture, task, seed=0)
-        find_layers(network, task.layers)
-    except ValueError as error:
-        return [f"[task] layers: {error}"]
+    network = build_network(architecture, n_classes=len(task.images.classes), seed=0)
     if task.own is not None:
         few = slice(0, task.training.batch_size)
         pictures, labels = task.images.validation_images[few], task.images.validation_labels[few]
         try:
+            task.own.adapt(network)
             compute_performance(network, pictures, labels, goal=task.goal)
         except Exception as error:  # whatever the user's file raises
             return [f"{task.own.file}: {type(error).__name__}: {error}"]
+    try:
+        find_layers(network, task.layers)
+    except ValueError as error:
+        return [f"[task] layers: {error}"]
     return []
 
 

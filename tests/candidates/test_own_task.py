@@ -16,13 +16,14 @@ from brainguided.architectures import ConvLayer, PlainArchitecture
 from brainguided.candidates import OwnTask, load_own_task
 from brainguided.candidates.accuracy import compute_performance
 from brainguided.candidates.evaluation import Task, evaluate, train_candidate
+from brainguided.candidates.goal import CLASSIFICATION, as_labels
 from brainguided.candidates.own_task import build_candidate
 from brainguided.candidates.training import Training
 from brainguided.commands.searches import finalists, search
 from brainguided.journal.chance import find_chance
 from brainguided.journal.journal import Journal, JournalError
 from brainguided.networks.build import build_network
-from brainguided.search.check import check_search
+from brainguided.search.check import _check_layers, check_search
 from brainguided.settings.run_file import load_run
 from brainguided.settings.toml import RunFileError
 
@@ -191,6 +192,55 @@ def test_labels_may_be_numbers_that_are_predicted(tmp_path) -> None:
     assert found.measurement.rung().cross_entropy == pytest.approx(float(error), rel=1e-3)
 
 
+@pytest.mark.parametrize("named", ["mine.py", "./mine.py", "tasks/../mine.py"])
+def test_a_file_finds_what_lies_beside_it_however_it_is_named(tmp_path, named) -> None:
+    (tmp_path / "tasks").mkdir()
+    said = "from pathlib import Path\nSAID = (Path(__file__).parent / 'beside').read_text()"
+    write_task(tmp_path, IMAGES + said)
+    (tmp_path / "beside").write_text("here")
+    (tmp_path / "RUN.toml").write_text(
+        f'candidates = 2\n[task]\nfile = "{named}"\nsteps = 2\nbatch_size = 8\n'
+    )
+    own = load_run(tmp_path / "RUN.toml").task.own
+    assert own.names["SAID"] == "here"
+    assert own.describe()["file"] == named
+
+
+OF_SHARES = """
+import torch
+from torch.nn.functional import cross_entropy
+WEIGHTS = torch.tensor([1.0, 2.0, 3.0])
+
+def loss(outputs, labels):
+    return cross_entropy(outputs, labels, weight=WEIGHTS)
+"""
+
+
+def test_a_loss_with_weights_of_classes_is_given_what_it_is_given_in_training(tmp_path) -> None:
+    own, images = load_own_task(write_task(tmp_path, IMAGES + REGRESSION + OF_SHARES))
+    task = Task(images, None, Training(steps=4, batch_size=8), own=own)
+    found = evaluate(TINY, task, seed=0)
+    assert (found.outcome, found.reason) == ("done", "")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int32", "int64"])
+def test_cross_entropy_of_maps_is_a_mean_whatever_integers_they_are(tmp_path, kind) -> None:
+    labels = np.random.default_rng(0).integers(0, 9, (6, 4, 4)).astype(kind)
+    outputs = torch.randn(6, 9, 4, 4, generator=torch.Generator().manual_seed(0))
+    truth = as_labels(labels, torch.device("cpu"))
+    mean = CLASSIFICATION.loss(outputs, truth)  # as training has it
+    assert CLASSIFICATION.sum_loss(outputs, truth) / 6 == pytest.approx(float(mean))
+
+
+def test_a_number_is_predicted_with_one_output(tmp_path) -> None:
+    text = IMAGES.replace('("r", "g", "b")', '("redness",)').replace("[:, 0, 0]", "[:, 0, 0, :1]")
+    own, images = load_own_task(write_task(tmp_path, text + REGRESSION))
+    task = Task(images, None, Training(steps=4, batch_size=8), own=own)
+    assert evaluate(TINY, task, seed=0).outcome == "done"
+    with pytest.raises(ValueError, match="a classification task needs two"):
+        replace(images, train_labels=np.zeros(40, int), validation_labels=np.zeros(16, int))
+
+
 def test_labels_of_another_kind_want_a_task_of_ones_own(segmentation) -> None:
     with pytest.raises(ValueError, match="expected the number of a class for each image"):
         replace(segmentation, own=None)
@@ -231,6 +281,16 @@ def test_a_file_that_fails_on_outputs_is_refused_before_the_search(tmp_path) -> 
         check_search(run.task, here=True, plan=Plan(run.controller))
     with pytest.raises(ValueError, match="has no test images: define load_test_images"):
         run.check_test()
+
+
+@pytest.mark.parametrize("does", ["network.head = 1 / 0", "del network.state_dict"])
+def test_a_failing_adapt_is_said_to_be_of_the_file_before_the_search(tmp_path, does) -> None:
+    text = IMAGES + REGRESSION + f"def adapt(network):\n    {does}\n"
+    own, images = load_own_task(write_task(tmp_path, text))
+    task = Task(images, None, Training(steps=4, batch_size=8), own=own)
+    problems = _check_layers(TINY, task)
+    assert len(problems) == 1
+    assert problems[0].startswith("mine.py: ")
 
 
 def test_weights_keep_their_names_when_a_network_is_adapted(tmp_path) -> None:
