@@ -277,19 +277,31 @@ def reward_anew(results: Sequence[Attempt], reward: Reward) -> list[Attempt]:
     for result in results:
         value = lowest
         if result.outcome == "done" and result.reason != STOPPED:
-            try:
-                value = reward(result.measurement)
-            except Exception as error:  # of whatever kind, in a function of one's own
-                said = str(error) if isinstance(error, ValueError) else repr(error)
-                raise ValueError(f"Candidate {result.candidate}: {said}") from error
-            if not np.isfinite(value):
-                raise ValueError(
-                    f"Candidate {result.candidate}: the reward is {value}; expected a finite "
-                    "number of every candidate that succeeded. Correct the reward."
-                )
+            value = reward_candidate(reward, result.candidate, result.measurement)
             lowest = value if lowest is None else min(lowest, value)
         found.append(replace(result, reward=value))
     return found
+
+
+def reward_candidate(reward: Reward, candidate: int, measurement: Measurement) -> float:
+    """Return what a measurement earns; what fails names the candidate.
+
+    Raises
+    ------
+    ValueError
+        The candidate was not measured as the reward asks for, or earns no finite number.
+    """
+    try:
+        value = reward(measurement)
+    except Exception as error:  # of whatever kind, in a function of one's own
+        said = str(error) if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"Candidate {candidate}: {said}") from error
+    if not np.isfinite(value):
+        raise ValueError(
+            f"Candidate {candidate}: the reward is {value}; expected a finite number of every "
+            "candidate that succeeded. Correct the reward."
+        )
+    return value
 
 
 def check_keep(keep: float | None, rungs: Sequence[int], reward: Reward) -> None:

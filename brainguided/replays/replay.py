@@ -245,7 +245,7 @@ _NAMES = {
 def _list_seeds(seeds: int | Sequence[int]) -> Sequence[int]:
     chosen = range(seeds) if type(seeds) is int else seeds
     if not isinstance(chosen, Sequence) or isinstance(chosen, str) or not chosen:
-        raise ValueError(f"seeds is {seeds!r}; expected a whole number, at least 1, or several.")
+        raise ValueError(f"seeds is {seeds!r}; expected how many, at least 1, or a list of them.")
     if len(set(chosen)) < len(chosen):
         raise ValueError(f"seeds are {list(chosen)}; expected each once.")
     return chosen

@@ -18,6 +18,7 @@ from brainguided.guidance.rewards import (
     Reward,
     WeightedReward,
     parse_reward,
+    reward_candidate,
     settle_reward,
 )
 from brainguided.journal.attempts import STOPPED, Attempt
@@ -284,10 +285,7 @@ def table_from_run(
 def _tell(reward: Reward, result: Attempt, step: int | None) -> tuple[float, Measurement]:
     """Return the reward of a candidate and the measurement that it is of."""
     measured = _cut(result, step)
-    try:
-        return reward(measured), measured
-    except ValueError as error:
-        raise ValueError(f"Candidate {result.candidate}: {error}") from error
+    return reward_candidate(reward, result.candidate, measured), measured
 
 
 def _cut(result: Attempt, step: int | None) -> Measurement:

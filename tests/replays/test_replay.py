@@ -14,7 +14,7 @@ import xarray as xr
 from brainguided.__main__ import main
 from brainguided.commands.replays import _say_trainings
 from brainguided.controllers import LocalSearch, RandomSearch, RegularizedEvolution, nsga2
-from brainguided.guidance.rewards import PaperReward
+from brainguided.guidance.rewards import FunctionReward, PaperReward
 from brainguided.plot import plot_anytime
 from brainguided.replays.replay import replay_search, run_replays, summarize_replays
 from brainguided.replays.table import Table, load_table, nearest_rows, read_scores, table_from_run
@@ -169,6 +169,10 @@ def test_a_journal_is_replayed_with_any_weight_of_the_brain(run_folder):
         table_from_run(run_folder, space, reward="P-TG")
     with pytest.raises(ValueError, match=r"at step 7, only at \[0, 10\]"):
         table_from_run(run_folder, space, step=7)
+    for text, said in (("1 / 0", "ZeroDivisionError"), ("float('nan')", "the reward is nan")):
+        own = FunctionReward("mine.py", "score", f"def score(m):\n    return {text}\n")
+        with pytest.raises(ValueError, match=rf"Candidate \d+: {said}"):
+            table_from_run(run_folder, space, reward=own)
     assert table_from_run(run_folder, space, reward="P", step=10).cost[0] == 128
     early = table_from_run(run_folder, space, reward="P+V4", step=0)
     assert early.cost.tolist() == [0] * len(early.cost)
@@ -225,7 +229,7 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
     assert "A CSV table also needs --space: expected one of small" in capsys.readouterr().err
     command[-1] = "genius"
     assert main([*command, "--space", "nasbench201"]) == 1
-    assert "genius: expected out of reinforce" in capsys.readouterr().err
+    assert "genius: expected out of predictor" in capsys.readouterr().err
 
 
 @pytest.mark.data
