@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,15 @@ class ImagesOnDisk:
         Byte at which these images begin.
     shape : tuple of int
         (image, y, x, channel) of these images.
+    written : int
+        When the file was written, in whole seconds since 1970: one that was written later may
+        hold other images, and is not read.
     """
 
     path: Path
     start: int
     shape: tuple[int, int, int, int]
+    written: int
     dtype = np.dtype(np.uint8)
     ndim = 4
 
@@ -68,13 +72,19 @@ class ImagesOnDisk:
         FileNotFoundError
             The file is not on this machine.
         OSError
-            It is shorter than it was.
+            It is shorter than it was, or was written later.
         """
         rows = np.arange(len(self))[chosen].tolist()
         images = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
         size = self.nbytes // max(1, len(self))
         try:
             with self.path.open("rb", buffering=0) as file:  # any process and thread has its own
+                if (written := int(os.fstat(file.fileno()).st_mtime)) != self.written:
+                    raise OSError(
+                        f"{self.path} was changed since this process began (written at {written}, "
+                        f"expected {self.written} s since 1970). Begin again; name a file of its "
+                        "own for each set of images. A copy has to keep the time (rsync -a)."
+                    )
                 for image, row in zip(images, rows, strict=True):
                     file.seek(self.start + row * size)
                     if (got := file.readinto(image.data.cast("B"))) != size:
@@ -105,7 +115,7 @@ class ImagesOnDisk:
         return digest.hexdigest()[:16]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImagesOnDisk, (self.path, self.start, self.shape)
+        return ImagesOnDisk, (self.path, self.start, self.shape, self.written)
 
 
 Images = np.ndarray | ImagesOnDisk
@@ -117,7 +127,7 @@ def join_images(first: Images, second: Images) -> Images:
     if isinstance(first, ImagesOnDisk) and isinstance(second, ImagesOnDisk):
         assert first.path == second.path
         assert second.start == first.start + first.nbytes
-        return ImagesOnDisk(first.path, first.start, (len(first) + len(second), *first.shape[1:]))
+        return replace(first, shape=(len(first) + len(second), *first.shape[1:]))
     return np.concatenate([first[:], second[:]])
 
 
@@ -150,14 +160,14 @@ def put_on_disk(
     """
     if path.suffix != ".npy":
         raise ValueError(f"decoded is {path}; expected the name of a file that ends in .npy.")
-    note, made_of = path.with_suffix(".json"), _say_source(source, parts, image_size)
+    note, made_of = path.with_suffix(".json"), _say_source(path, source, parts, image_size)
     if path.exists() and not note.exists():
         raise ValueError(
             f"{path} is there, but no {note.name} that says of which images: it may be another "
             "program's. Move it away, or name another file."
         )
-    known = read_json(note, "made_of", "fingerprint") if path.exists() else {}
-    if known.get("made_of") == made_of:
+    known = read_json(note, "made_of", "fingerprint") if note.exists() else {}  # else another's
+    if path.exists() and known.get("made_of") == made_of:
         images = _open(path)
         if images.fingerprint != known["fingerprint"]:
             raise ValueError(
@@ -166,23 +176,30 @@ def put_on_disk(
             )
         _log.info("images are read from %s, decoded before", path)
     else:
-        if known:
+        if path.exists():
             _log.warning("%s holds other images, or files have changed; decoding again", path)
-        images = _decode(path, parts, image_size)
-        said = {"made_of": made_of, "fingerprint": images.fingerprint, "source": str(source)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        said = {"made_of": made_of, "source": str(source)}
+        with write_aside(path) as aside:
+            _decode(aside, parts, image_size)
+            said["fingerprint"] = _open(aside).fingerprint
+            if not path.exists():  # a kill leaves a note without images, never the reverse
+                write_whole(note, json.dumps(said, indent=1) + "\n")
         write_whole(note, json.dumps(said, indent=1) + "\n")
+        images = _open(path)
     split, row = [], 0
     size = images.nbytes // len(images)
     for _, chosen in parts:
         start = images.start + row * size
-        split.append(ImagesOnDisk(images.path, start, (len(chosen), *images.shape[1:])))
+        split.append(replace(images, start=start, shape=(len(chosen), *images.shape[1:])))
         row += len(chosen)
     return split
 
 
-def _say_source(source: Path, parts: Sequence[Chosen], image_size: int | None) -> str:
+def _say_source(path: Path, source: Path, parts: Sequence[Chosen], image_size: int | None) -> str:
     """Return a SHA-256 of which files are decoded, of what size and time each, and how."""
     digest = hashlib.sha256(f"{_VERSION} {image_size}".encode())
+    own = {path.absolute(), path.with_suffix(".json").absolute()}  # may lie beside the images
     if source.is_file():
         digest.update(_say_file(source, source.parent).encode())
     for pool, chosen in parts:
@@ -192,7 +209,8 @@ def _say_source(source: Path, parts: Sequence[Chosen], image_size: int | None) -
                 digest.update(_say_file(pool.images[row], source).encode())
         elif source.is_dir():
             for file in sorted(source.iterdir()):
-                digest.update(_say_file(file, source).encode())
+                if file.absolute() not in own and not file.name.startswith("."):
+                    digest.update(_say_file(file, source).encode())
     return digest.hexdigest()
 
 
@@ -213,15 +231,15 @@ def _open(path: Path) -> ImagesOnDisk:
             f"{path} holds {mapped.dtype} {mapped.shape}; expected uint8 (n, y, x, 3). Remove it: "
             "it is then decoded again."
         )
-    return ImagesOnDisk(path.absolute(), int(mapped.offset), mapped.shape)
+    written = int(path.stat().st_mtime)
+    return ImagesOnDisk(path.absolute(), int(mapped.offset), mapped.shape, written)
 
 
-def _decode(path: Path, parts: Sequence[Chosen], image_size: int | None) -> ImagesOnDisk:
+def _decode(path: Path, parts: Sequence[Chosen], image_size: int | None) -> None:
     """Write images to a file as they are decoded, by as many threads as there are cores."""
     first = parts[0][0].read(parts[0][1][:1], image_size)
     number = sum(len(chosen) for _, chosen in parts)
     shape = (number, *first.shape[1:])
-    path.parent.mkdir(parents=True, exist_ok=True)
     if (free := shutil.disk_usage(path.parent).free) < number * first.nbytes:
         raise ValueError(
             f"{path} would take {number * first.nbytes / 2**30:.2f} GiB, and its disk has "
@@ -238,8 +256,7 @@ def _decode(path: Path, parts: Sequence[Chosen], image_size: int | None) -> Imag
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     began, said, done = time.monotonic(), time.monotonic(), 0
     with (
-        write_aside(path) as aside,
-        aside.open("wb") as file,
+        path.open("wb") as file,
         ThreadPoolExecutor(threads) as pool_of_threads,
     ):
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -259,4 +276,3 @@ def _decode(path: Path, parts: Sequence[Chosen], image_size: int | None) -> Imag
                 said = time.monotonic()
                 left = (said - began) / done * (number - done)
                 _log.info("%d of %d images are decoded, %.0f s to go", done, number, left)
-    return _open(path)

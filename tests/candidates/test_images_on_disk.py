@@ -19,6 +19,7 @@ from brainguided.candidates.images_on_disk import join_images
 from brainguided.candidates.retraining import Retraining
 from brainguided.candidates.training import Training
 from brainguided.engines.local import local_pool
+from neural_data.storage.aside import write_whole
 
 TINY = PlainArchitecture((ConvLayer(3, 3, 4, stride=2),))
 
@@ -134,8 +135,10 @@ def test_a_file_that_is_gone_or_cut_says_so_where_images_are_read(folder, tmp_pa
     images = load_images(folder, decoded=path).train_images
     with pytest.raises(TypeError, match="not read at once"):
         np.asarray(images)
+    written = path.stat().st_mtime
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(OSError, match="was changed since"):
+    os.utime(path, (written, written))
+    with pytest.raises(OSError, match="ends within image 30"):
         images[np.array([30])]
     path.unlink()
     with pytest.raises(FileNotFoundError, match="all machines share"):
@@ -151,3 +154,53 @@ def test_images_of_several_sizes_are_refused_across_parts(tmp_path, monkeypatch)
     with pytest.raises(ValueError, match=r"differ in size.*image_size"):
         load_images(tmp_path / "made", decoded=tmp_path / "images.npy")
     assert not (tmp_path / "images.npy").exists()
+
+
+def test_other_images_in_the_place_of_those_of_a_search_are_not_read(folder, tmp_path) -> None:
+    path = tmp_path / "images.npy"
+    images = load_images(folder, decoded=path).train_images
+    sent = pickle.loads(pickle.dumps(images))
+    load_images(folder, seed=1, decoded=path)
+    later = path.stat().st_mtime + 2
+    os.utime(path, (later, later))  # as if decoding had taken a while
+    for known in (images, sent):
+        with pytest.raises(OSError, match="was changed since"):
+            known[:1]
+
+
+def test_a_file_beside_it_of_another_program_is_not_written_over(folder, tmp_path) -> None:
+    other = tmp_path / "images.json"
+    other.write_text('{"annotations": []}')
+    with pytest.raises(ValueError, match=r"images\.json lacks 'made_of'"):
+        load_images(folder, decoded=tmp_path / "images.npy")
+    assert other.read_text() == '{"annotations": []}'
+
+
+def test_decoding_that_was_killed_is_begun_again(folder, tmp_path, monkeypatch) -> None:
+    path, kept = tmp_path / "images.npy", []
+
+    def stop(file, content):
+        if kept:
+            raise KeyboardInterrupt
+        return kept.append(file) or write_whole(file, content)
+
+    monkeypatch.setattr("brainguided.candidates.images_on_disk.write_whole", stop)
+    with pytest.raises(KeyboardInterrupt):
+        load_images(folder, decoded=path)
+    monkeypatch.undo()
+    expected = load_images(folder).train_images
+    np.testing.assert_array_equal(load_images(folder, decoded=path).train_images[:], expected)
+    path.unlink()  # a note alone
+    np.testing.assert_array_equal(load_images(folder, decoded=path).train_images[:], expected)
+
+
+def test_a_file_that_lies_among_binaries_is_used_again(tmp_path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 3073), dtype=np.uint8)
+    images[:, 0] = np.arange(20) % 2
+    for k in range(1, 6):
+        images.tofile(tmp_path / f"data_batch_{k}.bin")
+    path = tmp_path / "images.npy"
+    load_images(tmp_path, decoded=path)
+    written = path.stat().st_mtime_ns
+    load_images(tmp_path, decoded=path)
+    assert path.stat().st_mtime_ns == written
