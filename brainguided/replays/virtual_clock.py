@@ -51,10 +51,10 @@ class Faults:
         if self.outage is None:
             return
         start, end, gone = self.outage
-        if not (0 <= start < end and gone >= 1):
+        if not (0 <= start < end and type(gone) is int and gone >= 1):
             raise ValueError(
                 f"outage is {self.outage}; expected its start and a later end, in s from the start "
-                "of the search, and at least 1 worker that is gone."
+                "of the search, and how many workers are gone, 1 or more."
             )
 
 

@@ -204,7 +204,13 @@ def test_numbers_that_no_search_can_have_are_refused() -> None:
             Machines(4, timeout=timeout)
     with pytest.raises(ValueError, match="need a timeout"):
         Machines(4, timeout=math.inf, faults=Faults(hang=0.1))
-    for outage in ((5.0, 1.0, 2), (-1.0, 1.0, 2), (math.nan, 1.0, 2), (1.0, 2.0, 0)):
+    for outage in (
+        (5.0, 1.0, 2),
+        (-1.0, 1.0, 2),
+        (math.nan, 1.0, 2),
+        (1.0, 2.0, 0),
+        (1.0, 2.0, 1.5),
+    ):
         with pytest.raises(ValueError, match="outage is"):
             Faults(outage=outage)
     for median, sigma in ((math.inf, 1.0), (math.nan, 1.0), (1.0, 1e300), (1.0, math.nan)):
