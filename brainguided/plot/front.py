@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from brainguided.journal.chance import name_performance
 from brainguided.plot.style import COLOURS, COLUMN, LABEL, TICK, new_figure, strip_axes
 from neural_data.model.origin import is_simulated
 
 _MANY = 2000  # candidates beyond which vector files hold their marks as an image
 _DECADE = 10.0  # largest over smallest number from which an axis is logarithmic
-_SAID = {"performance": "P (validation accuracy)", "TG": "TG (similarity)"}
 
 
 def plot_front(
@@ -62,6 +63,7 @@ def plot_front(
     x, y = names[1] if x is None else x, names[0] if y is None else y
     if unknown := [name for name in (x, y) if name not in names]:
         raise ValueError(f"{unknown[0]!r} is no objective of the run; it has {', '.join(names)}.")
+    config = json.loads(run.attrs.get("config", "null"))
     axes = new_figure(COLUMN, 2.7).add_subplot() if axes is None else axes
     across, up = _read(run, x), _read(run, y)
     known = np.isfinite(across) & np.isfinite(up)
@@ -87,7 +89,7 @@ def plot_front(
     ):
         if numbers.size and 0 < numbers.min() <= numbers.max() / _DECADE:
             axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-        label = _label(name, simulated=is_simulated(run))
+        label = _label(name, config, simulated=is_simulated(run))
         if levels is not None and name in levels:
             label += _draw_levels(axis, levels[name])
         axis.set_label_text(label, fontsize=LABEL)
@@ -125,8 +127,9 @@ def _draw_levels(axis: Any, levels: tuple[float | None, float | None]) -> str:
     return f"\n({', '.join(said)})" if said else ""
 
 
-def _label(name: str, *, simulated: bool) -> str:
+def _label(name: str, config: Mapping[str, Any] | None, *, simulated: bool) -> str:
     base = name.removeprefix("-")
-    said = _SAID.get(base, base.replace("_", " "))
+    known = {"performance": f"P (validation {name_performance(config)})", "TG": "TG (similarity)"}
+    said = known.get(base, base.replace("_", " "))
     said += " (less is better)" if name.startswith("-") else ""
     return f"{said}, simulated recordings" if simulated and base == "TG" else said

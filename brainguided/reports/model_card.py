@@ -105,6 +105,7 @@ def _write_page(
     if name == "accuracy":  # a share of images
         low, high = wilson_interval(accuracy, n)
         said = f"95 % interval {low:.4f} to {high:.4f}, {said}"
+    name = _plain(name)
     performance = say_accuracy(winner["search_performance"], {"task": task})
     lines = [
         f"# Winner: candidate {record['winner']}",

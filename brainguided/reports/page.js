@@ -290,6 +290,7 @@
 
   function drawPareto() {
     const p = column("P").values, tg = column("TG")?.values, sizes = column("parameters").values;
+    const said = `P, validation ${data.performance}`;
     const front = column("front"), numbers = column("candidate").values, outcome = column("outcome");
     const points = [];
     for (let row = 0; row < size(); row += 1) {
@@ -302,7 +303,7 @@
     }
     if (!points.length) { $("pareto").textContent = "No candidate has all of these numbers yet."; return; }
     draw.pareto($("pareto"), {
-      points, log: !tg, xLabel: tg ? "P, validation accuracy" : "parameters (decimal logarithm)", yLabel: tg ? "TG, similarity" : "P, validation accuracy",
+      points, log: !tg, xLabel: tg ? said : "parameters (decimal logarithm)", yLabel: tg ? "TG, similarity" : said,
       beside: beside(tg ? "TG" : "P") && `${tg ? "TG" : "P"}${beside(tg ? "TG" : "P")}`,
       levels: [[byChance()[tg ? "TG" : "P"], "by chance", "level"], [data.ceilings[tg ? "TG" : "P"], "noise ceiling", "ceiling"]].filter((one) => one[0] !== undefined),
     });

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brainguided.guidance.rewards import Reward
-from brainguided.journal.chance import find_chance
+from brainguided.journal.chance import find_chance, name_performance
 from brainguided.journal.journal import JournalError
 from brainguided.journal.objectives import describe_unlike_objectives, find_objectives
 from brainguided.reports._beside import MEASURED, find_ceilings, find_chance_levels, read_teacher
@@ -42,7 +42,7 @@ _CAPTIONS = {
     "similar to the area is framed. Numbers: {similarity}.",
     "correspondence": "{similarity} of the winner's layers to each area. The "
     "best of many layers is biased upward: compare layers, not the maximum with zero.",
-    "search": "P (validation accuracy), TG (mean over areas of the best layer's "
+    "search": "P (validation {performance}), TG (mean over areas of the best layer's "
     "similarity) and reward of every candidate; dotted what is reached by chance, dashed the "
     "noise ceiling of TG, where these are known.",
 }
@@ -159,6 +159,7 @@ def collect_data(
         "areas": [] if winner is None else list(winner.measurement.areas),
         "levels": {name: round(value, 5) for name, value in levels.items()},
         "levels_are": said,
+        "performance": name_performance(run.config),
         "guessing": find_chance(run.config),
         "ceilings": {name: round(value, 5) for name, value in ceilings.items()},
         "controller": describe_controller(run.config, run.events),
@@ -257,7 +258,7 @@ def _show_pareto(drawn: Drawn, config: dict[str, Any]) -> str:
     front = (
         f"all objectives of the search: {told}"
         if told
-        else ("accuracy and similarity with fewer parameters")
+        else f"{plain(name_performance(config))} and similarity with fewer parameters"
     )
     said = f"Ringed are the candidates that no other exceeds in {front}. "
     said += plain(describe_unlike_objectives(config))
@@ -292,7 +293,9 @@ def _show_figures(drawn: Drawn, config: dict[str, Any]) -> str:
 def _show(drawn: Drawn, config: dict[str, Any], name: str) -> str:
     if name not in drawn.images:
         return ""
-    caption = _CAPTIONS[name].format(similarity=label_similarity(config))
+    caption = _CAPTIONS[name].format(
+        similarity=label_similarity(config), performance=name_performance(config)
+    )
     return figure(drawn.images[name], caption)
 
 

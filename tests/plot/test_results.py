@@ -337,6 +337,10 @@ def test_the_front_is_drawn_apart_and_joined() -> None:
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
     assert not overlaps(axes.figure)
     assert plot_front(run, x="performance", y="-parameters").get_xlabel().startswith("P (val")
+    run.attrs["config"] = json.dumps({"task": {"own": {"performance": "mean IoU"}}})
+    assert plot_front(run, x="performance", y="-parameters").get_xlabel() == (
+        "P (validation mean IoU)"
+    )
     with pytest.raises(ValueError, match="'TG' is no objective of the run; it has performance"):
         plot_front(run, x="TG")
     with pytest.raises(ValueError, match=r"The run has the objectives \[\]; expected two or more"):

@@ -243,6 +243,19 @@ def test_a_run_without_teacher_is_reported(tmp_path: Path) -> None:
     assert "there was no teacher" in written[-1].read_text(encoding="utf-8")
 
 
+def test_the_page_calls_p_what_the_file_of_a_task_calls_it(tmp_path: Path) -> None:
+    class OwnTask(Task):
+        def describe(self) -> dict[str, Any]:
+            return {**super().describe(), "own": {"file": "a.py", "performance": "<IoU>"}}
+
+    search(tmp_path, OwnTask(teacher=False))
+    page = write_report(tmp_path)[-1].read_text(encoding="utf-8")
+    assert "P (validation &lt;IoU&gt;)" in page
+    assert "exceeds in &lt;IoU&gt; and similarity" in page
+    assert "validation accuracy" not in page
+    assert "<IoU>" not in page
+
+
 def test_a_folder_without_journal_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"journal\.db does not exist"):
         write_report(tmp_path)

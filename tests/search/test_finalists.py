@@ -209,8 +209,10 @@ def test_what_files_say_is_plain_text_in_the_card(run, record, monkeypatch):
     one |= {"performance": None, "reason": "a|b\n# <script>[x](http://y)\x1b[2J"}
     one["search_performance"] = None
     path.write_text(json.dumps(data))
+    monkeypatch.setattr("brainguided.reports.model_card.name_performance", lambda _: "a|b")
     text = write_model_card(run)[0].read_text()
     path.write_text(before)
+    assert r"| test a\|b |" in text
     assert r"| none | a\|b \# \<script\>\[x\]\(http://y\)\\x1b\[2J |" in text
 
 
