@@ -58,7 +58,8 @@ def write_network_files(
         that needs no code (`torch.export.load`; any number of images), and ``agreement.json``.
     onnx : bool, optional
         Write ``winner_network.onnx``, too; needs the extra ``onnx``. Its outputs are those of
-        onnxruntime.
+        onnxruntime. If it is not asked for, one of an earlier export is removed: it may hold
+        another network.
 
     Returns
     -------
@@ -102,10 +103,12 @@ def write_network_files(
     compared = [script, tensors, program]
     if graph is not None:
         compared.append(write_whole(folder / ONNX, graph))
+    else:
+        (folder / ONNX).unlink(missing_ok=True)
     try:
         found = _compare(network, winner, compared)
     except RuntimeError:
-        for path in (weights, *compared):
+        for path in (weights, agreement, *compared):
             path.unlink(missing_ok=True)
         raise
     record = {

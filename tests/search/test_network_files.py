@@ -15,7 +15,7 @@ import brainguided.networks.onnx_files
 import brainguided.search.network_files
 from brainguided.__main__ import main
 from brainguided.networks.onnx_files import export_onnx
-from brainguided.search.network_files import FILES, ONNX, TOLERANCE
+from brainguided.search.network_files import FILES, ONNX, TOLERANCE, write_network_files
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,14 @@ def test_all_files_give_the_outputs_of_the_network_for_any_number_of_images(
     assert main(["export", "network", str(out), "--out", str(tmp_path / "bad")]) == 1
     assert "winner_network.safetensors by" in capsys.readouterr().err
     assert not list((tmp_path / "bad").iterdir())
+    assert main(["export", "network", str(out), "--out", str(folder), "--overwrite"]) == 1
+    assert not list(folder.iterdir())  # nor what an earlier export said of them
+
+
+def test_a_graph_of_an_earlier_winner_does_not_stay_beside_other_files(run, tmp_path):
+    (tmp_path / ONNX).write_bytes(b"of another network")
+    write_network_files(run[0], tmp_path)
+    assert not (tmp_path / ONNX).exists()
 
 
 def test_onnx_is_written_on_request_with_outputs_that_agree(run, tmp_path, capsys, monkeypatch):
