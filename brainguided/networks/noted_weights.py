@@ -79,6 +79,8 @@ def load_weights(path: str | Path) -> dict[str, torch.Tensor]:
         weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         if not all(isinstance(value, torch.Tensor) for value in weights.values()):
             raise TypeError("not all of its values are tensors")
+    except (MemoryError, PermissionError):
+        raise
     except Exception as cause:  # whatever a damaged or foreign file leads to
         raise ValueError(
             f"{path} cannot be read as the weights of a network ({type(cause).__name__}): it is "
