@@ -53,6 +53,7 @@ def _digest(path: Path) -> str:
     """Return what an executed notebook depends on in this checkout, as a number."""
     digest = hashlib.sha256(path.read_bytes())
     for package in PACKAGES:
-        for source in sorted((ROOT / package).rglob("*.py")):
-            digest.update(source.read_bytes())
+        for source in sorted((ROOT / package).rglob("*")):  # tables that come with it, too
+            if source.is_file() and source.suffix != ".pyc":
+                digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from contextlib import chdir
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +311,7 @@ def write_gallery(page: Path, images: Path, *, examples: Any = EXAMPLES) -> None
 
 def _draw(examples: Any) -> Path:
     """Return the folder of the figures, drawn unless the same code has drawn them before."""
-    folder = KEPT / _digest()
+    folder = KEPT / _digest(examples)
     if folder.is_dir():
         return folder
     import matplotlib as mpl
@@ -331,8 +332,6 @@ def _draw(examples: Any) -> Path:
 
 def draw_examples(examples: Any, folder: Path) -> list[str]:
     """Run the lines of all examples in one namespace, save figures; return what lacks a package."""
-    from importlib.util import find_spec
-
     from matplotlib import pyplot
 
     space: dict[str, Any] = {}
@@ -350,9 +349,13 @@ def draw_examples(examples: Any, folder: Path) -> list[str]:
     return left_out
 
 
-def _digest() -> str:
+def _digest(examples: Any) -> str:
+    """Return what the figures depend on in this checkout and environment, as a number."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
+    for needs in sorted({example.needs for _, group in examples for example in group} - {""}):
+        digest.update(f"{needs} {find_spec(needs) is not None}\n".encode())
     for package in PACKAGES:
-        for source in sorted((ROOT / package).rglob("*.py")):
-            digest.update(source.read_bytes())
+        for source in sorted((ROOT / package).rglob("*")):  # tables that come with it, too
+            if source.is_file() and source.suffix != ".pyc":
+                digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -48,6 +48,32 @@ def test_the_lines_of_the_gallery_draw(tmp_path: Path, monkeypatch: pytest.Monke
         assert (tmp_path / f"{name}.png").stat().st_size > 5_000, name
 
 
+def test_what_was_drawn_or_executed_is_made_anew_with_other_tables_or_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery, executed = load("gallery"), load("executed")
+    package = tmp_path / "brainguided"
+    package.mkdir()
+    (tmp_path / "neural_data").mkdir()
+    table, notebook = package / "benchmark.nc", tmp_path / "a.ipynb"
+    notebook.write_text("{}")
+
+    def digest() -> tuple[str, str]:
+        return gallery._digest(gallery.EXAMPLES), executed._digest(notebook)
+
+    for module in (gallery, executed):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    table.write_bytes(b"1")
+    before = digest()
+    (package / "a.pyc").write_bytes(b"compiled")
+    assert digest() == before
+    table.write_bytes(b"2")
+    after = digest()
+    assert not set(after) & set(before)
+    monkeypatch.setattr(gallery, "find_spec", lambda name: None)
+    assert digest()[0] != after[0]
+
+
 def test_every_table_of_a_journal_and_every_column_is_explained() -> None:
     tables = load("journal_tables")
     found = {name: [column for column, _ in rows] for name, rows in tables.read_tables().items()}
