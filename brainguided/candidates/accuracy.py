@@ -70,7 +70,7 @@ def compute_performance(
     Raises
     ------
     DivergedError
-        If an output is NaN or infinite.
+        If an output, P or the loss is NaN or infinite.
     """
     total, loss = None, 0.0
     was_training = network.training
@@ -88,8 +88,8 @@ def compute_performance(
             loss += goal.sum_loss(outputs, truth)
     network.train(was_training)
     performance = float(goal.performance(total))
-    if not math.isfinite(performance):
-        raise DivergedError(f"the performance is {performance}")
+    if not math.isfinite(performance) or not math.isfinite(loss):
+        raise DivergedError(f"the performance is {performance}, the loss {loss / len(images)}")
     return performance, loss / len(images)
 
 

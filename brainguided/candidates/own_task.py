@@ -207,11 +207,12 @@ def check_own_task(task: Task) -> None:
     """
     labels, own = task.images.train_labels, task.own
     problems = []
-    if own is None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
-        problems.append(
-            f"labels are {labels.dtype} {labels.shape}; expected the number of a class for each "
-            "image, or a task of your own, which says what is learnt from others"
-        )
+    for part in (labels, task.images.validation_labels):
+        if own is None and (part.ndim != 1 or part.dtype.kind not in "iu"):
+            problems.append(
+                f"labels are {part.dtype} {part.shape}; expected the number of a class for each "
+                "image, or a task of your own, which says what is learnt from others"
+            )
     if own is not None:
         known = own.names
         if task.training.augment and labels.ndim > 2 and "augment" not in known:

@@ -18,7 +18,7 @@ from brainguided.candidates.accuracy import compute_performance
 from brainguided.candidates.evaluation import Task, evaluate, train_candidate
 from brainguided.candidates.goal import CLASSIFICATION, as_labels
 from brainguided.candidates.own_task import build_candidate
-from brainguided.candidates.training import Training
+from brainguided.candidates.training import DivergedError, Training
 from brainguided.commands.searches import finalists, search
 from brainguided.journal.chance import find_chance
 from brainguided.journal.journal import Journal, JournalError
@@ -222,6 +222,23 @@ def test_a_loss_with_weights_of_classes_is_given_what_it_is_given_in_training(tm
     task = Task(images, None, Training(steps=4, batch_size=8), own=own)
     found = evaluate(TINY, task, seed=0)
     assert (found.outcome, found.reason) == ("done", "")
+
+
+def test_a_loss_that_is_no_number_on_validation_images_is_a_failure_by_name(tmp_path) -> None:
+    own, images = load_own_task(write_task(tmp_path, IMAGES + REGRESSION))
+    undefined = np.full_like(images.validation_labels, np.nan)
+    goal = replace(own.goal, tally=lambda outputs, labels: np.ones(2))
+    with pytest.raises(DivergedError, match="the loss nan"):
+        compute_performance(
+            build_network(TINY, n_classes=3, seed=0), images.validation_images, undefined, goal=goal
+        )
+
+
+def test_validation_labels_of_another_kind_are_refused_as_well(tmp_path) -> None:
+    _, images = load_own_task(write_task(tmp_path, IMAGES))
+    images = replace(images, train_labels=np.arange(40) % 3)
+    with pytest.raises(ValueError, match=r"labels are float32 \(16, 3\)"):
+        Task(images, None, Training(steps=4, batch_size=8))
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int32", "int64"])
