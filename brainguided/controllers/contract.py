@@ -238,6 +238,8 @@ class Controller(ABC):
         """
         self._lowest = min(rewards) if self._lowest is None else min(self._lowest, *rewards)
         told = objectives or [None] * len(rewards)
+        if self.screen is not None:
+            self.screen.forget(architectures)
         self._hear(
             [
                 (Proposal(architecture, objectives=numbers), float(reward))

@@ -117,6 +117,21 @@ class Screen:
                 self._counts.append(self._count(architecture))
                 self._rewards.append(float(reward))
 
+    def forget(self, architectures: Iterable[Architecture]) -> None:
+        """Forget the failures of architectures, each learned as the lowest reward of another."""
+        if self.statistic == COUNTS:
+            for counts in map(self._count, architectures):
+                failed = [
+                    k
+                    for k, (known, reward) in enumerate(
+                        zip(self._counts, self._rewards, strict=True)
+                    )
+                    if known == counts and self._rewards.count(reward) > 1
+                ]
+                if failed:
+                    k = min(failed, key=self._rewards.__getitem__)
+                    del self._counts[k], self._rewards[k]
+
     def describe(self) -> dict[str, Any]:
         """Return the settings as plain data fit for JSON."""
         return {"statistic": self.statistic, "of": self.of}

@@ -164,3 +164,14 @@ def test_screens_that_cannot_be_are_refused_with_all_problems() -> None:
         Screen("zen", of=1)
     with pytest.raises(ValueError, match="synflow needs images"):
         Screen("synflow")
+
+
+def test_the_screen_forgets_a_failure_that_was_corrected() -> None:
+    """What failed counts as the lowest; of networks of the same counts others are kept."""
+    controller = _make(RandomSearch)
+    cells = controller.ask(4)
+    controller.tell(cells, [0.5, 0.6, 0.7, None])
+    controller.correct([cells[3]], [0.9])
+    assert controller.screen._rewards == [0.5, 0.6, 0.7, 0.9]
+    controller.correct([cells[1]], [0.8])  # its failure was not learned: nothing is forgotten
+    assert controller.screen._rewards == [0.5, 0.6, 0.7, 0.9, 0.8]
