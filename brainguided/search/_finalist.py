@@ -125,11 +125,13 @@ class Work:
     def _count_steps(self, validation: bool) -> int:
         return self.long.last_steps if validation and self.long is not None else self.steps
 
-    def count_examples(self, candidate: int, *, validation: bool = False) -> int:
+    def count_examples(self, one: Attempt | Finalist, *, validation: bool = False) -> int:
         """Return how many images the long training of a candidate processes."""
-        start = self._find_start(candidate)
-        made = 0 if start is None else start.step
-        return (self._count_steps(validation) - made) * self.task.training.batch_size
+        if isinstance(one, Finalist):  # its weights may be gone since
+            made = one.continued_from
+        else:
+            made = self.say_start(one.candidate).get("continued_from")
+        return (self._count_steps(validation) - (made or 0)) * self.task.training.batch_size
 
     def _find_start(self, candidate: int) -> KeptWeights | None:
         start = None if self.starts is None else self.starts[candidate]

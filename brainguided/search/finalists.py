@@ -159,7 +159,7 @@ def run_finalists(
     spent = {
         "examples_search": sum(one.examples or 0 for one in [*results, *again]),
         "examples_finalists": sum(finalist.examples for finalist in finalists),
-        "examples_winner": work.count_examples(winner.candidate, validation=True),
+        "examples_winner": work.count_examples(winner, validation=True),
     }
     record = _assemble(finalists, {**test, **spent, "examples": sum(spent.values())}, winner)
     write_netcdf(record, folder / "finalists.nc")
@@ -221,7 +221,7 @@ def _train_all(chosen: list[Attempt], work: Work, retry_failed: bool) -> list[Fi
             performance,
             f"{type(trained).__name__}: {trained}" if failed else "",
             int(result.n_parameters or 0),
-            0 if failed else work.count_examples(result.candidate),
+            0 if failed else work.count_examples(result),
             tries[result.candidate] + 1,
             **work.say_start(result.candidate),
         )
