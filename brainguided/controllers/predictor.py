@@ -195,9 +195,14 @@ class PredictorSearch(Controller):
     ) -> None:
         """Learn the rewards of architectures whose failure was told before, in its place."""
         for architecture in architectures:
-            told = [k for k, (one, _) in enumerate(self._results) if one == architecture]
-            if told:  # what failed counted as the lowest
-                del self._results[min(told, key=lambda k: self._results[k][1])]
+            counted = [reward for _, reward in self._results]
+            failed = [  # what failed counted as the lowest of others; before these it did not count
+                k
+                for k, (one, reward) in enumerate(self._results)
+                if one == architecture and counted.count(reward) > 1
+            ]
+            if failed:
+                del self._results[min(failed, key=counted.__getitem__)]
         super().correct(architectures, rewards, objectives)
 
     def _recall(self, architectures: list[Architecture], rewards: list[float]) -> None:

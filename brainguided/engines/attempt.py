@@ -7,6 +7,7 @@ import os
 import platform
 import time
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
@@ -94,8 +95,8 @@ def run_attempt(
 
     So does what is no measurement: an array for the reward, say. With `capture` what is printed
     goes into the log of the attempt. `evaluate` is given `bars` where there are any, see
-    `evaluation.evaluate`. Passed on are Ctrl-C and `BrokenExecutor`: raised by `evaluate`, it says
-    that a machine further on was lost.
+    `evaluation.evaluate`. Passed on are Ctrl-C and its like, and `BrokenExecutor`: raised by
+    `evaluate`, it says that a machine further on was lost.
     """
     started, clock = time.time(), time.perf_counter()
     with capture_output(capture) as output:
@@ -103,9 +104,9 @@ def run_attempt(
             early = {"bars": tuple((step, bar) for step, bar in bars)} if bars else {}
             evaluation = evaluate(Architecture.from_json(architecture), task, seed=seed, **early)
             values = validate_measurement(_read_fields(evaluation))
-        except (BrokenExecutor, KeyboardInterrupt):
+        except BrokenExecutor:
             raise
-        except BaseException as error:  # also SystemExit, and what asyncio cancels
+        except (Exception, SystemExit, CancelledError) as error:
             values = {"outcome": "failed", "reason": _say_reason(error)}
             traceback.print_exc(file=output)
     seconds = time.perf_counter() - clock

@@ -118,6 +118,17 @@ def test_what_is_corrected_replaces_its_failure() -> None:
     assert controllers[0].ask(5) == controllers[1].ask(5)
 
 
+def test_a_failure_before_any_reward_takes_no_other_result_with_it() -> None:
+    """It did not count, so that there is nothing to forget when it is corrected."""
+    controller = PredictorSearch(SPACE, seed=3, unique=False)
+    (first,) = controller.ask(1)
+    controller.tell([first], [None])
+    controller.correct([first], [0.5])  # evaluated again, and a third time
+    controller.tell([other := controller.ask(1)[0]], [0.1])
+    controller.correct([first], [0.7])
+    assert controller._results == [(first, 0.5), (other, 0.1), (first, 0.7)]
+
+
 def test_rounding_alone_does_not_decide_what_is_proposed() -> None:
     """Sums differ in their last digits with threads and processors; of equals it is the first."""
     assert _choose_largest(np.array([1.0, 2.0 - 1e-12, 2.0, 2.0 - 1e-6])) == 1

@@ -292,7 +292,7 @@ def test_weights_come_back_as_they_were(tmp_path):
 
 def test_weights_that_are_not_what_they_should_be_are_never_used(tmp_path):
     name, found = leave_trained(tmp_path)
-    for wrong in ({"seed": 8}, {"performance": 1.5}, {"performance": "x"}, {"sha256": 3}):
+    for wrong in ({"seed": 8}, {"performance": float("inf")}, {"performance": "x"}, {"sha256": 3}):
         with pytest.raises(MeasurementError):
             read_trained(tmp_path, found | wrong, name, JOB)
     with pytest.raises(MemoryError, match="too large"):

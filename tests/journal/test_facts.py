@@ -40,7 +40,7 @@ def test_a_teacher_says_its_areas_sites_and_stimuli():
 
 def test_a_run_says_what_it_will_search(tmp_path):
     run = load_run(write_demo(tmp_path / "RUN.toml", candidates=5))
-    assert "candidates: 5; controller: Reinforce of small-10, seed 0" in repr(run)
+    assert "candidates: 5; controller: PredictorSearch of small-10, seed 0" in repr(run)
     assert "<td" in run._repr_html_()
 
 
