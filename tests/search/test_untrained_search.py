@@ -12,18 +12,23 @@ from brainguided import Limits
 from brainguided.spaces import PlainSpace
 from neural_data import simulate_macaque, simulate_objects
 
-SMALL = "--candidates 32 --random 20 --filters 8 16 32 --max-depth 5 --max-multiply-adds 4000000"
+SMALL = "--candidates 40 --random 40 --filters 8 16 32 --max-depth 5 --max-multiply-adds 4000000"
 
 
 @pytest.mark.slow
-def test_the_winner_exceeds_random_networks_on_images_it_was_not_chosen_for() -> None:
-    """A simulated V4 weighs channels of a convolutional network, which some stacks come near."""
+def test_winners_exceed_random_networks_on_images_they_were_not_chosen_for() -> None:
+    """A simulated V4 weighs channels of a convolutional network, which some stacks come near.
+
+    One search in ten ends with a network that is none of the better ones on the other images;
+    five random networks in place of the winners would pass one time in a hundred.
+    """
     recording, stimuli = simulate_macaque(
         simulate_objects(2, size=32, seed=5), repetitions=20, n_v4=48, n_it=8, seed=0
     )
-    said = run(recording, stimuli, "V4", parse(SMALL.split()), seed=0)
-    assert said["share"] >= 0.95
-    assert said["above_low"] > 0
+    options = parse(SMALL.split())
+    said = [run(recording, stimuli, "V4", options, seed=seed) for seed in range(5)]
+    assert np.median([one["share"] for one in said]) >= 0.9
+    assert np.median([one["above_low"] for one in said]) > 0
 
 
 def test_a_space_with_too_few_networks_is_said_and_not_searched_for_ever() -> None:
